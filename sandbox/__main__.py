@@ -1,0 +1,54 @@
+"""``python -m sandbox``: serve until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+
+from sandbox.box import Sandbox
+
+
+def arguments() -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser("sandbox", description="An Acumatica look-alike over HTTP.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
+    parser.add_argument("--tenants", default="Company", help="login names, separated by commas")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--rows", type=int, help="about how many rows the largest tables get")
+    parser.add_argument("--scale", action="store_true", help="metadata of a whole instance")
+    parser.add_argument("--now", help="instant at which the clock stands; else it is real time")
+    parser.add_argument(
+        "--time-zone", default="GMTE0000U", help="of the account, as the cookie has it"
+    )
+    parser.add_argument("--directory", default="", help="virtual directory, such as /ERP")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT."""
+    options = arguments()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with Sandbox(
+        tenants=[each.strip() for each in options.tenants.split(",")],
+        seed=options.seed,
+        rows=options.rows,
+        now=options.now,
+        scale=options.scale,
+        host=options.host,
+        port=options.port,
+        directory=options.directory,
+        time_zone=options.time_zone,
+    ) as box:
+        sys.stdout.write(f"{box.url}\n")
+        sys.stdout.flush()
+        stop.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

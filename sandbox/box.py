@@ -1,0 +1,188 @@
+"""The sandbox as tests hold it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+
+from sandbox.app import PASSWORD, USERNAME, App
+from sandbox.clock import Clock
+from sandbox.company import populate
+from sandbox.control import Control
+from sandbox.extras import small_model
+from sandbox.fill import fill
+from sandbox.model import EntityType
+from sandbox.query import Reading, json_sql, ordering
+from sandbox.scale import full_model
+from sandbox.server import Server
+from sandbox.service import Service
+from sandbox.sessions import Counters, RequestRecord
+from sandbox.store import Row, Store, flag, name
+
+WireValue = str | int | float | Decimal | bool | list[str] | None
+
+
+class Sandbox:
+    """An Acumatica look-alike on a real port.
+
+    Args:
+        tenants: Login names of the tenants; each has a company of its own.
+        seed: What the data are made from; the same seed gives the same data.
+        rows: About how many rows the largest tables get.
+        now: The instant at which the clock stands; None for real time.
+        scale: Whether the metadata has the size of a whole instance.
+        host: Where to listen.
+        port: Where to listen; 0 takes a free one.
+        directory: Virtual directory, such as ``/ERP``.
+        time_zone: The account's time zone as the ``Locale`` cookie names it; None: no such cookie.
+        empty: Whether to leave the tables without rows.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a switch of its own
+        self,
+        *,
+        tenants: Sequence[str] = ("Company",),
+        seed: int = 7,
+        rows: int | None = None,
+        now: datetime | str | None = None,
+        scale: bool = False,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        directory: str = "",
+        time_zone: str | None = "GMTE0000U",
+        empty: bool = False,
+    ) -> None:
+        self.tenants = tuple(tenants)
+        self.username, self.password = USERNAME, PASSWORD
+        self.clock = Clock(now)
+        self.model = full_model() if scale else small_model()
+        self.store = Store(self.model, self.tenants, self.clock)
+        self.service = Service(self.model, self.store)
+        directory = "/" + directory.strip("/") if directory.strip("/") else ""
+        self.app = App(self.service, self.clock, directory=directory, time_zone=time_zone)
+        self.app.control = Control(self)
+        if not empty:
+            for number, tenant in enumerate(self.tenants):
+                populate(self.store, tenant, seed + number, rows)
+        self.server = Server(host, port, self.app)
+        self.url = f"http://{host}:{self.server.server_port}{directory}"
+        self.app.site = self.url
+        self._thread = threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving and remove the data."""
+        self.server.close()
+        self.store.close()
+
+    def _tenant(self, tenant: str | None) -> str:
+        return self.tenants[0] if tenant is None else tenant
+
+    def rows(self, entity: str, tenant: str | None = None) -> list[dict[str, WireValue]]:
+        """The rows as the wire shows them: every column that can be selected, in key order."""
+        entity_type = self.model.find(entity)
+        reading = Reading()
+        table = self.store.table(entity_type, self._tenant(tenant))
+        where = " AND ".join([f"{name(flag(each))}=1" for each in entity_type.bases[-1:]] or ["1"])
+        body = json_sql(entity_type.readable, reading)
+        order = ordering(entity_type, {}, reading)
+        sql = " ".join(["SELECT", body, "FROM", table, "WHERE", where, order])
+        decimals = {
+            each.name for each in entity_type.readable if each.property.type == "Edm.Decimal"
+        }
+        found: list[dict[str, WireValue]] = []
+        for (text,) in self.store.read(sql):
+            row: dict[str, WireValue] = json.loads(str(text), parse_float=Decimal)
+            for column in decimals:
+                value = row[column]
+                if isinstance(value, int):
+                    row[column] = Decimal(value)
+            found.append(row)
+        return found
+
+    def insert(self, entity: str, rows: Row | Iterable[Row], tenant: str | None = None) -> int:
+        """Add one row or many; what is not given gets a default."""
+        given = [rows] if isinstance(rows, Mapping) else rows
+        return self.store.insert(self.model.find(entity), given, self._tenant(tenant))
+
+    def update(self, entity: str, key: Row, changes: Row, tenant: str | None = None) -> int:
+        """Change the rows of a key, and stamp them; returns how many."""
+        return self.store.update(self.model.find(entity), key, changes, self._tenant(tenant))
+
+    def delete(self, entity: str, key: Row, tenant: str | None = None) -> int:
+        """Remove the rows of a key; returns how many."""
+        return self.store.delete(self.model.find(entity), key, self._tenant(tenant))
+
+    def bulk_update(
+        self, entity: str, changes: Row, limit: int | None = None, tenant: str | None = None
+    ) -> int:
+        """Change many rows, all at one instant, the first in key order; returns how many."""
+        entity_type = self.model.find(entity)
+        return self.store.bulk_update(entity_type, changes, limit, self._tenant(tenant))
+
+    def fill(  # noqa: PLR0913 - each is a choice of its own
+        self,
+        entity: str,
+        count: int,
+        *,
+        start: datetime | str = "2024-01-01T00:00:00Z",
+        step_seconds: float = 1.0,
+        columns: Row | None = None,
+        tenant: str | None = None,
+    ) -> int:
+        """Add many made-up rows quickly, stamped one after the other."""
+        entity_type: EntityType = self.model.find(entity)
+        tenant = self._tenant(tenant)
+        return fill(self.store, entity_type, tenant, count, start, step_seconds, columns or {})
+
+    def forbid(self, entity: str, status: int = HTTPStatus.FORBIDDEN) -> None:
+        """Let reads of an entity be refused, as without rights (403) or without data (404)."""
+        self.service.statuses[self.model.find(entity).name] = status
+
+    def allow(self, entity: str) -> None:
+        """Let an entity be read."""
+        self.service.statuses[self.model.find(entity).name] = HTTPStatus.OK
+
+    def counters(self) -> Counters:
+        """What happened since the start, or the last reset."""
+        return self.app.sessions.snapshot()
+
+    def reset_counters(self) -> None:
+        """Count and log anew."""
+        self.app.sessions.reset()
+
+    @property
+    def log(self) -> list[RequestRecord]:
+        """The requests, in the order in which they came."""
+        return self.app.sessions.log
+
+    def before_request(self, callback: Callable[[RequestRecord], None]) -> None:
+        """Call back in the request's thread before each data request is answered."""
+        self.app.before.append(callback)
+
+    def end_sessions(self) -> None:
+        """End every session, as a restart of the server does."""
+        self.app.sessions.end_all()

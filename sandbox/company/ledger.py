@@ -1,0 +1,132 @@
+"""Batches, ledger lines, balances, and the ledger's preferences."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from decimal import Decimal
+
+from sandbox.company.book import FIRST_DAY, Book, Posting, both, money, period
+
+LEDGER, BRANCH, SUB = 5, 16, 500
+EXPENSES = (1012, 1013, 1014, 1015)
+CASH = 1000
+UNDATED_EVERY = 9  # balances without a stamp
+
+
+def write(book: Book) -> None:
+    """Write the ledger."""
+    postings = list(book.postings)
+    lines = sum(len(each.lines) for each in postings)
+    number = 0
+    while lines < book.size or not number:
+        number += 1
+        amount = money(Decimal(book.dice.randint(100, 500_000)) / 100)
+        day = book.day(min(number / (book.size + 1), 1))
+        entry = (
+            (book.dice.choice(EXPENSES), amount, money(0)),
+            (CASH, money(0), amount),
+        )
+        postings.append(Posting("GL", f"GL{number:08d}", day, book.text("Expense"), entry))
+        lines += len(entry)
+    for at, posting in enumerate(postings):
+        batch(book, at, posting)
+    balances(book, postings)
+    preferences(book)
+
+
+def batch(book: Book, at: int, posting: Posting) -> None:
+    """Write a batch and its lines; the totals are theirs."""
+    total = sum((debit for _, debit, _ in posting.lines), start=money(0))
+    shared = {
+        "Module": posting.module,
+        "BatchNbr": posting.batch,
+        "LedgerID": LEDGER,
+        "FinPeriodID": period(posting.day),
+        "TranPeriodID": period(posting.day),
+        "Released": True,
+        "Posted": True,
+    }
+    stamps = book.audit(posting.day, "GL301000")
+    book.add(
+        "PX.Objects.GL.Batch",
+        **shared,
+        DateEntered=posting.day,
+        BatchType="H",
+        Status="P",
+        Description=posting.text,
+        CuryID="USD",
+        CuryInfoID=300_000 + at,
+        LineCntr=len(posting.lines),
+        AutoReverse=False,
+        **both("DebitTotal", total),
+        **both("CreditTotal", total),
+        **both("ControlTotal", total),
+        **stamps,
+    )
+    for line, (_, debit, credit) in enumerate(posting.lines, start=1):
+        book.add(
+            "PX.Objects.GL.GLTran",
+            **shared,
+            LineNbr=line,
+            BranchID=BRANCH,
+            RefNbr=posting.batch,
+            TranID=at * 10 + line,
+            TranDate=posting.day,
+            TranDesc=posting.text,
+            TranType="GLE",
+            TranClass="N",
+            CuryInfoID=300_000 + at,
+            **both("DebitAmt", debit),
+            **both("CreditAmt", credit),
+            **{**stamps, "NoteID": book.guid()},
+        )
+
+
+def balances(book: Book, postings: list[Posting]) -> None:
+    """Write what each account moved in each period."""
+    sums: dict[tuple[int, str], list[Decimal]] = defaultdict(lambda: [money(0), money(0)])
+    last = {}
+    for posting in postings:
+        for account, debit, credit in posting.lines:
+            key = (account, period(posting.day))
+            sums[key][0] += debit
+            sums[key][1] += credit
+            last[key] = posting.day
+    for number, (key, (debit, credit)) in enumerate(sorted(sums.items())):
+        account, of = key
+        changed = book.audit(last[key], "GL301000")["LastModifiedDateTime"]
+        book.add(
+            "PX.Objects.GL.GLHistory",
+            LedgerID=LEDGER,
+            BranchID=BRANCH,
+            AccountID=account,
+            SubID=SUB,
+            FinPeriodID=of,
+            FinYear=of[2:],
+            BalanceType="A",
+            CuryID="USD",
+            FinPtdDebit=debit,
+            FinPtdCredit=credit,
+            TranPtdDebit=debit,
+            TranPtdCredit=credit,
+            CuryFinPtdDebit=debit,
+            CuryFinPtdCredit=credit,
+            LastModifiedDateTime=None if number % UNDATED_EVERY == 0 else changed,
+        )
+
+
+def preferences(book: Book) -> None:
+    """Write the one row of the ledger's preferences."""
+    stamps = book.audit(FIRST_DAY, "GL102000")
+    del stamps["NoteID"]
+    book.add(
+        "PX.Objects.GL.GLSetup",
+        AutoRevOption="P",
+        AutoPostOption=True,
+        COAOrder=1,
+        BatchNumberingID="BATCH",
+        TrialBalanceSign="N",
+        PerRetainTran=99,
+        HoldEntry=True,
+        **stamps,
+    )

@@ -1,0 +1,108 @@
+"""Addresses under ``/_control`` with which demos and other processes act on the sandbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from decimal import Decimal
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
+
+from sandbox.http import Request, Response, message
+
+if TYPE_CHECKING:
+    from sandbox.box import Sandbox
+
+Answer = object
+Body = Mapping[str, object]
+
+
+class Control:
+    """Calls the method that an address names with the request's JSON object."""
+
+    def __init__(self, box: Sandbox) -> None:
+        self.box = box
+        self.actions: Mapping[str, Callable[[Body], Answer]] = {
+            "insert": lambda body: box.insert(
+                text(body, "entity"), rows(body["rows"]), tenant(body)
+            ),
+            "update": lambda body: box.update(
+                text(body, "entity"), record(body["key"]), record(body["changes"]), tenant(body)
+            ),
+            "delete": lambda body: box.delete(
+                text(body, "entity"), record(body["key"]), tenant(body)
+            ),
+            "bulk-update": lambda body: box.bulk_update(
+                text(body, "entity"),
+                record(body["changes"]),
+                None if body.get("limit") is None else int(str(body["limit"])),
+                tenant(body),
+            ),
+            "fill": lambda body: box.fill(
+                text(body, "entity"),
+                int(str(body["count"])),
+                start=str(body.get("start", "2024-01-01T00:00:00Z")),
+                step_seconds=float(str(body.get("step_seconds", 1))),
+                columns=record(body.get("columns", {})),
+                tenant=tenant(body),
+            ),
+            "rows": lambda body: box.rows(text(body, "entity"), tenant(body)),
+            "forbid": lambda body: box.forbid(
+                text(body, "entity"), int(str(body.get("status", HTTPStatus.FORBIDDEN)))
+            ),
+            "allow": lambda body: box.allow(text(body, "entity")),
+            "counters": lambda _: asdict(box.counters()),
+            "log": lambda _: [asdict(each) for each in box.log],
+            "reset": lambda _: box.reset_counters(),
+            "clock": self.clock,
+            "end-sessions": lambda _: box.end_sessions(),
+        }
+
+    def clock(self, body: Body) -> str:
+        """Set or advance the clock, if asked to; tells its time."""
+        if "set" in body:
+            self.box.clock.set(str(body["set"]))
+        if "advance" in body:
+            self.box.clock.advance(float(str(body["advance"])))
+        return self.box.clock.now().isoformat()
+
+    def __call__(self, action: str, request: Request) -> Response:
+        """Answer one control request; a GET takes its arguments from the query."""
+        chosen = self.actions.get(action.strip("/"))
+        if chosen is None:
+            known = ", ".join(self.actions)
+            return message(HTTPStatus.NOT_FOUND, f"Known actions: {known}")
+        try:
+            body = json.loads(request.body, parse_float=Decimal) if request.body else request.query
+            result = chosen(cast("Body", body))
+        except (KeyError, ValueError, TypeError) as error:
+            return message(HTTPStatus.BAD_REQUEST, f"{type(error).__name__}: {error}")
+        return Response(body=json.dumps({"result": result}, default=str).encode())
+
+
+def text(body: Body, key: str) -> str:
+    """A string of the request."""
+    return str(body[key])
+
+
+def tenant(body: Body) -> str | None:
+    """The tenant of the request, if it names one."""
+    return None if body.get("tenant") is None else str(body["tenant"])
+
+
+def record(value: object) -> Mapping[str, object]:
+    """An object of the request.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if not isinstance(value, Mapping):
+        expected = "an object is expected"
+        raise TypeError(expected)
+    return value
+
+
+def rows(value: object) -> list[Mapping[str, object]]:
+    """One object or a list of them."""
+    return [record(each) for each in value] if isinstance(value, list) else [record(value)]

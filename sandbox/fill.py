@@ -1,0 +1,60 @@
+"""Large tables: rows made inside SQLite, a million in seconds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sandbox.clock import to_utc
+from sandbox.model import EntityType
+from sandbox.store import MODIFIED, Row, Store, flag, name, to_stored
+from sandbox.values import Stored, traits
+
+COUNTING = "WITH RECURSIVE counting(n) AS (SELECT 0 UNION ALL SELECT n+1 FROM counting LIMIT ?)"
+MILLISECONDS = "({start}+n*{step})"
+STAMP = (
+    f"strftime('%Y-%m-%dT%H:%M:%S',{MILLISECONDS}/1000,'unixepoch')"
+    f"||printf('.%03d000',{MILLISECONDS}%1000)"
+)
+GUID = "printf('%08x-0000-4000-8000-%012x', n*2654435761 & 4294967295, {first}+n)"
+
+
+def fill(  # noqa: PLR0913, PLR0917 - the box calls it with all of them
+    store: Store,
+    entity_type: EntityType,
+    tenant: str,
+    count: int,
+    start: datetime | str,
+    step: float,
+    columns: Row,
+) -> int:
+    """Add rows with counted keys, stamped ``step`` seconds apart, the rest alike.
+
+    The last key column that holds a text or a number counts; Guids are all counted.
+    """
+    table = store.table(entity_type, tenant)
+    first = int(str(store.read(" ".join(["SELECT coalesce(max(rowid),0)+1 FROM", table]))[0][0]))
+    begin = round(to_utc(start).timestamp() * 1000)
+    values: dict[str, Stored] = store.defaults(entity_type)
+    by_name = {column.name: column for column in entity_type.stored}
+    for key, value in columns.items():
+        values[by_name[key].stored_as] = to_stored(by_name[key], value)
+    computed: dict[str, str] = {}
+    for column in entity_type.stored:
+        group = traits(column.property.type).group
+        if column.name in columns:
+            continue
+        if column.name == MODIFIED:
+            computed[column.stored_as] = STAMP.format(start=begin, step=round(step * 1000))
+        elif column.name in entity_type.key or column.name == "NoteID":
+            computed[column.stored_as] = {
+                "number": f"{first}+n",
+                "guid": GUID.format(first=first),
+            }.get(group, f"printf('F%09d', {first}+n)")
+    listed = list(values)
+    flags = [flag(each) for each in entity_type.bases]
+    fields = ",".join(map(name, [*listed, *flags]))
+    made = ",".join([*(computed.get(each, "?") for each in listed), *("1" for _ in flags)])
+    parameters = [values[each] for each in listed if each not in computed]
+    sql = " ".join([COUNTING, "INSERT INTO", table, f"({fields}) SELECT {made} FROM counting"])
+    with store.bulk() as connection:
+        return connection.execute(sql, [count, *parameters]).rowcount

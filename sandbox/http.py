@@ -1,0 +1,103 @@
+"""Requests and answers, apart from the sockets they cross."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from socket import socket
+from typing import Literal
+from urllib.parse import parse_qsl, unquote
+
+from sandbox.errors import Refusal
+from sandbox.sessions import RequestRecord
+
+JSON = "application/json; charset=utf-8"
+ODATA_JSON = "application/json; odata.metadata=minimal"
+XML = "application/xml"
+COMPRESS_ABOVE = 860  # the web server's own threshold, bytes
+RequestKind = Literal["service", "metadata", "data", "count", "logout", "control", "other"]
+
+
+@dataclass
+class Request:
+    """One request, taken apart."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+    kind: RequestKind = "other"
+    path: str = field(init=False)
+    query: dict[str, str] = field(init=False)
+    raw_query: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Decode path and query."""
+        path, _, self.raw_query = self.target.partition("?")
+        self.path = unquote(path)
+        pairs = parse_qsl(self.raw_query, keep_blank_values=True)
+        self.query = {key.lower() if key.startswith("$") else key: value for key, value in pairs}
+
+    def record(self) -> RequestRecord:
+        """What is remembered of it; credentials are not."""
+        headers = {
+            key.lower(): value
+            for key, value in self.headers.items()
+            if key.lower() != "authorization"
+        }
+        return RequestRecord(
+            self.method,
+            self.path,
+            dict(self.query),
+            headers,
+            kind=self.kind,
+            raw_query=self.raw_query,
+        )
+
+
+Wire = Callable[[socket, bytes, bytes], bool]
+
+
+@dataclass
+class Response:
+    """One answer.
+
+    Attributes:
+        wire: Sends head and body in place of the server, and returns whether the connection lives.
+    """
+
+    status: int = HTTPStatus.OK
+    body: bytes = b""
+    content_type: str = JSON
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    odata: bool = False
+    wire: Wire | None = None
+    close: bool = False
+
+    def encode(self, accepted: str) -> bytes:
+        """The body as it is sent; adds the header that says so."""
+        if "gzip" in accepted.lower() and len(self.body) > COMPRESS_ABOVE:
+            self.headers.append(("Content-Encoding", "gzip"))
+            self.headers.append(("Vary", "Accept-Encoding"))
+            return gzip.compress(self.body, compresslevel=1, mtime=0)
+        return self.body
+
+
+def message(status: int, text: str) -> Response:
+    """An answer in the shape of the server's errors."""
+    return Response(status, json.dumps({"message": text}, ensure_ascii=False).encode())
+
+
+def refusal(error: Refusal) -> Response:
+    """The answer that a refusal stands for."""
+    return message(error.status, error.message)
+
+
+def unauthorized() -> Response:
+    """The answer to wrong or missing credentials."""
+    answer = message(HTTPStatus.UNAUTHORIZED, "You are not logged in.")
+    answer.headers.append(("WWW-Authenticate", 'Basic realm="Acumatica"'))
+    return answer

@@ -1,0 +1,137 @@
+"""A model of the size of a whole instance: the small one, and made-up types around it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from sandbox.extras import small_model
+from sandbox.model import EntityType, Model, Navigation, Property
+
+# Figures of a clean instance of release 2026 R2.
+ENTITY_TYPES = 2265
+PROPERTIES = 42_288
+NAVIGATIONS = 23_576
+ENTITY_SETS = 5108
+SINGLETONS = 158
+NAMESPACES = 211
+COMPLEX_TYPES = 25
+COLLECTIONS = 3
+WITHOUT_SET = 60
+ALIASES = 3
+RESTRICTED_EVERY = 7
+UNFILTERABLE = 56
+
+AREAS = ("AM", "AP", "AR", "CA", "CM", "CR", "CS", "DR", "EP", "FA", "FS", "GL", "IN", "PM", "PO",
+         "PR", "RQ", "SO", "TX", "WZ")  # fmt: skip
+NOUNS = ("Order", "Line", "Setup", "Class", "Rate", "Plan", "Detail", "Status", "Period", "Schedule",
+         "Balance", "Item", "Budget", "Task", "Batch", "Rule", "Group", "Site", "Asset", "Document")  # fmt: skip
+WORDS = ("Amount", "Qty", "Total", "Date", "Code", "Active", "Type", "Ref", "Cost", "Price", "Note",
+         "Owner", "Rate", "Hold", "Start", "End", "Ratio", "Account", "Unit", "Source")  # fmt: skip
+# About the mix of types that a real document has.
+MIX = ("Edm.String",) * 7 + ("Edm.Decimal",) * 4 + ("Edm.Int32",) * 3 + ("Edm.Boolean",) * 3 + (
+    "Edm.DateTimeOffset", "Edm.DateTimeOffset", "Edm.Guid", "Edm.Int16", "Edm.Int64", "Edm.Binary",
+)  # fmt: skip
+
+
+def namespace(number: int) -> str:
+    """One of the .NET namespaces."""
+    area = AREAS[number % len(AREAS)]
+    return f"PX.Objects.{area}" if number < len(AREAS) else f"PX.Objects.{area}.N{number}"
+
+
+def properties(number: int, count: int) -> tuple[Property, ...]:
+    """The columns of one made type: a key, a stamp, and others."""
+    found = [
+        Property("RefNbr", "Edm.String", required=True, label="Reference Nbr."),
+        Property("LastModifiedDateTime", "Edm.DateTimeOffset", label="Last Modified On"),
+    ]
+    for at in range(2, count):
+        word = WORDS[(number + at) % len(WORDS)]
+        kind = MIX[(number * 7 + at) % len(MIX)]
+        if kind == "Edm.String" and number < COLLECTIONS and at == count - 1:
+            kind = "Collection(Edm.String)"
+        name = f"{word}{at}"
+        restricted = at % RESTRICTED_EVERY == 0 and number % 2 == 0
+        found.append(
+            Property(name, kind, at % 3 == 0, restricted, f"{word} of the {number}th record, {at}")
+        )
+    return tuple(found[:count])
+
+
+def links(number: int, count: int, names: list[str]) -> tuple[Navigation, ...]:
+    """The navigation properties of one made type."""
+    found = []
+    for at in range(count):
+        target = names[(number * 31 + at * 17) % len(names)]
+        short = target.rpartition(".")[2]
+        many = at % 2 == 0
+        name = f"{short}Collection{at}" if many else f"{short}ByRef{at}"
+        found.append(Navigation(name, target, many))
+    return tuple(found)
+
+
+def shares(total: int, parts: int) -> list[int]:
+    """Split a total into nearly equal whole parts."""
+    return [total * (at + 1) // parts - total * at // parts for at in range(parts)]
+
+
+def complex_schema() -> str:
+    """The complex types and the one enum, which no entity uses."""
+    lines = ['    <Schema Namespace="PX.Api" xmlns="http://docs.oasis-open.org/odata/ns/edm">']
+    for at in range(COMPLEX_TYPES):
+        lines += [
+            f'      <ComplexType Name="Part{at}">',
+            '        <Property Name="Value" Type="Edm.String" />',
+            "      </ComplexType>",
+        ]
+    lines += [
+        '      <EnumType Name="Mode">',
+        '        <Member Name="None" Value="0" />',
+        '        <Member Name="Full" Value="1" />',
+        "      </EnumType>",
+        "    </Schema>",
+    ]
+    return "\n".join(lines)
+
+
+@lru_cache(maxsize=1)
+def full_model() -> Model:
+    """The small model filled up to the size of a whole instance."""
+    small = small_model()
+    count = ENTITY_TYPES - len(small.types)
+    of_properties = shares(PROPERTIES - sum(len(each.properties) for each in small.types), count)
+    of_links = shares(NAVIGATIONS - sum(len(each.navigations) for each in small.types), count)
+    singles = sum(len(each.sets) for each in small.types if each.kind == "singleton")
+    sets = sum(len(each.sets) for each in small.types if each.kind == "entityset")
+    with_set = count - WITHOUT_SET - (SINGLETONS - singles)
+    of_sets = shares(ENTITY_SETS - sets, with_set)
+    names = [
+        f"{namespace(at % NAMESPACES)}.{NOUNS[at % len(NOUNS)]}{NOUNS[at // 7 % len(NOUNS)]}{at}"
+        for at in range(count)
+    ]
+    made = []
+    for at, name in enumerate(names):
+        generated = name.replace(".", "_")
+        short = name.rpartition(".")[2]
+        key: tuple[str, ...] = ("RefNbr",)
+        if at < with_set:
+            kind, offered = "entityset", (generated, short, f"{short}Record")[: of_sets[at]]
+        elif at < count - WITHOUT_SET:
+            kind, offered, key = "singleton", (generated,), ()
+        else:
+            kind, offered = "none", ()
+        made.append(
+            EntityType(
+                name,
+                f"{NOUNS[at % len(NOUNS)]} {at}",
+                None,
+                key,
+                properties(at, of_properties[at]),
+                links(at, of_links[at], names),
+                offered,
+                kind,  # type: ignore[arg-type] # one of the three words
+                filterable=at % (count // UNFILTERABLE) != 1,
+                made=True,
+            )
+        )
+    return Model((*small.types, *made), complex_schema())

@@ -1,0 +1,115 @@
+"""The sockets: HTTP/1.1 with kept connections, a thread for each."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from http import HTTPStatus
+from http.client import responses
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from typing_extensions import override
+
+
+from sandbox.app import App
+from sandbox.http import Request, Response
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Reads requests off one connection and sends the answers of the app."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = 600
+    server: Server
+
+    def _serve(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length) if length else b""
+        request = Request(self.command, self.path, self.headers, body)
+        self._send(self.server.app.answer(request))
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _serve  # noqa: N815 - their names
+
+    def _send(self, response: Response) -> None:
+        payload = response.encode(self.headers.get("Accept-Encoding", ""))
+        head = self._head(response, len(payload))
+        if self.command == "HEAD":
+            payload = b""
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            if response.wire is None:
+                self.connection.sendall(head + payload)
+            elif not response.wire(self.connection, head, payload):
+                self.close_connection = True
+        if response.close:
+            self.close_connection = True
+
+    def _head(self, response: Response, length: int) -> bytes:
+        lines = [f"HTTP/1.1 {int(response.status)} {responses.get(response.status, 'Unknown')}"]
+        headers = [*response.headers, ("Server", "Microsoft-IIS/10.0")]
+        if response.status != HTTPStatus.NO_CONTENT:
+            names = {name.lower() for name, _ in headers}
+            if response.content_type:
+                headers.append(("Content-Type", response.content_type))
+            if "content-length" not in names:
+                headers.append(("Content-Length", str(length)))
+        if response.close:
+            headers.append(("Connection", "close"))
+        lines += [f"{name}: {value}" for name, value in headers]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep stderr quiet: the log of requests is kept by the app."""
+
+    @override
+    def handle(self) -> None:
+        """Serve the connection; a client may leave whenever it likes."""
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            super().handle()
+
+
+class Server(ThreadingHTTPServer):
+    """A server that knows its connections, so that closing it ends them."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, host: str, port: int, app: App) -> None:
+        self.app = app
+        self._connections: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__((host, port), Handler)
+
+    @override
+    def server_bind(self) -> None:
+        # The base class looks up the host's full name, which can take seconds.
+        socket.socket.bind(self.socket, self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = "sandbox", int(self.server_address[1])
+
+    @override
+    def process_request(self, request: object, client_address: object) -> None:
+        if isinstance(request, socket.socket):
+            with self._lock:
+                self._connections.add(request)
+        super().process_request(request, client_address)  # type: ignore[arg-type] # typeshed's union
+
+    @override
+    def shutdown_request(self, request: object) -> None:
+        if isinstance(request, socket.socket):
+            with self._lock:
+                self._connections.discard(request)
+        super().shutdown_request(request)  # type: ignore[arg-type] # typeshed's union
+
+    def close(self) -> None:
+        """Stop serving and close every connection."""
+        self.shutdown()
+        self.server_close()
+        with self._lock:
+            connections = tuple(self._connections)
+        for each in connections:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,154 @@
+"""The OData service: which address answers what."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import quote
+
+from sandbox.errors import Refusal, not_found
+from sandbox.http import ODATA_JSON, XML, Request, Response
+from sandbox.metadata import document
+from sandbox.model import EntityType, Model
+from sandbox.query import Page, Reading, count_rows, read_page, read_single
+from sandbox.store import Store
+
+FORBIDDEN = "You have insufficient rights to access the object ({0})."
+NEW = re.compile(r"/t/([^/]+)/api/odata/dac(?:/(.*))?", re.IGNORECASE | re.DOTALL)
+OLD = re.compile(r"/odatav4(?:/(.*))?", re.IGNORECASE | re.DOTALL)
+LOGOUT = re.compile(r"/entity/auth/logout/?", re.IGNORECASE)
+CONTROL = re.compile(r"/_control(?:/(.*))?")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a request goes: the root it came by, the tenant, and what stands behind."""
+
+    root: str
+    tenant: str
+    rest: str
+
+
+def find(path: str, tenants: Sequence[str]) -> Address | None:
+    """Split a decoded path, without the virtual directory; None if it leads nowhere."""
+    known = {each.lower(): each for each in tenants}
+    if match := NEW.fullmatch(path):
+        tenant = known.get(match[1].lower())
+        if tenant is None:
+            return None
+        return Address(f"/t/{quote(tenant)}/api/odata/dac", tenant, (match[2] or "").rstrip("/"))
+    if match := OLD.fullmatch(path):
+        first, _, rest = (match[1] or "").partition("/")
+        if first.lower() in known:
+            tenant = known[first.lower()]
+            return Address(f"/odatav4/{quote(tenant)}", tenant, rest.rstrip("/"))
+        if len(tenants) == 1:
+            return Address("/odatav4", tenants[0], (match[1] or "").rstrip("/"))
+    return None
+
+
+def kind_of(address: Address | None) -> str:
+    """What a request asks for."""
+    if address is None:
+        return "other"
+    lower = address.rest.lower()
+    if lower == "":
+        return "service"
+    if lower == "$metadata":
+        return "metadata"
+    return "count" if lower.endswith("/$count") else "data"
+
+
+class Service:
+    """Answers what lies under the roots of the OData interfaces."""
+
+    def __init__(self, model: Model, store: Store) -> None:
+        self.model = model
+        self.store = store
+        self.statuses: dict[str, int] = {each.name: each.status for each in model.types}
+        self._metadata_lock = threading.Lock()
+
+    def metadata(self, request: Request) -> Response:
+        """The metadata document, which exists as XML only."""
+        accept = request.headers.get("Accept", "*/*").lower()
+        wants_json = "json" in request.query.get("$format", "").lower()
+        if wants_json or ("json" in accept and "xml" not in accept and "*/*" not in accept):
+            message = "A supported MIME type could not be found that matches the content type."
+            raise Refusal(message)
+        # Many sessions may ask for the large document at once; it is made once.
+        with self._metadata_lock:
+            body = document(self.model)
+        return Response(body=body, content_type=XML, odata=True)
+
+    def root(self, site: str, address: Address) -> Response:
+        """The service document."""
+        entries = [
+            {
+                "name": name,
+                "kind": "Singleton" if each.kind == "singleton" else "EntitySet",
+                "url": name,
+            }
+            for each in self.model.types
+            for name in each.sets
+        ]
+        context = f"{site}{address.root}/$metadata"
+        body = json.dumps({"@odata.context": context, "value": entries}).encode()
+        return Response(body=body, content_type=ODATA_JSON, odata=True)
+
+    def entity_type(self, address: Address) -> EntityType:
+        """The type of the entity set in an address.
+
+        Raises:
+            Refusal: There is none, or it may not be read.
+        """
+        name = address.rest.split("/")[0].lower()
+        found = self.model.by_set.get(name)
+        if found is None:
+            raise not_found(f"{address.root}/{address.rest}")
+        status = self.statuses[found.name]
+        if status == HTTPStatus.FORBIDDEN:
+            raise Refusal(FORBIDDEN.format(found.short_name), HTTPStatus.FORBIDDEN)
+        if status != HTTPStatus.OK:
+            raise not_found(f"{address.root}/{address.rest}")
+        return found
+
+    def count(self, address: Address, request: Request, reading: Reading) -> Response:
+        """The number of rows, as plain text."""
+        entity_type = self.entity_type(address)
+        number = count_rows(self.store, entity_type, address.tenant, request.query, reading)
+        return Response(body=str(number).encode(), content_type="text/plain", odata=True)
+
+    def data(
+        self,
+        site: str,
+        address: Address,
+        request: Request,
+        reading: Reading,
+        finish: Callable[[Page, list[str]], list[str]] | None = None,
+    ) -> Response:
+        """The rows of an entity set, or the object of a singleton."""
+        entity_type = self.entity_type(address)
+        if "/" in address.rest:
+            raise not_found(f"{address.root}/{address.rest}")
+        arguments = (self.store, entity_type, address.tenant, request.query, reading)
+        context = f"{site}{address.root}/$metadata#{entity_type.sets[0]}"
+        if entity_type.kind == "singleton":
+            row = read_single(*arguments)
+            text = f'{{"@odata.context":{json.dumps(context)}{"," if row != "{}" else ""}{row[1:]}'
+            return Response(body=text.encode(), content_type=ODATA_JSON, odata=True)
+        page = read_page(*arguments)
+        if page.selected:
+            context += f"({','.join(page.selected)})"
+        head = [f'"@odata.context":{json.dumps(context)}']
+        if page.count is not None:
+            head.append(f'"@odata.count":{page.count}')
+        if finish is not None:
+            head = finish(page, head)
+        links = [each for each in head if each.startswith('"@odata.nextLink"')]
+        head = [each for each in head if each not in links]
+        body = ",".join([*head, f'"value":[{",".join(page.rows)}]', *links])
+        return Response(body=f"{{{body}}}".encode(), content_type=ODATA_JSON, odata=True)

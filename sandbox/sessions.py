@@ -1,0 +1,154 @@
+"""Sign-in, sessions, and what the server remembers of its requests."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+
+COOKIE = "ASP.NET_SessionId"
+
+
+@dataclass
+class RequestRecord:
+    """One request as the server saw it.
+
+    Attributes:
+        path: The decoded path.
+        query: The decoded query options.
+        status: What was answered; None while, or if, nothing was.
+        headers: The request's headers by lower-case name, without the credentials.
+        session: The session that served it.
+        kind: What it asked for: service, metadata, data, count, logout or other.
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    status: int | None = None
+    session: str | None = None
+    kind: str = "other"
+    raw_query: str = ""
+
+
+@dataclass
+class Counters:
+    """What happened since the start, or since the counters were put back."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    total: int = 0
+    metadata_requests: int = 0
+    data_requests: int = 0
+    counts_requests: int = 0
+    sessions_open: int = 0
+    sessions_opened: int = 0
+    signed_out: int = 0
+    unauthorized: int = 0
+    most_at_once: int = 0
+
+
+@dataclass
+class Session:
+    """A signed-in session, which serves one request at a time."""
+
+    id: str
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def credentials(header: str | None) -> str | None:
+    """The ``user:password`` of a Basic header, in UTF-8."""
+    scheme, _, value = (header or "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(value.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def session_id(header: str | None) -> str | None:
+    """The session named in a Cookie header."""
+    try:
+        found = SimpleCookie(header or "").get(COOKIE)
+    except CookieError:
+        return None
+    return found.value if found else None
+
+
+class Sessions:
+    """The open sessions and the counters."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[str, Session] = {}
+        self._serial = 0
+        self._busy = 0
+        self.counters = Counters()
+        self.log: list[RequestRecord] = []
+
+    def enter(self, record: RequestRecord) -> None:
+        """Note a request that comes in."""
+        with self._lock:
+            self.log.append(record)
+            counters = self.counters
+            counters.requests[record.path] += 1
+            counters.total += 1
+            counters.metadata_requests += record.kind == "metadata"
+            counters.data_requests += record.kind == "data"
+            counters.counts_requests += record.kind == "count"
+            self._busy += 1
+            counters.most_at_once = max(counters.most_at_once, self._busy)
+
+    def leave(self) -> None:
+        """Note that a request has been dealt with."""
+        with self._lock:
+            self._busy -= 1
+
+    def refuse(self) -> None:
+        """Note a request without right credentials."""
+        with self._lock:
+            self.counters.unauthorized += 1
+
+    def session(self, cookie: str | None) -> tuple[Session, bool]:
+        """The session of a cookie, or a new one; and whether it is new."""
+        with self._lock:
+            if cookie in self._open:
+                return self._open[cookie], False
+            self._serial += 1
+            session = Session(f"sbx{self._serial:021d}")
+            self._open[session.id] = session
+            self.counters.sessions_opened += 1
+            self.counters.sessions_open = len(self._open)
+            return session, True
+
+    def close(self, cookie: str | None) -> None:
+        """End the session of a cookie, if it is one."""
+        with self._lock:
+            if cookie is not None and self._open.pop(cookie, None):
+                self.counters.signed_out += 1
+                self.counters.sessions_open = len(self._open)
+
+    def end_all(self) -> None:
+        """End every session, as a restart of the server does."""
+        with self._lock:
+            self._open.clear()
+            self.counters.sessions_open = 0
+
+    def snapshot(self) -> Counters:
+        """A copy of the counters."""
+        with self._lock:
+            values: Mapping[str, int] = {
+                key: value for key, value in vars(self.counters).items() if key != "requests"
+            }
+            return Counters(requests=Counter(self.counters.requests), **values)
+
+    def reset(self) -> None:
+        """Start counting and logging anew; open sessions stay open."""
+        with self._lock:
+            self.counters = Counters(sessions_open=len(self._open))
+            self.log.clear()

@@ -1,0 +1,260 @@
+"""The tables: one SQLite file in a temporary folder, read by many threads at once."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import shutil
+import sqlite3
+import struct
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, LifoQueue
+from typing import TYPE_CHECKING
+
+from sandbox.clock import sql_server
+from sandbox.model import Column, EntityType, Model
+from sandbox.values import Stored, compare_decimals, instant, traits
+
+if TYPE_CHECKING:
+    from sandbox.clock import Clock
+
+Row = Mapping[str, object]
+VISIBLE = "_visible"
+MODIFIED = "LastModifiedDateTime"
+STAMPS = ("CreatedDateTime", MODIFIED)
+ADMIN = "b5344897-037e-4d58-b5c3-1bdfd0f47bf9"
+AUDIT = {
+    "CreatedByID": ADMIN,
+    "LastModifiedByID": ADMIN,
+    "CreatedByScreenID": "SO301000",
+    "LastModifiedByScreenID": "SO301000",
+}
+
+
+def name(text: str) -> str:
+    """An SQL identifier."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+class Store:
+    """The rows of all tenants.
+
+    The statements are put together from identifiers of the model, quoted, and from numbered
+    parameters.
+    """
+
+    def __init__(self, model: Model, tenants: Sequence[str], clock: Clock) -> None:
+        self.model = model
+        self.tenants = tuple(tenants)
+        self.clock = clock
+        self.hidden_rows = False
+        self._folder = Path(tempfile.mkdtemp(prefix="sandbox-"))
+        self._pool: LifoQueue[sqlite3.Connection] = LifoQueue()
+        self._writing = threading.RLock()
+        self._tables: set[str] = set()
+        self._version = itertools.count(1)
+
+    def close(self) -> None:
+        """Close all connections and remove the file."""
+        while True:
+            try:
+                self._pool.get_nowait().close()
+            except Empty:
+                break
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection of the pool, for the length of one piece of work."""
+        try:
+            connection = self._pool.get_nowait()
+        except Empty:
+            connection = self._connect()
+        try:
+            yield connection
+        finally:
+            self._pool.put(connection)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._folder / "rows.db", check_same_thread=False, isolation_level=None, timeout=60
+        )
+        connection.create_collation("DECIMAL", compare_decimals)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("PRAGMA cache_size=-65536")
+        return connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._writing, self.connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def table(self, entity_type: EntityType, tenant: str) -> str:
+        """The quoted name of the table of a type, made at the first use."""
+        table = f"{self.tenants.index(tenant)}:{entity_type.root.name}"
+        if table not in self._tables:
+            with self._writing:
+                if table not in self._tables:
+                    self._create(entity_type.root, table)
+                    self._tables.add(table)
+        return name(table)
+
+    def _create(self, root: EntityType, table: str) -> None:
+        derived = self.model.derived_from(root)
+        columns: dict[str, Column] = {}
+        for each in (root, *derived):
+            columns.update({column.stored_as: column for column in each.stored})
+        fields = [
+            f"{name(stored_as)} {traits(column.property.type).declaration}"
+            for stored_as, column in columns.items()
+        ]
+        fields += [f"{name(flag(each))} INTEGER NOT NULL DEFAULT 0" for each in derived]
+        with self._transaction() as connection:
+            connection.execute(f"CREATE TABLE {name(table)} ({','.join(fields)}, {VISIBLE} TEXT)")
+            key = ",".join(map(name, root.key))
+            if key:
+                connection.execute(
+                    f"CREATE UNIQUE INDEX {name(table + ':key')} ON {name(table)} ({key})"
+                )
+            if MODIFIED in columns:
+                wide = ",".join(filter(None, [MODIFIED, key]))
+                connection.execute(
+                    f"CREATE INDEX {name(table + ':modified')} ON {name(table)} ({wide})"
+                )
+
+    def next_version(self) -> str:
+        """A new row version, base64 of eight bytes."""
+        return base64.b64encode(struct.pack(">Q", next(self._version))).decode()
+
+    def defaults(self, entity_type: EntityType) -> dict[str, Stored]:
+        """What a new row holds where nothing is given, by the stored name of the column."""
+        now = instant(sql_server(self.clock.now()))
+        found: dict[str, Stored] = {}
+        for column in entity_type.stored:
+            value: Stored = None
+            if column.name in STAMPS:
+                value = now
+            elif column.name in AUDIT:
+                value = AUDIT[column.name]
+            elif column.property.required or column.name in entity_type.key:
+                value = traits(column.property.type).default
+            found[column.stored_as] = value
+        return found
+
+    def insert(self, entity_type: EntityType, rows: Iterable[Row], tenant: str) -> int:
+        """Add rows; a row whose key is there already takes its place.
+
+        ``visible_at`` in a row says from which instant on it is seen.
+        """
+        table = self.table(entity_type, tenant)
+        defaults = self.defaults(entity_type)
+        columns = {column.name: column for column in entity_type.stored}
+        stored_as = list(defaults)
+        version = "tstamp" if "tstamp" in columns else None
+        flags = [flag(each) for each in entity_type.bases]
+        fields = [*stored_as, *flags, VISIBLE]
+
+        def values(row: Row) -> list[Stored]:
+            new = dict(defaults)
+            if version:
+                new[version] = self.next_version()
+            visible = row.get("visible_at")
+            for key, value in row.items():
+                if key != "visible_at":
+                    new[columns[key].stored_as] = to_stored(columns[key], value)
+            if visible is not None:
+                self.hidden_rows = True
+            return [*new.values(), *(1 for _ in flags), visible and instant(visible)]
+
+        slots = ",".join("?" * len(fields))
+        listed = ",".join(map(name, fields))
+        words = ["INSERT INTO", table, f"({listed}) VALUES ({slots})"]
+        if entity_type.key:
+            # A business account may become a customer and a vendor: what it was before stays.
+            key = ",".join(map(name, entity_type.key))
+            sets = ",".join(f"{name(each)}=excluded.{name(each)}" for each in fields)
+            words += [f"ON CONFLICT ({key}) DO UPDATE SET", sets]
+        sql = " ".join(words)
+        with self._transaction() as connection:
+            return connection.executemany(sql, map(values, rows)).rowcount
+
+    def update(self, entity_type: EntityType, key: Row, changes: Row, tenant: str) -> int:
+        """Change the rows of a key; returns how many."""
+        columns = {column.name: column for column in entity_type.stored}
+        where, values = self._where(entity_type, key)
+        with self._transaction() as connection:
+            new = self._changes(columns, changes)
+            sets = ",".join(f"{name(each)}=?" for each in new)
+            sql = " ".join(["UPDATE", self.table(entity_type, tenant), "SET", sets, where])
+            return connection.execute(sql, [*new.values(), *values]).rowcount
+
+    def bulk_update(
+        self, entity_type: EntityType, changes: Row, limit: int | None, tenant: str
+    ) -> int:
+        """Change the first rows in key order, all at one instant; returns how many."""
+        columns = {column.name: column for column in entity_type.stored}
+        where, _ = self._where(entity_type, {})
+        table = self.table(entity_type, tenant)
+        order = ",".join(map(name, entity_type.key)) or "rowid"
+        rows = " ".join(["SELECT rowid FROM", table, where, "ORDER BY", order, "LIMIT ?"])
+        with self._transaction() as connection:
+            new = self._changes(columns, changes)
+            sets = ",".join(f"{name(each)}=?" for each in new)
+            sql = " ".join(["UPDATE", table, "SET", sets, f"WHERE rowid IN ({rows})"])
+            return connection.execute(sql, [*new.values(), -1 if limit is None else limit]).rowcount
+
+    def delete(self, entity_type: EntityType, key: Row, tenant: str) -> int:
+        """Remove the rows of a key; returns how many."""
+        where, values = self._where(entity_type, key)
+        with self._transaction() as connection:
+            sql = " ".join(["DELETE FROM", self.table(entity_type, tenant), where])
+            return connection.execute(sql, values).rowcount
+
+    def _changes(self, columns: Mapping[str, Column], changes: Row) -> dict[str, Stored]:
+        new: dict[str, Stored] = {}
+        if MODIFIED in columns:
+            new[MODIFIED] = instant(sql_server(self.clock.now()))
+        if "tstamp" in columns:
+            new["tstamp"] = self.next_version()
+        for key, value in changes.items():
+            new[columns[key].stored_as] = to_stored(columns[key], value)
+        return new
+
+    def _where(self, entity_type: EntityType, key: Row) -> tuple[str, list[Stored]]:
+        columns = {column.name: column for column in entity_type.stored}
+        parts = [f"{name(flag(each))}=1" for each in entity_type.bases[-1:]]
+        parts += [f"{name(columns[each].stored_as)} IS ?" for each in key]
+        values = [to_stored(columns[each], value) for each, value in key.items()]
+        return "WHERE " + " AND ".join(parts or ["1"]), values
+
+    @contextmanager
+    def bulk(self) -> Iterator[sqlite3.Connection]:
+        """A connection for statements of one's own, in one transaction."""
+        with self._transaction() as connection:
+            yield connection
+
+    def read(self, sql: str) -> list[tuple[Stored, ...]]:
+        """The rows of a query."""
+        with self.connection() as connection:
+            return connection.execute(sql).fetchall()
+
+
+def flag(entity_type: EntityType) -> str:
+    """The column that says whether a row of the root's table is also of a derived type."""
+    return f"is {entity_type.name}"
+
+
+def to_stored(column: Column, value: object) -> Stored:
+    """A given value as it is kept."""
+    return None if value is None else traits(column.property.type).store(value)

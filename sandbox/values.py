@@ -1,0 +1,111 @@
+"""Values: how each Edm type is stored in SQLite, and how it is written on the wire."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Literal
+from uuid import UUID
+
+from sandbox.clock import to_utc
+
+Stored = str | int | float | None
+Group = Literal["string", "number", "boolean", "guid", "instant", "binary", "collection"]
+
+INSTANT = "%Y-%m-%dT%H:%M:%S.%f"
+INSTANT_JSON = """coalesce('"'||rtrim(rtrim({0},'0'),'.')||'Z"','null')"""
+PLAIN_JSON = "coalesce({0},'null')"
+QUOTED_JSON = """coalesce('"'||{0}||'"','null')"""
+BOOLEAN_JSON = "CASE {0} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE 'null' END"
+
+
+def instant(value: object) -> str:
+    """The stored text of an instant: UTC, with a fixed width, so that text order is time order."""
+    moment = to_utc(value if isinstance(value, datetime) else str(value))
+    # strftime does not pad years before 1000 on every platform.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+
+
+def decimal(value: object) -> str:
+    """The stored text of a decimal: its digits as they were given."""
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def guid(value: object) -> str:
+    """The stored text of a Guid."""
+    return str(value if isinstance(value, UUID) else UUID(str(value)))
+
+
+def binary(value: object) -> str:
+    """The stored text of a binary: base64."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
+def integer(value: object) -> int:
+    """The stored integer."""
+    return int(str(value))
+
+
+def boolean(value: object) -> int:
+    """The stored boolean."""
+    return int(bool(value))
+
+
+def double(value: object) -> float:
+    """The stored double."""
+    return float(str(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the sandbox does with one Edm type.
+
+    Attributes:
+        declaration: The SQLite column type.
+        json: SQL template that makes JSON text of a column.
+        default: What stands in a column that may not be null when nothing was given.
+    """
+
+    group: Group
+    declaration: str
+    json: str
+    store: Callable[[object], Stored]
+    default: Stored = None
+
+
+NUMBER = Traits("number", "INTEGER", PLAIN_JSON, integer, 0)
+FLOAT = Traits("number", "REAL", "json_quote({0})", double, 0.0)
+STRING = Traits("string", "TEXT", "json_quote({0})", str, "")
+
+TRAITS: Mapping[str, Traits] = {
+    "Edm.String": STRING,
+    "Edm.Decimal": Traits("number", "TEXT COLLATE DECIMAL", PLAIN_JSON, decimal, "0.0000"),
+    "Edm.Int32": NUMBER,
+    "Edm.Int16": NUMBER,
+    "Edm.Int64": NUMBER,
+    "Edm.Byte": NUMBER,
+    "Edm.Boolean": Traits("boolean", "INTEGER", BOOLEAN_JSON, boolean, 0),
+    "Edm.DateTimeOffset": Traits("instant", "TEXT", INSTANT_JSON, instant),
+    "Edm.Guid": Traits("guid", "TEXT", QUOTED_JSON, guid),
+    "Edm.Binary": Traits("binary", "TEXT", QUOTED_JSON, binary),
+    "Edm.Double": FLOAT,
+    "Edm.Single": FLOAT,
+    "Collection(Edm.String)": Traits(
+        "collection", "TEXT", "coalesce({0},'[]')", lambda value: json.dumps(value)
+    ),
+}
+
+
+def traits(edm_type: str) -> Traits:
+    """The traits of a type; enums are written like strings."""
+    return TRAITS.get(edm_type, STRING)
+
+
+def compare_decimals(left: str, right: str) -> int:
+    """Order two stored decimals by their value."""
+    first, second = Decimal(left), Decimal(right)
+    return (first > second) - (first < second)
