@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from sandbox.clock import Clock
 from sandbox.errors import Refusal
 from sandbox.http import Request, RequestKind, Response, message, refusal, unauthorized
 from sandbox.query import Reading
 from sandbox.service import CONTROL, LOGOUT, Address, Service, find, kind_of
 from sandbox.sessions import COOKIE, RequestRecord, Session, Sessions, credentials, session_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox.clock import Clock
 
 USERNAME = "odata"
 PASSWORD = "sandbox-ä:p&ss"  # noqa: S105 - the demo account of a server without secrets
@@ -72,16 +75,16 @@ class App:
             response.headers.append(("OData-Version", "4.0"))
 
     def _logout(self, request: Request) -> Response:
-        if "Content-Length" not in request.headers:
+        if "content-length" not in request.headers:
             return Response(HTTPStatus.LENGTH_REQUIRED, b"<h1>Length Required</h1>", "text/html")
-        self.sessions.close(session_id(request.headers.get("Cookie")))
+        self.sessions.close(session_id(request.headers.get("cookie")))
         return Response(HTTPStatus.NO_CONTENT)
 
     def _odata(self, request: Request, address: Address | None, record: RequestRecord) -> Response:
-        if credentials(request.headers.get("Authorization")) != f"{USERNAME}:{PASSWORD}":
+        if credentials(request.headers.get("authorization")) != f"{USERNAME}:{PASSWORD}":
             self.sessions.refuse()
             return unauthorized()
-        session, new = self.sessions.session(session_id(request.headers.get("Cookie")))
+        session, new = self.sessions.session(session_id(request.headers.get("cookie")))
         record.session = session.id
         # One session is served serially, whatever number of connections it comes by.
         with session.lock:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from sandbox.app import PASSWORD, USERNAME, App
 from sandbox.clock import Clock
@@ -17,13 +15,18 @@ from sandbox.company import populate
 from sandbox.control import Control
 from sandbox.extras import small_model
 from sandbox.fill import fill
-from sandbox.model import EntityType
 from sandbox.query import Reading, json_sql, ordering
 from sandbox.scale import full_model
 from sandbox.server import Server
 from sandbox.service import Service
-from sandbox.sessions import Counters, RequestRecord
-from sandbox.store import Row, Store, flag, name
+from sandbox.store import Row, Store, flag, joined, name
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from types import TracebackType
+
+    from sandbox.model import EntityType
+    from sandbox.sessions import Counters, RequestRecord
 
 WireValue = str | int | float | Decimal | bool | list[str] | None
 
@@ -109,9 +112,9 @@ class Sandbox:
         where = " AND ".join([f"{name(flag(each))}=1" for each in entity_type.bases[-1:]] or ["1"])
         body = json_sql(entity_type.readable, reading)
         order = ordering(entity_type, {}, reading)
-        sql = " ".join(["SELECT", body, "FROM", table, "WHERE", where, order])
+        sql = joined("SELECT", body, "FROM", table, "WHERE", where, order)
         decimals = {
-            each.name for each in entity_type.readable if each.property.type == "Edm.Decimal"
+            each.name for each in entity_type.readable if each.declared.type == "Edm.Decimal"
         }
         found: list[dict[str, WireValue]] = []
         for (text,) in self.store.read(sql):

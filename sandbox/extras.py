@@ -33,8 +33,8 @@ def declared(columns: str) -> tuple[tuple[str, ...], tuple[Property, ...]]:
     properties: list[Property] = []
     for word in columns.split():
         name, _, code = word.partition(":")
-        flags = {"required": "!" in code, "restricted": "#" in code}
-        properties.append(Property(name, CODES[code.rstrip("*#!")], **flags))
+        edm_type = CODES[code.rstrip("*#!")]
+        properties.append(Property(name, edm_type, required="!" in code, restricted="#" in code))
         if "*" in code:
             key.append(name)
     return tuple(sorted(key)), tuple(properties)

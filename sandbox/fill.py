@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sandbox.clock import to_utc
-from sandbox.model import EntityType
-from sandbox.store import MODIFIED, Row, Store, flag, name, to_stored
+from sandbox.store import MODIFIED, Row, Store, flag, joined, name, to_stored
 from sandbox.values import Stored, traits
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sandbox.model import EntityType
 
 COUNTING = "WITH RECURSIVE counting(n) AS (SELECT 0 UNION ALL SELECT n+1 FROM counting LIMIT ?)"
 MILLISECONDS = "({start}+n*{step})"
@@ -32,7 +36,7 @@ def fill(  # noqa: PLR0913, PLR0917 - the box calls it with all of them
     The last key column that holds a text or a number counts; Guids are all counted.
     """
     table = store.table(entity_type, tenant)
-    first = int(str(store.read(" ".join(["SELECT coalesce(max(rowid),0)+1 FROM", table]))[0][0]))
+    first = int(str(store.read(joined("SELECT coalesce(max(rowid),0)+1 FROM", table))[0][0]))
     begin = round(to_utc(start).timestamp() * 1000)
     values: dict[str, Stored] = store.defaults(entity_type)
     by_name = {column.name: column for column in entity_type.stored}
@@ -40,7 +44,7 @@ def fill(  # noqa: PLR0913, PLR0917 - the box calls it with all of them
         values[by_name[key].stored_as] = to_stored(by_name[key], value)
     computed: dict[str, str] = {}
     for column in entity_type.stored:
-        group = traits(column.property.type).group
+        group = traits(column.declared.type).group
         if column.name in columns:
             continue
         if column.name == MODIFIED:
@@ -55,6 +59,6 @@ def fill(  # noqa: PLR0913, PLR0917 - the box calls it with all of them
     fields = ",".join(map(name, [*listed, *flags]))
     made = ",".join([*(computed.get(each, "?") for each in listed), *("1" for _ in flags)])
     parameters = [values[each] for each in listed if each not in computed]
-    sql = " ".join([COUNTING, "INSERT INTO", table, f"({fields}) SELECT {made} FROM counting"])
+    sql = joined(COUNTING, "INSERT INTO", table, "(", fields, ") SELECT", made, "FROM counting")
     with store.bulk() as connection:
         return connection.execute(sql, [count, *parameters]).rowcount

@@ -97,7 +97,7 @@ class Filter(AstToSqliteSqlVisitor):
     def edm_type(self, node: ast._Node) -> str | None:
         """The Edm type of an expression; None for null."""
         if isinstance(node, ast.Identifier):
-            return self._column(node).property.type
+            return self._column(node).declared.type
         if isinstance(node, ast.Null):
             return None
         if isinstance(node, ast.Call):
@@ -107,7 +107,8 @@ class Filter(AstToSqliteSqlVisitor):
         return LITERALS.get(type(node), "Edm.Boolean")
 
     def _column(self, node: ast.Identifier) -> Column:
-        return column_of(self._type, node.full_name().removeprefix(MASK))
+        full_name = ".".join([*node.namespace, node.name])
+        return column_of(self._type, full_name.removeprefix(MASK))
 
     def _operand(self, node: ast._Node, other: ast._Node) -> str:
         """One side of a comparison, as the type on the other side wants it."""
@@ -238,7 +239,8 @@ def condition(text: str, entity_type: EntityType, read_literal: ReadLiteral = re
     except exceptions.ODataException as error:
         literal = re.search(r"datetimeoffset'[^']*'|datetime'[^']*'|guid'[^']*'", text)
         if literal:
-            message = f"Unrecognized 'Edm.String' literal '{literal.group()}' at '{literal.start()}' in '{text}'."
+            at, found = literal.start(), literal.group()
+            message = f"Unrecognized 'Edm.String' literal '{found}' at '{at}' in '{text}'."
         else:
             message = f"Syntax error in '{text}'."
         raise Refusal(message) from error

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from socket import socket
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qsl, unquote
 
-from sandbox.errors import Refusal
 from sandbox.sessions import RequestRecord
+
+if TYPE_CHECKING:
+    from sandbox.errors import Refusal
 
 JSON = "application/json; charset=utf-8"
 ODATA_JSON = "application/json; odata.metadata=minimal"
@@ -23,7 +25,7 @@ RequestKind = Literal["service", "metadata", "data", "count", "logout", "control
 
 @dataclass
 class Request:
-    """One request, taken apart."""
+    """One request, taken apart; the names of its headers are in lower case."""
 
     method: str
     target: str
@@ -43,11 +45,7 @@ class Request:
 
     def record(self) -> RequestRecord:
         """What is remembered of it; credentials are not."""
-        headers = {
-            key.lower(): value
-            for key, value in self.headers.items()
-            if key.lower() != "authorization"
-        }
+        headers = {key: value for key, value in self.headers.items() if key != "authorization"}
         return RequestRecord(
             self.method,
             self.path,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
-from sandbox.model import EntityType, Model
+if TYPE_CHECKING:
+    from sandbox.model import EntityType, Model
 
 EDM = "http://docs.oasis-open.org/odata/ns/edm"
 EDMX = "http://docs.oasis-open.org/odata/ns/edmx"

@@ -57,14 +57,14 @@ class Navigation:
 class Column:
     """A property of a type or of its bases, and where it is stored."""
 
-    property: Property
+    declared: Property
     stored_as: str
     restricted: bool
 
     @property
     def name(self) -> str:
         """The property's name."""
-        return self.property.name
+        return self.declared.name
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,9 +204,11 @@ def navigations(type_name: str, properties: tuple[Property, ...]) -> tuple[Navig
         for each in properties
         if (target := TARGETS.get(each.name))
     ]
-    for detail in DETAILS.get(type_name, ()):
-        found.append(Navigation(f"{detail.rpartition('.')[2]}Collection", detail, many=True))
-    return tuple(found)
+    details = [
+        Navigation(f"{each.rpartition('.')[2]}Collection", each, many=True)
+        for each in DETAILS.get(type_name, ())
+    ]
+    return (*found, *details)
 
 
 def read_csv(name: str) -> list[dict[str, str]]:
@@ -221,8 +223,13 @@ def real_types() -> tuple[EntityType, ...]:
     declared: dict[str, list[Property]] = {}
     bases: dict[str, str] = {}
     for row in read_csv("dacs.csv"):
-        flags = {"required": row["required"] == "1", "restricted": row["restricted"] == "1"}
-        each = Property(row["property"], row["edm_type"], label=row["label"], **flags)
+        each = Property(
+            row["property"],
+            row["edm_type"],
+            required=row["required"] == "1",
+            restricted=row["restricted"] == "1",
+            label=row["label"],
+        )
         declared.setdefault(row["type"], []).append(each)
         bases[row["type"]] = row["base_type"]
     types: dict[str, EntityType] = {}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from sandbox.errors import Refusal, not_found
 from sandbox.filters import ReadLiteral, column_of, condition, read_instant
-from sandbox.model import Column, EntityType
-from sandbox.store import VISIBLE, Store, flag, name
+from sandbox.store import VISIBLE, Store, flag, joined, name
 from sandbox.values import instant, traits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sandbox.model import Column, EntityType
 
 REFUSED = ("$apply", "$search", "$skiptoken", "$inlinecount", "$compute")
 CHUNK = 16  # columns joined at a time: joining all in one row of || copies the text again each time
@@ -48,8 +52,8 @@ def whole_number(options: Mapping[str, str], option: str) -> int | None:
     if text is None:
         return None
     if not text.isdecimal():
-        message = f"Invalid value '{text}' for {option} query option found. A non-negative integer"
-        raise Refusal(f"{message} is expected.")
+        message = f"Invalid value '{text}' for {option} query option found: not a whole number."
+        raise Refusal(message)
     return int(text)
 
 
@@ -113,10 +117,10 @@ def json_sql(columns: Iterable[Column], reading: Reading) -> str:
     """The SQL expression that makes the JSON object of a row."""
     parts = []
     for column in columns:
-        kind = traits(column.property.type)
+        kind = traits(column.declared.type)
         template = reading.json.get(column.name.lower(), kind.json)
         if kind.group == "instant" and reading.instant_json and template == kind.json:
-            template = reading.instant_json.replace("{date}", str(int(column.property.is_date)))
+            template = reading.instant_json.replace("{date}", str(int(column.declared.is_date)))
         text = template.replace("{0}", name(column.stored_as))
         parts.append(f"""'"{column.name}":'||{text}""")
     chunks = ["||','||".join(parts[at : at + CHUNK]) for at in range(0, len(parts), CHUNK)]
@@ -151,7 +155,7 @@ def read_page(
     order = ordering(entity_type, options, reading)
     body = json_sql(columns, reading) if columns else "'{}'"
     window = f"LIMIT {-1 if limit is None else limit + 1} OFFSET {skip or 0}"
-    sql = " ".join(["SELECT", body, "FROM", table, where, order, window])
+    sql = joined("SELECT", body, "FROM", table, where, order, window)
     rows = [str(row[0]) for row in store.read(sql)]
     more = limit is not None and len(rows) > limit
     count = None
@@ -172,7 +176,7 @@ def count_rows(
     """How many rows a filter lets through."""
     check(options)
     where = conditions(store, entity_type, options, reading)
-    sql = " ".join(["SELECT count(*) FROM", store.table(entity_type, tenant), where])
+    sql = joined("SELECT count(*) FROM", store.table(entity_type, tenant), where)
     return int(str(store.read(sql)[0][0]))
 
 

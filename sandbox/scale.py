@@ -21,16 +21,26 @@ ALIASES = 3
 RESTRICTED_EVERY = 7
 UNFILTERABLE = 56
 
-AREAS = ("AM", "AP", "AR", "CA", "CM", "CR", "CS", "DR", "EP", "FA", "FS", "GL", "IN", "PM", "PO",
-         "PR", "RQ", "SO", "TX", "WZ")  # fmt: skip
-NOUNS = ("Order", "Line", "Setup", "Class", "Rate", "Plan", "Detail", "Status", "Period", "Schedule",
-         "Balance", "Item", "Budget", "Task", "Batch", "Rule", "Group", "Site", "Asset", "Document")  # fmt: skip
-WORDS = ("Amount", "Qty", "Total", "Date", "Code", "Active", "Type", "Ref", "Cost", "Price", "Note",
-         "Owner", "Rate", "Hold", "Start", "End", "Ratio", "Account", "Unit", "Source")  # fmt: skip
+AREAS = (
+    *("AM", "AP", "AR", "CA", "CM", "CR", "CS", "DR", "EP", "FA"),
+    *("FS", "GL", "IN", "PM", "PO", "PR", "RQ", "SO", "TX", "WZ"),
+)
+NOUNS = (
+    *("Order", "Line", "Setup", "Class", "Rate", "Plan", "Detail", "Status", "Period", "Schedule"),
+    *("Balance", "Item", "Budget", "Task", "Batch", "Rule", "Group", "Site", "Asset", "Document"),
+)
+WORDS = (
+    *("Amount", "Qty", "Total", "Date", "Code", "Active", "Type", "Ref", "Cost", "Price"),
+    *("Note", "Owner", "Rate", "Hold", "Start", "End", "Ratio", "Account", "Unit", "Source"),
+)
 # About the mix of types that a real document has.
-MIX = ("Edm.String",) * 7 + ("Edm.Decimal",) * 4 + ("Edm.Int32",) * 3 + ("Edm.Boolean",) * 3 + (
-    "Edm.DateTimeOffset", "Edm.DateTimeOffset", "Edm.Guid", "Edm.Int16", "Edm.Int64", "Edm.Binary",
-)  # fmt: skip
+MIX = (
+    *("Edm.String",) * 7,
+    *("Edm.Decimal",) * 4,
+    *("Edm.Int32", "Edm.Boolean") * 3,
+    *("Edm.DateTimeOffset", "Edm.DateTimeOffset", "Edm.Guid"),
+    *("Edm.Int16", "Edm.Int64", "Edm.Binary"),
+)
 
 
 def namespace(number: int) -> str:

@@ -8,12 +8,14 @@ import threading
 from http import HTTPStatus
 from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-
-from sandbox.app import App
 from sandbox.http import Request, Response
+
+if TYPE_CHECKING:
+    from sandbox.app import App
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -27,7 +29,8 @@ class Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else b""
-        request = Request(self.command, self.path, self.headers, body)
+        headers = {key.lower(): value for key, value in self.headers.items()}
+        request = Request(self.command, self.path, headers, body)
         self._send(self.server.app.answer(request))
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _serve  # noqa: N815 - their names

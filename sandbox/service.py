@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sandbox.errors import Refusal, not_found
 from sandbox.http import ODATA_JSON, XML, Request, Response
 from sandbox.metadata import document
-from sandbox.model import EntityType, Model
 from sandbox.query import Page, Reading, count_rows, read_page, read_single
-from sandbox.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sandbox.model import EntityType, Model
+    from sandbox.store import Store
 
 FORBIDDEN = "You have insufficient rights to access the object ({0})."
 NEW = re.compile(r"/t/([^/]+)/api/odata/dac(?:/(.*))?", re.IGNORECASE | re.DOTALL)
@@ -31,6 +35,11 @@ class Address:
     root: str
     tenant: str
     rest: str
+
+    @property
+    def path(self) -> str:
+        """The path below the site."""
+        return f"{self.root}/{self.rest}"
 
 
 def find(path: str, tenants: Sequence[str]) -> Address | None:
@@ -74,7 +83,7 @@ class Service:
 
     def metadata(self, request: Request) -> Response:
         """The metadata document, which exists as XML only."""
-        accept = request.headers.get("Accept", "*/*").lower()
+        accept = request.headers.get("accept", "*/*").lower()
         wants_json = "json" in request.query.get("$format", "").lower()
         if wants_json or ("json" in accept and "xml" not in accept and "*/*" not in accept):
             message = "A supported MIME type could not be found that matches the content type."
@@ -108,12 +117,12 @@ class Service:
         name = address.rest.split("/")[0].lower()
         found = self.model.by_set.get(name)
         if found is None:
-            raise not_found(f"{address.root}/{address.rest}")
+            raise not_found(address.path)
         status = self.statuses[found.name]
         if status == HTTPStatus.FORBIDDEN:
             raise Refusal(FORBIDDEN.format(found.short_name), HTTPStatus.FORBIDDEN)
         if status != HTTPStatus.OK:
-            raise not_found(f"{address.root}/{address.rest}")
+            raise not_found(address.path)
         return found
 
     def count(self, address: Address, request: Request, reading: Reading) -> Response:
@@ -133,7 +142,7 @@ class Service:
         """The rows of an entity set, or the object of a singleton."""
         entity_type = self.entity_type(address)
         if "/" in address.rest:
-            raise not_found(f"{address.root}/{address.rest}")
+            raise not_found(address.path)
         arguments = (self.store, entity_type, address.tenant, request.query, reading)
         context = f"{site}{address.root}/$metadata#{entity_type.sets[0]}"
         if entity_type.kind == "singleton":

@@ -6,8 +6,7 @@ import base64
 import binascii
 import threading
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookies import CookieError, SimpleCookie
 
 COOKIE = "ASP.NET_SessionId"
@@ -129,7 +128,7 @@ class Sessions:
     def close(self, cookie: str | None) -> None:
         """End the session of a cookie, if it is one."""
         with self._lock:
-            if cookie is not None and self._open.pop(cookie, None):
+            if cookie is not None and self._open.pop(cookie, None) is not None:
                 self.counters.signed_out += 1
                 self.counters.sessions_open = len(self._open)
 
@@ -142,10 +141,7 @@ class Sessions:
     def snapshot(self) -> Counters:
         """A copy of the counters."""
         with self._lock:
-            values: Mapping[str, int] = {
-                key: value for key, value in vars(self.counters).items() if key != "requests"
-            }
-            return Counters(requests=Counter(self.counters.requests), **values)
+            return replace(self.counters, requests=Counter(self.counters.requests))
 
     def reset(self) -> None:
         """Start counting and logging anew; open sessions stay open."""

@@ -16,11 +16,11 @@ from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING
 
 from sandbox.clock import sql_server
-from sandbox.model import Column, EntityType, Model
 from sandbox.values import Stored, compare_decimals, instant, traits
 
 if TYPE_CHECKING:
     from sandbox.clock import Clock
+    from sandbox.model import Column, EntityType, Model
 
 Row = Mapping[str, object]
 VISIBLE = "_visible"
@@ -38,6 +38,11 @@ AUDIT = {
 def name(text: str) -> str:
     """An SQL identifier."""
     return '"' + text.replace('"', '""') + '"'
+
+
+def joined(*words: str) -> str:
+    """A statement; its words are keywords, quoted identifiers, and expressions made of them."""
+    return " ".join(words)
 
 
 class Store:
@@ -116,7 +121,7 @@ class Store:
         for each in (root, *derived):
             columns.update({column.stored_as: column for column in each.stored})
         fields = [
-            f"{name(stored_as)} {traits(column.property.type).declaration}"
+            f"{name(stored_as)} {traits(column.declared.type).declaration}"
             for stored_as, column in columns.items()
         ]
         fields += [f"{name(flag(each))} INTEGER NOT NULL DEFAULT 0" for each in derived]
@@ -147,8 +152,8 @@ class Store:
                 value = now
             elif column.name in AUDIT:
                 value = AUDIT[column.name]
-            elif column.property.required or column.name in entity_type.key:
-                value = traits(column.property.type).default
+            elif column.declared.required or column.name in entity_type.key:
+                value = traits(column.declared.type).default
             found[column.stored_as] = value
         return found
 
@@ -175,7 +180,8 @@ class Store:
                     new[columns[key].stored_as] = to_stored(columns[key], value)
             if visible is not None:
                 self.hidden_rows = True
-            return [*new.values(), *(1 for _ in flags), visible and instant(visible)]
+            seen = None if visible is None else instant(visible)
+            return [*new.values(), *(1 for _ in flags), seen]
 
         slots = ",".join("?" * len(fields))
         listed = ",".join(map(name, fields))
@@ -185,7 +191,7 @@ class Store:
             key = ",".join(map(name, entity_type.key))
             sets = ",".join(f"{name(each)}=excluded.{name(each)}" for each in fields)
             words += [f"ON CONFLICT ({key}) DO UPDATE SET", sets]
-        sql = " ".join(words)
+        sql = joined(*words)
         with self._transaction() as connection:
             return connection.executemany(sql, map(values, rows)).rowcount
 
@@ -196,7 +202,7 @@ class Store:
         with self._transaction() as connection:
             new = self._changes(columns, changes)
             sets = ",".join(f"{name(each)}=?" for each in new)
-            sql = " ".join(["UPDATE", self.table(entity_type, tenant), "SET", sets, where])
+            sql = joined("UPDATE", self.table(entity_type, tenant), "SET", sets, where)
             return connection.execute(sql, [*new.values(), *values]).rowcount
 
     def bulk_update(
@@ -207,18 +213,18 @@ class Store:
         where, _ = self._where(entity_type, {})
         table = self.table(entity_type, tenant)
         order = ",".join(map(name, entity_type.key)) or "rowid"
-        rows = " ".join(["SELECT rowid FROM", table, where, "ORDER BY", order, "LIMIT ?"])
+        rows = joined("SELECT rowid FROM", table, where, "ORDER BY", order, "LIMIT ?")
         with self._transaction() as connection:
             new = self._changes(columns, changes)
             sets = ",".join(f"{name(each)}=?" for each in new)
-            sql = " ".join(["UPDATE", table, "SET", sets, f"WHERE rowid IN ({rows})"])
+            sql = joined("UPDATE", table, "SET", sets, "WHERE rowid IN (", rows, ")")
             return connection.execute(sql, [*new.values(), -1 if limit is None else limit]).rowcount
 
     def delete(self, entity_type: EntityType, key: Row, tenant: str) -> int:
         """Remove the rows of a key; returns how many."""
         where, values = self._where(entity_type, key)
         with self._transaction() as connection:
-            sql = " ".join(["DELETE FROM", self.table(entity_type, tenant), where])
+            sql = joined("DELETE FROM", self.table(entity_type, tenant), where)
             return connection.execute(sql, values).rowcount
 
     def _changes(self, columns: Mapping[str, Column], changes: Row) -> dict[str, Stored]:
@@ -257,4 +263,4 @@ def flag(entity_type: EntityType) -> str:
 
 def to_stored(column: Column, value: object) -> Stored:
     """A given value as it is kept."""
-    return None if value is None else traits(column.property.type).store(value)
+    return None if value is None else traits(column.declared.type).store(value)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from sandbox.clock import to_utc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 Stored = str | int | float | None
 Group = Literal["string", "number", "boolean", "guid", "instant", "binary", "collection"]
@@ -60,6 +62,11 @@ def double(value: object) -> float:
     return float(str(value))
 
 
+def texts(value: object) -> str:
+    """The stored text of a collection: JSON."""
+    return json.dumps(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Traits:
     """What the sandbox does with one Edm type.
@@ -94,9 +101,7 @@ TRAITS: Mapping[str, Traits] = {
     "Edm.Binary": Traits("binary", "TEXT", QUOTED_JSON, binary),
     "Edm.Double": FLOAT,
     "Edm.Single": FLOAT,
-    "Collection(Edm.String)": Traits(
-        "collection", "TEXT", "coalesce({0},'[]')", lambda value: json.dumps(value)
-    ),
+    "Collection(Edm.String)": Traits("collection", "TEXT", "coalesce({0},'[]')", texts),
 }
 
 

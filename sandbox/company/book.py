@@ -17,7 +17,7 @@ LONG_TEXT = "Delivery by arrangement only. " * 60
 ODD_TEXTS = (
     "O'Brien & Söhne <Großhandel>",
     'The "best" price, 100 %',
-    "Łódź – 東京 – Αθήνα",
+    "Łódź, 東京, Ελλάδα",
     "Rocket 🚀 launch party 🎉",
     "Line one\nline two\ttabbed",
     "back\\slash / slash",

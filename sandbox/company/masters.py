@@ -23,12 +23,14 @@ ACCOUNTS = (
     (60100, "E", "Office Supplies"),
     (61000, "E", "Rent <Main Street>"),
     (62000, "E", "Telephone Expense"),
-    (63000, "E", "Travel – domestic"),
+    (63000, "E", "Travel, domestic"),
 )
 SUBS = ("000-000", "CON-000", "PRO-001", "PRO-002", "SVC-000")
 TERMS = (("30D", "Net 30 Days", 30), ("14D", "Net 14 Days", 14), ("COD", "Cash on Delivery", 0))
-NAMES = ("Alta", "Birch", "Copper", "Delta", "Ember", "Fjord", "Granite", "Harbor", "Iris", "Juniper",
-         "Kestrel", "Lumen", "Maple", "Nordic", "Opal", "Pine", "Quartz", "River", "Slate", "Tundra")  # fmt: skip
+NAMES = (
+    *("Alta", "Birch", "Copper", "Delta", "Ember", "Fjord", "Granite", "Harbor", "Iris", "Juniper"),
+    *("Kestrel", "Lumen", "Maple", "Nordic", "Opal", "Pine", "Quartz", "River", "Slate", "Tundra"),
+)
 TRADES = ("Tools", "Foods", "Systems", "Logistics", "Textiles", "Optics", "Paper", "Motors")
 FIRST_NAMES = ("Ana", "Björn", "Chloé", "Dmitri", "Eve", "Farid", "Grace", "Hiro", "Inés", "Jan")
 THINGS = ("Bolt", "Hinge", "Panel", "Cable", "Valve", "Lamp", "Filter", "Crate", "Gear", "Switch")
@@ -65,23 +67,23 @@ def accounts(book: Book) -> None:
             CuryID="USD",
             **book.audit(FIRST_DAY, "GL202500"),
         )
-    for number, code in enumerate(SUBS):
+    for number, sub in enumerate(SUBS):
         book.add(
             "PX.Objects.GL.Sub",
             SubID=500 + number,
-            SubCD=padded(code),
+            SubCD=padded(sub),
             Active=True,
-            Description=f"Subaccount {code}",
+            Description=f"Subaccount {sub}",
             **book.audit(FIRST_DAY, "GL203000"),
         )
-    for code, text, days in TERMS:
+    for term, text, days in TERMS:
         stamps = book.audit(FIRST_DAY, "CS206500")
-        if code == "COD":
+        if term == "COD":
             # As rows that an import wrote long ago carry it.
             stamps["LastModifiedDateTime"] = "1900-01-01T00:00:00Z"
         book.add(
             "PX.Objects.CS.Terms",
-            TermsID=code,
+            TermsID=term,
             Descr=text,
             VisibleTo="AL",
             DueType="N",
