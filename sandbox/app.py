@@ -42,7 +42,7 @@ class App:
         self.sessions = Sessions()
         self.site = directory
         self.control: Callable[[str, Request], Response] | None = None
-        self.before: list[Callable[[RequestRecord], None]] = []
+        self.before: list[Callable[[RequestRecord], object]] = []
 
     def answer(self, request: Request) -> Response:
         """Answer a request; what goes wrong inside is an answer too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -63,6 +64,8 @@ class Sandbox:
     ) -> None:
         self.tenants = tuple(tenants)
         self.username, self.password = USERNAME, PASSWORD
+        pair = f"{USERNAME}:{PASSWORD}".encode()
+        self.authorization = "Basic " + base64.b64encode(pair).decode()
         self.clock = Clock(now)
         self.model = full_model() if scale else small_model()
         self.store = Store(self.model, self.tenants, self.clock)
@@ -71,8 +74,7 @@ class Sandbox:
         self.app = App(self.service, self.clock, directory=directory, time_zone=time_zone)
         self.app.control = Control(self)
         if not empty:
-            for number, tenant in enumerate(self.tenants):
-                populate(self.store, tenant, seed + number, rows)
+            populate(self.store, seed, rows)
         self.server = Server(host, port, self.app)
         self.url = f"http://{host}:{self.server.server_port}{directory}"
         self.app.site = self.url
@@ -182,7 +184,7 @@ class Sandbox:
         """The requests, in the order in which they came."""
         return self.app.sessions.log
 
-    def before_request(self, callback: Callable[[RequestRecord], None]) -> None:
+    def before_request(self, callback: Callable[[RequestRecord], object]) -> None:
         """Call back in the request's thread before each data request is answered."""
         self.app.before.append(callback)
 

@@ -60,5 +60,6 @@ def fill(  # noqa: PLR0913, PLR0917 - the box calls it with all of them
     made = ",".join([*(computed.get(each, "?") for each in listed), *("1" for _ in flags)])
     parameters = [values[each] for each in listed if each not in computed]
     sql = joined(COUNTING, "INSERT INTO", table, "(", fields, ") SELECT", made, "FROM counting")
-    with store.bulk() as connection:
-        return connection.execute(sql, [count, *parameters]).rowcount
+    with store.bulk(entity_type, tenant) as connection:
+        connection.execute(sql, [count, *parameters])
+    return count

@@ -49,7 +49,13 @@ def type_lines(entity_type: EntityType) -> list[str]:
     for link in entity_type.navigations:
         target = f"Collection({link.target})" if link.many else link.target
         opening = f'        <NavigationProperty Name="{link.name}" Type="{target}"'
-        lines.append(opening + " />")
+        if entity_type.made and not link.many:
+            ref = (
+                '          <ReferentialConstraint Property="RefNbr" ReferencedProperty="RefNbr" />'
+            )
+            lines += [opening + ">", ref, "        </NavigationProperty>"]
+        else:
+            lines.append(opening + " />")
     if entity_type.label:
         lines.append(description(entity_type.label, " " * 8))
     lines.append("      </EntityType>")

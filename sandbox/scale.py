@@ -15,8 +15,9 @@ ENTITY_SETS = 5108
 SINGLETONS = 158
 NAMESPACES = 211
 COMPLEX_TYPES = 25
-COLLECTIONS = 3
+COLLECTIONS = 2  # beside the one of the small model
 WITHOUT_SET = 60
+PADDING = ", in the currency of the document, as of the last time that the record was changed" * 2
 ALIASES = 3
 RESTRICTED_EVERY = 7
 UNFILTERABLE = 56
@@ -58,12 +59,18 @@ def properties(number: int, count: int) -> tuple[Property, ...]:
     for at in range(2, count):
         word = WORDS[(number + at) % len(WORDS)]
         kind = MIX[(number * 7 + at) % len(MIX)]
-        if kind == "Edm.String" and number < COLLECTIONS and at == count - 1:
+        if number < COLLECTIONS and at == count - 1:
             kind = "Collection(Edm.String)"
-        name = f"{word}{at}"
+        name = f"Cury{word}Of{NOUNS[(number + at * 3) % len(NOUNS)]}{at}"
         restricted = at % RESTRICTED_EVERY == 0 and number % 2 == 0
         found.append(
-            Property(name, kind, at % 3 == 0, restricted, f"{word} of the {number}th record, {at}")
+            Property(
+                name,
+                kind,
+                at % 3 == 0,
+                restricted,
+                f"{word} of {namespace(number)}, column {at}{PADDING}",
+            )
         )
     return tuple(found[:count])
 
@@ -75,7 +82,7 @@ def links(number: int, count: int, names: list[str]) -> tuple[Navigation, ...]:
         target = names[(number * 31 + at * 17) % len(names)]
         short = target.rpartition(".")[2]
         many = at % 2 == 0
-        name = f"{short}Collection{at}" if many else f"{short}ByRef{at}"
+        name = f"{short}Collection{at}" if many else f"{short}By{WORDS[at % len(WORDS)]}Ref{at}"
         found.append(Navigation(name, target, many))
     return tuple(found)
 

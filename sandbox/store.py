@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, object]
 VISIBLE = "_visible"
+RESTORED_VERSION = 1_000_000  # above the row versions of any contents
 MODIFIED = "LastModifiedDateTime"
 STAMPS = ("CreatedDateTime", MODIFIED)
 ADMIN = "b5344897-037e-4d58-b5c3-1bdfd0f47bf9"
@@ -58,10 +59,25 @@ class Store:
         self.clock = clock
         self.hidden_rows = False
         self._folder = Path(tempfile.mkdtemp(prefix="sandbox-"))
+        self._path = self._folder / "rows.db"
         self._pool: LifoQueue[sqlite3.Connection] = LifoQueue()
         self._writing = threading.RLock()
         self._tables: set[str] = set()
         self._version = itertools.count(1)
+
+    def contents(self) -> bytes:
+        """The whole file, for another store of the same tenants."""
+        with self._transaction() as connection, self.connection() as other:
+            del connection  # holds the lock, so that nothing is written meanwhile
+            return other.serialize()
+
+    def restore(self, contents: bytes) -> None:
+        """Begin with the contents of another store."""
+        self._path.write_bytes(contents)
+        with self.connection() as connection:
+            found = connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
+            self._tables = {str(row[0]) for row in found}
+        self._version = itertools.count(RESTORED_VERSION)
 
     def close(self) -> None:
         """Close all connections and remove the file."""
@@ -86,7 +102,7 @@ class Store:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._folder / "rows.db", check_same_thread=False, isolation_level=None, timeout=60
+            self._path, check_same_thread=False, isolation_level=None, timeout=60
         )
         connection.create_collation("DECIMAL", compare_decimals)
         connection.execute("PRAGMA journal_mode=WAL")
@@ -127,16 +143,8 @@ class Store:
         fields += [f"{name(flag(each))} INTEGER NOT NULL DEFAULT 0" for each in derived]
         with self._transaction() as connection:
             connection.execute(f"CREATE TABLE {name(table)} ({','.join(fields)}, {VISIBLE} TEXT)")
-            key = ",".join(map(name, root.key))
-            if key:
-                connection.execute(
-                    f"CREATE UNIQUE INDEX {name(table + ':key')} ON {name(table)} ({key})"
-                )
-            if MODIFIED in columns:
-                wide = ",".join(filter(None, [MODIFIED, key]))
-                connection.execute(
-                    f"CREATE INDEX {name(table + ':modified')} ON {name(table)} ({wide})"
-                )
+            for statement in indexes(root, table):
+                connection.execute(statement)
 
     def next_version(self) -> str:
         """A new row version, base64 of eight bytes."""
@@ -245,15 +253,32 @@ class Store:
         return "WHERE " + " AND ".join(parts or ["1"]), values
 
     @contextmanager
-    def bulk(self) -> Iterator[sqlite3.Connection]:
-        """A connection for statements of one's own, in one transaction."""
+    def bulk(self, entity_type: EntityType, tenant: str) -> Iterator[sqlite3.Connection]:
+        """A connection that adds many rows to a table; the indexes are made again afterwards."""
+        table = self.table(entity_type, tenant)
         with self._transaction() as connection:
+            for each in (":key", ":modified"):
+                connection.execute(f"DROP INDEX IF EXISTS {name(table[1:-1] + each)}")
             yield connection
+            for statement in indexes(entity_type.root, table[1:-1]):
+                connection.execute(statement)
 
     def read(self, sql: str) -> list[tuple[Stored, ...]]:
         """The rows of a query."""
         with self.connection() as connection:
             return connection.execute(sql).fetchall()
+
+
+def indexes(root: EntityType, table: str) -> list[str]:
+    """The statements that make the indexes of a table: one by key, one by stamp."""
+    key = ",".join(map(name, root.key))
+    made = []
+    if key:
+        made.append(f"CREATE UNIQUE INDEX {name(table + ':key')} ON {name(table)} ({key})")
+    if MODIFIED in {each.name for each in root.stored}:
+        wide = ",".join(filter(None, [MODIFIED, key]))
+        made.append(f"CREATE INDEX {name(table + ':modified')} ON {name(table)} ({wide})")
+    return made
 
 
 def flag(entity_type: EntityType) -> str:
