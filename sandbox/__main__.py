@@ -21,7 +21,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--scale", action="store_true", help="metadata of a whole instance")
     parser.add_argument("--now", help="instant at which the clock stands; else it is real time")
     parser.add_argument(
-        "--time-zone", default="GMTE0000U", help="of the account, as the cookie has it"
+        "--time-zone", default="UTC", help="of the account: IANA name or Acumatica code"
     )
     parser.add_argument("--directory", default="", help="virtual directory, such as /ERP")
     return parser.parse_args()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import re
+from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 from sandbox.errors import Refusal
-from sandbox.http import Request, RequestKind, Response, message, refusal, unauthorized
-from sandbox.query import Reading
+from sandbox.faultkinds import KINDS, silence
+from sandbox.faults import Exchange, Faults
+from sandbox.http import Request, RequestKind, Response, login_page, message, refusal, unauthorized
 from sandbox.service import CONTROL, LOGOUT, Address, Service, find, kind_of
 from sandbox.sessions import COOKIE, RequestRecord, Session, Sessions, credentials, session_id
 
@@ -16,12 +20,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.clock import Clock
+    from sandbox.quirks import Quirks
 
 USERNAME = "odata"
 PASSWORD = "sandbox-ä:p&ss"  # noqa: S105 - the demo account of a server without secrets
 BRANCH = 16
+LOGIN_PAGE = re.compile("/Frames/Login.aspx", re.IGNORECASE)
+# Either plain digits, or an opaque text that must come back as it was sent.
+TOKEN = re.compile(r"(?:\$|%24)skiptoken=sbx(?:\+=%2B)?(\d+)(?:&|$)")
 HTTP_DATE = "%a, %d %b %Y %H:%M:%S GMT"
 log = logging.getLogger(__name__)
+
+
+def resume(request: Request) -> None:
+    """Go on where a nextLink left off.
+
+    Raises:
+        Refusal: The token is not as it was given.
+    """
+    token = request.query.get("$skiptoken", "")
+    if not token.startswith("sbx"):
+        return
+    del request.query["$skiptoken"]
+    exact = TOKEN.search(request.raw_query)
+    if exact is None:
+        message = "The skip token is not valid."
+        raise Refusal(message, HTTPStatus.BAD_REQUEST)
+    request.query["$skip"] = exact[1]
 
 
 class App:
@@ -31,14 +56,16 @@ class App:
         self,
         service: Service,
         clock: Clock,
+        quirks: Quirks,
         *,
         directory: str = "",
-        time_zone: str | None = "GMTE0000U",
     ) -> None:
         self.service = service
         self.clock = clock
         self.directory = directory
-        self.time_zone = time_zone
+        self.quirks = quirks
+        self.faults = Faults()
+        self._answers = itertools.count()
         self.sessions = Sessions()
         self.site = directory
         self.control: Callable[[str, Request], Response] | None = None
@@ -51,6 +78,8 @@ class App:
             inner = inner[len(self.directory) :]
         if self.control is not None and (match := CONTROL.fullmatch(inner)):
             return self.control(match[1] or "", request)
+        if LOGIN_PAGE.match(inner):
+            return login_page()
         address = find(inner, self.service.store.tenants)
         logout = LOGOUT.fullmatch(inner) is not None
         request.kind = "logout" if logout else cast("RequestKind", kind_of(address))
@@ -59,43 +88,70 @@ class App:
         try:
             response = self._logout(request) if logout else self._odata(request, address, record)
         except Refusal as error:
-            response = refusal(error)
+            response = refusal(error, self.quirks.refusal_shape)
         except Exception:
             log.exception("The sandbox failed on %s", request.target)
             response = message(HTTPStatus.INTERNAL_SERVER_ERROR, "An error has occurred.")
         finally:
             self.sessions.leave()
-        record.status = response.status
+        record.status = response.status or None
         self._dress(response)
         return response
 
     def _dress(self, response: Response) -> None:
-        response.headers.insert(0, ("Date", self.clock.now().strftime(HTTP_DATE)))
+        now, skew = self.clock.now(), self.quirks.skew
+        if skew:
+            now += timedelta(seconds=skew[next(self._answers) % len(skew)])
+        response.headers.insert(0, ("Date", now.strftime(HTTP_DATE)))
         if response.odata:
             response.headers.append(("OData-Version", "4.0"))
 
     def _logout(self, request: Request) -> Response:
         if "content-length" not in request.headers:
             return Response(HTTPStatus.LENGTH_REQUIRED, b"<h1>Length Required</h1>", "text/html")
-        self.sessions.close(session_id(request.headers.get("cookie")))
-        return Response(HTTPStatus.NO_CONTENT)
+        cookie = session_id(request.headers.get("cookie"))
+        exchange = self._exchange(request, Session(cookie or ""), self.site)
+        replaced = self._strike(exchange)
+        if replaced is None:
+            self.sessions.close(cookie)
+        response = replaced or Response(HTTPStatus.NO_CONTENT)
+        for hook in exchange.response_hooks:
+            hook(response)
+        return response
+
+    def _exchange(self, request: Request, session: Session, root: str) -> Exchange:
+        reading = self.quirks.reading()
+        return Exchange(request, reading, session, self.sessions, self.site, root)
+
+    def _strike(self, exchange: Exchange) -> Response | None:
+        """Let the faults of a request have their way; an answer of one of them is the answer."""
+        for fault in self.faults.active(exchange.request):
+            response = KINDS[fault.kind](fault, exchange)
+            if response is not None:
+                return response
+        return None
 
     def _odata(self, request: Request, address: Address | None, record: RequestRecord) -> Response:
         if credentials(request.headers.get("authorization")) != f"{USERNAME}:{PASSWORD}":
             self.sessions.refuse()
             return unauthorized()
-        session, new = self.sessions.session(session_id(request.headers.get("cookie")))
+        cookie = session_id(request.headers.get("cookie"))
+        session, new = self.sessions.session(cookie, self.quirks.max_sessions)
         record.session = session.id
+        if session.stuck:
+            return silence()
         # One session is served serially, whatever number of connections it comes by.
         with session.lock:
             try:
-                response = self._read(request, address, record)
+                response = self._read(request, address, record, session)
             except Refusal as error:
-                response = refusal(error)
+                response = refusal(error, self.quirks.refusal_shape)
         self._cookies(response, session, new=new)
         return response
 
-    def _read(self, request: Request, address: Address | None, record: RequestRecord) -> Response:
+    def _read(
+        self, request: Request, address: Address | None, record: RequestRecord, session: Session
+    ) -> Response:
         if address is None:
             path = request.path
             text = f"No HTTP resource was found that matches the request URI '{path}'."
@@ -103,21 +159,30 @@ class App:
         if request.method != "GET":
             text = f"The requested resource does not support http method '{request.method}'."
             return message(HTTPStatus.METHOD_NOT_ALLOWED, text)
+        if request.kind == "data":
+            for callback in tuple(self.before):
+                callback(record)
+        resume(request)
+        exchange = self._exchange(request, session, self.site + address.root)
+        response = self._strike(exchange) or self._serve(address, exchange)
+        for hook in exchange.response_hooks:
+            hook(response)
+        return response
+
+    def _serve(self, address: Address, exchange: Exchange) -> Response:
+        request, service = exchange.request, self.service
         if request.kind == "service":
-            return self.service.root(self.site, address)
+            return service.root(self.site, address)
         if request.kind == "metadata":
-            return self.service.metadata(request)
-        for callback in tuple(self.before):
-            callback(record)
-        reading = Reading()
+            return service.metadata(request, annotations=self.quirks.annotations)
         if request.kind == "count":
-            return self.service.count(address, request, reading)
-        return self.service.data(self.site, address, request, reading)
+            return service.count(address, request, exchange.reading)
+        return service.data(self.site, address, request, exchange.reading, exchange.page_hooks)
 
     def _cookies(self, response: Response, session: Session, *, new: bool) -> None:
         if new:
             response.headers.append(("Set-Cookie", f"{COOKIE}={session.id}; path=/; HttpOnly"))
         response.headers.append(("Set-Cookie", f"UserBranch={BRANCH}; path=/"))
-        if self.time_zone is not None:
-            locale = f"Locale=TimeZone={self.time_zone}&Culture=en-US; path=/"
+        if self.quirks.cookie is not None:
+            locale = f"Locale=TimeZone={self.quirks.cookie}&Culture=en-US; path=/"
             response.headers.append(("Set-Cookie", locale))

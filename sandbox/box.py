@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
 from sandbox.app import PASSWORD, USERNAME, App
 from sandbox.clock import Clock
@@ -17,6 +17,7 @@ from sandbox.control import Control
 from sandbox.extras import small_model
 from sandbox.fill import fill
 from sandbox.query import Reading, json_sql, ordering
+from sandbox.quirks import Quirks, Switches
 from sandbox.scale import full_model
 from sandbox.server import Server
 from sandbox.service import Service
@@ -44,8 +45,8 @@ class Sandbox:
         host: Where to listen.
         port: Where to listen; 0 takes a free one.
         directory: Virtual directory, such as ``/ERP``.
-        time_zone: The account's time zone as the ``Locale`` cookie names it; None: no such cookie.
         empty: Whether to leave the tables without rows.
+        switches: The quirks, see :class:`sandbox.quirks.Quirks`.
     """
 
     def __init__(  # noqa: PLR0913 - each is a switch of its own
@@ -59,8 +60,8 @@ class Sandbox:
         host: str = "127.0.0.1",
         port: int = 0,
         directory: str = "",
-        time_zone: str | None = "GMTE0000U",
         empty: bool = False,
+        **switches: Unpack[Switches],
     ) -> None:
         self.tenants = tuple(tenants)
         self.username, self.password = USERNAME, PASSWORD
@@ -69,9 +70,12 @@ class Sandbox:
         self.clock = Clock(now)
         self.model = full_model() if scale else small_model()
         self.store = Store(self.model, self.tenants, self.clock)
+        self.quirks = Quirks(**switches)
+        self.store.show = self.quirks.show
         self.service = Service(self.model, self.store)
         directory = "/" + directory.strip("/") if directory.strip("/") else ""
-        self.app = App(self.service, self.clock, directory=directory, time_zone=time_zone)
+        self.app = App(self.service, self.clock, self.quirks, directory=directory)
+        self.faults = self.app.faults
         self.app.control = Control(self)
         if not empty:
             populate(self.store, seed, rows)

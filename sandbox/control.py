@@ -9,6 +9,7 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
+from sandbox.faults import Fault, Option
 from sandbox.http import Request, Response, message
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class Control:
             "log": lambda _: [asdict(each) for each in box.log],
             "reset": lambda _: box.reset_counters(),
             "clock": self.clock,
+            "fault": lambda body: self.fault(dict(body)),
+            "clear-faults": lambda _: box.faults.clear(),
+            "quirks": self.quirks,
             "end-sessions": lambda _: box.end_sessions(),
         }
 
@@ -66,6 +70,22 @@ class Control:
         if "advance" in body:
             self.box.clock.advance(float(str(body["advance"])))
         return self.box.clock.now().isoformat()
+
+    def fault(self, body: dict[str, object]) -> None:
+        """Turn a fault on."""
+        number = {each: int(str(body.pop(each, 0) or 0)) for each in ("times", "after")}
+        kind, match = str(body.pop("kind")), str(body.pop("match", ""))
+        options = cast("dict[str, Option]", body)
+        fault = Fault(kind, match, number["times"] or None, number["after"], **options)
+        self.box.faults.add(fault)
+
+    def quirks(self, body: Body) -> Answer:
+        """Set the quirks that the request names; tells all of them."""
+        for key, value in body.items():
+            if not hasattr(self.box.quirks, key):
+                raise KeyError(key)
+            setattr(self.box.quirks, key, value)
+        return vars(self.box.quirks)
 
     def __call__(self, action: str, request: Request) -> Response:
         """Answer one control request; a GET takes its arguments from the query."""

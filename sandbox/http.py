@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from http import HTTPStatus
 from socket import socket
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 JSON = "application/json; charset=utf-8"
 ODATA_JSON = "application/json; odata.metadata=minimal"
 XML = "application/xml"
+HTML = "text/html; charset=utf-8"
 COMPRESS_ABOVE = 860  # the web server's own threshold, bytes
+Shape = Literal["message", "exception", "error", "odata.error", "text", "html"]
 RequestKind = Literal["service", "metadata", "data", "count", "logout", "control", "other"]
 
 
@@ -32,6 +35,7 @@ class Request:
     headers: Mapping[str, str]
     body: bytes = b""
     kind: RequestKind = "other"
+    origin: str = ""
     path: str = field(init=False)
     query: dict[str, str] = field(init=False)
     raw_query: str = field(init=False)
@@ -89,9 +93,35 @@ def message(status: int, text: str) -> Response:
     return Response(status, json.dumps({"message": text}, ensure_ascii=False).encode())
 
 
-def refusal(error: Refusal) -> Response:
+def shaped(status: int, text: str, shape: Shape) -> Response:
+    """An error in one of the shapes that servers of this kind use."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    bodies = {
+        "message": f'{{"message":{quoted}}}',
+        "exception": (
+            f'{{"message":"An error has occurred.","exceptionMessage":{quoted},'
+            '"exceptionType":"Microsoft.OData.ODataException","stackTrace":"   at PX.Api"}'
+        ),
+        "error": f'{{"error":{{"code":"","message":{quoted}}}}}',
+        "odata.error": (
+            f'{{"odata.error":{{"code":"","message":{{"lang":"en-US","value":{quoted}}}}}}}'
+        ),
+        "text": text,
+        "html": f"<html><body><h1>Server Error</h1><p>{escape(text)}</p></body></html>",
+    }
+    types = {"text": "text/plain", "html": HTML}
+    return Response(status, bodies[shape].encode(), types.get(shape, JSON))
+
+
+def login_page() -> Response:
+    """The page that asks people to sign in."""
+    body = b"<!DOCTYPE html><html><head><title>Sign In</title></head><body>Sign In</body></html>"
+    return Response(body=body, content_type=HTML)
+
+
+def refusal(error: Refusal, shape: Shape = "message") -> Response:
     """The answer that a refusal stands for."""
-    return message(error.status, error.message)
+    return shaped(error.status, error.message, shape)
 
 
 def unauthorized() -> Response:

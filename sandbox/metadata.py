@@ -81,14 +81,14 @@ def restrictions(entity_type: EntityType) -> list[str]:
     return [*lines, "            </Record>", "          </Annotation>"]
 
 
-def container_lines(model: Model) -> list[str]:
+def container_lines(model: Model, *, annotations: bool) -> list[str]:
     """The schema with the container."""
     lines = [
         f'    <Schema Namespace="Default" xmlns="{EDM}">',
         '      <EntityContainer Name="Container">',
     ]
     for each in model.types:
-        barred = restrictions(each)
+        barred = restrictions(each) if annotations else []
         single = each.kind == "singleton"
         element, attribute = ("Singleton", "Type") if single else ("EntitySet", "EntityType")
         for name in each.sets:
@@ -101,8 +101,8 @@ def container_lines(model: Model) -> list[str]:
 
 
 @lru_cache(maxsize=4)
-def document(model: Model) -> bytes:
-    """The metadata of a model."""
+def document(model: Model, *, annotations: bool = True) -> bytes:
+    """The metadata of a model, with or without what may not be filtered."""
     lines = [HEAD]
     namespace = attrgetter("namespace")
     for name, types in groupby(sorted(model.types, key=namespace), key=namespace):
@@ -112,5 +112,5 @@ def document(model: Model) -> bytes:
         lines.append("    </Schema>")
     if model.extra_schema:
         lines.append(model.extra_schema)
-    lines += container_lines(model)
+    lines += container_lines(model, annotations=annotations)
     return "\n".join([*lines, TAIL]).encode()

@@ -34,6 +34,7 @@ class Reading:
     nulls_last: bool = False
     shuffle_ties: bool = False
     vanished: frozenset[str] = frozenset()
+    restricted_returned: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def selected(entity_type: EntityType, options: Mapping[str, str], reading: Readi
     names = [each.strip() for each in options.get("$select", "").split(",") if each.strip()]
     if not names or names == ["*"]:
         lost = reading.vanished
-        return [each for each in entity_type.readable if each.name.lower() not in lost]
+        every = reading.restricted_returned
+        offered = tuple(entity_type.columns.values()) if every else entity_type.readable
+        return [each for each in offered if each.name.lower() not in lost]
     found = [known(column_of(entity_type, each), entity_type, reading) for each in names]
     return list(dict.fromkeys(found))
 
@@ -89,9 +92,9 @@ def ordering(entity_type: EntityType, options: Mapping[str, str], reading: Readi
             raise Refusal(message)
         column = known(column_of(entity_type, words[0]), entity_type, reading)
         parts.append(f"{name(column.stored_as)} {direction.upper()}{last}")
+    parts = parts or [name(entity_type.columns[each.lower()].stored_as) for each in entity_type.key]
     if reading.shuffle_ties:
         parts.append("random()")
-    parts = parts or [name(entity_type.columns[each.lower()].stored_as) for each in entity_type.key]
     return "ORDER BY " + ",".join(parts) if parts else ""
 
 
@@ -103,9 +106,9 @@ def conditions(
     text = options.get("$filter", "").strip()
     if text:
         wanted = condition(text, entity_type, reading.read_literal)
-        for lost in reading.vanished:
-            if name(lost).lower() in wanted.lower():
-                known(entity_type.columns[lost], entity_type, reading)
+        for lost in filter(None, map(entity_type.columns.get, reading.vanished)):
+            if name(lost.stored_as) in wanted:
+                known(lost, entity_type, reading)
         if reading.filter:
             parts.append(wanted)
     if store.hidden_rows:
@@ -121,6 +124,8 @@ def json_sql(columns: Iterable[Column], reading: Reading) -> str:
         template = reading.json.get(column.name.lower(), kind.json)
         if kind.group == "instant" and reading.instant_json and template == kind.json:
             template = reading.instant_json.replace("{date}", str(int(column.declared.is_date)))
+        if column.restricted:
+            template = "'null'"
         text = template.replace("{0}", name(column.stored_as))
         parts.append(f"""'"{column.name}":'||{text}""")
     chunks = ["||','||".join(parts[at : at + CHUNK]) for at in range(0, len(parts), CHUNK)]

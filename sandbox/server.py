@@ -30,7 +30,8 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else b""
         headers = {key.lower(): value for key, value in self.headers.items()}
-        request = Request(self.command, self.path, headers, body)
+        origin = f"http://{headers.get('host', '')}"
+        request = Request(self.command, self.path, headers, body, origin=origin)
         self._send(self.server.app.answer(request))
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _serve  # noqa: N815 - their names
@@ -49,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _head(self, response: Response, length: int) -> bytes:
-        lines = [f"HTTP/1.1 {int(response.status)} {responses.get(response.status, 'Unknown')}"]
+        lines = [f"HTTP/1.1 {int(response.status)} {responses.get(response.status, '')}"]
         headers = [*response.headers, ("Server", "Microsoft-IIS/10.0")]
         if response.status != HTTPStatus.NO_CONTENT:
             names = {name.lower() for name, _ in headers}

@@ -81,7 +81,7 @@ class Service:
         self.statuses: dict[str, int] = {each.name: each.status for each in model.types}
         self._metadata_lock = threading.Lock()
 
-    def metadata(self, request: Request) -> Response:
+    def metadata(self, request: Request, *, annotations: bool) -> Response:
         """The metadata document, which exists as XML only."""
         accept = request.headers.get("accept", "*/*").lower()
         wants_json = "json" in request.query.get("$format", "").lower()
@@ -90,7 +90,7 @@ class Service:
             raise Refusal(message)
         # Many sessions may ask for the large document at once; it is made once.
         with self._metadata_lock:
-            body = document(self.model)
+            body = document(self.model, annotations=annotations)
         return Response(body=body, content_type=XML, odata=True)
 
     def root(self, site: str, address: Address) -> Response:
@@ -137,7 +137,7 @@ class Service:
         address: Address,
         request: Request,
         reading: Reading,
-        finish: Callable[[Page, list[str]], list[str]] | None = None,
+        hooks: Sequence[Callable[[Page, list[str]], None]] = (),
     ) -> Response:
         """The rows of an entity set, or the object of a singleton."""
         entity_type = self.entity_type(address)
@@ -155,8 +155,8 @@ class Service:
         head = [f'"@odata.context":{json.dumps(context)}']
         if page.count is not None:
             head.append(f'"@odata.count":{page.count}')
-        if finish is not None:
-            head = finish(page, head)
+        for hook in hooks:
+            hook(page, head)
         links = [each for each in head if each.startswith('"@odata.nextLink"')]
         head = [each for each in head if each not in links]
         body = ",".join([*head, f'"value":[{",".join(page.rows)}]', *links])

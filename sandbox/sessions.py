@@ -7,7 +7,10 @@ import binascii
 import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
+
+from sandbox.errors import Refusal
 
 COOKIE = "ASP.NET_SessionId"
 
@@ -53,10 +56,15 @@ class Counters:
 
 @dataclass
 class Session:
-    """A signed-in session, which serves one request at a time."""
+    """A signed-in session, which serves one request at a time.
+
+    Attributes:
+        stuck: Whether it is busy for ever with a request whose client has gone.
+    """
 
     id: str
     lock: threading.Lock = field(default_factory=threading.Lock)
+    stuck: bool = False
 
 
 def credentials(header: str | None) -> str | None:
@@ -113,11 +121,18 @@ class Sessions:
         with self._lock:
             self.counters.unauthorized += 1
 
-    def session(self, cookie: str | None) -> tuple[Session, bool]:
-        """The session of a cookie, or a new one; and whether it is new."""
+    def session(self, cookie: str | None, limit: int | None) -> tuple[Session, bool]:
+        """The session of a cookie, or a new one; and whether it is new.
+
+        Raises:
+            Refusal: The licence allows no more of them.
+        """
         with self._lock:
             if cookie in self._open:
                 return self._open[cookie], False
+            if limit is not None and len(self._open) >= limit:
+                message = "API Login Limit"
+                raise Refusal(message, HTTPStatus.TOO_MANY_REQUESTS)
             self._serial += 1
             session = Session(f"sbx{self._serial:021d}")
             self._open[session.id] = session
