@@ -177,7 +177,10 @@ class Store:
         """
         table = self.table(entity_type, tenant)
         defaults = self.defaults(entity_type)
-        columns = {column.name: column for column in entity_type.stored}
+        columns = {
+            column.name: (column.stored_as, traits(column.declared.type).store)
+            for column in entity_type.stored
+        }
         stored_as = list(defaults)
         version = "tstamp" if "tstamp" in columns else None
         flags = [flag(each) for each in entity_type.bases]
@@ -190,7 +193,8 @@ class Store:
             visible = row.get("visible_at")
             for key, value in row.items():
                 if key != "visible_at":
-                    new[columns[key].stored_as] = to_stored(columns[key], value)
+                    stored_name, store = columns[key]
+                    new[stored_name] = None if value is None else store(value)
             if visible is not None:
                 self.hidden_rows = True
             seen = None if visible is None else instant(visible)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 Stored = str | int | float | None
 Group = Literal["string", "number", "boolean", "guid", "instant", "binary", "collection"]
 
-INSTANT = "%Y-%m-%dT%H:%M:%S.%f"
+GUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+WIDTH = len("2024-01-01T00:00:00.000000")
 INSTANT_JSON = """coalesce('"'||rtrim(rtrim({0},'0'),'.')||'Z"','null')"""
 PLAIN_JSON = "coalesce({0},'null')"
 QUOTED_JSON = """coalesce('"'||{0}||'"','null')"""
@@ -28,8 +30,7 @@ BOOLEAN_JSON = "CASE {0} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE 'null' END"
 def instant(value: object) -> str:
     """The stored text of an instant: UTC, with a fixed width, so that text order is time order."""
     moment = to_utc(value if isinstance(value, datetime) else str(value))
-    # strftime does not pad years before 1000 on every platform.
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+    return moment.isoformat(timespec="microseconds")[:WIDTH]
 
 
 def decimal(value: object) -> str:
@@ -39,7 +40,9 @@ def decimal(value: object) -> str:
 
 def guid(value: object) -> str:
     """The stored text of a Guid."""
-    return str(value if isinstance(value, UUID) else UUID(str(value)))
+    text = str(value).lower()
+    # The usual spelling needs no slow reading.
+    return text if GUID.fullmatch(text) else str(UUID(text))
 
 
 def binary(value: object) -> str:

@@ -20,7 +20,7 @@ def box() -> Iterator[Sandbox]:
 @pytest.fixture(scope="module")
 def shared_box() -> Iterator[Sandbox]:
     """For tests that only read."""
-    with Sandbox(now=NOW, tenants=("Company", "Company B")) as box:
+    with Sandbox(now=NOW, tenants=("Company", "Company B"), rows=300) as box:
         yield box
 
 

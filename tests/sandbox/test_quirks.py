@@ -1,11 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
 from sandbox import Quirks, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STAMP = "2024-07-01T03:30:00.1266Z"
 ROW = {"SubscriptionCD": "A", "LastModifiedDateTime": STAMP, "UsrRenewalDate": "2024-07-01"}
