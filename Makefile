@@ -1,0 +1,72 @@
+# Needs Python 3.11 or newer, git and make; everything else is installed into .venv*.
+PYTHON ?= python3
+VENV := .venv
+MELTANO_VENV := .venv-meltano
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+INSTALLED := $(VENV)/.installed
+MELTANO_INSTALLED := $(MELTANO_VENV)/.installed
+COMPILE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--no-emit-index-url --no-header --no-annotate
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# What is started often (Meltano, the tap, the sandbox) is to be compiled once.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint typing unit format build constraints clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) ## Install the tap and its tools into .venv
+
+demo: $(INSTALLED) $(MELTANO_INSTALLED) ## Copy a sandbox company to files with Meltano, twice
+	@$(BIN)/python -m demo
+
+test: lint typing unit ## Run every check: lint, typing, unit
+
+lint: $(INSTALLED) ## Check style and formatting
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+typing: $(INSTALLED) ## Check types
+	$(BIN)/mypy
+
+unit: $(INSTALLED) ## Run the tests and measure their coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+format: $(INSTALLED) ## Format the code and mend what can be mended by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+build: $(INSTALLED) ## Build the wheel and the source distribution into dist
+	$(UV) build --quiet
+
+# The build is checked for addresses: constraints are the same whatever index they came from.
+constraints: $(INSTALLED) ## Pin the newest versions of all dependencies
+	$(COMPILE) --group dev --output-file constraints.txt pyproject.toml
+	echo 'meltano>=4.4' | $(COMPILE) --output-file constraints-meltano.txt -
+	@! grep -n '://' constraints.txt constraints-meltano.txt
+
+# Meltano's database stays: it may hold the state of real runs.
+clean: ## Remove all that was installed and made, but for Meltano's state
+	rm -rf $(VENV) $(MELTANO_VENV) .meltano/extractors .meltano/loaders .meltano/run output build dist .mypy_cache .pytest_cache .ruff_cache \
+		.hypothesis .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt uv
+	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt \
+		--editable . --group dev
+	@touch $@
+
+# Apart from .venv: Meltano's dependencies and the tap's exclude each other.
+$(MELTANO_INSTALLED): constraints-meltano.txt | $(INSTALLED)
+	$(UV) venv --quiet --clear --python $(BIN)/python $(MELTANO_VENV)
+	$(UV) pip install --quiet --python $(MELTANO_VENV)/bin/python --requirement constraints-meltano.txt
+	@touch $@
