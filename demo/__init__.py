@@ -1,0 +1,1 @@
+"""A tour of the tap: a sandbox company copied to files by Meltano, twice."""

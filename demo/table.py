@@ -1,0 +1,56 @@
+"""What both runs wrote, as people read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HEADING = ("Stream", "Read", "First run", "Second run", "Files")
+RIGHT = (2, 3)  # columns of figures
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One stream: the rows written by both runs, and what they had to be."""
+
+    stream: str
+    read: str
+    written: tuple[int, int]
+    expected: tuple[int, int]
+    files: str
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The cells of its line."""
+        return (self.stream, self.read, *(f"{count:,}" for count in self.written), self.files)
+
+
+def table(lines: Sequence[Line]) -> str:
+    """All lines under a heading, with their sums."""
+    first, second = (sum(line.written[run] for line in lines) for run in (0, 1))
+    total = (f"{len(lines)} streams", "", f"{first:,}", f"{second:,}", "")
+    body = [line.cells for line in lines]
+    widths = [max(map(len, column)) for column in zip(HEADING, *body, total, strict=True)]
+    rule = "-" * (sum(widths) + 2 * len(widths) - 2)
+    rows = (_row(cells, widths) for cells in body)
+    return "\n".join([_row(HEADING, widths), rule, *rows, rule, _row(total, widths)])
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(
+        cell.rjust(width) if column in RIGHT else cell.ljust(width)
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ).rstrip()
+
+
+def complaints(lines: Sequence[Line]) -> list[str]:
+    """A sentence for each stream whose figures are wrong."""
+    return [
+        f"{line.stream}: {line.written[0]} and {line.written[1]} rows were written, "
+        f"{line.expected[0]} and {line.expected[1]} were to be."
+        for line in lines
+        if line.written != line.expected
+    ]
