@@ -1,20 +1,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 import pytest
 import requests
+from serving import NOW, Get, getting
 
 import sandbox
 from sandbox import Fault, Sandbox
 from sandbox.faultkinds import KINDS
 
-Get = Callable[..., requests.Response]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 TRAN = "PX_Objects_GL_GLTran"
 KEY = "BatchNbr,LineNbr,Module"
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox(now=NOW) as box:
+        yield box
+
+
+@pytest.fixture
+def get(box: Sandbox) -> Iterator[Get]:
+    with getting(box) as get:
+        yield get
 
 
 def keys(answer: requests.Response) -> list[tuple[object, ...]]:

@@ -6,17 +6,45 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from serving import NOW, Get, getting
 
 from sandbox import Sandbox
 from sandbox.metadata import document
 from sandbox.scale import full_model
 
-Get = Callable[..., requests.Response]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 EDM = "{http://docs.oasis-open.org/odata/ns/edm}"
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox(now=NOW) as box:
+        yield box
+
+
+@pytest.fixture
+def get(box: Sandbox) -> Iterator[Get]:
+    with getting(box) as get:
+        yield get
+
+
+@pytest.fixture(scope="module")
+def shared_box() -> Iterator[Sandbox]:
+    """For tests that only read."""
+    with Sandbox(now=NOW, tenants=("Company", "Company B"), rows=300) as box:
+        yield box
+
+
+@pytest.fixture
+def read(shared_box: Sandbox) -> Iterator[Get]:
+    with getting(shared_box) as get:
+        yield get
 
 
 def auth(box: Sandbox, **more: str) -> dict[str, str]:

@@ -1,17 +1,59 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import pytest
-import requests
+from serving import NOW, Get, getting
 
 from sandbox import Sandbox
 
-Get = Callable[..., requests.Response]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import requests
+
 TRAN = "PX_Objects_GL_GLTran"
 KEY = "BatchNbr,LineNbr,Module"
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox(now=NOW) as box:
+        yield box
+
+
+@pytest.fixture
+def get(box: Sandbox) -> Iterator[Get]:
+    with getting(box) as get:
+        yield get
+
+
+@pytest.fixture(scope="module")
+def shared_box() -> Iterator[Sandbox]:
+    """For tests that only read."""
+    with Sandbox(now=NOW, tenants=("Company", "Company B"), rows=300) as box:
+        yield box
+
+
+@pytest.fixture
+def read(shared_box: Sandbox) -> Iterator[Get]:
+    with getting(shared_box) as get:
+        yield get
+
+
+@pytest.fixture(scope="module")
+def empty_box() -> Iterator[Sandbox]:
+    """Without rows but those that the tests of this module add."""
+    with Sandbox(now=NOW, empty=True) as box:
+        yield box
+
+
+@pytest.fixture
+def read_empty(empty_box: Sandbox) -> Iterator[Get]:
+    with getting(empty_box) as get:
+        yield get
 
 
 def values(response: requests.Response) -> list[dict[str, object]]:
