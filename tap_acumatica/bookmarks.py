@@ -1,0 +1,63 @@
+"""The bookmark of a stream, as the state holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_acumatica.odata.instants import written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
+VALUE: Final = "replication_key_value"
+UNDATED: Final = "undated_rows_read_on"
+SCOPE: Final = "scope"
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """How far a stream was read.
+
+    Attributes:
+        instant: Rows changed before it were delivered; None: none were.
+        undated_read_on: Day (UTC, ISO) of the last read of rows without a date, or with one that
+            is yet to come.
+        scope: The settings that decide which rows exist, as they were; those at their default
+            left out.
+    """
+
+    instant: datetime | None = None
+    undated_read_on: str | None = None
+    scope: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any], replication_key: str | None) -> Bookmark:
+        """The bookmark in a stream's state. One of another replication key is none.
+
+        Raises:
+            ValueError: Its value is no date-time.
+        """
+        value = state.get(VALUE)
+        if not value or state.get("replication_key") != replication_key:
+            return cls()
+        return cls(datetime.fromisoformat(value), state.get(UNDATED), state.get(SCOPE, {}))
+
+    def store(self, state: MutableMapping[str, Any], replication_key: str) -> None:
+        """Put it into a stream's state in place of the one there, if that is not ahead of it.
+
+        A bookmark without an instant starts the stream anew.
+        """
+        if self.instant is None:
+            state.pop(VALUE, None)
+            state.pop("replication_key", None)
+        else:
+            value = written(self.instant)
+            state["replication_key"] = replication_key
+            state[VALUE] = max(value, state.get(VALUE) or value)
+        for name, content in ((UNDATED, self.undated_read_on), (SCOPE, dict(self.scope))):
+            if content:
+                state[name] = content
+            else:
+                state.pop(name, None)

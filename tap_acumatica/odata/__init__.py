@@ -1,0 +1,1 @@
+"""OData as Acumatica speaks it. Knows nothing of Singer."""

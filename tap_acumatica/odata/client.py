@@ -1,0 +1,223 @@
+"""Sends requests and brings answers, or an error that names its cause."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+import backoff
+import requests
+
+from tap_acumatica.odata.errors import Action, Answer, BrokenPayload, RequestFailed, failure
+from tap_acumatica.odata.log import logger, masking
+from tap_acumatica.odata.sessions import Connection, ConnectionPool, PoolSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from requests.auth import AuthBase
+
+Content = TypeVar("Content")
+
+CONNECT_TIMEOUT: Final = 30.0
+SIGN_OUT_TIMEOUT: Final = 5.0
+LONGEST_PAUSE: Final = 60.0
+"""Seconds between two tries where the server names no time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """How requests are sent (times in seconds)."""
+
+    timeout: float = 660.0
+    max_retry_time: float = 900.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    verify: bool | str = True
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    verbosity: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One GET.
+
+    Attributes:
+        url: With its query string, encoded.
+        subject: What is asked for, as the user knows it.
+        owner: Whose connections to use: the root of the tenant's service.
+        accept: Content type to ask for.
+    """
+
+    url: str
+    subject: str
+    owner: str
+    accept: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[Content]):
+    """A good answer.
+
+    Attributes:
+        content: The decoded body.
+        date: The server's clock, or None.
+        locale: The Locale cookie, which names the account's time zone, or None.
+    """
+
+    content: Content
+    date: datetime | None
+    locale: str | None
+
+
+class Client:
+    """Requests of one account: a connection pool, retries, the error table and sign-out.
+
+    The first request of a run goes alone, and a refused sign-in is never sent again: accounts
+    lock.
+    """
+
+    def __init__(self, settings: ClientSettings, auth: AuthBase) -> None:
+        self.requests = 0
+        self.retries = 0
+        self._settings = settings
+        self._auth = auth
+        self._pool = ConnectionPool(settings.pool, self._new_session)
+        self._first = threading.Lock()
+        self._succeeded = False
+        self._refused: RequestFailed | None = None
+        self._closed = False
+
+    def get(self, request: Request, decode: Callable[[bytes], Content]) -> Reply[Content]:
+        """Send a GET and decode its answer, again where the error table says so.
+
+        Raises:
+            RequestFailed: What came back is no answer to work with, or not within patience.
+            InconsistentAnswer: `decode` found other content than it was told to expect.
+        """
+        patience = _Patience(self._settings.max_retry_time)
+
+        @backoff.on_exception(
+            backoff.runtime,
+            RequestFailed,
+            value=patience.pause,
+            giveup=patience.exhausted,
+            on_backoff=lambda _: self._count_retry(),
+            jitter=None,
+            logger=None,
+        )
+        def attempt() -> Reply[Content]:
+            return self._send(request, decode)
+
+        return attempt()
+
+    def close(self, site: str) -> None:
+        """Sign out of every session that is not executing a request (best effort)."""
+        self._closed = True
+        deadline = time.monotonic() + SIGN_OUT_TIMEOUT
+        for connection in self._pool.drain():
+            if connection.signed_in and time.monotonic() < deadline:
+                self._sign_out(connection, site, deadline - time.monotonic())
+            connection.session.close()
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        session.verify = self._settings.verify
+        session.headers.update({"User-Agent": "tap-acumatica", **self._settings.headers})
+        return session
+
+    def _send(self, request: Request, decode: Callable[[bytes], Content]) -> Reply[Content]:
+        if self._succeeded:
+            return self._exchange(request, decode)
+        with self._first:
+            if self._refused:
+                raise self._refused
+            return self._exchange(request, decode)
+
+    def _exchange(self, request: Request, decode: Callable[[bytes], Content]) -> Reply[Content]:
+        if self._refused:
+            raise self._refused
+        self.requests += 1
+        started = time.monotonic()
+        first = not self._succeeded
+        try:
+            with self._pool.connection(request.owner) as connection:
+                response = self._fetch(connection, request)
+                cookies = [c.value for c in connection.session.cookies if c.name == "Locale"]
+            body = response.content
+            answer = Answer(
+                request.subject, response.status_code, response.headers, body, first=first
+            )
+            failed = failure(answer)
+            content = None if failed else decode(body)
+        except (requests.exceptions.RequestException, BrokenPayload) as error:
+            answer = Answer(request.subject, exception=error, first=first)
+            failed = failure(answer)
+        seconds = time.monotonic() - started
+        if failed:
+            logger.warning(
+                "GET %s: %s (%s) after %.2f s", request.url, failed.cause, answer.status, seconds
+            )
+            if answer.status == requests.codes.unauthorized:
+                self._refused = failed
+            raise failed
+        self._succeeded = True
+        logger.info("GET %s: %d bytes in %.2f s", request.url, len(body), seconds)
+        return Reply(content, _date(response), cookies[-1] if cookies else None)  # type: ignore[arg-type]
+
+    def _fetch(self, connection: Connection, request: Request) -> requests.Response:
+        return connection.session.get(
+            request.url,
+            headers={"Accept": request.accept},
+            auth=self._auth,
+            timeout=(CONNECT_TIMEOUT, self._settings.timeout),
+            allow_redirects=False,
+        )
+
+    def _sign_out(self, connection: Connection, site: str, timeout: float) -> None:
+        try:
+            connection.session.post(
+                f"{site}/entity/auth/logout",
+                headers={"Content-Length": "0"},
+                timeout=timeout,
+                allow_redirects=False,
+            )
+        except requests.exceptions.RequestException as error:
+            logger.warning("Sign-out failed: %s", masking.masked(str(error)))
+
+    def _count_retry(self) -> None:
+        self.retries += 1
+
+
+class _Patience:
+    """How long to go on asking; the time inside requests does not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+        self._waits = backoff.expo(base=2, factor=1, max_value=LONGEST_PAUSE)
+        next(self._waits)
+        self._next = 0.0
+
+    def exhausted(self, failed: Exception) -> bool:
+        """Whether to give up on this failure; else the pause before the next try is set."""
+        if not isinstance(failed, RequestFailed) or failed.action is not Action.RETRY:
+            return True
+        pause = next(self._waits)
+        self._next = pause * random.uniform(0.5, 1.0) if failed.wait is None else failed.wait  # noqa: S311 - spreads load
+        self._left -= self._next
+        return self._left < 0
+
+    def pause(self, _: Exception) -> float:
+        """Seconds until the next try."""
+        return self._next
+
+
+def _date(response: requests.Response) -> datetime | None:
+    try:
+        return parsedate_to_datetime(response.headers.get("Date", ""))
+    except ValueError:
+        return None

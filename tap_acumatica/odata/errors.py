@@ -1,0 +1,373 @@
+"""What can come back from the server, as a table: cause -> what is done -> what the user reads.
+
+The facts behind each rule are in docs/acumatica.md, sections "Status codes" and "Error bodies".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+LONGEST_WAIT: Final = 600.0
+"""Seconds; a longer Retry-After is cut to it."""
+
+LONGEST_DETAIL: Final = 300
+"""Characters of a server's own words that an error sentence quotes."""
+
+
+class AcumaticaError(Exception):
+    """An error with one sentence for the user: what happened, to what, what to do."""
+
+
+class SettingsError(AcumaticaError):
+    """Settings that cannot work."""
+
+
+class DiscoveryError(AcumaticaError):
+    """A catalog that does not fit the settings or the instance."""
+
+
+class InconsistentAnswer(AcumaticaError):  # noqa: N818 - what the server did, not what we did
+    """The server answered something else than it was asked for."""
+
+
+class BrokenPayload(Exception):  # noqa: N818 - caught by the client, never seen by users
+    """A body that is not what its headers say: cut off, or no JSON at all."""
+
+
+class Action(StrEnum):
+    """What the tap does about a failure."""
+
+    RETRY = "retry"
+    """Ask again, later, within max_retry_time."""
+
+    SHRINK = "ask for a smaller page"
+    """Ask again at once in a new session, for half the rows."""
+
+    REPHRASE = "rephrase the query"
+    """The server refuses this query; another one may do."""
+
+    SKIP = "skip the stream"
+    """The entity is not to be had; the others are."""
+
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one request brought: a response, or the exception in its place."""
+
+    subject: str
+    """What was asked for, as the user knows it: an entity set, or $metadata."""
+
+    status: int = 0
+    headers: Mapping[str, str] = msgspec.UNSET  # type: ignore[assignment]
+    body: bytes = b""
+    exception: Exception | None = None
+    first: bool = False
+    """Nothing has succeeded in this run yet: a wrong setting is likelier than a passing fault."""
+
+    @property
+    def message(self) -> str:
+        """The server's own words, from any of the error shapes that are known."""
+        return message_of(self.body)
+
+
+class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
+    """A request that failed, classified by the table.
+
+    Attributes:
+        cause: The rule's name.
+        action: What to do about it.
+        wait: Seconds that the server asked to wait, or None.
+        column: The property that the server objects to, or None.
+    """
+
+    def __init__(self, rule: Rule, answer: Answer) -> None:
+        found = rule.pattern.search(answer.message) if rule.pattern else None
+        self.cause = rule.cause
+        self.action = rule.action
+        self.column = found.group(1) if found and found.groups() else None
+        self.wait = retry_after(answer.headers) if answer.status else None
+        detail = str(answer.exception) if answer.exception else answer.message
+        super().__init__(
+            rule.sentence.format(
+                subject=answer.subject,
+                status=answer.status,
+                column=self.column,
+                detail=shortened(detail) or "no further word",
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table; `statuses` and `pattern` both have to fit, `test` as well."""
+
+    cause: str
+    action: Action
+    sentence: str
+    statuses: tuple[range, ...] = ()
+    pattern: re.Pattern[str] | None = None
+    exception: type[Exception] | tuple[type[Exception], ...] | None = None
+    test: Callable[[Answer], bool] | None = None
+
+    def fits(self, answer: Answer) -> bool:
+        """Whether this row is about that answer."""
+        if (answer.exception is None) != (self.exception is None):
+            return False
+        if self.exception and not isinstance(answer.exception, self.exception):
+            return False
+        if self.statuses and not any(answer.status in statuses for statuses in self.statuses):
+            return False
+        if self.pattern and not self.pattern.search(answer.message):
+            return False
+        return self.test is None or self.test(answer)
+
+
+def _status(*codes: int) -> tuple[range, ...]:
+    return tuple(range(code, code + 1) for code in codes)
+
+
+def _words(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+def _is_html(answer: Answer) -> bool:
+    return "html" in answer.headers.get("Content-Type", "") or b"<html" in answer.body[:500].lower()
+
+
+def _name_unknown(answer: Answer) -> bool:
+    return answer.first and "resolve" in str(answer.exception).lower()
+
+
+REFUSED: Final = _status(400, 500, 501)
+REDIRECTS: Final = (range(300, 400),)
+REST_OF_4XX: Final = (range(400, 500),)
+REST_OF_5XX: Final = (range(500, 600),)
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule(
+        "read timeout",
+        Action.SHRINK,
+        "Acumatica did not answer for {subject} in time: raise timeout, or lower page_size.",
+        exception=requests.exceptions.ReadTimeout,
+    ),
+    Rule(
+        "TLS failure",
+        Action.STOP,
+        "The certificate of the server was not accepted for {subject} ({detail}): set ca_bundle to "
+        "the certificates of your certificate authority.",
+        exception=requests.exceptions.SSLError,
+    ),
+    Rule(
+        "host not found",
+        Action.STOP,
+        "The host of url was not found for {subject} ({detail}): check the setting url.",
+        exception=requests.exceptions.ConnectionError,
+        test=_name_unknown,
+    ),
+    Rule(
+        "no connection",
+        Action.STOP,
+        "No connection to the server for {subject} ({detail}): check the setting url, and the way "
+        "there (firewall, proxy).",
+        exception=(requests.exceptions.ConnectionError, requests.exceptions.ConnectTimeout),
+        test=lambda answer: answer.first and "refused" in str(answer.exception).lower(),
+    ),
+    Rule(
+        "broken payload",
+        Action.RETRY,
+        "Acumatica's answer for {subject} was broken or cut off ({detail}), also when asked again: "
+        "try later, or lower page_size.",
+        exception=BrokenPayload,
+    ),
+    Rule(
+        "connection lost",
+        Action.RETRY,
+        "The connection broke while reading {subject} ({detail}), also when tried again: try "
+        "later.",
+        exception=requests.exceptions.RequestException,
+    ),
+    Rule(
+        "account locked",
+        Action.STOP,
+        "The account is locked out ({detail}): unlock it on Users (SM201010), then try again.",
+        pattern=_words(r"locked out|account is locked"),
+    ),
+    Rule(
+        "API login limit",
+        Action.RETRY,
+        "Acumatica refused {subject} since its licence allows no more sessions ({detail}): sign "
+        "out other integrations, wait an hour, or ask for more API users.",
+        pattern=_words(r"api login limit"),
+    ),
+    Rule(
+        "sign-in refused",
+        Action.STOP,
+        "Acumatica refused the sign-in for {subject} (401): check username, password and the "
+        "tenant in url. It was sent once, since accounts lock.",
+        statuses=_status(401),
+    ),
+    Rule(
+        "no rights",
+        Action.SKIP,
+        "Acumatica refused {subject} (403): the account has no access right to it. Grant it on "
+        "Access Rights by Role (SM201025), or leave the stream out with exclude_entities.",
+        statuses=_status(403),
+    ),
+    Rule(
+        "not found",
+        Action.SKIP,
+        "Acumatica has no {subject} (404): check the setting url and the tenant in it, or run "
+        "discovery again.",
+        statuses=_status(404),
+    ),
+    Rule(
+        "licence limit",
+        Action.RETRY,
+        "Acumatica declined {subject} since its licence's request limit is reached ({status}), "
+        "also after waiting: run at another time, or set max_pool_size to 1.",
+        statuses=_status(429),
+    ),
+    Rule(
+        "query too long",
+        Action.STOP,
+        "The server refused the length of the address for {subject} (414): lower max_url_length.",
+        statuses=_status(414),
+    ),
+    Rule(
+        "redirect",
+        Action.STOP,
+        "The server sent {subject} elsewhere ({status}), as to a sign-in page: check the setting "
+        "url, and that OData is switched on for the account.",
+        statuses=REDIRECTS,
+    ),
+    Rule(
+        "column may not be queried",
+        Action.REPHRASE,
+        "Acumatica refused {subject} since its column {column} is virtual ({detail}): deselect it, "
+        "or run discovery again.",
+        statuses=REFUSED,
+        pattern=_words(r"(?:Filter on|Property|Field) '([^']+)' (?:is not allowed|cannot be)"),
+    ),
+    Rule(
+        "column is gone",
+        Action.STOP,
+        "Acumatica no longer has the column {column} of {subject}: run discovery again.",
+        statuses=REFUSED,
+        pattern=_words(r"Could not find a property named '([^']+)'"),
+    ),
+    Rule(
+        "query refused",
+        Action.REPHRASE,
+        "Acumatica refused the query for {subject} ({status}: {detail}): please report it with the "
+        "request in the log.",
+        statuses=REFUSED,
+        pattern=_words(
+            r"unknown function|Unrecognized '|incompatible types|syntax error|"
+            r"not supported|virtual field|is not valid|Invalid (?:filter|literal|type)"
+        ),
+    ),
+    Rule(
+        "query refused",
+        Action.REPHRASE,
+        "Acumatica refused the query for {subject} ({status}: {detail}): please report it with the "
+        "request in the log.",
+        statuses=_status(400),
+    ),
+    Rule(
+        "server error",
+        Action.RETRY,
+        "Acumatica failed on {subject} ({status}: {detail}), also when asked again: try later, and "
+        "see the trace log of the instance if it stays.",
+        statuses=(*REST_OF_5XX, *_status(408)),
+    ),
+    Rule(
+        "refused",
+        Action.STOP,
+        "The server refused {subject} ({status}: {detail}): check the setting url.",
+        statuses=REST_OF_4XX,
+    ),
+    Rule(
+        "empty body",
+        Action.REPHRASE,
+        "Acumatica answered {subject} with nothing at all (200, empty body), as it does for a "
+        "filter or order on a formula column or for a broken inquiry: try the inquiry or form in "
+        "Acumatica itself.",
+        test=lambda answer: not answer.body.strip(),
+    ),
+    Rule(
+        "not Acumatica",
+        Action.STOP,
+        "The server answered {subject} with a web page in place of data: check that the setting "
+        "url is the address of an Acumatica site.",
+        test=lambda answer: answer.first and _is_html(answer),
+    ),
+    Rule(
+        "page in place of data",
+        Action.RETRY,
+        "The server answered {subject} with a web page in place of data, also when asked again: "
+        "it may be under maintenance; try later.",
+        test=_is_html,
+    ),
+)
+
+
+def failure(answer: Answer) -> RequestFailed | None:
+    """Classify what came back; None where it is an answer to work with."""
+    for rule in RULES:
+        if rule.fits(answer):
+            return RequestFailed(rule, answer)
+    return None
+
+
+def message_of(body: bytes) -> str:
+    """The words in an error body: ASP.NET's, OData 4's, OData 3's, or plain text."""
+    try:
+        content = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        text = body.decode("utf-8", "replace")
+        return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)).strip()
+    if not isinstance(content, dict):
+        return str(content)
+    if isinstance(inner := content.get("error") or content.get("odata.error"), dict):
+        content = inner
+    words = content.get("message")
+    if isinstance(words, dict):
+        words = words.get("value")
+    parts = [part for part in (words, content.get("exceptionMessage")) if part]
+    return " ".join(str(part) for part in parts) or str(content)
+
+
+def shortened(text: str) -> str:
+    """The server's words, cut to what a sentence can carry."""
+    return text if len(text) <= LONGEST_DETAIL else text[:LONGEST_DETAIL] + "…"
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds that the server asks to wait, from either form of Retry-After, clamped.
+
+    Args:
+        headers: Of the response.
+        now: The server's clock; its Date header where not given.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if value.isdigit():
+        return min(float(value), LONGEST_WAIT)
+    try:
+        until = parsedate_to_datetime(value)
+        now = now or parsedate_to_datetime(headers.get("Date", ""))
+    except ValueError:
+        return None
+    return min(max((until - now).total_seconds(), 0.0), LONGEST_WAIT)

@@ -1,0 +1,193 @@
+"""The frame of incremental reads: the server's clock, and whether its values are read in its zone.
+
+Two things can be wrong with the zone, and both lose rows without a trace. Values may be read in
+another zone than they are meant in: then they cannot be compared with the server's clock, unless a
+proof says otherwise. And filters may be read in another zone than values: the round trip shows it.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.instants import (
+    DAY,
+    DISPLAY_ERROR,
+    account_offset,
+    agrees,
+)
+from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.query import all_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_acumatica.odata.client import Reply
+    from tap_acumatica.odata.instants import InstantReader
+    from tap_acumatica.odata.paging import Table
+    from tap_acumatica.odata.payload import Page, Row
+    from tap_acumatica.odata.query import Query
+
+NEAR: Final = timedelta(minutes=10)
+"""A row that was changed so near to the server's clock proves that both are read in one zone."""
+
+WITNESSES: Final = 6
+"""Rows that are asked for again before filter and values are said to disagree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What the reads of one run have in common.
+
+    Attributes:
+        now: The server's clock when the tenant's first stream started.
+        proved: Whether values can be compared with it.
+    """
+
+    now: datetime
+    proved: bool
+
+
+class FrameFinder:
+    """Finds the frame of a tenant with its first dated stream; serves the threads of all."""
+
+    def __init__(self, instants: InstantReader, *, zone_is_set: bool) -> None:
+        self._instants = instants
+        self._zone_is_set = zone_is_set
+        self._lock = threading.Lock()
+        self._now: datetime | None = None
+        self._account: timedelta | None = None
+        self._newest: str | None = None
+        self._round_trip_done = False
+
+    def frame(self, table: Table, ask: Callable[[Query], Reply[Page]]) -> Frame:
+        """The frame, proved where it can be.
+
+        Args:
+            table: The dated entity that is about to be read.
+            ask: Sends a query for it.
+
+        Raises:
+            SettingsError: Values carry no offset, and nothing tells their zone; or filter and
+                values disagree about it.
+        """
+        with self._lock:
+            if self._now is None or self._newest is None:
+                row = self._look(table, ask)
+                if row and not self._round_trip_done:
+                    self._round_trip(table, ask, row)
+            return Frame(self._now or datetime.now(UTC), self._proved())
+
+    def _look(self, table: Table, ask: Callable[[Query], Reply[Page]]) -> Row | None:
+        """Ask for the newest row: with it come the server's clock and the account's zone."""
+        replication_key = table.replication_key or ""
+        reply = ask(
+            replace(
+                _narrow(table).query(
+                    f"{replication_key} le {edm.instant_literal(datetime.now(UTC) + DAY)}",
+                    orderby=(f"{replication_key} desc", *table.key),
+                ),
+                top=1,
+            )
+        )
+        if self._now is None:
+            self._now = reply.date
+            self._account = account_offset(reply.locale)
+            if reply.date is None:
+                logger.warning("The server sends no Date header: windows get no upper bound.")
+        if not reply.content.rows:
+            return None
+        row = reply.content.rows[0]
+        self._newest = row[replication_key]
+        self._require_zone(row[replication_key])
+        return row
+
+    def _proved(self) -> bool:
+        if self._newest is None or self._now is None:
+            return False
+        offset = self._instants.offset(self._newest)
+        if self._account is not None and agrees(self._account, offset):
+            return True
+        return abs(self._instants.read(self._newest) - self._now) <= NEAR
+
+    def _require_zone(self, value: str) -> None:
+        if self._instants.labelled(value) or self._zone_is_set or self._proved():
+            return
+        hint = ""
+        if self._account is not None:
+            hours = self._account.total_seconds() / 3600
+            hint = f"; the server's cookie says {hours:+g} h from UTC, without daylight saving"
+        message = (
+            f"Acumatica's date-times carry no offset (such as {value}), and nothing proves their "
+            f"zone{hint}: set time_zone to the zone of the account's profile."
+        )
+        raise SettingsError(message)
+
+    def _round_trip(self, table: Table, ask: Callable[[Query], Reply[Page]], newest: Row) -> None:
+        """Ask for rows again by the instant that they show: they must come."""
+        replication_key = table.replication_key or ""
+        before = (self._now or datetime.now(UTC)) - DAY
+        rows = [newest]
+        if self._instants.read(newest[replication_key]) >= before:
+            query = _narrow(table).query(
+                f"{replication_key} lt {edm.instant_literal(before)}",
+                orderby=(f"{replication_key} desc", *table.key),
+            )
+            rows = ask(replace(query, top=WITNESSES)).content.rows or rows
+        if self._comes_again(table, ask, rows[0]):
+            return
+        if len(rows) == 1:
+            value = edm.instant_literal(self._instants.read(rows[0][replication_key]))
+            query = _narrow(table).query(
+                f"{replication_key} lt {value}", orderby=(f"{replication_key} desc", *table.key)
+            )
+            rows += ask(replace(query, top=WITNESSES - 1)).content.rows
+        unchanged = [row for row in rows if self._unchanged(table, ask, row)]
+        if unchanged and not any(self._comes_again(table, ask, row) for row in unchanged):
+            raise SettingsError(self._disagreement(unchanged[0][replication_key]))
+
+    def _comes_again(self, table: Table, ask: Callable[[Query], Reply[Page]], row: Row) -> bool:
+        replication_key = table.replication_key or ""
+        instant = self._instants.read(row[replication_key])
+        low, high = (edm.instant_literal(instant + d) for d in (-DISPLAY_ERROR, DISPLAY_ERROR))
+        condition = all_of(
+            *_is_row(table, row), f"{replication_key} ge {low}", f"{replication_key} le {high}"
+        )
+        found = bool(ask(replace(_narrow(table).query(condition), top=1)).content.rows)
+        self._round_trip_done = self._round_trip_done or found
+        return found
+
+    def _unchanged(self, table: Table, ask: Callable[[Query], Reply[Page]], row: Row) -> bool:
+        """Whether the row, asked for without its instant, still shows it."""
+        if not table.key:
+            return True
+        query = _narrow(table).query(*_is_row(table, row))
+        return row in ask(replace(query, top=1)).content.rows
+
+    def _disagreement(self, value: str) -> str:
+        instant = edm.instant_literal(self._instants.read(value))
+        return (
+            f"Acumatica shows a row as changed at {value}, read here as {instant}, but does not "
+            "find it by that instant: its values and its filters mean different time zones. Set "
+            "time_zone to the zone of the account's profile, and ignore_offsets if the values "
+            "carry an offset; best of all, set the account's profile to UTC."
+        )
+
+
+def _narrow(table: Table) -> Table:
+    """The table with no more columns than tell a row and its instant."""
+    if not table.key:
+        return table
+    names = (*table.key, table.replication_key or "")
+    return replace(table, columns={name: table.columns[name] for name in names})
+
+
+def _is_row(table: Table, row: Row) -> list[str]:
+    return [
+        f"{name} eq {'null' if row[name] is None else table.columns[name].literal(row[name])}"
+        for name in table.key
+    ]

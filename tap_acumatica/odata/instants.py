@@ -1,0 +1,87 @@
+"""Instants: which moment a value means, how it is written, and what the server's cookie says.
+
+Facts: docs/acumatica.md, "Date-times and time zones".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final
+
+DISPLAY_ERROR: Final = timedelta(seconds=1)
+"""How far a displayed value may lie from the stored one: servers cut or round fractions."""
+
+DAY: Final = timedelta(days=1)
+
+_ZONE_CODE: Final = re.compile(r"TimeZone=GMT([EMP])(\d\d)(\d\d)")
+_SIGNS: Final = {"E": 0, "P": 1, "M": -1}
+_CLOCK_CHANGE: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class InstantReader:
+    """Reads date-time values as instants.
+
+    Attributes:
+        zone: Of values that carry no offset.
+        ignore_offsets: Read the wall clock of labelled values in the zone too.
+    """
+
+    zone: tzinfo = UTC
+    ignore_offsets: bool = False
+
+    def read(self, value: str) -> datetime:
+        """The instant, in UTC. A wall clock that shows twice is read as the earlier time.
+
+        Raises:
+            ValueError: The value is no date-time.
+        """
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None or self.ignore_offsets:
+            moment = moment.replace(tzinfo=self.zone)
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError:
+            return moment.replace(tzinfo=UTC)
+
+    def certain(self, value: str) -> bool:
+        """Whether the value means one instant, as all do but those in a clock change."""
+        if self.zone is UTC:
+            return True
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is not None and not self.ignore_offsets:
+            return True
+        moment = moment.replace(tzinfo=self.zone)
+        return moment.utcoffset() == moment.replace(fold=1).utcoffset()
+
+    def offset(self, value: str) -> timedelta | None:
+        """The offset from UTC that the value is read with."""
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None or self.ignore_offsets:
+            moment = moment.replace(tzinfo=self.zone)
+        return moment.utcoffset()
+
+    def labelled(self, value: str) -> bool:
+        """Whether the value's own offset decides."""
+        return not self.ignore_offsets and datetime.fromisoformat(value).tzinfo is not None
+
+
+def written(moment: datetime) -> str:
+    """An instant as bookmarks hold it: of fixed width, so that texts sort as instants do."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def account_offset(cookie: str | None) -> timedelta | None:
+    """The offset from UTC, without daylight saving, in a `Locale=TimeZone=...` cookie."""
+    found = _ZONE_CODE.search(cookie or "")
+    if not found:
+        return None
+    sign, hours, minutes = found.groups()
+    return _SIGNS[sign] * timedelta(hours=int(hours), minutes=int(minutes))
+
+
+def agrees(account: timedelta, offset: timedelta | None) -> bool:
+    """Whether an offset fits the account's zone, in which clocks may be set forward by an hour."""
+    return offset is not None and offset - account in {timedelta(0), _CLOCK_CHANGE}

@@ -1,0 +1,53 @@
+"""What is told of the traffic, without its secrets."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, quote_plus
+
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+logger: Final = logging.getLogger("tap-acumatica")
+
+MASK: Final = "***"
+
+
+class Masking(logging.Filter):
+    """Takes secrets out of every record that a handler is about to write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._secrets: tuple[str, ...] = ()
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Mask these from now on, also as they stand in a URL."""
+        forms = {form for text in secrets if text for form in (text, quote(text), quote_plus(text))}
+        self._secrets = tuple(sorted(forms.union(self._secrets), key=len, reverse=True))
+
+    def masked(self, text: str) -> str:
+        """The text without the secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        masked = self.masked(message)
+        if masked != message:
+            record.msg, record.args = masked, ()
+        return True
+
+
+masking: Final = Masking()
+
+
+def mask_everywhere() -> None:
+    """Mask in all that this process logs, whoever logs it."""
+    for handler in logging.getLogger().handlers:
+        if masking not in handler.filters:
+            handler.addFilter(masking)

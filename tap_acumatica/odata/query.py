@@ -1,0 +1,57 @@
+"""A query, and the address that asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+READABLE = "$,:'()/="
+"""Characters left as they are in a query's values, so that the log can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked of an entity set; empty and None parts are left out."""
+
+    entity_set: str
+    select: tuple[str, ...] = ()
+    filter: str = ""
+    orderby: tuple[str, ...] = ()
+    top: int | None = None
+    skip: int = 0
+    count: bool = False
+
+    def string(self, extra: Mapping[str, str] | None = None, longest: int | None = None) -> str:
+        """The query string.
+
+        Args:
+            extra: Further parameters.
+            longest: In characters; where it would be longer, `$select` is left out, and the
+                columns that were not asked for have to be dropped by the caller.
+        """
+        options = {
+            "$select": ",".join(self.select),
+            "$filter": self.filter,
+            "$orderby": ",".join(self.orderby),
+            "$top": "" if self.top is None else str(self.top),
+            "$skip": str(self.skip or ""),
+            "$count": "true" if self.count else "",
+            **(extra or {}),
+        }
+        text = "&".join(
+            f"{quote(name, safe='$')}={quote(value, safe=READABLE)}"
+            for name, value in options.items()
+            if value
+        )
+        if longest is not None and len(text) > longest and self.select:
+            return replace(self, select=()).string(extra, longest)
+        return text
+
+
+def all_of(*conditions: str) -> str:
+    """The conditions joined by `and`; empty ones are left out."""
+    return " and ".join(condition for condition in conditions if condition)

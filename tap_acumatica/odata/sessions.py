@@ -1,0 +1,101 @@
+"""Connections: each its own HTTP session with its own cookies.
+
+So Acumatica opens one session for each and no more (docs/acumatica.md, "Authentication").
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from tap_acumatica.odata.errors import AcumaticaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import requests
+
+SESSION_COOKIES: Final = frozenset({"ASP.NET_SessionId", ".ASPXAUTH"})
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """How many connections, and how they are kept (seconds)."""
+
+    size: int = 1
+    kept_alive: bool = True
+    idle_timeout: float = 60.0
+    wait_time: float = 720.0
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One connection to the server, for the requests of one tenant."""
+
+    owner: str
+    session: requests.Session
+    used: float = field(default_factory=time.monotonic)
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether the server holds a session for it."""
+        return any(cookie.name in SESSION_COOKIES for cookie in self.session.cookies)
+
+
+class ConnectionPool:
+    """At most `size` connections are in use at once; the last one used is taken first."""
+
+    def __init__(self, settings: PoolSettings, new_session: Callable[[], requests.Session]) -> None:
+        self._settings = settings
+        self._new_session = new_session
+        self._free: list[Connection] = []
+        self._slots = threading.BoundedSemaphore(settings.size)
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def connection(self, owner: str) -> Iterator[Connection]:
+        """A connection of this owner. One that an exception left busy is not used again.
+
+        Raises:
+            AcumaticaError: None came free within the wait time.
+        """
+        if not self._slots.acquire(timeout=self._settings.wait_time):
+            message = (
+                f"No connection came free within {self._settings.wait_time:g} s: raise "
+                "max_pool_size or pool_wait_time."
+            )
+            raise AcumaticaError(message)
+        try:
+            connection = self._take(owner)
+            yield connection
+            self._put(connection)
+        finally:
+            self._slots.release()
+
+    def drain(self) -> list[Connection]:
+        """Take all connections that are not in use out of the pool."""
+        with self._lock:
+            free, self._free = self._free, []
+        return free
+
+    def _take(self, owner: str) -> Connection:
+        with self._lock:
+            index = next(
+                (i for i in reversed(range(len(self._free))) if self._free[i].owner == owner), None
+            )
+            connection = None if index is None else self._free.pop(index)
+        if connection is None:
+            return Connection(owner, self._new_session())
+        if time.monotonic() - connection.used > self._settings.idle_timeout:
+            connection.session.close()
+        return connection
+
+    def _put(self, connection: Connection) -> None:
+        if not self._settings.kept_alive:
+            connection.session.close()
+        connection.used = time.monotonic()
+        with self._lock:
+            self._free.append(connection)

@@ -1,0 +1,303 @@
+"""Reads one entity of one tenant: windows, pages, and what to do when the server refuses a query.
+
+Runs in a worker thread. It knows nothing of messages: what it yields is written by the stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from tap_acumatica.bookmarks import Bookmark
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
+from tap_acumatica.odata.instants import DAY, DISPLAY_ERROR, InstantReader, written
+from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.paging import CursorPager, KeyPager, OffsetPager, Paging, Table, Window
+from tap_acumatica.odata.payload import JsonDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+    from datetime import datetime
+
+    from tap_acumatica.odata.client import Reply
+    from tap_acumatica.odata.frame import Frame, FrameFinder
+    from tap_acumatica.odata.paging import Link, Pager
+    from tap_acumatica.odata.payload import Page, Row
+    from tap_acumatica.odata.query import Query
+
+SMALLEST_PAGE: Final = 50
+PAGES_BEFORE_GROWTH: Final = 10
+TIMEOUTS_AT_SMALLEST: Final = 3
+
+
+class Reads(Protocol):
+    """Whoever sends the queries: a `Service`, or a simulation of one."""
+
+    def read(
+        self, query: Query | Link, subject: str, decode: Callable[[bytes], Page]
+    ) -> Reply[Page]:
+        """Ask for rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """New rows of one page. Undated ones do not move the bookmark."""
+
+    rows: list[Row]
+    dated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A part of the entity was read to its end; the bookmark is as good as the rows before it."""
+
+    bookmark: Bookmark
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSettings:
+    """What the reads of a run have in common.
+
+    Attributes:
+        scope: The settings that decide which rows exist; those at their default left out.
+    """
+
+    paging: Paging = field(default_factory=Paging)
+    instants: InstantReader = field(default_factory=InstantReader)
+    time_offset: timedelta = timedelta(hours=1)
+    start_date: datetime | None = None
+    scope: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """What a read by windows of the replication key needs.
+
+    Attributes:
+        frames: Finds the tenant's frame.
+        bookmark: Where the last read ended.
+    """
+
+    frames: FrameFinder
+    bookmark: Bookmark
+
+
+class EntityReader:
+    """Reads one entity of one tenant once."""
+
+    def __init__(
+        self, service: Reads, table: Table, settings: ReadSettings, dated: Dated | None = None
+    ) -> None:
+        """Prepare a read.
+
+        Args:
+            service: Where to ask.
+            table: The entity.
+            settings: Common to the run.
+            dated: For a read by windows; None reads the entity in full.
+        """
+        self._service = service
+        self._table = table
+        self._settings = settings
+        self._dated = dated
+        self._decoder = JsonDecoder(table.entity_set, table.columns)
+        self._timeouts = 0
+        self._good_pages = 0
+        self._size = settings.paging.size
+        self.rows = 0
+        self.pages = 0
+
+    def __iter__(self) -> Iterator[Rows | Reached]:
+        """Read. Each `Rows` holds a page's new rows.
+
+        Raises:
+            AcumaticaError: The read cannot be completed.
+        """
+        if self._table.singleton:
+            yield self._counted(Rows(self.one_row()))
+        elif self._dated is None:
+            yield from self._whole("", dated=True)
+        else:
+            frame = self._dated.frames.frame(self._table, self._ask)
+            yield from self._since_bookmark(self._dated.bookmark, frame)
+
+    def one_row(self) -> list[Row]:
+        """The one row of a singleton, or the first of a set."""
+        if self._table.singleton:
+            return self._ask(self._table.query(), self._decoder.singleton).content.rows
+        query = replace(self._table.query(orderby=self._table.key), top=1)
+        return self._ask(query).content.rows[:1]
+
+    def _since_bookmark(self, last: Bookmark, frame: Frame) -> Iterator[Rows | Reached]:
+        bookmark = self._usable(last, frame)
+        today = frame.now.date().isoformat()
+        window = self._window(bookmark, frame)
+        if window.low and window.low >= window.high:
+            logger.warning(
+                "%s: the server's clock (%s) is not ahead of the bookmark: nothing to read yet.",
+                self._table.entity_set,
+                written(frame.now),
+            )
+            return
+        if bookmark != last:
+            yield Reached(bookmark)
+        delivered = yield from self._window_rows(window)
+        reached = window.high if frame.proved else delivered
+        bookmark = replace(bookmark, instant=_latest(bookmark.instant, reached))
+        yield Reached(bookmark)
+        if bookmark.undated_read_on == today:
+            return
+        replication_key = self._table.replication_key
+        to_come = edm.instant_literal(frame.now + DAY)
+        for condition in (f"{replication_key} eq null", f"{replication_key} ge {to_come}"):
+            yield from self._whole(condition, dated=False)
+        yield Reached(replace(bookmark, undated_read_on=today))
+
+    def _usable(self, bookmark: Bookmark, frame: Frame) -> Bookmark:
+        """The bookmark, unless it counts for other rows than are to be read now."""
+        scope = dict(self._settings.scope)
+        start = self._settings.start_date
+        if start is not None:
+            scope["start_date"] = written(start)
+        if bookmark.instant is None:
+            return Bookmark(scope=scope)
+        if bookmark.instant > frame.now + DAY:
+            message = (
+                f"The bookmark of {self._table.entity_set} ({written(bookmark.instant)}) is ahead "
+                f"of the server's clock ({written(frame.now)}): correct or remove it in the state."
+            )
+            raise AcumaticaError(message)
+        if _wider(bookmark.scope, scope):
+            logger.warning(
+                "%s is read in full, since the settings that decide which rows exist changed "
+                "from %s to %s.",
+                self._table.entity_set,
+                dict(bookmark.scope),
+                scope,
+            )
+            return Bookmark(scope=scope)
+        return replace(bookmark, scope=scope)
+
+    def _window(self, bookmark: Bookmark, frame: Frame) -> Window:
+        low = (
+            bookmark.instant - self._settings.time_offset
+            if bookmark.instant
+            else self._settings.start_date
+        )
+        return Window(low, frame.now if frame.proved else frame.now + DAY)
+
+    def _window_rows(self, window: Window) -> Generator[Rows, None, datetime | None]:
+        """Read the window; returns the instant before which all of it was delivered."""
+        instants = self._settings.instants
+        pager = CursorPager(self._table, self._settings.paging, window, instants)
+        reached = None
+        for rows in self._pages(pager):
+            newest = rows.rows[-1][self._table.replication_key or ""]
+            reached = _latest(reached, instants.read(newest) - DISPLAY_ERROR)
+            yield rows
+        return reached
+
+    def _whole(self, condition: str, *, dated: bool) -> Iterator[Rows]:
+        pager: Pager
+        if KeyPager.suits(self._table):
+            pager = KeyPager(self._table, self._settings.paging, condition)
+        else:
+            pager = OffsetPager(self._table, self._settings.paging, condition)
+        yield from self._pages(pager, dated=dated)
+
+    def _pages(self, pager: Pager, *, dated: bool = True) -> Iterator[Rows]:
+        while not pager.done:
+            request = pager.request()
+            try:
+                page = self._ask(request).content
+            except RequestFailed as failed:
+                pager = self._otherwise(pager, failed)
+                continue
+            rows = pager.accept(page)
+            self._grow(pager)
+            if rows:
+                yield self._counted(Rows(rows, dated))
+            if isinstance(pager, KeyPager) and pager.stuck and not pager.done:
+                pager = self._by_offset(pager, pager.stuck)
+
+    def _ask(
+        self, query: Query | Link, decode: Callable[[bytes], Page] | None = None
+    ) -> Reply[Page]:
+        return self._service.read(query, self._table.entity_set, decode or self._decoder.page)
+
+    def _otherwise(self, pager: Pager, failed: RequestFailed) -> Pager:
+        """Ask in another way for what the server did not give.
+
+        Raises:
+            RequestFailed: There is no other way.
+        """
+        if failed.action is Action.SHRINK:
+            self._shrink(pager, failed)
+            return pager
+        if failed.action is not Action.REPHRASE:
+            raise failed
+        if failed.column in self._optional_columns():
+            logger.warning("%s It is left out.", failed)
+            columns = {n: t for n, t in self._table.columns.items() if n != failed.column}
+            self._use(pager, replace(self._table, columns=columns))
+        elif isinstance(pager, KeyPager) and pager.delivered:
+            return self._by_offset(pager, str(failed))
+        elif self._table.select and failed.column is None:
+            logger.warning("%s All columns are asked for now.", failed)
+            self._use(pager, replace(self._table, select=False))
+        else:
+            raise failed
+        return pager
+
+    def _use(self, pager: Pager, table: Table) -> None:
+        self._table = pager.table = table
+
+    def _optional_columns(self) -> set[str]:
+        return self._table.columns.keys() - {*self._table.key, self._table.replication_key}
+
+    def _by_offset(self, pager: KeyPager, why: str) -> Pager:
+        logger.warning("%s is read on by $skip: %s", self._table.entity_set, why)
+        return OffsetPager.after(pager)
+
+    def _shrink(self, pager: Pager, failed: RequestFailed) -> None:
+        size = self._size or self._settings.paging.size or 2 * SMALLEST_PAGE
+        smallest = min(SMALLEST_PAGE, size)
+        if size == smallest:
+            self._timeouts += 1
+            if self._timeouts >= TIMEOUTS_AT_SMALLEST:
+                raise failed
+        self._resize(pager, max(size // 2, smallest))
+
+    def _grow(self, pager: Pager) -> None:
+        self._good_pages += 1
+        self._timeouts = 0
+        size, wanted = self._size or 0, self._settings.paging.size or 0
+        if size < wanted and self._good_pages >= PAGES_BEFORE_GROWTH:
+            self._resize(pager, min(size * 2, wanted))
+
+    def _resize(self, pager: Pager, size: int) -> None:
+        self._good_pages = 0
+        self._size = size
+        pager.resize(size)
+
+    def _counted(self, rows: Rows) -> Rows:
+        self.pages += 1
+        self.rows += len(rows.rows)
+        return rows
+
+
+def _latest(*instants: datetime | None) -> datetime | None:
+    return max((instant for instant in instants if instant), default=None)
+
+
+def _wider(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether rows may be in scope now that were not before."""
+    started, starts = before.get("start_date"), now.get("start_date")
+    if started and (not starts or starts < started):
+        return True
+    return any(
+        before.get(name) != now.get(name) for name in (before.keys() | now.keys()) - {"start_date"}
+    )
