@@ -166,7 +166,9 @@ class Filter(AstToSqliteSqlVisitor):
 
     @override
     def visit_BoolOp(self, node: ast.BoolOp) -> str:
-        return f"({self.visit(node.left)} {self.visit(node.op)} {self.visit(node.right)})"
+        sql = f"({self.visit(node.left)} {self.visit(node.op)} {self.visit(node.right)})"
+        bound = lower_bound(node) if isinstance(node.op, ast.Or) else None
+        return sql if bound is None else f"({self.visit(bound)} AND {sql})"
 
     @override
     def visit_UnaryOp(self, node: ast.UnaryOp) -> str:
@@ -202,6 +204,34 @@ class Filter(AstToSqliteSqlVisitor):
     def sqlfunc_endswith(self, *args: ast._Node) -> str:
         text, part = self._strings("endswith", args)
         return f"(substr({text},-length({part}))={part} OR {part}='')"
+
+
+def parts(node: ast._Node, op: type[ast._Node]) -> list[ast._Node]:
+    """The operands of a chain of one operator."""
+    if isinstance(node, ast.BoolOp) and isinstance(node.op, op):
+        return [*parts(node.left, op), *parts(node.right, op)]
+    return [node]
+
+
+def lower_bound(node: ast.BoolOp) -> ast.Compare | None:
+    """What all branches of ``A gt 1 or (A eq 1 and B gt 2)`` say together: ``A ge 1``.
+
+    SQLite does not see it, and would walk the index from its beginning.
+    """
+    shared: set[tuple[ast._Node, ast._Node]] | None = None
+    for branch in parts(node, ast.Or):
+        bounds: set[tuple[ast._Node, ast._Node]] = {
+            (each.left, each.right)
+            for each in parts(branch, ast.And)
+            if isinstance(each, ast.Compare)
+            and isinstance(each.comparator, ast.Gt | ast.GtE | ast.Eq)
+            and isinstance(each.left, ast.Identifier)
+            and type(each.right) in LITERALS
+        }
+        shared = bounds if shared is None else shared & bounds
+    for left, right in shared or ():
+        return ast.Compare(ast.GtE(), left, right)
+    return None
 
 
 def masked(text: str) -> str:

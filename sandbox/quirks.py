@@ -86,6 +86,10 @@ class Quirks:
     refusal_shape: Shape = "message"
     max_sessions: int | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a zone that is none before anything is asked of the server."""
+        _ = self.zone
+
     @property
     def zone(self) -> ZoneInfo:
         """The account's zone."""

@@ -127,14 +127,21 @@ class Store:
             connection.execute("COMMIT")
 
     def table(self, entity_type: EntityType, tenant: str) -> str:
-        """The quoted name of the table of a type, made at the first use."""
-        table = f"{self.tenants.index(tenant)}:{entity_type.root.name}"
+        """The quoted name of the table of a type, made at the first use.
+
+        Raises:
+            ValueError: There is no such tenant.
+        """
+        table = self._table(entity_type, tenant)
         if table not in self._tables:
             with self._writing:
                 if table not in self._tables:
                     self._create(entity_type.root, table)
                     self._tables.add(table)
         return name(table)
+
+    def _table(self, entity_type: EntityType, tenant: str) -> str:
+        return f"{self.tenants.index(tenant)}:{entity_type.root.name}"
 
     def _create(self, root: EntityType, table: str) -> None:
         derived = self.model.derived_from(root)
@@ -264,12 +271,13 @@ class Store:
     @contextmanager
     def bulk(self, entity_type: EntityType, tenant: str) -> Iterator[sqlite3.Connection]:
         """A connection that adds many rows to a table; the indexes are made again afterwards."""
-        table = self.table(entity_type, tenant)
+        self.table(entity_type, tenant)
+        table = self._table(entity_type, tenant)
         with self._transaction() as connection:
             for each in (":key", ":modified"):
-                connection.execute(f"DROP INDEX IF EXISTS {name(table[1:-1] + each)}")
+                connection.execute(f"DROP INDEX IF EXISTS {name(table + each)}")
             yield connection
-            for statement in indexes(entity_type.root, table[1:-1]):
+            for statement in indexes(entity_type.root, table):
                 connection.execute(statement)
 
     def read(self, sql: str) -> list[tuple[Stored, ...]]:

@@ -152,6 +152,9 @@ def test_expand_is_not_implemented(read: Get) -> None:
         ("UsrRenewalDate eq 2025-02-01", {"A"}),
         ("UsrScore lt 0", {"A"}),
         ("CustomerID in (1,2)", {"A", "B"}),
+        ("CustomerID gt 1 or (CustomerID eq 1 and SubscriptionCD gt 'A')", {"B", "C"}),
+        ("(CustomerID gt 2) or (CustomerID eq 2 and (Active or UsrTier eq 'x'))", {"B", "C"}),
+        ("UsrRenewalDate eq 2025-02-01 or UsrRenewalDate gt 2025-02-01", {"A", "B"}),
         ("usrtier eq null or (CustomerID gt 2 and CustomerID le 3)", {"A", "C"}),
     ],
 )
