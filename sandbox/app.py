@@ -90,7 +90,7 @@ class App:
         except Refusal as error:
             response = refusal(error, self.quirks.refusal_shape)
         except Exception:
-            log.exception("The sandbox failed on %s", request.target)
+            log.exception("The sandbox failed on %.500s", request.target)
             response = message(HTTPStatus.INTERNAL_SERVER_ERROR, "An error has occurred.")
         finally:
             self.sessions.leave()

@@ -255,6 +255,9 @@ def condition(text: str, entity_type: EntityType, read_literal: ReadLiteral = re
     try:
         tree = ODataParser().parse(ODataLexer().tokenize(masked(text.strip())))
         return cast("str", Filter(entity_type, read_literal).visit(tree))
+    except RecursionError:
+        message = "Recursion depth exceeded allowed limit."
+        raise Refusal(message) from None
     except exceptions.UnknownFunctionException as error:
         message = (
             f"An unknown function with name '{error.function_name}' was found. This may also be a"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sandbox.model import Column, EntityType
 
 REFUSED = ("$apply", "$search", "$skiptoken", "$inlinecount", "$compute")
+LARGEST = 2**31 - 1
 CHUNK = 16  # columns joined at a time: joining all in one row of || copies the text again each time
 
 
@@ -52,7 +53,7 @@ def whole_number(options: Mapping[str, str], option: str) -> int | None:
     text = options.get(option)
     if text is None:
         return None
-    if not text.isdecimal():
+    if not text.isdecimal() or int(text) > LARGEST:
         message = f"Invalid value '{text}' for {option} query option found: not a whole number."
         raise Refusal(message)
     return int(text)

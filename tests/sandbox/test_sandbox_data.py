@@ -119,6 +119,8 @@ def test_order_is_what_was_asked_for(read: Get, shared_box: Sandbox) -> None:
         ("filter", "tstamp eq 'AAAA'", "A binary operator with incompatible types"),
         ("filter", "DebitAmt gt", "Syntax error"),
         ("filter", "DebitAmt ~ 1", "Syntax error"),
+        ("filter", " or ".join(["LineNbr eq 1"] * 1500), "Recursion depth exceeded"),
+        ("top", "9" * 30, "Invalid value"),
         ("top", "many", "Invalid value 'many' for $top"),
     ],
 )
