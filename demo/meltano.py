@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 MELTANO = ROOT / ".venv-meltano" / "bin" / "meltano"
 OWN = ("MELTANO_", "TAP_ACUMATICA_", "TARGET_JSONL_", "UV_CONSTRAINT", "VIRTUAL_ENV")
+PATIENCE = 300  # seconds for a command
 TAIL = 30  # lines of the log that a failure shows
 
 
@@ -69,16 +70,25 @@ class Meltano:
         with self.log.open("a") as log:
             log.write(f"$ meltano {' '.join(arguments)}\n")
             log.flush()
-            result = subprocess.run(  # noqa: S603 - the arguments are ours
-                command,
-                cwd=ROOT,
-                env=environment(self.folder) | dict(variables or {}),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-        if result.returncode:
-            end = "\n".join(self.log.read_text().splitlines()[-TAIL:])
-            message = f"{end}\n\nmeltano {' '.join(arguments)} failed (exit {result.returncode})."
-            raise RuntimeError(message)
+            try:
+                subprocess.run(  # noqa: S603 - the arguments are ours
+                    command,
+                    cwd=ROOT,
+                    env=environment(self.folder) | dict(variables or {}),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    check=True,
+                    timeout=PATIENCE,
+                )
+            except subprocess.SubprocessError as error:
+                end = "\n".join(self.log.read_text().splitlines()[-TAIL:])
+                message = f"{end}\n\nmeltano {' '.join(arguments)} failed: {reason(error)}."
+                raise RuntimeError(message) from error
+
+
+def reason(error: subprocess.SubprocessError) -> str:
+    """Why a process did not do its work."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"exit code {error.returncode}"
+    return f"no end after {PATIENCE} s"
