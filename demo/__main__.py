@@ -27,7 +27,7 @@ With an instance of your own: copy .env.example to .env and set in it
   TAP_ACUMATICA_URL       its address, such as https://company.acumatica.com
   TAP_ACUMATICA_USERNAME  a service account that may sign in to the tenant
   TAP_ACUMATICA_PASSWORD  its password
-and run .venv-meltano/bin/meltano --environment=prod run everything
+and run .venv-meltano/bin/meltano --environment=prod run everything\
 """
 
 
