@@ -8,6 +8,8 @@ from urllib.parse import quote, quote_plus
 
 from typing_extensions import override
 
+from tap_acumatica.odata.query import READABLE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -25,7 +27,16 @@ class Masking(logging.Filter):
 
     def add(self, secrets: Iterable[str]) -> None:
         """Mask these from now on, also as they stand in a URL."""
-        forms = {form for text in secrets if text for form in (text, quote(text), quote_plus(text))}
+        forms = {
+            form
+            for text in secrets
+            if text
+            for form in (
+                text,
+                quote_plus(text),
+                *(quote(text, safe=safe) for safe in ("", "/", READABLE)),
+            )
+        }
         self._secrets = tuple(sorted(forms.union(self._secrets), key=len, reverse=True))
 
     def masked(self, text: str) -> str:
@@ -40,8 +51,15 @@ class Masking(logging.Filter):
         masked = self.masked(message)
         if masked != message:
             record.msg, record.args = masked, ()
+        if record.exc_info and record.exc_info[0] is not None:
+            trace = _FORMATTER.formatException(record.exc_info)
+            masked = self.masked(trace)
+            if masked != trace:
+                record.exc_text, record.exc_info = masked, None
         return True
 
+
+_FORMATTER: Final = logging.Formatter()
 
 masking: Final = Masking()
 

@@ -1,0 +1,100 @@
+"""Secrets are masked in all that is logged, however they are written there."""
+
+from __future__ import annotations
+
+import io
+import logging
+from urllib.parse import quote, quote_plus
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_acumatica.odata.auth import BasicAuth
+from tap_acumatica.odata.log import MASK, Masking
+from tap_acumatica.odata.query import Query
+
+SECRETS = st.text(
+    st.characters(categories=["L", "N", "P", "S"], include_characters=" "), min_size=4
+)
+
+
+def masking(*secrets: str) -> Masking:
+    made = Masking()
+    made.add(secrets)
+    return made
+
+
+@given(SECRETS)
+def test_a_secret_is_masked_as_it_is_and_as_it_stands_in_an_address(secret: str) -> None:
+    made = masking(secret)
+    sent = requests.Request("GET", "https://host/?" + Query("Set").string({"key": secret}))
+    for text in (secret, quote(secret), quote_plus(secret), quote(secret, ""), sent.prepare().url):
+        assert text is not None
+        assert made.masked(f"<{text}>").endswith(f"{MASK}>")
+        assert secret not in made.masked(f"<{text}>")
+
+
+def test_the_longer_of_two_secrets_is_masked_whole() -> None:
+    made = masking("pass", "password")
+    assert made.masked("a password, a pass") == f"a {MASK}, a {MASK}"
+    made.add(["password-2"])
+    assert made.masked("password-2") == MASK
+
+
+def test_empty_secrets_mask_nothing() -> None:
+    assert masking("").masked("text") == "text"
+
+
+def logged(made: Masking, message: str, *values: object) -> str:
+    """What a handler writes."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(made)
+    record = logging.LogRecord("any", logging.INFO, __file__, 1, message, values, None)
+    assert handler.handle(record)
+    return stream.getvalue()
+
+
+def test_the_values_of_a_message_are_masked() -> None:
+    assert logged(masking("5ecret"), "GET %s after %.2f s", "/?key=5ecret", 0.5) == (
+        f"GET /?key={MASK} after 0.50 s\n"
+    )
+
+
+def test_a_message_without_secrets_is_left_alone() -> None:
+    assert logged(masking("5ecret"), "100 %% of %s", "it") == "100 % of it\n"
+    assert logged(masking("5ecret"), "100 % of 5ecret") == f"100 % of {MASK}\n"
+
+
+def test_the_trace_of_an_error_is_masked() -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(masking("5ecret"))
+    with pytest.raises(ValueError, match="5ecret") as raised:
+        int("5ecret")
+    found = (raised.type, raised.value, raised.tb)
+    handler.handle(logging.LogRecord("any", logging.ERROR, __file__, 1, "Trace", (), found))
+    assert "Traceback" in stream.getvalue()
+    assert f"'{MASK}'" in stream.getvalue()
+    assert "5ecret" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("password", ["simple", "sandbox-ä:p&ss", "日本"])
+def test_sign_in_is_sent_in_utf_8_and_all_of_it_is_secret(password: str) -> None:
+    auth = BasicAuth("odata", password)
+    request = requests.Request("GET", "https://host", auth=auth).prepare()
+    header = request.headers["Authorization"]
+    assert masking(*auth.secrets).masked(header) == f"Basic {MASK}"
+    assert password in auth.secrets
+    assert (
+        header
+        == requests.Request(
+            "GET",
+            "https://host",
+            auth=(b"odata", password.encode()),
+        )
+        .prepare()
+        .headers["Authorization"]
+    )
