@@ -156,7 +156,7 @@ def parse(chunks: Iterable[bytes]) -> Model:
     except SAXParseException as error:
         message = f"not well-formed XML at line {error.getLineNumber()}"
         raise BrokenPayload(message) from error
-    except (SAXException, DefusedXmlException) as error:
+    except (LookupError, ValueError, SAXException, DefusedXmlException) as error:
         message = f"refused XML: {type(error).__name__}"
         raise BrokenPayload(message) from error
     if handler.model.protocol is None:

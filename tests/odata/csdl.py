@@ -1,0 +1,203 @@
+"""Builds `$metadata` documents as Acumatica writes them, with what differs between releases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from xml.sax.saxutils import escape, quoteattr
+
+from tap_acumatica.odata.metadata import Protocol
+
+HEADS = {
+    Protocol.V4: (
+        (
+            '<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx">'
+            "<edmx:DataServices>"
+        ),
+        "http://docs.oasis-open.org/odata/ns/edm",
+    ),
+    Protocol.V3: (
+        (
+            '<edmx:Edmx Version="1.0" xmlns:edmx="http://schemas.microsoft.com/ado/2007/06/edmx" '
+            'xmlns:m="http://schemas.microsoft.com/ado/2007/08/dataservices/metadata">'
+            '<edmx:DataServices m:DataServiceVersion="3.0" m:MaxDataServiceVersion="3.0">'
+        ),
+        "http://schemas.microsoft.com/ado/2009/11/edm",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A property."""
+
+    name: str
+    type: str = "Edm.String"
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Type:
+    """An entity type and the sets and singletons through which it can be read.
+
+    Attributes:
+        restricted: Named as non-filterable by its first set.
+        navigations: Names of navigation properties, each with a label of its own.
+    """
+
+    name: str
+    columns: tuple[Column, ...] = ()
+    key: tuple[str, ...] = ()
+    base: str | None = None
+    label: str | None = None
+    sets: tuple[str, ...] = ()
+    singletons: tuple[str, ...] = ()
+    restricted: tuple[str, ...] = ()
+    filterable: bool | None = None
+    navigations: tuple[str, ...] = ()
+
+    @property
+    def namespace(self) -> str:
+        return self.name.rpartition(".")[0]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document.
+
+    Attributes:
+        complex_types: By qualified name, their columns.
+        enums: Qualified names.
+        functions: Names of inquiries that have parameters.
+        annotations: Whether restrictions are declared.
+        term: Of the restrictions.
+        prefix: Of the elements in schemas.
+        declaration: Before the root element.
+    """
+
+    types: tuple[Type, ...] = ()
+    complex_types: dict[str, tuple[Column, ...]] = field(default_factory=dict)
+    enums: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+    protocol: Protocol = Protocol.V4
+    annotations: bool = True
+    term: str = "Cap.FilterRestrictions"
+    prefix: str = ""
+    indent: bool = False
+    declaration: str = '<?xml version="1.0" encoding="utf-8"?>'
+
+    def encode(self) -> bytes:
+        head, namespace = HEADS[self.protocol]
+        colon = self.prefix and ":" + self.prefix
+        parts = [self.declaration, head]
+        groups = [*(("types", t.namespace) for t in self.types), ("container", "Default")]
+        for kind, name in dict.fromkeys(groups):
+            self._open(parts, "Schema", **{"Namespace": name, f"xmlns{colon}": namespace})
+            if kind == "types":
+                self._types(parts, name)
+            else:
+                self._container(parts)
+            self._close(parts, "Schema")
+        parts.append("</edmx:DataServices></edmx:Edmx>")
+        return ("\n  " if self.indent else "").join(parts).encode()
+
+    def _open(self, parts: list[str], element: str, **attributes: str) -> None:
+        pairs = "".join(f" {name}={quoteattr(value)}" for name, value in attributes.items())
+        parts.append(f"<{self._name(element)}{pairs}>")
+
+    def _close(self, parts: list[str], element: str) -> None:
+        parts.append(f"</{self._name(element)}>")
+
+    def _name(self, element: str) -> str:
+        return f"{self.prefix}:{element}" if self.prefix else element
+
+    def _label(self, parts: list[str], label: str | None) -> None:
+        if label is not None:
+            self._open(parts, "Annotation", Term="Org.OData.Core.V1.Description", String=label)
+            self._close(parts, "Annotation")
+
+    def _columns(self, parts: list[str], columns: tuple[Column, ...]) -> None:
+        for column in columns:
+            self._open(parts, "Property", Name=column.name, Type=column.type, Nullable="false")
+            self._label(parts, column.label)
+            self._close(parts, "Property")
+
+    def _types(self, parts: list[str], namespace: str) -> None:
+        for declared in self.types:
+            if declared.namespace != namespace:
+                continue
+            base = {"BaseType": declared.base} if declared.base else {}
+            self._open(parts, "EntityType", Name=declared.name.rpartition(".")[2], **base)
+            if declared.key:
+                self._open(parts, "Key")
+                for name in declared.key:
+                    self._open(parts, "PropertyRef", Name=name)
+                    self._close(parts, "PropertyRef")
+                self._close(parts, "Key")
+            self._columns(parts, declared.columns)
+            for name in declared.navigations:
+                target = f"Collection({declared.name})"
+                self._open(parts, "NavigationProperty", Name=name, Type=target)
+                self._label(parts, f"Label of {name}")
+                self._close(parts, "NavigationProperty")
+            self._label(parts, declared.label)
+            self._close(parts, "EntityType")
+
+    def _container(self, parts: list[str]) -> None:
+        for qualified, columns in self.complex_types.items():
+            self._open(parts, "ComplexType", Name=qualified.rpartition(".")[2])
+            self._columns(parts, columns)
+            self._close(parts, "ComplexType")
+        for qualified in self.enums:
+            self._open(parts, "EnumType", Name=qualified.rpartition(".")[2])
+            self._open(parts, "Member", Name="One", Value="1")
+            self._close(parts, "Member")
+            self._close(parts, "EnumType")
+        for name in self.functions:
+            self._open(parts, "Function", Name=name)
+            self._open(parts, "Parameter", Name="Warehouse", Type="Edm.String")
+            self._close(parts, "Parameter")
+            self._close(parts, "Function")
+        self._open(parts, "EntityContainer", Name="Container")
+        for declared in self.types:
+            for index, name in enumerate(declared.sets):
+                self._open(parts, "EntitySet", Name=name, EntityType=declared.name)
+                if index == 0 and self.annotations:
+                    self._restrictions(parts, declared)
+                self._close(parts, "EntitySet")
+            for name in declared.singletons:
+                self._open(parts, "Singleton", Name=name, Type=declared.name)
+                self._close(parts, "Singleton")
+        for name in self.functions:
+            imported = f"{name}_WithParameters"
+            self._open(parts, "FunctionImport", Name=imported, Function=name, EntitySet=name)
+            self._close(parts, "FunctionImport")
+        self._close(parts, "EntityContainer")
+
+    def _restrictions(self, parts: list[str], declared: Type) -> None:
+        # Restrictions of another kind beside them mean something else.
+        for term, prop in (
+            ("Cap.SortRestrictions", "NonSortableProperties"),
+            (self.term, "NonFilterableProperties"),
+        ):
+            self._open(parts, "Annotation", Term=term)
+            self._open(parts, "Record")
+            if declared.filterable is not None:
+                value = str(declared.filterable).lower()
+                name = "Filterable" if term == self.term else "Sortable"
+                self._open(parts, "PropertyValue", Property=name, Bool=value)
+                self._close(parts, "PropertyValue")
+            self._open(parts, "PropertyValue", Property="RequiredProperties")
+            parts.append(self._path("Unmeant"))
+            self._close(parts, "PropertyValue")
+            self._open(parts, "PropertyValue", Property=prop)
+            self._open(parts, "Collection")
+            names = declared.restricted if term == self.term else ("Unmeant",)
+            parts.extend(self._path(name) for name in names)
+            self._close(parts, "Collection")
+            self._close(parts, "PropertyValue")
+            self._close(parts, "Record")
+            self._close(parts, "Annotation")
+
+    def _path(self, name: str) -> str:
+        element = self._name("PropertyPath")
+        return f"<{element}>{escape(name)}</{element}>"
