@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader, written
 
 if TYPE_CHECKING:
@@ -44,12 +45,24 @@ class Records:
         ]
 
     def of(self, rows: Iterable[Row]) -> Iterable[Row]:
-        """The records of these rows."""
+        """The records of these rows.
+
+        Raises:
+            InconsistentAnswer: A date-time is none.
+        """
         for row in rows:
             for name, convert in self._conversions:
                 value = row.get(name)
-                if value is not None:
+                if value is None:
+                    continue
+                try:
                     row[name] = convert(value)
+                except ValueError as error:
+                    message = (
+                        f"Acumatica sent the column {name} with other values than the catalog says "
+                        f"({error}): run discovery again."
+                    )
+                    raise InconsistentAnswer(message) from error
             yield row
 
     def _conversion(
@@ -72,7 +85,7 @@ class Records:
 
     def _instant(self, value: str) -> str:
         settings = self._settings
-        if value[-1] == "Z" and not settings.instants.ignore_offsets:
+        if value[-1:] == "Z" and not settings.instants.ignore_offsets:
             return value
         if not settings.convert_to_utc and settings.instants.labelled(value):
             return value
@@ -80,8 +93,8 @@ class Records:
 
     def _date_or_instant(self, value: str) -> str:
         """A date is midnight on the wall clock, whatever the offset; it keeps its day."""
-        if not self._settings.convert_to_utc:
-            return self._instant(value)
+        if not self._settings.convert_to_utc and self._settings.instants.labelled(value):
+            return value
         wall_clock = datetime.fromisoformat(value).replace(tzinfo=None)
         if wall_clock.time() == time():
             return _in_utc(wall_clock.replace(tzinfo=UTC))
@@ -102,7 +115,10 @@ def _decimal_text(value: Decimal) -> str | None:
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else _JSON.encode(value).decode()
+
+
+_JSON: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 def _nested(value: Any) -> Any:  # noqa: ANN401 - any JSON

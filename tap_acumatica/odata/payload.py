@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -40,6 +41,7 @@ class JsonDecoder:
 
     def __init__(self, entity_set: str, columns: Mapping[str, edm.EdmType]) -> None:
         self._entity_set = entity_set
+        self._columns = columns
         row = edm.row_type(columns)
         envelope = msgspec.defstruct(
             "Envelope",
@@ -49,8 +51,10 @@ class JsonDecoder:
                 ("next_link", str | None, msgspec.field(name="@odata.nextLink", default=None)),
             ],
         )
-        self._envelope = msgspec.json.Decoder(envelope, strict=False)
-        self._row: msgspec.json.Decoder[Any] = msgspec.json.Decoder(row, strict=False)
+        self._envelope = msgspec.json.Decoder(envelope, strict=False, float_hook=Decimal)
+        self._row: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+            row, strict=False, float_hook=Decimal
+        )
 
     def page(self, body: bytes) -> Page:
         """A page of an entity set.
@@ -62,14 +66,24 @@ class JsonDecoder:
         envelope = self._decode(self._envelope, body)
         if envelope.value is msgspec.UNSET:
             raise BrokenPayload(_WITHOUT_VALUE)
-        return Page(envelope.value, envelope.count, envelope.next_link)
+        return Page(self._known(envelope.value), envelope.count, envelope.next_link)
 
     def singleton(self, body: bytes) -> Page:
         """The one object of a singleton, as a page of one row."""
         envelope = self._decode(self._envelope, body)
         if envelope.value is not msgspec.UNSET:
-            return Page(envelope.value)
-        return Page([self._decode(self._row, body)])
+            return Page(self._known(envelope.value))
+        return Page(self._known([self._decode(self._row, body)]))
+
+    def _known(self, rows: list[Row]) -> list[Row]:
+        """The rows, of which each has one of the columns at least."""
+        if self._columns and not all(rows):
+            message = (
+                f"Acumatica sent rows of {self._entity_set} with none of the columns that the "
+                "catalog says: run discovery again."
+            )
+            raise InconsistentAnswer(message)
+        return rows
 
     def _decode(self, decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:  # noqa: ANN401
         try:

@@ -1,0 +1,191 @@
+"""Bodies become pages of exact values, or an error that says what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import BrokenPayload, InconsistentAnswer
+from tap_acumatica.odata.payload import JsonDecoder, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COLUMNS: Mapping[str, edm.EdmType] = {
+    "InventoryCD": edm.TYPES["Edm.String"],
+    "LineNbr": edm.TYPES["Edm.Int32"],
+    "QtyOnHand": edm.TYPES["Edm.Decimal"],
+    "Active": edm.TYPES["Edm.Boolean"],
+    "LastModifiedDateTime": edm.TYPES["Edm.DateTimeOffset"],
+}
+DECODER = JsonDecoder("PX_Objects_IN_InventoryItem", COLUMNS)
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+DECIMALS = st.from_regex(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,6})?", fullmatch=True).filter(
+    lambda digits: digits != "-0"
+)
+
+
+def value(column: str, text: str) -> Any:  # noqa: ANN401 - whatever it is decoded as
+    """What a value becomes, given as JSON text."""
+    (row,) = DECODER.page(f'{{"value":[{{"{column}":{text}}}]}}'.encode()).rows
+    return row[column]
+
+
+def test_a_page_as_the_dac_interface_sends_it() -> None:
+    body = b"""{"@odata.context": "https://host/odatav4/$metadata#PX_Objects_IN_InventoryItem",
+        "@odata.count": 62,
+        "value": [{"InventoryCD": "AALEGO500 ", "LineNbr": 3, "QtyOnHand": 1999.000000,
+                   "Active": true, "LastModifiedDateTime": "2022-09-14T21:26:36.33Z"},
+                  {"InventoryCD": null, "LineNbr": null, "QtyOnHand": null, "Active": null,
+                   "LastModifiedDateTime": null}],
+        "@odata.nextLink": "https://host/odatav4/PX?$skip=2"}"""
+    page = DECODER.page(body)
+    assert page.count == 62
+    assert page.next_link == "https://host/odatav4/PX?$skip=2"
+    assert page.rows == [
+        {
+            "InventoryCD": "AALEGO500 ",
+            "LineNbr": 3,
+            "QtyOnHand": Decimal(1999),
+            "Active": True,
+            "LastModifiedDateTime": "2022-09-14T21:26:36.33Z",
+        },
+        dict.fromkeys(COLUMNS),
+    ]
+
+
+def test_a_page_as_odata_3_sends_it() -> None:
+    body = b'{"value":[{"LineNbr":"3","QtyOnHand":"1999.000000","Active":"true"}]}'
+    (row,) = DECODER.page(body).rows
+    assert row == {"LineNbr": 3, "QtyOnHand": Decimal("1999.000000"), "Active": True}
+    assert str(row["QtyOnHand"]) == "1999.000000"
+
+
+@given(DECIMALS)
+def test_a_decimal_keeps_its_digits_whether_it_comes_as_number_or_text(digits: str) -> None:
+    for text in (digits, json.dumps(digits)):
+        assert isinstance(value("QtyOnHand", text), Decimal)
+        assert str(value("QtyOnHand", text)) == str(Decimal(digits))
+
+
+@given(TEXTS)
+def test_text_comes_through_as_it_is(text: str) -> None:
+    for ascii_only in (True, False):
+        assert value("InventoryCD", json.dumps(text, ensure_ascii=ascii_only)) == text
+
+
+@pytest.mark.parametrize("text", ["null", "Null", "true", "0", ""])
+def test_text_that_looks_like_another_value_stays_text(text: str) -> None:
+    assert value("InventoryCD", json.dumps(text)) == text
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_an_integer_may_come_as_a_number_or_as_text(number: int) -> None:
+    assert value("LineNbr", str(number)) == number
+    assert value("LineNbr", f'"{number}"') == number
+
+
+def test_a_whole_number_may_come_with_a_fraction_of_zeros() -> None:
+    assert value("LineNbr", "5.000000") == 5
+
+
+def test_numbers_of_an_unknown_type_are_exact_too() -> None:
+    decoder = JsonDecoder("X", {"Any": edm.UNKNOWN})
+    (row,) = decoder.page(b'{"value":[{"Any":{"Amount":1234567890123456.10}}]}').rows
+    assert str(row["Any"]["Amount"]) == "1234567890123456.10"
+    (row,) = decoder.singleton(b'{"Any":0.10}').rows
+    assert str(row["Any"]) == "0.10"
+
+
+def test_columns_that_were_not_asked_for_are_left_out() -> None:
+    page = DECODER.page(b'{"value":[{"@odata.etag":"x","LineNbr":1,"Other":{"LineNbr":[2]}}]}')
+    assert page.rows == [{"LineNbr": 1}]
+
+
+def test_no_rows_are_an_empty_page() -> None:
+    assert DECODER.page(b'{"value": []}') == Page([])
+
+
+def test_a_count_may_come_as_text() -> None:
+    assert DECODER.page(b'{"@odata.count":"62","value":[]}').count == 62
+
+
+@pytest.mark.parametrize("body", [b'{"LineNbr":1}', b'{"value":[{"LineNbr":1}]}'])
+def test_a_singleton_is_a_page_of_one_row_in_either_shape(body: bytes) -> None:
+    assert DECODER.singleton(body) == Page([{"LineNbr": 1}])
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ("LineNbr", "1.5"),
+        ("LineNbr", "true"),
+        ("LineNbr", '"many"'),
+        ("QtyOnHand", '"many"'),
+        ("QtyOnHand", '"1,5"'),
+        ("QtyOnHand", "{}"),
+        ("Active", "2"),
+        ("InventoryCD", "5"),
+        ("InventoryCD", '{"Value":"A"}'),
+        ("LastModifiedDateTime", "1654041600"),
+    ],
+)
+def test_another_value_than_the_catalog_says_is_an_error_that_names_it(
+    column: str, text: str
+) -> None:
+    with pytest.raises(InconsistentAnswer, match=f"PX_Objects_IN_InventoryItem.*{column}"):
+        value(column, text)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'{"value":{}}', b'{"value":[1]}', b'"x"'])
+def test_another_shape_is_an_error(body: bytes) -> None:
+    with pytest.raises(InconsistentAnswer, match="run discovery again"):
+        DECODER.page(body)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"value":[{"name":"Terms","kind":"EntitySet"}]}', b'{"value":[{}]}']
+)
+def test_rows_of_something_else_are_no_rows(body: bytes) -> None:
+    """As of a service document, to which a wrong nextLink may lead."""
+    for decode in (DECODER.page, DECODER.singleton):
+        with pytest.raises(InconsistentAnswer, match="none of the columns"):
+            decode(body)
+
+
+def test_a_singleton_without_any_column_is_no_row() -> None:
+    with pytest.raises(InconsistentAnswer, match="none of the columns"):
+        DECODER.singleton(b'{"@odata.context":"x"}')
+
+
+WHOLE = b'{"@odata.count":2,"value":[{"LineNbr":1,"QtyOnHand":10.50},{"LineNbr":2}]}'
+
+
+@given(st.integers(0, len(WHOLE) - 1))
+def test_a_body_that_is_cut_off_anywhere_is_broken(length: int) -> None:
+    with pytest.raises(BrokenPayload):
+        DECODER.page(WHOLE[:length])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"error":{"message":"x"}}',
+        b"<html></html>",
+        b'{"value":[]} x',
+        b'{"value":[{"LineNbr":NaN}]}',
+        b'{"value":[{"InventoryCD":"\xff"}]}',
+        b"\x00" * 10,
+    ],
+)
+def test_what_is_no_page_is_broken(body: bytes) -> None:
+    with pytest.raises(BrokenPayload):
+        DECODER.page(body)
