@@ -1,0 +1,157 @@
+"""Which moment a value means, whatever zone or offset it comes with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pendulum
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_acumatica.odata.instants import InstantReader, account_offset, agrees, written
+
+ZONES = ["UTC", "Europe/Oslo", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"]
+# Wide of the ends of time, where an offset leads out of it.
+WALL_CLOCKS = st.datetimes(min_value=datetime(3, 1, 1), max_value=datetime(9990, 1, 1))  # noqa: DTZ001
+DAY = timedelta(days=1)
+OFFSETS = st.integers(-14 * 60, 14 * 60)
+OSLO = InstantReader(pendulum.timezone("Europe/Oslo"))
+
+
+def trimmed(moment: datetime) -> str:
+    """As servers write it: the zeros at the fraction's end are left out."""
+    text = moment.replace(tzinfo=None).isoformat()
+    return text.rstrip("0") if "." in text else text
+
+
+def label(minutes: int) -> str:
+    sign = "-" if minutes < 0 else "+"
+    return f"{sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+
+
+@given(WALL_CLOCKS, OFFSETS, st.sampled_from(ZONES))
+def test_an_offset_decides_whatever_the_zone(wall: datetime, minutes: int, zone: str) -> None:
+    reader = InstantReader(pendulum.timezone(zone))
+    value = trimmed(wall) + label(minutes)
+    expected = wall - timedelta(minutes=minutes)
+    assert reader.read(value).replace(tzinfo=None) == expected
+    assert reader.read(value).tzinfo is UTC
+    assert reader.offset(value) == timedelta(minutes=minutes)
+    assert reader.labelled(value)
+    assert reader.certain(value)
+
+
+@given(WALL_CLOCKS, st.sampled_from(ZONES))
+def test_a_value_without_an_offset_is_read_in_the_zone(wall: datetime, zone: str) -> None:
+    reader = InstantReader(pendulum.timezone(zone))
+    around = [(wall + day).replace(tzinfo=ZoneInfo(zone)).utcoffset() for day in (-DAY, DAY)]
+    moments = [(wall - offset).replace(tzinfo=UTC) for offset in around if offset is not None]
+    shown = [m for m in moments if m.astimezone(ZoneInfo(zone)).replace(tzinfo=None) == wall]
+    # In an hour that clocks leave out nothing shows; the offset from before it counts.
+    expected = min(shown) if shown else moments[0]
+    assert reader.read(trimmed(wall)) == expected
+    assert reader.offset(trimmed(wall)) == wall.replace(tzinfo=UTC) - expected
+    assert not reader.labelled(trimmed(wall))
+
+
+@given(WALL_CLOCKS, OFFSETS, st.sampled_from(ZONES))
+def test_a_wrong_label_can_be_ignored(wall: datetime, minutes: int, zone: str) -> None:
+    reader = InstantReader(pendulum.timezone(zone), ignore_offsets=True)
+    labelled = trimmed(wall) + label(minutes)
+    assert reader.read(labelled) == InstantReader(reader.zone).read(trimmed(wall))
+    assert reader.offset(labelled) == reader.offset(trimmed(wall))
+    assert not reader.labelled(labelled)
+
+
+def test_the_release_that_labelled_utc_with_three_hours_can_be_read() -> None:
+    value = "2021-09-20T21:07:59.13+03:00"
+    assert InstantReader().read(value) == datetime(2021, 9, 20, 18, 7, 59, 130000, tzinfo=UTC)
+    told = InstantReader(ignore_offsets=True)
+    assert told.read(value) == datetime(2021, 9, 20, 21, 7, 59, 130000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("fraction", ["", ".5", ".57", ".123", ".123456", ".1234567"])
+def test_fractions_of_any_length_are_read(fraction: str) -> None:
+    read = InstantReader().read(f"2022-09-14T21:26:36{fraction}Z")
+    micros = int((fraction[1:] + "000000")[:6])
+    assert read == datetime(2022, 9, 14, 21, 26, 36, micros, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", ["", "yesterday", "2024-13-01T00:00:00Z", "null", "20:00"])
+def test_what_is_no_date_time_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        InstantReader().read(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["0001-01-01T00:00:00+03:00", "9999-12-31T23:59:59.999-05:00", "0001-01-01T00:00:00"]
+)
+def test_the_ends_of_time_are_read(value: str) -> None:
+    for reader in (OSLO, InstantReader(), InstantReader(OSLO.zone, ignore_offsets=True)):
+        assert reader.read(value).year in {1, 9999}
+
+
+def test_an_hour_that_shows_twice_is_read_as_the_earlier_and_not_certain() -> None:
+    value = "2024-10-27T02:30:00"
+    assert OSLO.read(value) == datetime(2024, 10, 27, 0, 30, tzinfo=UTC)
+    assert not OSLO.certain(value)
+    assert OSLO.certain(value + "+02:00")
+    assert OSLO.certain("2024-10-27T03:30:00")
+
+
+def test_an_hour_that_is_left_out_is_not_certain() -> None:
+    assert not OSLO.certain("2024-03-31T02:30:00")
+    assert OSLO.certain("2024-03-31T03:30:00")
+
+
+def test_labels_that_are_ignored_make_nothing_certain() -> None:
+    reader = InstantReader(OSLO.zone, ignore_offsets=True)
+    assert not reader.certain("2024-10-27T02:30:00+01:00")
+
+
+@given(WALL_CLOCKS)
+def test_all_is_certain_in_utc(wall: datetime) -> None:
+    assert InstantReader().certain(trimmed(wall))
+
+
+@given(st.lists(st.datetimes(timezones=st.just(UTC)), min_size=2, max_size=2))
+def test_written_instants_sort_as_instants_do(moments: list[datetime]) -> None:
+    first, second = moments
+    assert (written(first) < written(second)) == (first < second)
+    assert datetime.fromisoformat(written(first)) == first
+    assert len(written(first)) == len("2024-02-01T08:00:00.330000+00:00")
+
+
+@given(WALL_CLOCKS, OFFSETS)
+def test_the_same_instant_is_written_the_same(wall: datetime, minutes: int) -> None:
+    moment = wall.replace(tzinfo=UTC)
+    assert written(moment.astimezone(timezone(timedelta(minutes=minutes)))) == written(moment)
+
+
+@pytest.mark.parametrize(
+    ("cookie", "expected"),
+    [
+        ("TimeZone=GMTE0000U&Culture=en-US", timedelta(0)),
+        ("TimeZone=GMTM0500G&Culture=en-US", timedelta(hours=-5)),
+        ("TimeZone=GMTP0300M&Culture=en-US", timedelta(hours=3)),
+        ("TimeZone=GMTP0545G&Culture=en-US", timedelta(hours=5, minutes=45)),
+        ("Culture=en-US&TimeZone=GMTP0300M", timedelta(hours=3)),
+        ("TimeZone=Whatever", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_cookie_names_the_zone_of_the_account(
+    cookie: str | None, expected: timedelta | None
+) -> None:
+    assert account_offset(cookie) == expected
+
+
+@pytest.mark.parametrize(
+    ("hours", "fits"), [(-5, True), (-4, True), (-6, False), (-3, False), (0, False), (None, False)]
+)
+def test_clocks_may_be_set_forward_by_an_hour(hours: int | None, fits: bool) -> None:  # noqa: FBT001
+    offset = None if hours is None else timedelta(hours=hours)
+    assert agrees(timedelta(hours=-5), offset) is fits

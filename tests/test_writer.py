@@ -1,0 +1,125 @@
+"""What is written to stdout: lines of JSON with the digits that the server sent."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from singer_sdk.singerlib import (
+    ActivateVersionMessage,
+    RecordMessage,
+    SchemaMessage,
+    StateMessage,
+)
+
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.payload import JsonDecoder
+from tap_acumatica.records import Records, RecordSettings
+from tap_acumatica.writer import Writer
+
+if TYPE_CHECKING:
+    from singer_sdk.singerlib import Message
+
+COLUMNS = {"Amount": edm.TYPES["Edm.Decimal"]}
+DIGITS = st.from_regex(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,6})?", fullmatch=True).filter(
+    lambda digits: digits != "-0"
+)
+EXTRACTED = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+class Stdout(io.BytesIO):
+    """Stdout that remembers how much of it was flushed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flushed = 0
+
+    def flush(self) -> None:
+        self.flushed = self.tell()
+
+
+def line(message: Message) -> str:
+    return Writer().serialize_message(message).decode()
+
+
+def read(text: str) -> Any:  # noqa: ANN401 - any JSON
+    """JSON with its numbers as they are written."""
+    return json.loads(text, parse_float=str, parse_int=str, parse_constant=pytest.fail)
+
+
+def record(**columns: object) -> RecordMessage:
+    return RecordMessage(stream="Items", record=columns, time_extracted=EXTRACTED)
+
+
+@given(DIGITS)
+@example("9999999999999999999.999999")
+@example("0.000000")
+@example("-0.00")
+@example("0.0000001")
+def test_a_decimal_arrives_with_the_digits_that_the_server_sent(digits: str) -> None:
+    body = f'{{"value":[{{"Amount":{digits}}},{{"Amount":"{digits}"}}]}}'.encode()
+    rows = JsonDecoder("Items", COLUMNS).page(body).rows
+    for row in Records(COLUMNS, None, RecordSettings()).of(rows):
+        written = read(line(record(**row)))["record"]["Amount"]
+        assert Decimal(written).as_tuple() == Decimal(digits).as_tuple()
+
+
+@given(DIGITS)
+@example("0.0000001")
+def test_a_decimal_as_a_string_has_the_very_same_digits(digits: str) -> None:
+    row = {"Amount": Decimal(digits)}
+    settings = RecordSettings(decimals_as_strings=True)
+    (made,) = Records(COLUMNS, None, settings).of([row])
+    assert json.loads(line(record(**made)))["record"]["Amount"] == digits
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_message_is_one_line_whatever_text_it_holds(text: str) -> None:
+    written = line(record(Descr=text))
+    assert written.endswith("\n")
+    assert written.count("\n") == 1
+    assert json.loads(written)["record"] == {"Descr": text}
+
+
+def test_a_record_says_when_it_was_extracted() -> None:
+    written = json.loads(line(record(A=None, B=[Decimal("1.10")], C={"D": True})))
+    assert datetime.fromisoformat(written.pop("time_extracted")) == EXTRACTED
+    assert written == {
+        "type": "RECORD",
+        "stream": "Items",
+        "record": {"A": None, "B": [1.10], "C": {"D": True}},
+    }
+
+
+def test_a_state_is_written_as_it_is() -> None:
+    state = {"bookmarks": {"Items": {"replication_key_value": "2026-06-01T12:00:00.000000+00:00"}}}
+    assert json.loads(line(StateMessage(value=state))) == {"type": "STATE", "value": state}
+
+
+def test_schemas_and_versions_are_written() -> None:
+    schema = {"type": "object", "properties": {"Amount": {"type": ["number", "null"]}}}
+    message = SchemaMessage(stream="Items", schema=schema, key_properties=["Amount"])
+    written = json.loads(line(message))
+    assert (written["type"], written["schema"]) == ("SCHEMA", schema)
+    written = json.loads(line(ActivateVersionMessage(stream="Items", version=7)))
+    assert written == {"type": "ACTIVATE_VERSION", "stream": "Items", "version": 7}
+
+
+def test_records_wait_for_the_next_other_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = Stdout()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stdout))
+    writer = Writer()
+    for number in range(3):
+        writer.write_message(record(Number=number))
+    assert stdout.flushed == 0
+    writer.write_message(StateMessage(value={}))
+    assert stdout.flushed == len(stdout.getvalue())
+    lines = stdout.getvalue().splitlines()
+    assert [json.loads(each)["type"] for each in lines] == ["RECORD"] * 3 + ["STATE"]
