@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import requests
 
+from tap_acumatica.odata.log import masking
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
 LONGEST_WAIT: Final = 600.0
 """Seconds; a longer Retry-After is cut to it."""
@@ -105,7 +107,7 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
                 subject=answer.subject,
                 status=answer.status,
                 column=self.column,
-                detail=shortened(detail) or "no further word",
+                detail=shortened(masking.masked(detail)) or "no further word",
             )
         )
 
@@ -144,14 +146,29 @@ def _words(pattern: str) -> re.Pattern[str]:
 
 
 def _is_html(answer: Answer) -> bool:
-    return "html" in answer.headers.get("Content-Type", "") or b"<html" in answer.body[:500].lower()
+    """Whether it is a page; a column that holds one does not make it so."""
+    if "html" in answer.headers.get("Content-Type", "").lower():
+        return True
+    start = answer.body[:500].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return start.startswith(b"<") and b"<html" in start
 
 
 def _name_unknown(answer: Answer) -> bool:
     return answer.first and "resolve" in str(answer.exception).lower()
 
 
+def timed_out(error: Exception | None) -> bool:
+    """Before the headers came, or after them: requests has a type for the first only."""
+    return isinstance(error, requests.exceptions.ReadTimeout) or "Read timed out" in str(error)
+
+
+def _never_works(answer: Answer) -> bool:
+    """Whether it is the settings' fault: under way TLS can also fail as a connection does."""
+    return answer.first or "certificate" in str(answer.exception).lower()
+
+
 REFUSED: Final = _status(400, 500, 501)
+ERRORS: Final = (range(400, 600),)
 REDIRECTS: Final = (range(300, 400),)
 REST_OF_4XX: Final = (range(400, 500),)
 REST_OF_5XX: Final = (range(500, 600),)
@@ -161,14 +178,29 @@ RULES: Final[tuple[Rule, ...]] = (
         "read timeout",
         Action.SHRINK,
         "Acumatica did not answer for {subject} in time: raise timeout, or lower page_size.",
-        exception=requests.exceptions.ReadTimeout,
+        exception=(requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError),
+        test=lambda answer: timed_out(answer.exception),
     ),
     Rule(
         "TLS failure",
         Action.STOP,
-        "The certificate of the server was not accepted for {subject} ({detail}): set ca_bundle to "
-        "the certificates of your certificate authority.",
+        "No secure connection for {subject} ({detail}): check the setting url, and if the "
+        "certificate was not accepted, set ca_bundle to the certificates of your certificate "
+        "authority.",
         exception=requests.exceptions.SSLError,
+        test=_never_works,
+    ),
+    Rule(
+        "impossible request",
+        Action.STOP,
+        "The request for {subject} cannot be sent ({detail}): check the settings url, "
+        "extra_headers and secret_headers.",
+        exception=(
+            requests.exceptions.InvalidURL,
+            requests.exceptions.InvalidSchema,
+            requests.exceptions.MissingSchema,
+            requests.exceptions.InvalidHeader,
+        ),
     ),
     Rule(
         "host not found",
@@ -203,6 +235,7 @@ RULES: Final[tuple[Rule, ...]] = (
         "account locked",
         Action.STOP,
         "The account is locked out ({detail}): unlock it on Users (SM201010), then try again.",
+        statuses=ERRORS,
         pattern=_words(r"locked out|account is locked"),
     ),
     Rule(
@@ -210,6 +243,7 @@ RULES: Final[tuple[Rule, ...]] = (
         Action.RETRY,
         "Acumatica refused {subject} since its licence allows no more sessions ({detail}): sign "
         "out other integrations, wait an hour, or ask for more API users.",
+        statuses=ERRORS,
         pattern=_words(r"api login limit"),
     ),
     Rule(
@@ -343,11 +377,12 @@ def message_of(body: bytes) -> str:
         return str(content)
     if isinstance(inner := content.get("error") or content.get("odata.error"), dict):
         content = inner
-    words = content.get("message")
+    parts = {name.lower(): part for name, part in content.items()}
+    words = parts.get("message")
     if isinstance(words, dict):
         words = words.get("value")
-    parts = [part for part in (words, content.get("exceptionMessage")) if part]
-    return " ".join(str(part) for part in parts) or str(content)
+    found = [part for part in (words, parts.get("exceptionmessage")) if part]
+    return " ".join(str(part) for part in found) or str(content)
 
 
 def shortened(text: str) -> str:
@@ -363,11 +398,19 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
         now: The server's clock; its Date header where not given.
     """
     value = headers.get("Retry-After", "").strip()
-    if value.isdigit():
+    if re.fullmatch(r"[0-9]+", value):
         return min(float(value), LONGEST_WAIT)
-    try:
-        until = parsedate_to_datetime(value)
-        now = now or parsedate_to_datetime(headers.get("Date", ""))
-    except ValueError:
+    until = http_date(value)
+    now = now or http_date(headers.get("Date", ""))
+    if until is None or now is None:
         return None
     return min(max((until - now).total_seconds(), 0.0), LONGEST_WAIT)
+
+
+def http_date(text: str) -> datetime | None:
+    """The instant in a header; one that names no zone is in GMT, as all of HTTP's are."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

@@ -1,0 +1,361 @@
+"""The error table: what is done about whatever can come back, and what the user reads of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+from requests.structures import CaseInsensitiveDict
+
+from tap_acumatica.odata.errors import (
+    LONGEST_DETAIL,
+    RULES,
+    Action,
+    Answer,
+    BrokenPayload,
+    RequestFailed,
+    failure,
+    http_date,
+    message_of,
+    retry_after,
+    timed_out,
+)
+from tap_acumatica.odata.log import masking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SUBJECT = "PX_Objects_SO_SOOrder"
+DATA = b'{"value":[{"OrderNbr":"SO1"}]}'
+JSON = "application/json; odata.metadata=minimal"
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+VIRTUAL = "Filter on 'DocBal' is not allowed because it is a virtual field"
+GONE = "Could not find a property named 'OldColumn' on type 'PX.Objects.SO.SOOrder'."
+SUBSTRINGOF = "An unknown function with name 'substringof' was found. This may also be a function"
+LITERAL = "Unrecognized 'Edm.String' literal 'datetimeoffset'2024-01-01'' at '13' in '...'."
+OPERATOR = (
+    "A binary operator with incompatible types was detected. Found operand types 'Edm.String' and "
+    "'Edm.Decimal' for operator kind 'GreaterThan'."
+)
+LOCKED = "Your account is locked out. Contact your administrator."
+LIMIT = "API Login Limit"
+
+
+def shapes(message: str) -> list[bytes]:
+    """An error body in each shape that servers of this kind use."""
+    contents: list[Any] = [
+        {"message": message},
+        {"Message": "An error has occurred.", "ExceptionMessage": message},
+        {"message": "An error has occurred.", "exceptionMessage": message, "stackTrace": "at PX"},
+        {"error": {"code": "", "message": message}},
+        {"odata.error": {"code": "", "message": {"lang": "en-US", "value": message}}},
+    ]
+    html = f"<html><body>\n<h1>Server Error</h1> <p>{message}</p></body></html>"
+    return [
+        *(json.dumps(content).encode() for content in contents),
+        message.encode(),
+        html.encode(),
+    ]
+
+
+def answer(status: int, body: bytes = b"", *, first: bool = False, **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(SUBJECT, status, CaseInsensitiveDict(named), body, first=first)
+
+
+def failed(of: Answer) -> RequestFailed:
+    found = failure(of)
+    assert found is not None
+    return found
+
+
+def raised(error: Exception, *, first: bool = False) -> RequestFailed:
+    return failed(Answer(SUBJECT, exception=error, first=first))
+
+
+@pytest.fixture
+def _no_secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test makes secret is no secret to the next."""
+    with monkeypatch.context() as patch:
+        patch.setattr(masking, "_secrets", ())
+        yield
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "cause", "action"),
+    [
+        (400, "", "query refused", Action.REPHRASE),
+        (400, VIRTUAL, "column may not be queried", Action.REPHRASE),
+        (401, "You are not logged in.", "sign-in refused", Action.STOP),
+        (401, LOCKED, "account locked", Action.STOP),
+        (403, "You have insufficient rights.", "no rights", Action.SKIP),
+        (403, LOCKED, "account locked", Action.STOP),
+        (404, "No HTTP resource was found.", "not found", Action.SKIP),
+        (405, "", "refused", Action.STOP),
+        (408, "", "server error", Action.RETRY),
+        (411, "Length Required", "refused", Action.STOP),
+        (414, "", "query too long", Action.STOP),
+        (429, "Too many requests.", "licence limit", Action.RETRY),
+        (429, LIMIT, "API login limit", Action.RETRY),
+        (500, LIMIT, "API login limit", Action.RETRY),
+        (500, "An error has occurred.", "server error", Action.RETRY),
+        (500, LOCKED, "account locked", Action.STOP),
+        (500, VIRTUAL, "column may not be queried", Action.REPHRASE),
+        (500, GONE, "column is gone", Action.STOP),
+        (500, SUBSTRINGOF, "query refused", Action.REPHRASE),
+        (500, LITERAL, "query refused", Action.REPHRASE),
+        (500, OPERATOR, "query refused", Action.REPHRASE),
+        (501, "not supported", "query refused", Action.REPHRASE),
+        (501, "", "server error", Action.RETRY),
+        (502, SUBSTRINGOF, "server error", Action.RETRY),
+        (503, "Service unavailable.", "server error", Action.RETRY),
+        (504, "", "server error", Action.RETRY),
+    ],
+)
+def test_a_status_leads_to_what_is_done_whatever_the_shape_of_the_body(
+    status: int, message: str, cause: str, action: Action
+) -> None:
+    for body in shapes(message):
+        for first in (True, False):
+            found = failed(answer(status, body, first=first))
+            assert (found.cause, found.action) == (cause, action)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(status: int) -> None:
+    found = failed(answer(status, b"<html></html>", Location="/Frames/Login.aspx"))
+    assert (found.cause, found.action) == ("redirect", Action.STOP)
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n"])
+def test_nothing_at_all_is_not_an_empty_result(body: bytes) -> None:
+    for content_type in (JSON, "text/plain"):
+        found = failed(answer(200, body, Content_Type=content_type))
+        assert (found.cause, found.action) == ("empty body", Action.REPHRASE)
+
+
+PAGE = b"<!DOCTYPE html><html><head><title>Sign In</title></head></html>"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (PAGE, "text/html; charset=utf-8"),
+        (PAGE, "Text/HTML"),
+        (b"Sign in, please", "text/html"),
+        (PAGE, JSON),
+        (b"\xef\xbb\xbf\r\n  " + PAGE, JSON),
+        (b'<?xml version="1.0"?><HTML xmlns="x"></HTML>', "application/xml"),
+    ],
+)
+def test_a_page_is_no_data(body: bytes, content_type: str) -> None:
+    first = failed(answer(200, body, first=True, Content_Type=content_type))
+    assert (first.cause, first.action) == ("not Acumatica", Action.STOP)
+    later = failed(answer(200, body, Content_Type=content_type))
+    assert (later.cause, later.action) == ("page in place of data", Action.RETRY)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        DATA,
+        b'{"value":[]}',
+        b'{"value":[{"Body":"<html><body>An e-mail</body></html>"}]}',
+        b'{"value":[{"Descr":"The account is locked out"}]}',
+        b'{"value":[{"Descr":"API Login Limit"}],"message":"locked out"}',
+        b'<?xml version="1.0"?><edmx:Edmx Version="4.0">locked out</edmx:Edmx>',
+    ],
+)
+def test_what_the_data_hold_does_not_make_them_an_error(body: bytes) -> None:
+    for first in (True, False):
+        assert failure(answer(200, body, first=first, Content_Type=JSON)) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "first", "cause", "action"),
+    [
+        (requests.ReadTimeout("Read timed out."), None, "read timeout", Action.SHRINK),
+        (
+            requests.ConnectionError("HTTPPool: Read timed out."),
+            None,
+            "read timeout",
+            Action.SHRINK,
+        ),
+        (requests.ConnectTimeout("timed out"), None, "connection lost", Action.RETRY),
+        (requests.ConnectionError("reset by peer"), None, "connection lost", Action.RETRY),
+        (requests.exceptions.ChunkedEncodingError("cut"), None, "connection lost", Action.RETRY),
+        (requests.exceptions.ContentDecodingError("gzip"), None, "connection lost", Action.RETRY),
+        (requests.exceptions.ProxyError("proxy"), None, "connection lost", Action.RETRY),
+        (BrokenPayload("cut off"), None, "broken payload", Action.RETRY),
+        (requests.ConnectionError("Failed to resolve 'host'"), True, "host not found", Action.STOP),
+        (requests.ConnectionError("Failed to resolve"), False, "connection lost", Action.RETRY),
+        (requests.ConnectionError("Connection refused"), True, "no connection", Action.STOP),
+        (requests.ConnectionError("Connection refused"), False, "connection lost", Action.RETRY),
+        (requests.exceptions.SSLError("wrong version"), True, "TLS failure", Action.STOP),
+        (requests.exceptions.SSLError("unexpected EOF"), False, "connection lost", Action.RETRY),
+        (
+            requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"),
+            False,
+            "TLS failure",
+            Action.STOP,
+        ),
+        (requests.exceptions.InvalidURL("bad"), None, "impossible request", Action.STOP),
+        (requests.exceptions.InvalidHeader("bad"), None, "impossible request", Action.STOP),
+    ],
+)
+def test_an_exception_leads_to_what_is_done(
+    error: Exception,
+    first: bool | None,  # noqa: FBT001 - None: no matter
+    cause: str,
+    action: Action,
+) -> None:
+    for each in (True, False) if first is None else (first,):
+        found = raised(error, first=each)
+        assert (found.cause, found.action) == (cause, action)
+
+
+def test_timeouts_are_told_before_and_in_the_body() -> None:
+    assert timed_out(requests.ReadTimeout("x"))
+    assert timed_out(requests.ConnectionError("HTTPConnectionPool: Read timed out."))
+    assert not timed_out(requests.ConnectionError("reset"))
+    assert not timed_out(None)
+
+
+@given(st.integers(300, 599), st.binary(max_size=300), st.booleans())
+def test_every_error_status_is_a_failure_whatever_the_body(
+    status: int,
+    body: bytes,
+    first: bool,  # noqa: FBT001 - drawn
+) -> None:
+    found = failed(answer(status, body, first=first, Retry_After=body.decode("latin-1")))
+    assert SUBJECT in str(found) or found.cause == "account locked"
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_sentence_says_what_happened_to_what_and_what_to_do(rule: Any) -> None:  # noqa: ANN401
+    sentence: str = rule.sentence
+    happened, colon, remedy = sentence.rpartition(": ")
+    assert colon
+    assert happened[0].isupper()
+    assert re.search(
+        r"\b(raise|lower|check|set|try|unlock|sign out|run|deselect|report|leave|wait|see)\b",
+        remedy,
+    )
+    assert remedy.endswith(".")
+    assert "{subject}" in sentence or rule.cause == "account locked"
+
+
+def test_sentences_are_as_they_are_meant_to_be_read() -> None:
+    assert str(failed(answer(403, b"x"))) == (
+        "Acumatica refused PX_Objects_SO_SOOrder (403): the account has no access right to it. "
+        "Grant it on Access Rights by Role (SM201025), or leave the stream out with "
+        "exclude_entities."
+    )
+    assert str(failed(answer(401, b"{}"))) == (
+        "Acumatica refused the sign-in for PX_Objects_SO_SOOrder (401): check username, password "
+        "and the tenant in url. It was sent once, since accounts lock."
+    )
+    assert str(failed(answer(500, b'{"message":"Timeout {expired}."}'))) == (
+        "Acumatica failed on PX_Objects_SO_SOOrder (500: Timeout {expired}.), also when asked "
+        "again: try later, and see the trace log of the instance if it stays."
+    )
+
+
+def test_a_server_without_words_is_quoted_as_such() -> None:
+    assert "(503: no further word)" in str(failed(answer(503)))
+
+
+def test_the_column_that_the_server_objects_to_is_named() -> None:
+    for body in shapes(VIRTUAL):
+        found = failed(answer(500, body))
+        assert found.column == "DocBal"
+        assert "column DocBal is virtual" in str(found)
+    assert failed(answer(500, shapes(GONE)[0])).column == "OldColumn"
+    assert failed(answer(500, shapes(SUBSTRINGOF)[0])).column is None
+
+
+@pytest.mark.parametrize("body", shapes("What went wrong"))
+def test_the_words_of_a_server_are_found_in_every_shape(body: bytes) -> None:
+    assert message_of(body).endswith("What went wrong")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", ""),
+        (b"[1]", "[1]"),
+        (b'"words"', "words"),
+        (b'{"error":"invalid_grant"}', "{'error': 'invalid_grant'}"),
+        (b'{"other":1}', "{'other': 1}"),
+        (b"<h2>HTTP Error 503.</h2>\r\n<p>Unavailable.</p>", "HTTP Error 503. Unavailable."),
+        (b"caf\xe9", "caf\ufffd"),
+    ],
+)
+def test_bodies_of_other_shapes_are_quoted_as_they_are(body: bytes, expected: str) -> None:
+    assert message_of(body) == expected
+
+
+@given(st.binary())
+def test_no_body_is_too_strange_to_be_quoted(body: bytes) -> None:
+    assert isinstance(message_of(body), str)
+
+
+def test_long_words_are_cut() -> None:
+    found = failed(answer(503, b"word " * 10_000))
+    assert len(str(found)) < LONGEST_DETAIL + 300
+    assert "…" in str(found)
+
+
+@pytest.mark.usefixtures("_no_secrets")
+def test_no_secret_is_in_an_error() -> None:
+    masking.add(["p&ss w"])
+    body = b'{"message":"Login failed: p&ss w"}'
+    address = "HTTPSConnectionPool(host='h', port=443): url: /t/C/X?key=p%26ss%20w (reset)"
+    for found in (failed(answer(500, body)), raised(requests.ConnectionError(address))):
+        assert "***" in str(found)
+        assert "ss w" not in str(found)
+        assert "ss%20w" not in str(found)
+
+
+def test_only_an_answer_can_ask_to_wait() -> None:
+    assert failed(answer(503, Retry_After="7")).wait == 7
+    assert failed(answer(503)).wait is None
+    assert raised(requests.ConnectionError("reset")).wait is None
+
+
+@given(st.integers(0, 10**30))
+def test_retry_after_in_seconds_is_clamped_to_ten_minutes(seconds: int) -> None:
+    assert retry_after({"Retry-After": f" {seconds} "}) == min(seconds, 600)
+
+
+@given(st.integers(-10_000, 10_000), st.integers(-10_000, 10_000))
+def test_retry_after_as_a_date_is_seen_from_the_clock_of_the_server(ahead: int, skew: int) -> None:
+    clock = NOW + timedelta(seconds=skew)
+    until = format_datetime(clock + timedelta(seconds=ahead), usegmt=True)
+    headers = {"Retry-After": until, "Date": format_datetime(clock, usegmt=True)}
+    expected = min(max(ahead, 0), 600)
+    assert retry_after(headers) == expected
+    assert retry_after({"Retry-After": until}, clock) == expected
+
+
+@pytest.mark.parametrize(
+    "value", ["", "soon", "-5", "2.5", "²", "٣", "Mon, 99 Foo 2026", "Mon, 01 Jun 2026 12:00:00"]
+)
+def test_a_retry_after_that_says_nothing_is_none(value: str) -> None:
+    assert retry_after({"Retry-After": value}) is None
+
+
+def test_a_date_without_a_zone_is_in_gmt() -> None:
+    for zone in (" GMT", " UTC", " +0000", " -0000", ""):
+        assert http_date(f"Mon, 01 Jun 2026 12:00:00{zone}") == NOW
+    assert http_date("Mon, 01 Jun 2026 14:00:00 +0200") == NOW
+    assert http_date("") is None
+    assert retry_after({"Retry-After": "Mon, 01 Jun 2026 12:00:30 -0000"}, NOW) == 30
