@@ -6,13 +6,20 @@ import random
 import threading
 import time
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import backoff
 import requests
 
-from tap_acumatica.odata.errors import Action, Answer, BrokenPayload, RequestFailed, failure
+from tap_acumatica.odata.errors import (
+    Action,
+    AcumaticaError,
+    Answer,
+    BrokenPayload,
+    RequestFailed,
+    failure,
+    http_date,
+)
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.sessions import Connection, ConnectionPool, PoolSettings
 
@@ -28,6 +35,8 @@ CONNECT_TIMEOUT: Final = 30.0
 SIGN_OUT_TIMEOUT: Final = 5.0
 LONGEST_PAUSE: Final = 60.0
 """Seconds between two tries where the server names no time."""
+SHORTEST_PAUSE: Final = 0.5
+"""Seconds, whatever the server says: a Retry-After of 0 must not lead to a storm without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,7 @@ class Request:
     Attributes:
         url: With its query string, encoded.
         subject: What is asked for, as the user knows it.
-        owner: Whose connections to use: the root of the tenant's service.
+        owner: Whose connections to use: one text for each tenant.
         accept: Content type to ask for.
     """
 
@@ -88,9 +97,10 @@ class Client:
         self._auth = auth
         self._pool = ConnectionPool(settings.pool, self._new_session)
         self._first = threading.Lock()
-        self._succeeded = False
+        self._succeeded = threading.Event()
         self._refused: RequestFailed | None = None
         self._closed = False
+        self._counting = threading.Lock()
 
     def get(self, request: Request, decode: Callable[[bytes], Content]) -> Reply[Content]:
         """Send a GET and decode its answer, again where the error table says so.
@@ -116,7 +126,10 @@ class Client:
         return attempt()
 
     def close(self, site: str) -> None:
-        """Sign out of every session that is not executing a request (best effort)."""
+        """Sign out of every session that is not executing a request (best effort).
+
+        No request is sent after this.
+        """
         self._closed = True
         deadline = time.monotonic() + SIGN_OUT_TIMEOUT
         for connection in self._pool.drain():
@@ -126,24 +139,27 @@ class Client:
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
-        session.verify = self._settings.verify
         session.headers.update({"User-Agent": "tap-acumatica", **self._settings.headers})
         return session
 
     def _send(self, request: Request, decode: Callable[[bytes], Content]) -> Reply[Content]:
-        if self._succeeded:
+        if self._succeeded.is_set():
             return self._exchange(request, decode)
         with self._first:
-            if self._refused:
-                raise self._refused
-            return self._exchange(request, decode)
+            if not self._succeeded.is_set():
+                return self._exchange(request, decode)
+        return self._exchange(request, decode)
 
     def _exchange(self, request: Request, decode: Callable[[bytes], Content]) -> Reply[Content]:
         if self._refused:
             raise self._refused
-        self.requests += 1
+        if self._closed:
+            message = f"The run has ended before {request.subject} was read."
+            raise AcumaticaError(message)
+        with self._counting:
+            self.requests += 1
         started = time.monotonic()
-        first = not self._succeeded
+        first = not self._succeeded.is_set()
         try:
             with self._pool.connection(request.owner) as connection:
                 response = self._fetch(connection, request)
@@ -162,12 +178,13 @@ class Client:
             logger.warning(
                 "GET %s: %s (%s) after %.2f s", request.url, failed.cause, answer.status, seconds
             )
-            if answer.status == requests.codes.unauthorized:
+            if failed.cause in {"sign-in refused", "account locked"}:
                 self._refused = failed
             raise failed
-        self._succeeded = True
+        self._succeeded.set()
         logger.info("GET %s: %d bytes in %.2f s", request.url, len(body), seconds)
-        return Reply(content, _date(response), cookies[-1] if cookies else None)  # type: ignore[arg-type]
+        date = http_date(response.headers.get("Date", ""))
+        return Reply(content, date, cookies[-1] if cookies else None)  # type: ignore[arg-type]
 
     def _fetch(self, connection: Connection, request: Request) -> requests.Response:
         return connection.session.get(
@@ -176,6 +193,8 @@ class Client:
             auth=self._auth,
             timeout=(CONNECT_TIMEOUT, self._settings.timeout),
             allow_redirects=False,
+            # Given here, since requests lets the environment overrule the session's.
+            verify=self._settings.verify,
         )
 
     def _sign_out(self, connection: Connection, site: str, timeout: float) -> None:
@@ -185,12 +204,14 @@ class Client:
                 headers={"Content-Length": "0"},
                 timeout=timeout,
                 allow_redirects=False,
+                verify=self._settings.verify,
             )
         except requests.exceptions.RequestException as error:
             logger.warning("Sign-out failed: %s", masking.masked(str(error)))
 
     def _count_retry(self) -> None:
-        self.retries += 1
+        with self._counting:
+            self.retries += 1
 
 
 class _Patience:
@@ -206,18 +227,11 @@ class _Patience:
         """Whether to give up on this failure; else the pause before the next try is set."""
         if not isinstance(failed, RequestFailed) or failed.action is not Action.RETRY:
             return True
-        pause = next(self._waits)
-        self._next = pause * random.uniform(0.5, 1.0) if failed.wait is None else failed.wait  # noqa: S311 - spreads load
+        pause = next(self._waits) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
+        self._next = max(pause if failed.wait is None else failed.wait, SHORTEST_PAUSE)
         self._left -= self._next
         return self._left < 0
 
     def pause(self, _: Exception) -> float:
         """Seconds until the next try."""
         return self._next
-
-
-def _date(response: requests.Response) -> datetime | None:
-    try:
-        return parsedate_to_datetime(response.headers.get("Date", ""))
-    except ValueError:
-        return None

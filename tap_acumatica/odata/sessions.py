@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.odata.errors import AcumaticaError
+import requests
+
+from tap_acumatica.odata.errors import AcumaticaError, timed_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import requests
 
 SESSION_COOKIES: Final = frozenset({"ASP.NET_SessionId", ".ASPXAUTH"})
 
@@ -57,7 +57,10 @@ class ConnectionPool:
 
     @contextmanager
     def connection(self, owner: str) -> Iterator[Connection]:
-        """A connection of this owner. One that an exception left busy is not used again.
+        """A connection of this owner.
+
+        After a timeout it is not used again: the server still serves the session. After another
+        failure it is opened anew with its cookies, or each would leave a session behind.
 
         Raises:
             AcumaticaError: None came free within the wait time.
@@ -70,7 +73,13 @@ class ConnectionPool:
             raise AcumaticaError(message)
         try:
             connection = self._take(owner)
-            yield connection
+            try:
+                yield connection
+            except BaseException as error:
+                connection.session.close()
+                if isinstance(error, requests.RequestException) and not timed_out(error):
+                    self._put(connection)
+                raise
             self._put(connection)
         finally:
             self._slots.release()

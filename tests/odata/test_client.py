@@ -1,0 +1,661 @@
+"""What crosses the wire: what is sent, what is sent again, and what is not."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests_mock
+
+from sandbox import Fault, Sandbox
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.auth import BasicAuth
+from tap_acumatica.odata.client import Client, ClientSettings, Reply, Request
+from tap_acumatica.odata.errors import (
+    Action,
+    AcumaticaError,
+    BrokenPayload,
+    InconsistentAnswer,
+    RequestFailed,
+)
+from tap_acumatica.odata.payload import JsonDecoder, Page
+from tap_acumatica.odata.sessions import PoolSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NOW = "2026-06-01T12:00:00Z"
+TERMS = "PX_Objects_CS_Terms"
+DECODER = JsonDecoder(TERMS, {"TermsID": edm.TYPES["Edm.String"]})
+ROWS = [{"TermsID": "30D"}, {"TermsID": "7D"}]
+SITE = "https://host.example/ERP"
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between tries, which take no time here."""
+    waits: list[float] = []
+    # Its own view of the clock: the sandbox's is left alone.
+    monkeypatch.setattr(
+        "backoff._sync.time", SimpleNamespace(sleep=waits.append, monotonic=time.monotonic)
+    )
+    return waits
+
+
+@pytest.fixture(autouse=True)
+def _never_really_waiting(waits: list[float]) -> None:
+    """No test waits between tries."""
+    assert waits == []
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox(now=NOW, empty=True) as box:
+        box.insert(TERMS, ROWS)
+        yield box
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+class Tenant:
+    """A client of a sandbox, and its requests for one tenant."""
+
+    def __init__(self, box: Sandbox, settings: ClientSettings, password: str | None = None) -> None:
+        self.box = box
+        self.client = Client(settings, BasicAuth(box.username, password or box.password))
+
+    def get(self, entity_set: str = TERMS, tenant: str = "Company", query: str = "") -> Reply[Page]:
+        root = f"{self.box.url}/t/{tenant}/api/odata/dac/"
+        request = Request(root + entity_set + query, entity_set, owner=root)
+        return self.client.get(request, DECODER.page)
+
+    def failing(self, entity_set: str = TERMS) -> RequestFailed:
+        with pytest.raises(RequestFailed) as raised:
+            self.get(entity_set)
+        return raised.value
+
+    def close(self) -> None:
+        self.client.close(self.box.url)
+
+
+@pytest.fixture
+def connect(box: Sandbox, stack: ExitStack) -> Callable[..., Tenant]:
+    def connect(
+        *,
+        password: str | None = None,
+        pool: PoolSettings | None = None,
+        **settings: Any,  # noqa: ANN401
+    ) -> Tenant:
+        chosen = ClientSettings(**{"timeout": 5, **settings}, pool=pool or PoolSettings())
+        tenant = Tenant(box, chosen, password)
+        stack.callback(tenant.close)
+        return tenant
+
+    return connect
+
+
+@pytest.fixture
+def tenant(connect: Callable[..., Tenant]) -> Tenant:
+    return connect()
+
+
+def test_an_answer_brings_rows_clock_and_the_zone_of_the_account(tenant: Tenant) -> None:
+    reply = tenant.get()
+    assert reply.content.rows == ROWS
+    assert reply.date == datetime(2026, 6, 1, 12, tzinfo=UTC)
+    assert reply.locale == "TimeZone=GMTE0000U&Culture=en-US"
+
+
+def test_a_server_may_tell_neither_clock_nor_zone(box: Sandbox) -> None:
+    with requests_mock.Mocker() as server:
+        server.get(f"{SITE}/Terms", text='{"value":[]}')
+        client = Client(ClientSettings(), BasicAuth("odata", "x"))
+        reply = client.get(Request(f"{SITE}/Terms", "Terms", SITE), DECODER.page)
+    assert (reply.date, reply.locale) == (None, None)
+    assert box.counters().total == 0
+
+
+def test_headers_are_sent_with_every_request(box: Sandbox, connect: Callable[..., Tenant]) -> None:
+    tenant = connect(headers={"PX-ApiArchive": "SHOW", "Accept-Language": "fr-FR"})
+    tenant.get()
+    tenant.get()
+    for sent in box.log:
+        assert sent.headers["px-apiarchive"] == "SHOW"
+        assert sent.headers["accept-language"] == "fr-FR"
+        assert sent.headers["accept"] == "application/json"
+        assert sent.headers["user-agent"] == "tap-acumatica"
+        assert "gzip" in sent.headers["accept-encoding"]
+
+
+# Sessions
+
+
+def test_all_requests_of_a_connection_are_one_session_that_is_signed_out_in_the_end(
+    box: Sandbox, tenant: Tenant
+) -> None:
+    for _ in range(5):
+        tenant.get()
+    counters = box.counters()
+    assert (counters.sessions_opened, counters.sessions_open) == (1, 1)
+    tenant.close()
+    assert (box.counters().sessions_open, box.counters().signed_out) == (0, 1)
+    signed_out = box.log[-1]
+    assert (signed_out.method, signed_out.path) == ("POST", "/entity/auth/logout")
+    assert signed_out.headers["content-length"] == "0"
+    assert signed_out.status == 204
+
+
+def test_each_connection_of_a_pool_is_one_session(
+    box: Sandbox, connect: Callable[..., Tenant]
+) -> None:
+    tenant = connect(pool=PoolSettings(size=3))
+    together = threading.Barrier(3)
+    tenant.get()
+    box.before_request(lambda _: together.wait(5))
+    with ThreadPoolExecutor(3) as threads:
+        for _ in range(4):
+            list(threads.map(lambda _: tenant.get(), range(3)))
+    assert box.counters().most_at_once == 3
+    assert box.counters().sessions_opened == 3
+    tenant.close()
+    assert (box.counters().sessions_open, box.counters().signed_out) == (0, 3)
+
+
+def test_no_more_requests_are_under_way_than_connections(
+    box: Sandbox, connect: Callable[..., Tenant]
+) -> None:
+    tenant = connect(pool=PoolSettings(size=2))
+    tenant.get()
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: tenant.get(), range(40)))
+    assert box.counters().most_at_once <= 2
+    assert box.counters().sessions_opened <= 2
+    assert tenant.client.requests == 41
+
+
+def test_tenants_do_not_share_sessions(stack: ExitStack) -> None:
+    box = stack.enter_context(Sandbox(now=NOW, empty=True, tenants=("Company", "Other")))
+    tenant = Tenant(box, ClientSettings())
+    stack.callback(tenant.close)
+    for name in ("Company", "Other", "Company", "Other"):
+        tenant.get(tenant=name)
+    first, second, third, fourth = (each.session for each in box.log)
+    assert (first, second) == (third, fourth)
+    assert first != second
+    tenant.close()
+    assert box.counters().sessions_open == 0
+
+
+def test_an_ended_session_is_followed_by_another(box: Sandbox, tenant: Tenant) -> None:
+    tenant.get()
+    box.end_sessions()
+    assert tenant.get().content.rows == ROWS
+    tenant.close()
+    assert box.counters().sessions_open == 0
+
+
+def test_sign_out_that_fails_does_no_harm(
+    box: Sandbox, tenant: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    tenant.get()
+    box.faults.add(Fault("reset", match="logout"))
+    tenant.close()
+    assert "Sign-out failed" in caplog.text
+    tenant.close()
+    assert box.counters().requests["/entity/auth/logout"] == 1
+
+
+def test_a_redirect_of_the_sign_out_is_not_followed(box: Sandbox, tenant: Tenant) -> None:
+    tenant.get()
+    box.faults.add(Fault("redirect", match="logout"))
+    tenant.close()
+    assert [each.method for each in box.log] == ["GET", "POST"]
+
+
+def test_nothing_is_signed_out_where_nothing_was_signed_in(box: Sandbox, tenant: Tenant) -> None:
+    tenant.close()
+    assert box.counters().total == 0
+
+
+def test_nothing_is_sent_after_the_end(box: Sandbox, tenant: Tenant) -> None:
+    tenant.get()
+    tenant.close()
+    sent = box.counters().total
+    with pytest.raises(AcumaticaError, match="has ended"):
+        tenant.get()
+    assert box.counters().total == sent
+
+
+# Signing in
+
+
+def test_a_wrong_password_is_sent_once(box: Sandbox, connect: Callable[..., Tenant]) -> None:
+    tenant = connect(password="wrong")
+    found = {str(tenant.failing(name)) for name in (TERMS, "Other")}
+    assert len(found) == 1
+    assert "check username, password" in found.pop()
+    assert box.counters().total == 1
+    assert box.counters().unauthorized == 1
+
+
+def test_a_wrong_password_is_sent_once_whatever_the_number_of_threads(
+    box: Sandbox, connect: Callable[..., Tenant]
+) -> None:
+    tenant = connect(password="wrong", pool=PoolSettings(size=8))
+    together = threading.Barrier(8)
+
+    def ask(_: int) -> str:
+        together.wait(5)
+        return tenant.failing().cause
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(ask, range(8))) == {"sign-in refused"}
+    assert box.counters().unauthorized == 1
+    assert box.counters().total == 1
+
+
+def test_a_password_that_is_refused_later_is_not_sent_again(box: Sandbox, tenant: Tenant) -> None:
+    tenant.get()
+    box.faults.add(Fault("unauthorized", times=1))
+    assert tenant.failing().cause == "sign-in refused"
+    assert tenant.failing().cause == "sign-in refused"
+    assert box.counters().total == 2
+
+
+def test_a_locked_account_is_not_knocked_at(box: Sandbox, tenant: Tenant) -> None:
+    box.faults.add(Fault("error", status=500, message="The account is locked out.", times=1))
+    for _ in range(3):
+        assert tenant.failing().cause == "account locked"
+    assert box.counters().total == 1
+
+
+def test_the_first_request_of_a_run_goes_alone(
+    box: Sandbox, connect: Callable[..., Tenant]
+) -> None:
+    tenant = connect(pool=PoolSettings(size=4))
+    alone = threading.Event()
+    others = threading.Barrier(3)
+    under_way: list[int] = []
+
+    def look(_: object) -> None:
+        under_way.append(box.counters().most_at_once)
+        if not alone.is_set():
+            alone.set()
+        else:
+            others.wait(5)
+
+    box.before_request(look)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: tenant.get(), range(4)))
+    assert under_way[0] == 1
+    # And then the others go together: the barrier let them through.
+    assert box.counters().most_at_once == 3
+
+
+def test_after_a_first_request_that_failed_the_next_goes_alone_too(
+    box: Sandbox, connect: Callable[..., Tenant]
+) -> None:
+    tenant = connect(pool=PoolSettings(size=4))
+    box.faults.add(Fault("forbidden", times=3))
+
+    def ask(_: int) -> str:
+        try:
+            tenant.get()
+        except RequestFailed as failed:
+            return failed.cause
+        return "rows"
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(ask, range(4))) == ["no rights"] * 3 + ["rows"]
+    assert box.counters().most_at_once == 1
+
+
+# Failures that pass
+
+
+PASSING = {
+    "unavailable": Fault("unavailable"),
+    "throttle": Fault("throttle"),
+    "server error": Fault("error", status=500),
+    "bad gateway": Fault("error", status=502, shape="html"),
+    "request timeout": Fault("error", status=408, shape="text"),
+    "login limit": Fault("error", status=500, message="API Login Limit"),
+    "truncated JSON": Fault("truncated"),
+    "wrong Content-Length": Fault("short_body"),
+    "reset before the headers": Fault("reset", when="before"),
+    "reset in the headers": Fault("reset", when="headers"),
+    "reset in the body": Fault("reset", when="body"),
+}
+
+
+def again(fault: Fault, times: int | None = None) -> Fault:
+    """The same fault anew: faults count."""
+    made = Fault(fault.kind, times=times)
+    made.options = fault.options
+    return made
+
+
+@pytest.mark.parametrize("name", PASSING)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_failure_that_passes_is_waited_out(
+    box: Sandbox,
+    tenant: Tenant,
+    waits: list[float],
+    name: str,
+    first: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    if not first:
+        tenant.get()
+    box.faults.add(again(PASSING[name], times=3))
+    assert tenant.get().content.rows == ROWS
+    assert len(waits) == 3
+    assert tenant.client.retries == 3
+    assert tenant.client.requests == 4 + (not first)
+    # Each pause is about twice the one before.
+    for wait, longest in zip(waits, (1, 2, 4), strict=True):
+        assert longest / 2 <= wait <= longest
+    if not first:
+        # None of them leaves a session behind.
+        assert box.counters().sessions_open == 1
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_a_failure_that_stays_is_told(
+    box: Sandbox, connect: Callable[..., Tenant], waits: list[float], name: str
+) -> None:
+    tenant = connect(max_retry_time=100)
+    box.faults.add(again(PASSING[name]))
+    found = tenant.failing()
+    assert found.action is Action.RETRY
+    assert TERMS in str(found)
+    assert 100 - 60 < sum(waits) <= 100
+    assert box.counters().total == len(waits) + 1
+
+
+def test_no_patience_is_no_second_try(
+    box: Sandbox, connect: Callable[..., Tenant], waits: list[float]
+) -> None:
+    tenant = connect(max_retry_time=0)
+    box.faults.add(Fault("unavailable"))
+    tenant.failing()
+    assert (box.counters().total, waits) == (1, [])
+
+
+def test_pauses_grow_to_a_minute(
+    box: Sandbox, connect: Callable[..., Tenant], waits: list[float]
+) -> None:
+    tenant = connect(max_retry_time=1000)
+    box.faults.add(Fault("unavailable"))
+    tenant.failing()
+    assert max(waits) <= 60
+    assert min(waits[7:]) >= 30
+
+
+def test_each_request_has_its_own_patience(
+    box: Sandbox, connect: Callable[..., Tenant], waits: list[float]
+) -> None:
+    tenant = connect(max_retry_time=8)
+    for _ in range(3):
+        box.faults.add(Fault("unavailable", times=2))
+        tenant.get()
+        box.faults.clear()
+    assert len(waits) == 6
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "wait"),
+    [
+        ("7", 7),
+        ("Mon, 01 Jun 2026 12:00:30 GMT", 30),
+        ("86400", 600),
+        ("Tue, 02 Jun 2026 12:00:00 GMT", 600),
+    ],
+)
+def test_the_server_says_how_long_to_wait(
+    box: Sandbox, tenant: Tenant, waits: list[float], retry_after: str, wait: float
+) -> None:
+    for kind in ("throttle", "unavailable"):
+        box.faults.add(Fault(kind, times=1, retry_after=retry_after))
+        assert tenant.get().content.rows == ROWS
+    assert waits == [wait, wait]
+
+
+@pytest.mark.parametrize("retry_after", ["0", "Mon, 01 Jun 2026 11:00:00 GMT"])
+def test_a_server_that_says_at_once_is_not_stormed(
+    box: Sandbox, connect: Callable[..., Tenant], waits: list[float], retry_after: str
+) -> None:
+    tenant = connect(max_retry_time=10)
+    box.faults.add(Fault("throttle", retry_after=retry_after))
+    assert tenant.failing().cause == "licence limit"
+    assert min(waits) >= 0.5
+    assert sum(waits) <= 10
+
+
+def test_a_longer_wait_than_there_is_patience_for_is_not_begun(
+    box: Sandbox, connect: Callable[..., Tenant], waits: list[float]
+) -> None:
+    tenant = connect(max_retry_time=60)
+    box.faults.add(Fault("throttle", retry_after=61))
+    assert tenant.failing().cause == "licence limit"
+    assert waits == []
+
+
+# Failures that do not pass
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause", "action"),
+    [
+        (Fault("forbidden"), "no rights", Action.SKIP),
+        (Fault("not_found"), "not found", Action.SKIP),
+        (Fault("empty_body"), "empty body", Action.REPHRASE),
+        (Fault("redirect"), "redirect", Action.STOP),
+        (Fault("login_page"), "not Acumatica", Action.STOP),
+        (Fault("error", status=414), "query too long", Action.STOP),
+        (Fault("error", status=411), "refused", Action.STOP),
+        (
+            Fault("error", status=500, shape="exception", message="An unknown function with name"),
+            "query refused",
+            Action.REPHRASE,
+        ),
+    ],
+)
+def test_a_failure_that_does_not_pass_is_not_waited_out(  # noqa: PLR0913, PLR0917 - a table
+    box: Sandbox, tenant: Tenant, waits: list[float], fault: Fault, cause: str, action: Action
+) -> None:
+    box.faults.add(fault)
+    found = tenant.failing()
+    assert (found.cause, found.action) == (cause, action)
+    assert (box.counters().total, waits) == (1, [])
+
+
+def test_a_redirect_to_the_sign_in_page_is_not_followed(box: Sandbox, tenant: Tenant) -> None:
+    tenant.get()
+    box.faults.add(Fault("redirect"))
+    assert "url" in str(tenant.failing())
+    assert [each.path.rpartition("/")[2] for each in box.log] == [TERMS, TERMS]
+
+
+def test_a_page_in_place_of_data_passes_when_there_were_data_before(
+    box: Sandbox, tenant: Tenant, waits: list[float]
+) -> None:
+    tenant.get()
+    box.faults.add(Fault("login_page", times=2))
+    assert tenant.get().content.rows == ROWS
+    assert len(waits) == 2
+
+
+def test_other_values_than_expected_are_not_asked_for_again(
+    box: Sandbox, tenant: Tenant, waits: list[float]
+) -> None:
+    box.faults.add(Fault("retype", column="TermsID", into="number"))
+    with pytest.raises(InconsistentAnswer, match=TERMS):
+        tenant.get()
+    assert (box.counters().total, waits) == (1, [])
+    box.faults.clear()
+    # The connection is none the worse for it.
+    assert tenant.get().content.rows == ROWS
+    assert box.counters().sessions_opened == 1
+
+
+def test_an_answer_of_the_wrong_type_is_broken(tenant: Tenant, waits: list[float]) -> None:
+    root = f"{tenant.box.url}/t/Company/api/odata/dac/"
+    request = Request(root + "$metadata", "$metadata", root, accept="application/xml")
+    with pytest.raises(RequestFailed) as raised:
+        tenant.client.get(request, DECODER.page)
+    assert raised.value.cause == "broken payload"
+    assert isinstance(raised.value, RequestFailed)
+    assert waits
+
+
+# Time-outs
+
+
+def test_a_read_timeout_is_told_at_once_and_leads_to_a_new_session(
+    box: Sandbox, connect: Callable[..., Tenant], waits: list[float]
+) -> None:
+    tenant = connect(timeout=0.1)
+    tenant.get()
+    box.faults.add(Fault("hang", times=1, stuck=True))
+    found = tenant.failing()
+    assert (found.cause, found.action) == ("read timeout", Action.SHRINK)
+    assert waits == []
+    # The old session serves no more.
+    assert tenant.get().content.rows == ROWS
+    first, second, third = (each.session for each in box.log)
+    assert first == second
+    assert third != second
+
+
+@contextmanager
+def dripping(answer: bytes) -> Iterator[str]:
+    """A server that sends so much of an answer and then no more."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        done = threading.Event()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+                done.wait(10)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        done.set()
+        thread.join()
+
+
+def test_a_body_that_does_not_go_on_is_a_read_timeout_too(waits: list[float]) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    with dripping(head + b'{"value":[') as site:
+        client = Client(ClientSettings(timeout=0.1), BasicAuth("odata", "x"))
+        with pytest.raises(RequestFailed) as raised:
+            client.get(Request(f"{site}/Terms", "Terms", site), DECODER.page)
+        client.close(site)
+    assert raised.value.action is Action.SHRINK
+    assert waits == []
+
+
+# Where there is no server, or not the right one
+
+
+def test_a_server_that_is_not_there_is_told_at_once(waits: list[float]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        site = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    client = Client(ClientSettings(), BasicAuth("odata", "x"))
+    with pytest.raises(RequestFailed) as raised:
+        client.get(Request(f"{site}/Terms", "Terms", site), DECODER.page)
+    assert raised.value.cause == "no connection"
+    assert waits == []
+
+
+def test_a_server_that_goes_away_is_waited_for(
+    box: Sandbox, connect: Callable[..., Tenant], waits: list[float]
+) -> None:
+    tenant = connect(max_retry_time=10)
+    tenant.get()
+    box.close()
+    assert tenant.failing().cause == "connection lost"
+    assert waits
+
+
+def test_plain_http_behind_https_is_told_at_once(box: Sandbox, waits: list[float]) -> None:
+    site = box.url.replace("http:", "https:")
+    client = Client(ClientSettings(), BasicAuth("odata", "x"))
+    with pytest.raises(RequestFailed) as raised:
+        client.get(Request(f"{site}/Terms", "Terms", site), DECODER.page)
+    assert raised.value.cause == "TLS failure"
+    assert waits == []
+
+
+@pytest.mark.parametrize("verify", [False, "/path/ca.pem", True])
+def test_the_setting_decides_on_certificates_and_not_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+    verify: bool | str,  # noqa: FBT001 - a parameter
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/environment.pem")
+    client = Client(ClientSettings(verify=verify), BasicAuth("odata", "x"))
+    with requests_mock.Mocker() as server:
+        server.get(f"{SITE}/Terms", text='{"value":[]}')
+        client.get(Request(f"{SITE}/Terms", "Terms", SITE), DECODER.page)
+    used = [each.verify for each in server.request_history]
+    # Where the setting says no more than yes, the environment may say which.
+    assert used == [verify if verify is not True else "/environment.pem"]
+
+
+# What is told
+
+
+def test_requests_and_failures_are_logged(
+    box: Sandbox, tenant: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tap-acumatica")
+    box.faults.add(Fault("unavailable", times=1))
+    tenant.get(query="?$top=5")
+    told = [record.getMessage() for record in caplog.records if record.name == "tap-acumatica"]
+    failure, success = told
+    assert f"{TERMS}?$top=5: server error (503) after" in failure
+    assert f"{TERMS}?$top=5: " in success
+    assert " bytes in " in success
+    assert box.password not in caplog.text
+
+
+def test_counting_is_right_with_many_threads(box: Sandbox, connect: Callable[..., Tenant]) -> None:
+    tenant = connect(pool=PoolSettings(size=4))
+    box.faults.add(Fault("unavailable", times=20))
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: tenant.get(), range(60)))
+    assert tenant.client.requests == box.counters().total == 80
+    assert tenant.client.retries == 20
+
+
+def test_a_decoder_that_finds_a_body_broken_has_it_sent_again(
+    tenant: Tenant, waits: list[float]
+) -> None:
+    bodies: list[bytes] = []
+
+    def decode(body: bytes) -> int:
+        bodies.append(body)
+        if len(bodies) < 3:
+            message = "cut off"
+            raise BrokenPayload(message)
+        return len(body)
+
+    root = f"{tenant.box.url}/t/Company/api/odata/dac/"
+    reply = tenant.client.get(Request(root + TERMS, TERMS, root), decode)
+    assert reply.content == len(bodies[0])
+    assert len(waits) == 2
