@@ -19,6 +19,7 @@ from tap_acumatica.odata.errors import (
     RequestFailed,
     SettingsError,
 )
+from tap_acumatica.odata.log import masking
 from tap_acumatica.odata.paging import Link
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ class Address:
             SettingsError: It has a query, or is the address of another interface.
         """
         parts = urlsplit(url.strip())
+        if parts.query or parts.fragment:
+            message = (
+                f"The setting url ({url}) is the address of a page: give the site alone, such as "
+                "https://company.acumatica.com."
+            )
+            raise SettingsError(message)
         path = re.sub(r"/(\$metadata)?$", "", parts.path)
         origin = f"{parts.scheme}://{parts.netloc}"
         current, older = "{site}/t/{tenant}/api/odata/dac/", "{site}/odatav4/{tenant}/"
@@ -154,13 +161,13 @@ class Service:
     def _url(self, root: str, query: Query | Link) -> str:
         if isinstance(query, Link):
             url = urljoin(root, query.url)
-            if url.lower().startswith(root.lower()):
+            if _below(url, root):
                 return url
             message = (
                 f"Acumatica's nextLink leads to another place ({url}) than the service ({root}): "
                 "set client_side_paging to true."
             )
-            raise InconsistentAnswer(message)
+            raise InconsistentAnswer(masking.masked(message))
         text = query.string(self._limits.parameters, self._limits.longest)
         return root + quote(query.entity_set, safe="") + ("?" + text if text else "")
 
@@ -187,5 +194,19 @@ class Service:
         return reply
 
     def _ask_at(self, root: str, question: _Question[Content]) -> Reply[Content]:
-        request = Request(question.url(root), question.subject, root, question.accept)
+        # Wherever the service is, it is the same tenant, and has the same sessions.
+        owner = self._candidates[0]
+        request = Request(question.url(root), question.subject, owner, question.accept)
         return self.client.get(request, question.decode)
+
+
+def _below(url: str, root: str) -> bool:
+    """Whether an address is one of the service's own: same origin, and below its root."""
+    place, base = urlsplit(url), urlsplit(root)
+    path, above = unquote(place.path).lower(), unquote(base.path).lower()
+    return (
+        (place.scheme, place.netloc.lower()) == (base.scheme, base.netloc.lower())
+        and path.startswith(above)
+        and path != above
+        and ".." not in path.split("/")
+    )

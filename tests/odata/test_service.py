@@ -1,0 +1,364 @@
+"""Addresses in all the forms that users have them, and the services found behind them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox import Fault, Sandbox
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.auth import BasicAuth
+from tap_acumatica.odata.client import Client, ClientSettings
+from tap_acumatica.odata.errors import (
+    AcumaticaError,
+    DiscoveryError,
+    InconsistentAnswer,
+    RequestFailed,
+    SettingsError,
+)
+from tap_acumatica.odata.paging import Link
+from tap_acumatica.odata.payload import JsonDecoder
+from tap_acumatica.odata.query import Query
+from tap_acumatica.odata.service import Address, QueryLimits, Service
+from tap_acumatica.odata.sessions import PoolSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOW = "2026-06-01T12:00:00Z"
+TERMS = "PX_Objects_CS_Terms"
+DECODER = JsonDecoder(TERMS, {"TermsID": edm.TYPES["Edm.String"]})
+ROWS = [{"TermsID": "30D"}, {"TermsID": "7D"}]
+FIRST = Query(TERMS, ("TermsID",), orderby=("TermsID",), top=5)
+# Whatever a login name may hold, it is one segment of the path.
+TENANTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def opened(stack: ExitStack, **options: Any) -> Sandbox:  # noqa: ANN401 - the sandbox's
+    box = stack.enter_context(Sandbox(now=NOW, empty=True, **options))
+    for tenant in box.tenants:
+        box.insert(TERMS, ROWS, tenant)
+    return box
+
+
+def service(  # noqa: PLR0913 - each is a choice of its own
+    stack: ExitStack,
+    box: Sandbox,
+    url: str | None = None,
+    tenant: str | None = None,
+    *,
+    password: str | None = None,
+    size: int = 1,
+    limits: QueryLimits | None = None,
+) -> Service:
+    settings = ClientSettings(timeout=5, max_retry_time=0, pool=PoolSettings(size=size))
+    client = Client(settings, BasicAuth(box.username, password or box.password))
+    stack.callback(client.close, box.url)
+    address = Address.parse(url or f"{box.url}/t/Company/api/odata/dac")
+    return Service(client, address, tenant, limits or QueryLimits())
+
+
+def rows(of: Service, query: Query | Link = FIRST) -> list[dict[str, Any]]:
+    return of.read(query, TERMS, DECODER.page).content.rows
+
+
+# Addresses
+
+
+@pytest.mark.parametrize("end", ["", "/", "/$metadata"])
+@pytest.mark.parametrize("site", ["https://company.acumatica.com", "https://host:8443/ERP"])
+@pytest.mark.parametrize(
+    ("path", "tenant", "root"),
+    [
+        ("/t/Company/api/odata/dac", "Company", "/t/Company/api/odata/dac/"),
+        ("/T/Company/API/OData/DAC", "Company", "/t/Company/api/odata/dac/"),
+        ("/t/Calipso%20LLC/api/odata/dac", "Calipso LLC", "/t/Calipso%20LLC/api/odata/dac/"),
+        ("/t/Calipso LLC/api/odata/dac", "Calipso LLC", "/t/Calipso%20LLC/api/odata/dac/"),
+        ("/odatav4/Company", "Company", "/odatav4/Company/"),
+        ("/ODataV4/Company%20A", "Company A", "/odatav4/Company%20A/"),
+        ("/ODatav4", None, "/odatav4/"),
+    ],
+)
+def test_an_address_as_the_browser_shows_it_is_taken_apart(
+    site: str, path: str, end: str, tenant: str | None, root: str
+) -> None:
+    address = Address.parse(site + path + end)
+    assert (address.site, address.tenant) == (site, tenant)
+    assert address.candidates(None) == (site + root,)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://host", "https://host/", "  https://host/ \n", "https://host/$metadata"]
+)
+def test_a_site_alone_has_the_service_at_either_place(url: str) -> None:
+    address = Address.parse(url)
+    assert (address.site, address.tenant) == ("https://host", None)
+    assert address.candidates("Company B") == (
+        "https://host/t/Company%20B/api/odata/dac/",
+        "https://host/odatav4/Company%20B/",
+    )
+    assert address.candidates(None) == ("https://host/odatav4/",)
+
+
+def test_a_tenant_that_is_named_overrules_the_one_in_the_address() -> None:
+    address = Address.parse("https://host/t/Company/api/odata/dac")
+    assert address.candidates("Other") == ("https://host/t/Other/api/odata/dac/",)
+
+
+@given(TENANTS, st.sampled_from(["https://host", "https://host/{ERP}%20x"]))
+def test_a_tenant_is_one_segment_and_never_encoded_twice(tenant: str, site: str) -> None:
+    for root in Address.parse(site).candidates(tenant):
+        path = urlsplit(root).path
+        assert root.startswith(site + "/")
+        assert urlsplit(root).query == urlsplit(root).fragment == ""
+        assert tenant in [unquote(segment) for segment in path.split("/")]
+        again = Address.parse(root)
+        assert (again.site, again.tenant) == (site, tenant)
+        assert again.candidates(None) == (root,)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host/t/Company/api/odata/gi",
+        "https://host/odata/Company",
+        "https://host/OData",
+        "https://host/t/Company/api/odata/dac/SOOrder",
+        "https://host/t/Company/api/odata",
+    ],
+)
+def test_the_address_of_another_interface_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="no address of the DAC interface: give the site"):
+        Address.parse(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host/Main?CompanyID=Company&ScreenId=SO301000",
+        "https://host/odatav4/Company?$format=json",
+        "https://host/#top",
+    ],
+)
+def test_the_address_of_a_page_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="is the address of a page: give the site alone"):
+        Address.parse(url)
+
+
+# Services
+
+
+@pytest.mark.parametrize("path", ["", "/t/Company/api/odata/dac", "/ODataV4/Company", "/odatav4/"])
+def test_rows_are_read_from_whatever_address_was_given(stack: ExitStack, path: str) -> None:
+    box = opened(stack)
+    assert rows(service(stack, box, box.url + path)) == ROWS
+    assert box.log[-1].status == 200
+
+
+@pytest.mark.parametrize("name", ["Company B", "Müller & Söhne", "100%", "A+B", "日本"])
+def test_any_login_name_of_a_tenant_reaches_it(stack: ExitStack, name: str) -> None:
+    box = opened(stack, tenants=("Company", name), directory="/ERP")
+    box.update(TERMS, {"TermsID": "7D"}, {"Descr": "here"}, name)
+    where = Query(TERMS, filter="Descr eq 'here'")
+    assert rows(service(stack, box, box.url, name), where) == [{"TermsID": "7D"}]
+    assert rows(service(stack, box, box.url, "Company"), where) == []
+
+
+def test_the_older_address_is_found_with_one_session(stack: ExitStack) -> None:
+    box = opened(stack)
+    box.faults.add(Fault("not_found", match="/api/odata/dac"))
+    found = service(stack, box, box.url, "Company")
+    for _ in range(3):
+        assert rows(found) == ROWS
+    assert [each.path.split("/")[1] for each in box.log] == ["t", "odatav4", "odatav4", "odatav4"]
+    assert box.counters().sessions_opened == 1
+
+
+def test_the_current_address_is_asked_first_and_no_other(stack: ExitStack) -> None:
+    box = opened(stack)
+    found = service(stack, box, box.url, "Company")
+    assert rows(found) == rows(found) == ROWS
+    assert [each.path.split("/")[1] for each in box.log] == ["t", "t"]
+
+
+def test_an_entity_that_is_gone_does_not_move_the_service(stack: ExitStack) -> None:
+    box = opened(stack)
+    found = service(stack, box, box.url, "Company")
+    box.forbid(TERMS, 404)
+    with pytest.raises(RequestFailed, match=f"no {TERMS}"):
+        rows(found)
+    box.allow(TERMS)
+    assert rows(found) == ROWS
+    assert box.log[-1].path.startswith("/t/")
+    box.forbid(TERMS, 404)
+    with pytest.raises(RequestFailed):
+        rows(found)
+    assert box.log[-1].path.startswith("/t/")
+
+
+def test_other_failures_do_not_lead_to_the_older_address(stack: ExitStack) -> None:
+    box = opened(stack)
+    found = service(stack, box, box.url, "Company")
+    box.faults.add(Fault("unavailable", times=1))
+    with pytest.raises(RequestFailed):
+        rows(found)
+    assert box.counters().total == 1
+
+
+def test_metadata_are_read_as_xml(stack: ExitStack) -> None:
+    box = opened(stack)
+    names = {each.name for each in service(stack, box).metadata().entities()}
+    assert TERMS in names
+    assert box.log[-1].headers["accept"] == "application/xml"
+    assert box.log[-1].raw_query == ""
+
+
+@pytest.mark.parametrize("tenant", ["Nonsense", None])
+def test_a_tenant_that_is_not_there_is_told_with_its_name(
+    stack: ExitStack, tenant: str | None
+) -> None:
+    box = opened(stack, tenants=("Company", "Other"))
+    expected = "tenant 'Nonsense'" if tenant else "no tenant named"
+    with pytest.raises(DiscoveryError, match=expected) as raised:
+        service(stack, box, box.url, tenant).metadata()
+    assert "login name" in str(raised.value)
+    assert box.url in str(raised.value)
+
+
+def test_metadata_that_may_not_be_read_are_told_as_such(stack: ExitStack) -> None:
+    box = opened(stack)
+    box.faults.add(Fault("forbidden", match="metadata"))
+    with pytest.raises(RequestFailed, match="no access right"):
+        service(stack, box).metadata()
+
+
+def test_metadata_that_are_cut_off_are_read_again(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = opened(stack)
+    waits: list[float] = []
+    monkeypatch.setattr(
+        "backoff._sync.time", SimpleNamespace(sleep=waits.append, monotonic=time.monotonic)
+    )
+    client = Client(ClientSettings(timeout=5), BasicAuth(box.username, box.password))
+    stack.callback(client.close, box.url)
+    box.faults.add(Fault("truncated", match="metadata", times=1))
+    model = Service(client, Address.parse(box.url), "Company").metadata()
+    assert len(waits) == 1
+    assert model.sets
+
+
+def test_a_wrong_password_is_sent_once_whatever_the_number_of_tenants(stack: ExitStack) -> None:
+    box = opened(stack, tenants=("A", "B", "C", "D"))
+    first = service(stack, box, box.url, "A", password="wrong", size=8)
+    address = Address.parse(box.url)
+    services = [first, *(Service(first.client, address, name) for name in "BCD")]
+    together = threading.Barrier(8)
+
+    def ask(number: int) -> None:
+        together.wait(5)
+        with pytest.raises(RequestFailed, match="check username"):
+            rows(services[number % 4])
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(ask, range(8)))
+    assert box.counters().unauthorized == 1
+    assert box.counters().total == 1
+
+
+def test_a_password_that_only_one_tenant_refuses_is_sent_to_it_once(stack: ExitStack) -> None:
+    box = opened(stack, tenants=("A", "B"))
+    box.faults.add(Fault("unauthorized", match="/t/B/"))
+    first = service(stack, box, box.url, "A", size=8)
+    rows(first)
+    second = Service(first.client, Address.parse(box.url), "B")
+    together = threading.Barrier(6)
+
+    def ask(_: int) -> None:
+        together.wait(5)
+        with pytest.raises(AcumaticaError):
+            rows(second)
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(ask, range(6)))
+    assert box.counters().unauthorized == 1
+
+
+def test_further_parameters_go_with_every_query(stack: ExitStack) -> None:
+    box = opened(stack)
+    limits = QueryLimits({"branch": "A & B"})
+    assert rows(service(stack, box, limits=limits)) == ROWS
+    assert box.log[-1].query["branch"] == "A & B"
+    assert box.log[-1].query["$top"] == "5"
+
+
+def test_columns_are_not_named_where_the_query_would_be_too_long(stack: ExitStack) -> None:
+    box = opened(stack)
+    assert rows(service(stack, box, limits=QueryLimits(longest=20))) == ROWS
+    assert "$select" not in box.log[-1].query
+    assert box.log[-1].query["$orderby"] == "TermsID"
+
+
+# nextLinks
+
+
+@pytest.mark.parametrize("style", ["absolute", "relative", "service", "token"])
+@pytest.mark.parametrize("name", ["Company", "Müller & Söhne"])
+def test_a_next_link_of_the_service_is_followed(stack: ExitStack, style: str, name: str) -> None:
+    box = opened(stack, tenants=(name,), directory="/ERP")
+    box.faults.add(Fault("next_link", style=style, size=1))
+    found = service(stack, box, box.url, name)
+    link = found.read(Query(TERMS, orderby=("TermsID",)), TERMS, DECODER.page).content.next_link
+    assert link is not None
+    assert rows(found, Link(link)) == ROWS[1:]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "http://elsewhere.example/t/Company/api/odata/dac/X?$skip=1",
+        "//elsewhere.example/t/Company/api/odata/dac/X",
+        "{url}/t/Other/api/odata/dac/X",
+        "{url}/entity/auth/logout",
+        "{url}/t/Company/api/odata/dac/../../../../entity/auth/logout",
+        "{url}/t/Company/api/odata/dac/%2e%2e/%2e%2e/x",
+        "../../../../entity/auth/logout",
+        "/entity/auth/logout",
+        "{url}.elsewhere.example/t/Company/api/odata/dac/X",
+        "http://user@elsewhere.example/t/Company/api/odata/dac/X",
+        "ftp://127.0.0.1/t/Company/api/odata/dac/X",
+        # To the service document, not to rows.
+        "?$skiptoken=5",
+        "{url}/t/Company/api/odata/dac/",
+        "",
+    ],
+)
+def test_a_next_link_to_another_place_is_not_followed(stack: ExitStack, link: str) -> None:
+    box = opened(stack)
+    found = service(stack, box)
+    with pytest.raises(InconsistentAnswer, match="leads to another place"):
+        rows(found, Link(link.format(url=box.url)))
+    assert box.counters().total == 0
+
+
+@pytest.mark.parametrize("path", ["/T/COMPANY%20B/api/OData/DAC/", "/t/Company B/api/odata/dac/"])
+def test_a_next_link_may_be_spelled_in_another_way(stack: ExitStack, path: str) -> None:
+    box = opened(stack, tenants=("Company B",))
+    found = service(stack, box, box.url, "Company B")
+    rows(found)
+    assert rows(found, Link(f"{path}{TERMS}?$skip=1&$orderby=TermsID")) == ROWS[1:]
