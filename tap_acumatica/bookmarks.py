@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.odata.instants import written
@@ -42,22 +42,32 @@ class Bookmark:
         value = state.get(VALUE)
         if not value or state.get("replication_key") != replication_key:
             return cls()
-        return cls(datetime.fromisoformat(value), state.get(UNDATED), state.get(SCOPE, {}))
+        return cls(_moment(value), state.get(UNDATED), state.get(SCOPE) or {})
 
     def store(self, state: MutableMapping[str, Any], replication_key: str) -> None:
         """Put it into a stream's state in place of the one there, if that is not ahead of it.
 
-        A bookmark without an instant starts the stream anew.
+        A bookmark without an instant starts the stream anew. One of another replication key says
+        nothing about this one.
         """
+        last = Bookmark.of(state, replication_key).instant
         if self.instant is None:
             state.pop(VALUE, None)
             state.pop("replication_key", None)
         else:
-            value = written(self.instant)
             state["replication_key"] = replication_key
-            state[VALUE] = max(value, state.get(VALUE) or value)
+            state[VALUE] = written(max(self.instant, last or self.instant))
         for name, content in ((UNDATED, self.undated_read_on), (SCOPE, dict(self.scope))):
             if content:
                 state[name] = content
             else:
                 state.pop(name, None)
+
+
+def _moment(value: Any) -> datetime:  # noqa: ANN401 - states can be written by hand
+    """The instant of a bookmark; without an offset it is in UTC, as all of ours are."""
+    if not isinstance(value, str):
+        message = f"{value!r} is no text"
+        raise ValueError(message)  # noqa: TRY004 - as for texts that are no date-time
+    moment = datetime.fromisoformat(value)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

@@ -1,0 +1,115 @@
+"""Bookmarks: what of a state counts, and that they never move down by themselves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_acumatica.bookmarks import Bookmark
+
+R = "LastModifiedDateTime"
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+MOMENTS = st.datetimes(
+    min_value=datetime(1900, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone
+    max_value=datetime(2100, 1, 1),  # noqa: DTZ001
+    timezones=st.integers(-840, 840).map(lambda m: timezone(timedelta(minutes=m))),
+)
+DAYS = st.none() | st.dates().map(str)
+SCOPES = st.dictionaries(st.sampled_from(["include_archived", "start_date"]), st.booleans())
+BOOKMARKS = st.builds(Bookmark, st.none() | MOMENTS, DAYS, SCOPES)
+
+
+@given(st.builds(Bookmark, MOMENTS, DAYS, SCOPES))
+def test_what_was_stored_is_found_again(bookmark: Bookmark) -> None:
+    state: dict[str, Any] = {"context": {"_tenant": "Company"}}
+    bookmark.store(state, R)
+    assert Bookmark.of(state, R) == bookmark
+    assert state["context"] == {"_tenant": "Company"}
+
+
+def test_a_bookmark_is_stored_in_utc_with_microseconds() -> None:
+    state: dict[str, Any] = {}
+    moment = datetime(2024, 2, 1, 11, 0, 0, 330000, timezone(timedelta(hours=3)))
+    Bookmark(moment, "2024-02-01", {"include_archived": False}).store(state, R)
+    assert state == {
+        "replication_key": R,
+        "replication_key_value": "2024-02-01T08:00:00.330000+00:00",
+        "undated_rows_read_on": "2024-02-01",
+        "scope": {"include_archived": False},
+    }
+
+
+@given(st.lists(MOMENTS, min_size=1))
+def test_a_bookmark_never_moves_down(moments: list[datetime]) -> None:
+    state: dict[str, Any] = {}
+    for moment in moments:
+        Bookmark(moment).store(state, R)
+    assert Bookmark.of(state, R).instant == max(moments)
+
+
+@pytest.mark.parametrize(
+    ("held", "earlier"),
+    [
+        ("2026-06-01T12:00:00Z", False),
+        ("2026-06-01T14:30:00+03:00", True),
+        ("2026-06-01T11:30:00-03:00", False),
+        ("2026-06-01T12:00:00.1+00:00", False),
+        ("2026-06-01", True),
+        ("2026-06-01T11:59:59", True),
+    ],
+)
+def test_instants_are_compared_and_not_their_texts(held: str, earlier: bool) -> None:  # noqa: FBT001
+    state = {"replication_key": R, "replication_key_value": held}
+    before = Bookmark.of(state, R).instant
+    Bookmark(NOON).store(state, R)
+    assert Bookmark.of(state, R).instant == (NOON if earlier else before)
+
+
+def test_a_bookmark_without_an_offset_is_in_utc() -> None:
+    state = {"replication_key": R, "replication_key_value": "2026-06-01T12:00:00"}
+    assert Bookmark.of(state, R).instant == NOON
+
+
+def test_a_bookmark_of_another_replication_key_is_none() -> None:
+    state: dict[str, Any] = {}
+    Bookmark(NOON, "2026-06-01", {"include_archived": False}).store(state, R)
+    assert Bookmark.of(state, "CreatedDateTime") == Bookmark()
+
+
+def test_a_bookmark_of_another_replication_key_holds_nothing_up() -> None:
+    """Or all rows up to it would be taken for read."""
+    state: dict[str, Any] = {}
+    Bookmark(NOON).store(state, R)
+    start = NOON - timedelta(days=1000)
+    Bookmark(start).store(state, "CreatedDateTime")
+    assert Bookmark.of(state, "CreatedDateTime").instant == start
+
+
+@given(BOOKMARKS)
+def test_a_bookmark_without_an_instant_starts_the_stream_anew(held: Bookmark) -> None:
+    state: dict[str, Any] = {"context": {}}
+    held.store(state, R)
+    Bookmark(scope={"include_archived": False}).store(state, R)
+    assert state == {"context": {}, "scope": {"include_archived": False}}
+    assert Bookmark.of(state, R).instant is None
+
+
+@pytest.mark.parametrize("state", [{}, {"replication_key_value": None}, {"context": {"a": "b"}}])
+def test_an_empty_state_is_no_bookmark(state: dict[str, Any]) -> None:
+    assert Bookmark.of(state, R) == Bookmark()
+
+
+def test_a_state_without_the_parts_of_our_own_counts() -> None:
+    """As one that was written by hand, or by another tap."""
+    state = {"replication_key": R, "replication_key_value": "2026-06-01T12:00:00Z", "scope": None}
+    assert Bookmark.of(state, R) == Bookmark(NOON)
+
+
+@pytest.mark.parametrize("value", ["yesterday", 5, ["2026-06-01"], "2026-13-01"])
+def test_what_is_no_date_time_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Bookmark.of({"replication_key": R, "replication_key_value": value}, R)
