@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pendulum
-from pendulum.parsing.exceptions import ParserError
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_acumatica.catalog import DiscoverySettings
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
     from jsonschema import ValidationError
 
+HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_VALUE: Final = re.compile(r"(?!\s)[\t -~\xa0-\xff]*(?<!\s)")
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -46,23 +50,25 @@ def check(settings: Mapping[str, Any]) -> None:
 
 
 def _sentence(error: ValidationError) -> str:
+    rule: Any = error.validator_value
     if error.validator == "required":
-        name = next(n for n in error.validator_value if n not in error.instance)
+        given: Any = error.instance
+        name = next(n for n in rule if n not in given)
         return f"The setting {name} is missing: {_described(name)}"
     name = str(error.path[0]) if error.path else "settings"
     found = "" if name in SECRETS else f" (found {error.instance!r})"
     wanted = {
-        "type": f"must be of type {_type_name(error.validator_value)}",
-        "enum": f"must be one of {error.validator_value}",
-        "minimum": f"must be at least {error.validator_value}",
-        "maximum": f"must be at most {error.validator_value}",
+        "type": f"must be of type {_types(rule)}",
+        "enum": f"must be one of {rule}",
+        "minimum": f"must be at least {rule}",
+        "maximum": f"must be at most {rule}",
         "minLength": "must not be empty",
-    }.get(str(error.validator), f"does not fit {error.validator} {error.validator_value}")
+    }.get(str(error.validator), f"does not fit {error.validator} {rule}")
     return f"The setting {name} {wanted}{found}: {_described(name)}"
 
 
-def _type_name(types: str | list[str]) -> str:
-    return types if isinstance(types, str) else " or ".join(t for t in types if t != "null")
+def _types(rule: Any) -> str:  # noqa: ANN401 - of whatever keyword
+    return " or ".join(each for each in rule if each != "null") if isinstance(rule, list) else rule
 
 
 def _described(name: str) -> str:
@@ -75,12 +81,42 @@ def _beyond_schema(settings: Mapping[str, Any]) -> Iterator[str]:
         if not settings.get(name):
             yield f"The setting {name} is missing: {_described(name)}"
     yield from _about_time(settings)
-    if settings.get("tenants") == []:
+    yield from _about_tenants(settings.get("tenants"))
+    yield from _about_headers(settings)
+    bundle = settings.get("ca_bundle")
+    if bundle and not Path(bundle).exists():
+        yield f"The setting ca_bundle names a file that is not there ({bundle}): correct its path."
+
+
+def _about_tenants(tenants: list[str] | None) -> Iterator[str]:
+    if tenants == []:
         yield "The setting tenants is empty: name at least one tenant, or leave it out."
+    names = Counter(name.lower() for name in tenants or ())
+    for name, times in names.items():
+        if times > 1:
+            yield f"The setting tenants names {name} more than once: name each tenant once."
+
+
+def _about_headers(settings: Mapping[str, Any]) -> Iterator[str]:
+    given = {"region": {"Accept-Language": settings.get("region") or ""}}
+    for setting in ("extra_headers", "secret_headers"):
+        given[setting] = settings.get(setting) or {}
+    for setting, headers in given.items():
+        for name, value in headers.items():
+            if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
+                yield (
+                    f"The setting {setting} cannot be sent as the header {name!r}: use no line "
+                    "breaks, no blanks at the ends and no letters beyond Latin-1."
+                )
 
 
 def _about_address(settings: Mapping[str, Any]) -> Iterator[str]:
-    address = urlsplit(settings["url"])
+    try:
+        address = urlsplit(settings["url"])
+        _ = address.port
+    except ValueError as error:
+        yield f"The setting url is no address ({error}): correct it."
+        return
     if address.username or address.password:
         yield "The setting url holds a user name or password: put them in username and password."
     elif address.scheme not in {"http", "https"} or not address.hostname:
@@ -112,7 +148,7 @@ def _about_time(settings: Mapping[str, Any]) -> Iterator[str]:
     if settings.get("start_date"):
         try:
             _moment(settings["start_date"])
-        except (ParserError, ValueError):
+        except ValueError:
             yield (
                 "The setting start_date must be a date-time such as 2024-01-01T00:00:00Z "
                 f"(found {settings['start_date']!r})."
@@ -212,8 +248,5 @@ def secrets(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _moment(text: str) -> datetime:
-    moment = pendulum.parse(text)
-    if not isinstance(moment, pendulum.DateTime):
-        message = f"{text} is no date-time"
-        raise ValueError(message)  # noqa: TRY004 - the setting's value is wrong, not its type
-    return moment
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
