@@ -1,0 +1,183 @@
+"""Fetching ahead: in order, bounded, and with every error in its turn."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_acumatica.prefetch import WAITING_PAGES, Prefetcher, Stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PATIENCE = 10
+
+
+class Readers:
+    """Readers that bring numbered pages, and wait where they are told to."""
+
+    def __init__(self, pages: int = 3) -> None:
+        self.pages = pages
+        self.started: list[str] = []
+        self.brought: dict[str, int] = {}
+        self.threads: dict[str, threading.Thread] = {}
+        self.gates: dict[str, threading.Event] = {}
+        self.errors: dict[str, Exception] = {}
+        self._changed = threading.Condition()
+
+    def __call__(self, key: str) -> Iterator[str]:
+        self.started.append(key)
+        return self._read(key)
+
+    def _read(self, key: str) -> Iterator[str]:
+        self.threads[key] = threading.current_thread()
+        for number in range(self.pages):
+            if key in self.gates:
+                assert self.gates[key].wait(PATIENCE)
+            with self._changed:
+                self.brought[key] = number + 1
+                self._changed.notify_all()
+            yield f"{key}{number}"
+        if key in self.errors:
+            raise self.errors[key]
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what the threads are going to do."""
+        with self._changed:
+            assert self._changed.wait_for(condition, PATIENCE)
+
+
+def prefetcher(
+    readers: Readers,
+    plan: str = "abcd",
+    most: int = 2,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Prefetcher[str, str]:
+    return Prefetcher(plan, readers, most, stopping)
+
+
+@pytest.mark.parametrize("most", [1, 2, 10])
+def test_everything_comes_in_order_however_many_readers_there_are(most: int) -> None:
+    readers = Readers(pages=7)
+    ahead = prefetcher(readers, most=most)
+    for key in "abcd":
+        assert list(ahead.items(key)) == [f"{key}{number}" for number in range(7)]
+    assert readers.started == list("abcd")
+
+
+def test_nothing_is_read_before_it_is_asked_for() -> None:
+    readers = Readers()
+    ahead = prefetcher(readers)
+    items = ahead.items("a")
+    assert readers.started == []
+    assert next(items) == "a0"
+    assert readers.started == ["a", "b"]
+
+
+def test_with_one_connection_nothing_else_is_read_meanwhile() -> None:
+    readers = Readers()
+    ahead = prefetcher(readers, most=1)
+    assert list(ahead.items("a"))
+    assert readers.started == ["a"]
+
+
+def test_later_readers_are_ready_when_their_turn_comes() -> None:
+    readers = Readers(pages=2)
+    readers.gates["a"] = threading.Event()
+    ahead = prefetcher(readers, most=3)
+    items = ahead.items("a")
+
+    def let_go() -> None:
+        readers.until(lambda: readers.brought.get("b") == readers.brought.get("c") == 2)
+        readers.gates["a"].set()
+
+    threading.Thread(target=let_go).start()
+    assert list(items) == ["a0", "a1"]
+    assert readers.started == ["a", "b", "c"]
+    assert list(ahead.items("b")) == ["b0", "b1"]
+    assert readers.started == ["a", "b", "c", "d"]
+
+
+def test_a_reader_is_no_more_than_so_many_pages_ahead() -> None:
+    readers = Readers(pages=50)
+    ahead = prefetcher(readers, plan="a")
+    items = ahead.items("a")
+    for taken in range(1, 20):
+        next(items)
+        readers.until(lambda taken=taken: readers.brought["a"] >= taken + WAITING_PAGES)  # type: ignore[misc]
+        # What was taken, what waits, and the one in hand.
+        assert readers.brought["a"] <= taken + WAITING_PAGES + 1
+    items.close()  # type: ignore[attr-defined]
+
+
+def test_what_is_not_planned_or_out_of_turn_is_read_at_once() -> None:
+    readers = Readers()
+    ahead = prefetcher(readers, plan="abcd", most=1)
+    assert list(ahead.items("c")) == ["c0", "c1", "c2"]
+    assert list(ahead.items("z")) == ["z0", "z1", "z2"]
+    assert list(ahead.items("a")) == ["a0", "a1", "a2"]
+    assert readers.started == ["c", "z", "a"]
+
+
+def test_an_error_comes_in_its_turn_and_only_there() -> None:
+    readers = Readers()
+    readers.errors["b"] = ValueError("broken")
+    ahead = prefetcher(readers, most=4)
+    assert list(ahead.items("a")) == ["a0", "a1", "a2"]
+    items = ahead.items("b")
+    assert [next(items) for _ in range(3)] == ["b0", "b1", "b2"]
+    with pytest.raises(ValueError, match="broken"):
+        next(items)
+    assert list(ahead.items("c")) == ["c0", "c1", "c2"]
+
+
+def test_a_consumer_that_leaves_ends_the_reader() -> None:
+    readers = Readers(pages=1000)
+    ahead = prefetcher(readers, plan="a")
+    items = ahead.items("a")
+    next(items)
+    items.close()  # type: ignore[attr-defined]
+    readers.threads["a"].join(PATIENCE)
+    assert not readers.threads["a"].is_alive()
+    assert readers.brought["a"] < 10
+    # And it can be read anew.
+    assert next(iter(ahead.items("a"))) == "a0"
+    ahead.cancel()
+
+
+def test_cancelling_ends_all_readers_and_starts_no_other() -> None:
+    readers = Readers(pages=1000)
+    ahead = prefetcher(readers, most=3)
+    items = ahead.items("a")
+    next(items)
+    readers.until(lambda: set(readers.brought) == set("abc"))
+    ahead.cancel()
+    for thread in readers.threads.values():
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert readers.started == ["a", "b", "c"]
+
+
+def test_a_run_that_is_to_stop_does_not_wait_for_a_page() -> None:
+    readers = Readers()
+    readers.gates["a"] = threading.Event()
+    ahead = prefetcher(readers, plan="a", stopping=lambda: True)
+    with pytest.raises(Stopped):
+        next(ahead.items("a"))
+    readers.gates["a"].set()
+    readers.threads["a"].join(PATIENCE)
+
+
+def test_readers_do_not_keep_the_process_alive() -> None:
+    readers = Readers()
+    ahead = prefetcher(readers, plan="a")
+    assert list(ahead.items("a"))
+    assert readers.threads["a"].daemon
+    assert readers.threads["a"] is not threading.main_thread()
+    assert readers.threads["a"].name == "reader of a"
+
+
+def test_a_reader_without_pages_is_at_its_end() -> None:
+    assert list(prefetcher(Readers(pages=0)).items("a")) == []

@@ -1,0 +1,188 @@
+"""Rows become records: numbers exact, instants right, dates on their day."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pendulum
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import InconsistentAnswer
+from tap_acumatica.odata.instants import InstantReader
+from tap_acumatica.records import Records, RecordSettings
+
+R = "LastModifiedDateTime"
+COLUMNS = {
+    R: edm.INSTANT,
+    "CreatedDateTime": edm.INSTANT,
+    "OrderDate": edm.INSTANT,
+    "Amount": edm.NUMBER,
+    "Descr": edm.STRING,
+    "Any": edm.UNKNOWN,
+}
+OSLO = InstantReader(pendulum.timezone("Europe/Oslo"))
+WALL_CLOCKS = st.datetimes(min_value=datetime(3, 1, 1), max_value=datetime(9990, 1, 1))  # noqa: DTZ001
+OFFSETS = st.integers(-14 * 60, 14 * 60)
+
+
+def record(column: str, value: object, settings: RecordSettings | None = None) -> Any:  # noqa: ANN401
+    """What becomes of one value."""
+    (made,) = Records(COLUMNS, R, settings or RecordSettings()).of([{column: value}])
+    assert list(made) == [column]
+    return made[column]
+
+
+def label(minutes: int) -> str:
+    sign = "-" if minutes < 0 else "+"
+    return f"{sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+
+
+@given(WALL_CLOCKS, OFFSETS)
+def test_an_instant_is_written_in_utc(wall: datetime, minutes: int) -> None:
+    value = record("CreatedDateTime", wall.isoformat() + label(minutes))
+    assert value.endswith("Z")
+    assert datetime.fromisoformat(value) == (wall - timedelta(minutes=minutes)).replace(tzinfo=UTC)
+
+
+@given(WALL_CLOCKS, OFFSETS)
+def test_an_instant_can_be_left_as_the_server_labelled_it(wall: datetime, minutes: int) -> None:
+    value = wall.isoformat() + label(minutes)
+    settings = RecordSettings(convert_to_utc=False)
+    assert record("CreatedDateTime", value, settings) == value
+    assert record("OrderDate", value, settings) == value
+
+
+@pytest.mark.parametrize("value", ["2022-09-14T21:26:36.33Z", "2022-09-14T00:00:00Z"])
+def test_utc_stays_as_the_server_wrote_it(value: str) -> None:
+    assert record("CreatedDateTime", value) == value
+    assert record("OrderDate", value) == value
+
+
+@given(WALL_CLOCKS, OFFSETS)
+def test_the_replication_key_is_written_so_that_texts_sort_as_instants(
+    wall: datetime, minutes: int
+) -> None:
+    for convert in (True, False):
+        value = record(R, wall.isoformat() + label(minutes), RecordSettings(convert_to_utc=convert))
+        moment = (wall - timedelta(minutes=minutes)).replace(tzinfo=UTC)
+        assert value == moment.isoformat(timespec="microseconds")
+
+
+@given(st.dates(datetime(2, 1, 1).date(), datetime(9990, 1, 1).date()), OFFSETS, st.booleans())  # noqa: DTZ001
+def test_a_date_keeps_its_day_whatever_the_offset(
+    day: Any,  # noqa: ANN401 - a date
+    minutes: int,
+    ignore: bool,  # noqa: FBT001 - drawn
+) -> None:
+    settings = RecordSettings(InstantReader(OSLO.zone, ignore_offsets=ignore))
+    for offset in (label(minutes), "Z", ""):
+        assert record("OrderDate", f"{day}T00:00:00{offset}", settings) == f"{day}T00:00:00Z"
+
+
+@pytest.mark.parametrize("convert", [True, False])
+def test_a_date_without_an_offset_keeps_its_day_in_any_zone(
+    convert: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    for zone in ("Europe/Oslo", "America/New_York", "UTC"):
+        settings = RecordSettings(InstantReader(ZoneInfo(zone)), convert_to_utc=convert)
+        assert record("OrderDate", "2024-02-01T00:00:00", settings) == "2024-02-01T00:00:00Z"
+
+
+def test_midnight_is_an_instant_in_columns_that_say_so() -> None:
+    value = "2024-02-01T00:00:00+03:00"
+    assert record("CreatedDateTime", value) == "2024-01-31T21:00:00Z"
+    assert record(R, value) == "2024-01-31T21:00:00.000000+00:00"
+    assert record("OrderDate", "2024-02-01T00:00:01+03:00") == "2024-01-31T21:00:01Z"
+
+
+@pytest.mark.parametrize("convert", [True, False])
+def test_a_value_without_an_offset_is_read_in_the_zone(
+    convert: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    settings = RecordSettings(OSLO, convert_to_utc=convert)
+    assert record("CreatedDateTime", "2024-07-01T12:30:00.5", settings) == "2024-07-01T10:30:00.5Z"
+    assert record("OrderDate", "2024-01-01T12:30:00", settings) == "2024-01-01T11:30:00Z"
+
+
+@pytest.mark.parametrize("convert", [True, False])
+def test_a_wrong_label_is_not_handed_on(
+    convert: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    settings = RecordSettings(InstantReader(ignore_offsets=True), convert_to_utc=convert)
+    value = "2021-09-20T21:07:59.13+03:00"
+    assert record("CreatedDateTime", value, settings) == "2021-09-20T21:07:59.13Z"
+    told = RecordSettings(InstantReader(OSLO.zone, ignore_offsets=True), convert_to_utc=convert)
+    assert record("CreatedDateTime", "2024-07-01T12:00:00Z", told) == "2024-07-01T10:00:00Z"
+
+
+@pytest.mark.parametrize("column", [R, "CreatedDateTime", "OrderDate"])
+@pytest.mark.parametrize("value", ["", "soon", "2024-13-01T00:00:00"])
+def test_what_is_no_date_time_is_told_with_its_column(column: str, value: str) -> None:
+    with pytest.raises(InconsistentAnswer, match=column):
+        record(column, value)
+
+
+def test_numbers_are_decimals_or_text_as_the_settings_say() -> None:
+    value = Decimal("1999.000000")
+    assert record("Amount", value) is value
+    assert record("Amount", value, RecordSettings(decimals_as_strings=True)) == "1999.000000"
+    small = Decimal("1E-7")
+    assert record("Amount", small, RecordSettings(decimals_as_strings=True)) == "0.0000001"
+
+
+@pytest.mark.parametrize("text", ["NaN", "INF", "-INF"])
+def test_numbers_that_json_cannot_hold_are_null(text: str) -> None:
+    for as_strings in (True, False):
+        settings = RecordSettings(decimals_as_strings=as_strings)
+        assert record("Amount", Decimal(text), settings) is None
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_null_stays_null(column: str) -> None:
+    assert record(column, None) is None
+
+
+@pytest.mark.parametrize("text", ["", "MAIN      ", "null", "2024-01-01T00:00:00+03:00"])
+def test_text_stays_as_it_is(text: str) -> None:
+    assert record("Descr", text) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("text", "text"),
+        (True, "true"),
+        (Decimal("1.10"), "1.10"),
+        ({"Amount": Decimal("0.10"), "List": [None, 1]}, '{"Amount":0.10,"List":[null,1]}'),
+    ],
+)
+def test_values_of_an_unknown_type_are_json_text_with_exact_numbers(
+    value: object, expected: str
+) -> None:
+    assert record("Any", value) == expected
+
+
+def test_numbers_within_lists_and_objects_are_looked_at_too() -> None:
+    nested = edm.from_schema(
+        {"type": "array", "items": {"type": "object", "properties": {"A": {"type": "number"}}}}
+    )
+    rows = [{"Lines": [{"A": Decimal("1.10")}, {"A": Decimal("NaN")}, None]}]
+    (made,) = Records({"Lines": nested}, None, RecordSettings()).of(rows)
+    assert made == {"Lines": [{"A": Decimal("1.10")}, {"A": None}, None]}
+
+
+def test_columns_that_did_not_come_are_not_made_up() -> None:
+    (made,) = Records(COLUMNS, R, RecordSettings()).of([{"Descr": "x"}])
+    assert made == {"Descr": "x"}
+
+
+def test_records_keep_the_order_of_the_rows() -> None:
+    rows = [{"Amount": Decimal(number)} for number in range(5)]
+    made = [each["Amount"] for each in Records(COLUMNS, R, RecordSettings()).of(rows)]
+    assert made == [0, 1, 2, 3, 4]
