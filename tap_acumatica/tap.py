@@ -172,7 +172,8 @@ class TapAcumatica(Tap):
     @property
     @override
     def catalog_json_text(self) -> str:
-        return msgspec.json.encode(self.catalog_dict).decode()
+        """The catalog as text, in short lines: Meltano waits for ever on one over 64 KiB."""
+        return msgspec.json.format(msgspec.json.encode(self.catalog_dict), indent=1).decode()
 
     def _check_keys(self, catalog: Catalog) -> None:
         """Refuse a catalog from before `tenants` was set or unset."""

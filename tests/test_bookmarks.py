@@ -62,7 +62,7 @@ def test_a_bookmark_never_moves_down(moments: list[datetime]) -> None:
         ("2026-06-01T11:59:59", True),
     ],
 )
-def test_instants_are_compared_and_not_their_texts(held: str, earlier: bool) -> None:  # noqa: FBT001
+def test_instants_are_compared_and_not_their_texts(held: str, earlier: bool) -> None:
     state = {"replication_key": R, "replication_key_value": held}
     before = Bookmark.of(state, R).instant
     Bookmark(NOON).store(state, R)

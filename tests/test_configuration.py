@@ -229,7 +229,7 @@ def test_without_pooling_there_is_one_connection_whatever_the_size() -> None:
 )
 def test_certificates_are_checked_as_the_settings_say(
     given: dict[str, object],
-    verify: bool | str,  # noqa: FBT001 - a parameter
+    verify: bool | str,
 ) -> None:
     assert configuration.client_settings(settings(**given)).verify == verify
 

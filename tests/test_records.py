@@ -31,7 +31,7 @@ WALL_CLOCKS = st.datetimes(min_value=datetime(3, 1, 1), max_value=datetime(9990,
 OFFSETS = st.integers(-14 * 60, 14 * 60)
 
 
-def record(column: str, value: object, settings: RecordSettings | None = None) -> Any:  # noqa: ANN401
+def record(column: str, value: object, settings: RecordSettings | None = None) -> Any:
     """What becomes of one value."""
     (made,) = Records(COLUMNS, R, settings or RecordSettings()).of([{column: value}])
     assert list(made) == [column]
@@ -76,9 +76,9 @@ def test_the_replication_key_is_written_so_that_texts_sort_as_instants(
 
 @given(st.dates(datetime(2, 1, 1).date(), datetime(9990, 1, 1).date()), OFFSETS, st.booleans())  # noqa: DTZ001
 def test_a_date_keeps_its_day_whatever_the_offset(
-    day: Any,  # noqa: ANN401 - a date
+    day: Any,
     minutes: int,
-    ignore: bool,  # noqa: FBT001 - drawn
+    ignore: bool,
 ) -> None:
     settings = RecordSettings(InstantReader(OSLO.zone, ignore_offsets=ignore))
     for offset in (label(minutes), "Z", ""):
@@ -87,7 +87,7 @@ def test_a_date_keeps_its_day_whatever_the_offset(
 
 @pytest.mark.parametrize("convert", [True, False])
 def test_a_date_without_an_offset_keeps_its_day_in_any_zone(
-    convert: bool,  # noqa: FBT001 - a parameter
+    convert: bool,
 ) -> None:
     for zone in ("Europe/Oslo", "America/New_York", "UTC"):
         settings = RecordSettings(InstantReader(ZoneInfo(zone)), convert_to_utc=convert)
@@ -103,7 +103,7 @@ def test_midnight_is_an_instant_in_columns_that_say_so() -> None:
 
 @pytest.mark.parametrize("convert", [True, False])
 def test_a_value_without_an_offset_is_read_in_the_zone(
-    convert: bool,  # noqa: FBT001 - a parameter
+    convert: bool,
 ) -> None:
     settings = RecordSettings(OSLO, convert_to_utc=convert)
     assert record("CreatedDateTime", "2024-07-01T12:30:00.5", settings) == "2024-07-01T10:30:00.5Z"
@@ -112,7 +112,7 @@ def test_a_value_without_an_offset_is_read_in_the_zone(
 
 @pytest.mark.parametrize("convert", [True, False])
 def test_a_wrong_label_is_not_handed_on(
-    convert: bool,  # noqa: FBT001 - a parameter
+    convert: bool,
 ) -> None:
     settings = RecordSettings(InstantReader(ignore_offsets=True), convert_to_utc=convert)
     value = "2021-09-20T21:07:59.13+03:00"

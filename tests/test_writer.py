@@ -49,7 +49,7 @@ def line(message: Message) -> str:
     return Writer().serialize_message(message).decode()
 
 
-def read(text: str) -> Any:  # noqa: ANN401 - any JSON
+def read(text: str) -> Any:
     """JSON with its numbers as they are written."""
     return json.loads(text, parse_float=str, parse_int=str, parse_constant=pytest.fail)
 

@@ -143,8 +143,6 @@ class Client:
         return session
 
     def _send(self, request: Request, decode: Callable[[bytes], Content]) -> Reply[Content]:
-        if self._succeeded.is_set():
-            return self._exchange(request, decode)
         with self._first:
             if not self._succeeded.is_set():
                 return self._exchange(request, decode)

@@ -174,24 +174,22 @@ class Document:
         self._close(parts, "EntityContainer")
 
     def _restrictions(self, parts: list[str], declared: Type) -> None:
-        # Restrictions of another kind beside them mean something else.
-        for term, prop in (
-            ("Cap.SortRestrictions", "NonSortableProperties"),
-            (self.term, "NonFilterableProperties"),
-        ):
+        # What is said of another property or under another term means something else.
+        columns = tuple(each.name for each in declared.columns)
+        for term in ("Cap.SortRestrictions", self.term):
             self._open(parts, "Annotation", Term=term)
             self._open(parts, "Record")
             if declared.filterable is not None:
                 value = str(declared.filterable).lower()
-                name = "Filterable" if term == self.term else "Sortable"
-                self._open(parts, "PropertyValue", Property=name, Bool=value)
+                value = value if term == self.term else "false"
+                self._open(parts, "PropertyValue", Property="Filterable", Bool=value)
                 self._close(parts, "PropertyValue")
             self._open(parts, "PropertyValue", Property="RequiredProperties")
-            parts.append(self._path("Unmeant"))
+            parts.extend(self._path(name) for name in columns)
             self._close(parts, "PropertyValue")
-            self._open(parts, "PropertyValue", Property=prop)
+            self._open(parts, "PropertyValue", Property="NonFilterableProperties")
             self._open(parts, "Collection")
-            names = declared.restricted if term == self.term else ("Unmeant",)
+            names = declared.restricted if term == self.term else columns
             parts.extend(self._path(name) for name in names)
             self._close(parts, "Collection")
             self._close(parts, "PropertyValue")

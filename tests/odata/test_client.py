@@ -96,7 +96,7 @@ def connect(box: Sandbox, stack: ExitStack) -> Callable[..., Tenant]:
         *,
         password: str | None = None,
         pool: PoolSettings | None = None,
-        **settings: Any,  # noqa: ANN401
+        **settings: Any,
     ) -> Tenant:
         chosen = ClientSettings(**{"timeout": 5, **settings}, pool=pool or PoolSettings())
         tenant = Tenant(box, chosen, password)
@@ -354,7 +354,7 @@ def test_a_failure_that_passes_is_waited_out(
     tenant: Tenant,
     waits: list[float],
     name: str,
-    first: bool,  # noqa: FBT001 - a parameter
+    first: bool,
 ) -> None:
     if not first:
         tenant.get()
@@ -605,7 +605,7 @@ def test_plain_http_behind_https_is_told_at_once(box: Sandbox, waits: list[float
 @pytest.mark.parametrize("verify", [False, "/path/ca.pem", True])
 def test_the_setting_decides_on_certificates_and_not_the_environment(
     monkeypatch: pytest.MonkeyPatch,
-    verify: bool | str,  # noqa: FBT001 - a parameter
+    verify: bool | str,
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/environment.pem")
     client = Client(ClientSettings(verify=verify), BasicAuth("odata", "x"))

@@ -213,7 +213,7 @@ def test_what_the_data_hold_does_not_make_them_an_error(body: bytes) -> None:
 )
 def test_an_exception_leads_to_what_is_done(
     error: Exception,
-    first: bool | None,  # noqa: FBT001 - None: no matter
+    first: bool | None,
     cause: str,
     action: Action,
 ) -> None:
@@ -233,14 +233,14 @@ def test_timeouts_are_told_before_and_in_the_body() -> None:
 def test_every_error_status_is_a_failure_whatever_the_body(
     status: int,
     body: bytes,
-    first: bool,  # noqa: FBT001 - drawn
+    first: bool,
 ) -> None:
     found = failed(answer(status, body, first=first, Retry_After=body.decode("latin-1")))
     assert SUBJECT in str(found) or found.cause == "account locked"
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_every_sentence_says_what_happened_to_what_and_what_to_do(rule: Any) -> None:  # noqa: ANN401
+def test_every_sentence_says_what_happened_to_what_and_what_to_do(rule: Any) -> None:
     sentence: str = rule.sentence
     happened, colon, remedy = sentence.rpartition(": ")
     assert colon

@@ -152,6 +152,6 @@ def test_the_cookie_names_the_zone_of_the_account(
 @pytest.mark.parametrize(
     ("hours", "fits"), [(-5, True), (-4, True), (-6, False), (-3, False), (0, False), (None, False)]
 )
-def test_clocks_may_be_set_forward_by_an_hour(hours: int | None, fits: bool) -> None:  # noqa: FBT001
+def test_clocks_may_be_set_forward_by_an_hour(hours: int | None, fits: bool) -> None:
     offset = None if hours is None else timedelta(hours=hours)
     assert agrees(timedelta(hours=-5), offset) is fits

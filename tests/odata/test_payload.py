@@ -32,7 +32,7 @@ DECIMALS = st.from_regex(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,6})?", fullmatch=Tru
 )
 
 
-def value(column: str, text: str) -> Any:  # noqa: ANN401 - whatever it is decoded as
+def value(column: str, text: str) -> Any:
     """What a value becomes, given as JSON text."""
     (row,) = DECODER.page(f'{{"value":[{{"{column}":{text}}}]}}'.encode()).rows
     return row[column]

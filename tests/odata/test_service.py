@@ -49,7 +49,7 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-def opened(stack: ExitStack, **options: Any) -> Sandbox:  # noqa: ANN401 - the sandbox's
+def opened(stack: ExitStack, **options: Any) -> Sandbox:
     box = stack.enter_context(Sandbox(now=NOW, empty=True, **options))
     for tenant in box.tenants:
         box.insert(TERMS, ROWS, tenant)

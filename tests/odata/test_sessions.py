@@ -144,7 +144,7 @@ def test_waiting_for_a_connection_has_an_end(opened: Opened) -> None:
 def test_a_connection_that_failed_is_opened_anew_but_one_that_is_busy_is_given_up(
     opened: Opened,
     error: BaseException,
-    kept: bool,  # noqa: FBT001 - a parameter
+    kept: bool,
 ) -> None:
     pool = ConnectionPool(PoolSettings(), opened)
     before = used(pool)
@@ -187,7 +187,7 @@ def test_without_pooling_a_connection_is_closed_after_each_request_and_keeps_its
 def test_a_session_shows_by_its_cookie(
     opened: Opened,
     cookie: str,
-    signed_in: bool,  # noqa: FBT001 - a parameter
+    signed_in: bool,
 ) -> None:
     connection = Connection("A", opened())
     assert not connection.signed_in

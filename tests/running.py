@@ -1,0 +1,110 @@
+"""Runs the tap in this process against a sandbox and takes its output apart."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_acumatica.tap import TapAcumatica
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandbox import Sandbox
+
+NOW = "2026-06-01T12:00:00Z"
+
+
+@dataclass
+class Output:
+    """The messages of one run."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    error: BaseException | None = None
+
+    def records(self, stream: str | None = None) -> list[dict[str, Any]]:
+        """The records, of one stream or of all."""
+        return [
+            message["record"]
+            for message in self.messages
+            if message["type"] == "RECORD" and stream in {None, message["stream"]}
+        ]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The last state."""
+        states = [m["value"] for m in self.messages if m["type"] == "STATE"]
+        return states[-1] if states else {}
+
+    def types(self) -> list[str]:
+        """The types of the messages, in order."""
+        return [message["type"] for message in self.messages]
+
+
+def settings_for(box: Sandbox, *entities: str, **more: Any) -> dict[str, Any]:
+    """Settings that read these entities from the sandbox."""
+    return {
+        "url": box.url,
+        "username": box.username,
+        "password": box.password,
+        **({"entities": list(entities)} if entities else {}),
+        **more,
+    }
+
+
+@contextmanager
+def captured_stdout() -> Iterator[io.BytesIO]:
+    """Stdout as bytes; the handlers of signals are put back in the end."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before, raw = sys.stdout, io.BytesIO()
+    sys.stdout = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
+    try:
+        yield raw
+    finally:
+        sys.stdout.flush()
+        sys.stdout.detach()
+        sys.stdout = before
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def run(settings: dict[str, Any], **arguments: Any) -> Output:
+    """Sync once; what it raises is in the output."""
+    output = Output()
+    with captured_stdout() as raw:
+        tap = None
+        try:
+            tap = TapAcumatica(config=dict(settings), **arguments)
+            tap.sync()
+        except Exception as error:  # noqa: BLE001 - tests look at it
+            output.error = error
+        finally:
+            if tap:
+                tap.close()
+        sys.stdout.flush()
+        lines = raw.getvalue().splitlines()
+    output.messages = [msgspec.json.decode(line) for line in lines]
+    return output
+
+
+def discover(settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The catalog's streams, by name."""
+    with captured_stdout():
+        tap = TapAcumatica(config=dict(settings), setup_mapper=False)
+        try:
+            return {stream["stream"]: stream for stream in tap.catalog_dict["streams"]}
+        finally:
+            tap.close()
+
+
+def select_all(streams: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A catalog in which all these streams are selected."""
+    for stream in streams.values():
+        stream["metadata"][0]["metadata"]["selected"] = True
+    return {"streams": list(streams.values())}

@@ -1,0 +1,213 @@
+"""Runs of the tap against the sandbox, over real HTTP."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from running import NOW, discover, run, select_all, settings_for
+
+from sandbox import Fault, Sandbox
+from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SALES = "PX_Objects_SO_SOOrder"
+TERMS = "PX_Objects_CS_Terms"
+USERS = "PX_SM_Users"
+LEDGER = "PX_Objects_GL_GLTran"
+HISTORY = "PX_Objects_GL_GLHistory"
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox(now=NOW) as sandbox:
+        yield sandbox
+
+
+def test_each_type_that_has_a_set_is_one_stream_under_its_generated_name(box: Sandbox) -> None:
+    streams = discover(settings_for(box))
+    assert "PX_Objects_AR_Customer" in streams
+    assert streams["PX_Objects_AR_Customer"]["key_properties"] == ["AcctCD"]
+    assert streams[SALES]["key_properties"] == ["OrderNbr", "OrderType"]
+    assert streams[SALES]["replication_key"] == "LastModifiedDateTime"
+    assert streams[USERS]["replication_method"] == "FULL_TABLE"
+    assert streams["PX_Objects_CA_CAEntryType"]["replication_method"] == "FULL_TABLE"
+    assert streams["PX_Objects_GL_GLSetup"]["row_count"] == 1
+    assert streams["PX_Objects_CS_CSAnswers"]["key_properties"] == []
+    assert not {"SOOrder", "SalesOrder"} & streams.keys()
+
+
+def test_restricted_columns_are_unsupported(box: Sandbox) -> None:
+    metadata = discover(settings_for(box, "SOOrder"))[SALES]["metadata"]
+    inclusion = {m["breadcrumb"][-1]: m["metadata"]["inclusion"] for m in metadata[1:]}
+    assert inclusion["NoteText"] == "unsupported"
+    assert inclusion["OrderNbr"] == "automatic"
+    assert inclusion["OrderTotal"] == "available"
+
+
+def test_entities_are_matched_by_alias_without_regard_to_case(box: Sandbox) -> None:
+    settings = settings_for(box, "salesorder", "px_objects_gl_*", exclude_entities=["*setup"])
+    streams = discover(settings)
+    assert SALES in streams
+    assert LEDGER in streams
+    assert "PX_Objects_GL_GLSetup" not in streams
+
+
+def test_no_line_of_the_catalog_is_longer_than_meltano_reads(box: Sandbox) -> None:
+    from tap_acumatica.tap import TapAcumatica  # noqa: PLC0415 - as a user of the class
+
+    tap = TapAcumatica(config=settings_for(box), setup_mapper=False)
+    assert max(map(len, tap.catalog_json_text.splitlines())) < 60_000
+    tap.close()
+
+
+def as_stored(row: dict[str, Any], record: dict[str, Any]) -> bool:
+    return all(
+        record[name] == (float(value) if isinstance(value, Decimal) else value)
+        or (name == "LastModifiedDateTime" and value is not None)
+        for name, value in row.items()
+        if name in record
+    )
+
+
+def test_a_full_sync_equals_the_tables_and_asks_for_each_page_once(box: Sandbox) -> None:
+    settings = settings_for(box, SALES, TERMS, USERS, LEDGER, HISTORY, page_size=50)
+    catalog = select_all(discover(settings))
+    box.reset_counters()
+    output = run(settings, catalog=catalog)
+    assert output.error is None
+    assert box.counters().metadata_requests == 0
+    for stream in (SALES, TERMS, USERS, LEDGER, HISTORY):
+        stored = box.rows(stream)
+        key = next(s["key_properties"] for s in catalog["streams"] if s["stream"] == stream)
+        records = {tuple(r[k] for k in key): r for r in output.records(stream)}
+        assert len(output.records(stream)) == len(stored) == len(records)
+        for row in stored:
+            assert as_stored(row, records[tuple(row[k] for k in key)])
+    assert box.counters().sessions_open == 0
+    assert box.counters().most_at_once == 1
+
+
+def test_the_next_run_brings_what_changed_and_the_one_after_nothing(box: Sandbox) -> None:
+    settings = settings_for(box, SALES, TERMS)
+    catalog = select_all(discover(settings))
+    first = run(settings, catalog=catalog)
+    box.clock.advance(7200)
+    row = box.rows(SALES)[0]
+    key = {"OrderNbr": row["OrderNbr"], "OrderType": row["OrderType"]}
+    box.update(SALES, key, {"OrderDesc": "changed & 'quoted' ü"})
+    box.bulk_update(TERMS, {"Descr": "bulk"})
+    box.clock.advance(7200)
+    second = run(settings, catalog=catalog, state=first.state)
+    assert [r["OrderDesc"] for r in second.records(SALES)] == ["changed & 'quoted' ü"]
+    assert len(second.records(TERMS)) == len(box.rows(TERMS))
+    box.clock.advance(7200)
+    third = run(settings, catalog=catalog, state=second.state)
+    assert third.records() == []
+
+
+def test_a_refused_entity_is_skipped_and_missed_only_if_it_was_read_before(box: Sandbox) -> None:
+    settings = settings_for(box, SALES, TERMS)
+    catalog = select_all(discover(settings))
+    first = run(settings, catalog=catalog)
+    box.forbid(SALES)
+    box.clock.advance(7200)
+    assert run(settings, catalog=catalog).error is None
+    missed = run(settings, catalog=catalog, state=first.state)
+    assert isinstance(missed.error, AcumaticaError)
+    assert SALES in str(missed.error)
+    assert missed.state["bookmarks"][SALES] == first.state["bookmarks"][SALES]
+
+
+def test_versions_are_activated_after_the_last_record_and_never_for_a_skipped_stream(
+    box: Sandbox,
+) -> None:
+    box.forbid(TERMS)
+    settings = settings_for(
+        box, USERS, TERMS, tracking_type="none", emit_activate_version_messages=True
+    )
+    output = run(settings)
+    activated = [m["stream"] for m in output.messages if m["type"] == "ACTIVATE_VERSION"]
+    assert activated == [USERS]
+    types = output.types()
+    last_record = len(types) - types[::-1].index("RECORD") - 1
+    assert types.index("ACTIVATE_VERSION") > last_record
+
+
+def test_a_read_timeout_halves_the_page_and_goes_on(box: Sandbox) -> None:
+    box.faults.add(Fault("hang", match=USERS, times=1))
+    output = run(settings_for(box, USERS, timeout=1, page_size=100))
+    assert output.error is None
+    assert len(output.records(USERS)) == len(box.rows(USERS))
+
+
+def test_an_interrupted_read_goes_on_from_its_bookmark(box: Sandbox) -> None:
+    settings = settings_for(box, LEDGER, page_size=50, max_retry_time=0)
+    catalog = select_all(discover(settings))
+    box.faults.add(Fault("unavailable", match=LEDGER, after=6))
+    first = run(settings, catalog=catalog)
+    assert isinstance(first.error, AcumaticaError)
+    assert first.types()[-1] == "STATE"
+    box.faults.clear()
+    second = run(settings, catalog=catalog, state=first.state)
+    assert second.error is None
+    assert len(second.records()) < len(box.rows(LEDGER))
+    key = ("BatchNbr", "LineNbr", "Module")
+    delivered = {
+        tuple(r[k] for k in key) for output in (first, second) for r in output.records(LEDGER)
+    }
+    assert delivered == {tuple(row[k] for k in key) for row in box.rows(LEDGER)}
+
+
+@pytest.mark.parametrize("paging", [True, False])
+@pytest.mark.parametrize("count", [True, False])
+def test_a_hidden_cap_loses_no_row(box: Sandbox, paging: bool, count: bool) -> None:
+    box.faults.add(Fault("rows_cap", rows=25))
+    settings = settings_for(box, LEDGER, USERS, TERMS, client_side_paging=paging, count=count)
+    output = run(settings)
+    assert output.error is None
+    assert len(output.records(LEDGER)) == len(box.rows(LEDGER))
+
+
+def test_values_that_carry_no_offset_need_a_zone() -> None:
+    with Sandbox(now=NOW, shown="naive", locale=None) as box:
+        output = run(settings_for(box, TERMS))
+        assert isinstance(output.error, SettingsError)
+        assert "time_zone" in str(output.error)
+        assert run(settings_for(box, TERMS, time_zone="UTC")).error is None
+
+
+def test_filters_and_values_that_mean_different_zones_are_an_error() -> None:
+    with Sandbox(now=NOW, shown="wall_z", time_zone="America/New_York") as box:
+        output = run(settings_for(box, SALES))
+        assert isinstance(output.error, SettingsError)
+        assert "time zones" in str(output.error)
+        mended = settings_for(box, SALES, ignore_offsets=True, time_zone="America/New_York")
+        output = run(mended)
+        assert output.error is None
+        assert len(output.records(SALES)) == len(box.rows(SALES))
+
+
+def test_many_tenants_are_partitions_with_bookmarks_of_their_own() -> None:
+    with Sandbox(now=NOW, tenants=("A", "B")) as box:
+        settings = settings_for(box, TERMS, tenants=["A", "B"])
+        output = run(settings)
+        assert output.error is None
+        assert {r["_tenant"] for r in output.records(TERMS)} == {"A", "B"}
+        partitions = output.state["bookmarks"][TERMS]["partitions"]
+        assert [p["context"]["_tenant"] for p in partitions] == ["A", "B"]
+
+
+def test_an_unknown_tenant_is_named(box: Sandbox) -> None:
+    output = run(settings_for(box, TERMS, tenants=["Nowhere"]))
+    assert isinstance(output.error, DiscoveryError)
+    assert "Nowhere" in str(output.error)
+
+
+def test_nothing_selected_is_an_error(box: Sandbox) -> None:
+    output = run(settings_for(box))
+    assert isinstance(output.error, SettingsError)
+    assert "entities" in str(output.error)
