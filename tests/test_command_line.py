@@ -1,0 +1,174 @@
+"""The command as users type it, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from running import NOW, discover, select_all, settings_for
+
+from sandbox import Fault, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+USERS = "PX_SM_Users"
+TERMS = "PX_Objects_CS_Terms"
+LEDGER = "PX_Objects_GL_GLTran"
+COMMAND = (sys.executable, "-c", "from tap_acumatica.tap import TapAcumatica; TapAcumatica.cli()")
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox(now=NOW) as sandbox:
+        yield sandbox
+
+
+def written(path: Path, content: Any) -> str:
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return str(path)
+
+
+def tap(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own command
+        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def last_line(finished: subprocess.CompletedProcess[str]) -> str:
+    return finished.stderr.strip().splitlines()[-1]
+
+
+def test_discovery_prints_the_catalog(box: Sandbox, tmp_path: Path) -> None:
+    config = written(tmp_path / "c.json", settings_for(box, "SOOrder"))
+    finished = tap("--config", config, "--discover")
+    assert finished.returncode == 0
+    assert [s["stream"] for s in json.loads(finished.stdout)["streams"]] == [
+        "PX_Objects_SO_SOOrder"
+    ]
+    assert box.counters().sessions_open == 0
+
+
+def test_a_sync_writes_messages_and_signs_out(box: Sandbox, tmp_path: Path) -> None:
+    settings = settings_for(box, USERS, TERMS)
+    catalog = written(tmp_path / "catalog.json", select_all(discover(settings)))
+    state = written(tmp_path / "state.json", {})
+    config = written(tmp_path / "c.json", settings)
+    finished = tap("--config", config, "--catalog", catalog, "--state", state)
+    assert finished.returncode == 0
+    types = [json.loads(line)["type"] for line in finished.stdout.splitlines()]
+    assert types[-1] == "STATE"
+    assert box.counters().sessions_open == 0
+
+
+def test_test_reads_one_row_of_each_selected_stream_and_no_other(
+    box: Sandbox, tmp_path: Path
+) -> None:
+    streams = discover(settings_for(box, USERS, TERMS, LEDGER, "GLSetup"))
+    catalog = select_all(streams)
+    streams[LEDGER]["metadata"][0]["metadata"]["selected"] = False
+    config = written(tmp_path / "c.json", settings_for(box))
+    box.reset_counters()
+    finished = tap("--config", config, "--catalog", written(tmp_path / "k.json", catalog), "--test")
+    assert finished.returncode == 0, finished.stderr
+    messages = [json.loads(line) for line in finished.stdout.splitlines()]
+    streams_read = [m["stream"] for m in messages if m["type"] == "RECORD"]
+    assert streams_read == [TERMS, "PX_Objects_GL_GLSetup", USERS]
+    assert box.counters().data_requests == 3
+
+
+def test_test_of_the_schema_asks_for_no_row(box: Sandbox, tmp_path: Path) -> None:
+    catalog = select_all(discover(settings_for(box, USERS)))
+    config = written(tmp_path / "c.json", settings_for(box))
+    box.reset_counters()
+    finished = tap(
+        "--config", config, "--catalog", written(tmp_path / "k.json", catalog), "--test=schema"
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert json.loads(finished.stdout)["stream"] == USERS
+    assert box.counters().total == 0
+
+
+def test_about_names_the_settings() -> None:
+    finished = tap("--about", "--format", "json")
+    assert finished.returncode == 0
+    assert "page_size" in json.loads(finished.stdout)["settings"]["properties"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"url": None}, "The setting url"),
+        ({"page_size": "many"}, "The setting page_size"),
+        ({"url": "http://erp.invalid"}, "plain http"),
+        ({"password": None}, "The setting password is missing"),
+        ({"tenants": ["Nowhere"]}, "Nowhere"),
+    ],
+)
+def test_a_wrong_setting_ends_in_one_sentence(
+    box: Sandbox, tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    settings = {**settings_for(box, USERS), **change}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    finished = tap("--config", written(tmp_path / "c.json", settings))
+    assert finished.returncode == 1
+    assert finished.stdout == ""
+    assert words in last_line(finished)
+    assert "Traceback" not in finished.stderr
+    assert box.password not in finished.stderr
+
+
+def test_a_wrong_password_is_sent_once(box: Sandbox, tmp_path: Path) -> None:
+    settings = settings_for(box, USERS, TERMS, LEDGER, max_pool_size=4)
+    catalog = written(tmp_path / "k.json", select_all(discover(settings)))
+    box.reset_counters()
+    config = written(tmp_path / "c.json", {**settings, "password": "wrong"})
+    finished = tap("--config", config, "--catalog", catalog)
+    assert finished.returncode == 1
+    assert "401" in last_line(finished)
+    assert box.counters().unauthorized == 1
+
+
+def test_a_missing_file_is_said_in_a_sentence() -> None:
+    finished = tap("--config", "nowhere.json", "--discover")
+    assert finished.returncode == 1
+    assert "nowhere.json" in last_line(finished)
+    assert "Traceback" not in finished.stderr
+
+
+def test_sigterm_cuts_no_line_and_the_next_run_brings_the_rest(
+    box: Sandbox, tmp_path: Path
+) -> None:
+    settings = settings_for(box, LEDGER, page_size=50)
+    catalog = written(tmp_path / "k.json", select_all(discover(settings)))
+    config = written(tmp_path / "c.json", settings)
+    box.faults.add(Fault("hang", match=LEDGER, after=6))
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [*COMMAND, "--config", config, "--catalog", catalog],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout
+        first = [process.stdout.readline()]
+        process.send_signal(signal.SIGTERM)
+        first += process.stdout.read().splitlines()
+    assert process.returncode == 143
+    messages = [json.loads(line) for line in first if line.strip()]
+    assert messages[-1]["type"] == "STATE"
+    box.faults.clear()
+    state = written(tmp_path / "s.json", messages[-1]["value"])
+    second = tap("--config", config, "--catalog", catalog, "--state", state)
+    assert second.returncode == 0
+    messages += [json.loads(line) for line in second.stdout.splitlines()]
+    key = ("BatchNbr", "LineNbr", "Module")
+    delivered = {tuple(m["record"][k] for k in key) for m in messages if m["type"] == "RECORD"}
+    assert delivered == {tuple(row[k] for k in key) for row in box.rows(LEDGER)}
