@@ -1,0 +1,146 @@
+"""What a reader does about servers that refuse, cap, link or hide."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+from running import NOW, run, settings_for
+from simulation import R, Server, SimulatedTable, at
+
+from sandbox import Fault, Sandbox
+from tap_acumatica.bookmarks import Bookmark
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import AcumaticaError, InconsistentAnswer
+from tap_acumatica.odata.frame import FrameFinder
+from tap_acumatica.odata.instants import InstantReader
+from tap_acumatica.odata.paging import Paging, Table
+from tap_acumatica.reading import Dated, EntityReader, Reached, ReadSettings, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LEDGER = "PX_Objects_GL_GLTran"
+USERS = "PX_SM_Users"
+ANSWERS = "PX_Objects_CS_CSAnswers"
+CLOCK = at("2026-06-01T12:00:00")
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox(now=NOW) as sandbox:
+        yield sandbox
+
+
+def keyless(rows: int, server: Server, spread: int = 0) -> tuple[SimulatedTable, Table]:
+    sim = SimulatedTable(("K",), server, CLOCK, Random(1))
+    for number in range(rows):
+        sim.put((number,), CLOCK - timedelta(days=3) + timedelta(seconds=number * spread))
+    sim.key = ()
+    columns = {"K": edm.INTEGER, R: edm.INSTANT, "Version": edm.INTEGER}
+    return sim, Table("Rows", columns, order=("K",), replication_key=R)
+
+
+def read(
+    sim: SimulatedTable, table: Table, size: int = 10, bookmark: Bookmark | None = None
+) -> tuple[list[int], Bookmark]:
+    dated = Dated(FrameFinder(InstantReader(), zone_is_set=True), bookmark or Bookmark())
+    keys: list[int] = []
+    last = bookmark or Bookmark()
+    for item in EntityReader(sim, table, ReadSettings(paging=Paging(size)), dated):
+        match item:
+            case Rows():
+                keys += [row["K"] for row in item.rows]
+            case Reached():
+                last = item.bookmark
+    return keys, last
+
+
+@pytest.mark.parametrize("counts", [True, False])
+@pytest.mark.parametrize("spread", [0, 1, 5])
+def test_rows_without_a_key_are_all_read_also_within_one_second(counts: bool, spread: int) -> None:
+    sim, table = keyless(73, Server(counts=counts, shuffles=False), spread)
+    assert sorted(read(sim, table)[0]) == list(range(73))
+
+
+def test_a_second_without_a_key_that_the_server_caps_is_an_error() -> None:
+    sim, table = keyless(73, Server(cap=25, counts=False, shuffles=False))
+    with pytest.raises(InconsistentAnswer, match="inquiry_keys"):
+        read(sim, table)
+
+
+def test_a_bookmark_of_the_future_is_an_error() -> None:
+    sim, table = keyless(3, Server())
+    with pytest.raises(AcumaticaError, match="ahead of the server"):
+        read(sim, table, bookmark=Bookmark(CLOCK + timedelta(days=3)))
+
+
+def test_a_clock_behind_the_bookmark_reads_nothing_and_keeps_it() -> None:
+    sim, table = keyless(3, Server())
+    bookmark = Bookmark(CLOCK + timedelta(hours=2))
+    assert read(sim, table, bookmark=bookmark) == ([], bookmark)
+
+
+def test_a_wider_scope_reads_everything_again() -> None:
+    sim, table = keyless(20, Server(), 5)
+    _, bookmark = read(sim, table)
+    narrower = Bookmark(bookmark.instant, bookmark.undated_read_on, {"include_deleted": True})
+    assert sorted(read(sim, table, bookmark=narrower)[0]) == list(range(20))
+
+
+@pytest.mark.parametrize("style", ["absolute", "relative", "service", "token"])
+@pytest.mark.parametrize("paging", [True, False])
+def test_next_links_of_every_form_lose_no_row(box: Sandbox, style: str, paging: bool) -> None:
+    box.faults.add(Fault("next_link", style=style, rows=40))
+    settings = settings_for(box, LEDGER, USERS, ANSWERS, client_side_paging=paging)
+    output = run(settings)
+    assert output.error is None
+    for stream in (LEDGER, USERS, ANSWERS):
+        assert len(output.records(stream)) == len(box.rows(stream))
+
+
+@pytest.mark.parametrize("style", ["foreign", "loop"])
+def test_next_links_that_lead_astray_are_refused(box: Sandbox, style: str) -> None:
+    box.faults.add(Fault("next_link", match=LEDGER, style=style, rows=40))
+    output = run(settings_for(box, LEDGER, client_side_paging=False))
+    assert isinstance(output.error, InconsistentAnswer)
+
+
+@pytest.mark.parametrize("stream", [LEDGER, USERS])
+def test_an_empty_page_with_a_link_is_not_the_end(box: Sandbox, stream: str) -> None:
+    box.faults.add(Fault("empty_page", match=stream, times=1))
+    output = run(settings_for(box, stream, page_size=50))
+    assert output.error is None
+    assert len(output.records(stream)) == len(box.rows(stream))
+
+
+def test_a_column_that_the_metadata_did_not_restrict_is_left_out(box: Sandbox) -> None:
+    box.quirks.annotations = False
+    output = run(settings_for(box, "Terms", USERS))
+    assert output.error is None
+    assert output.records("PX_Objects_CS_Terms")
+
+
+def test_a_vanished_column_says_to_run_discovery_again(box: Sandbox) -> None:
+    box.faults.add(Fault("vanish", match="Terms", column="Descr"))
+    output = run(settings_for(box, "Terms"))
+    assert "run discovery again" in str(output.error)
+
+
+@pytest.mark.parametrize("kind", ["ignore_order", "ignore_filter"])
+def test_a_server_that_ignores_order_or_filter_is_found_out(box: Sandbox, kind: str) -> None:
+    box.faults.add(Fault(kind, match=LEDGER, after=2))
+    box.insert(LEDGER, {"BatchNbr": "X", "LineNbr": 1, "Module": "GL", R: "2031-01-01T00:00:00Z"})
+    output = run(settings_for(box, LEDGER, page_size=50))
+    assert isinstance(output.error, AcumaticaError)
+
+
+def test_a_refused_key_filter_is_replaced_by_skipping(box: Sandbox) -> None:
+    box.faults.add(
+        Fault("error", match=" gt ", message="An unknown function with name 'gt' was found.")
+    )
+    output = run(settings_for(box, LEDGER, page_size=100, tracking_type="none"))
+    assert output.error is None
+    assert len(output.records(LEDGER)) == len(box.rows(LEDGER))
