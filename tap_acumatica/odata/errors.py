@@ -150,7 +150,7 @@ def _is_html(answer: Answer) -> bool:
     if "html" in answer.headers.get("Content-Type", "").lower():
         return True
     start = answer.body[:500].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    return b"<html" in start
+    return start.startswith(b"<") and b"<html" in start
 
 
 def _name_unknown(answer: Answer) -> bool:
