@@ -90,7 +90,7 @@ def test_a_wider_scope_reads_everything_again() -> None:
     assert sorted(read(sim, table, bookmark=narrower)[0]) == list(range(20))
 
 
-@pytest.mark.parametrize("style", ["absolute", "relative", "service", "token"])
+@pytest.mark.parametrize("style", ["absolute", "relative", "service", "query", "token"])
 @pytest.mark.parametrize("paging", [True, False])
 def test_next_links_of_every_form_lose_no_row(box: Sandbox, style: str, paging: bool) -> None:
     box.faults.add(Fault("next_link", style=style, rows=40))

@@ -61,9 +61,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A nextLink of the server, as it came."""
+    """A nextLink of the server, as it came.
+
+    A relative one counts from the address of the entity set, and so from the service's as well.
+    """
 
     url: str
+    entity_set: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ class _Links:
             )
             raise InconsistentAnswer(message)
         self._followed.add(link)
-        return Link(link)
+        return Link(link, self._entity_set)
 
 
 class KeyPager:

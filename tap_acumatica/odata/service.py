@@ -160,7 +160,7 @@ class Service:
 
     def _url(self, root: str, query: Query | Link) -> str:
         if isinstance(query, Link):
-            url = urljoin(root, query.url)
+            url = urljoin(root + quote(query.entity_set, safe=""), query.url)
             if _below(url, root):
                 return url
             message = (
