@@ -160,6 +160,14 @@ def test_cancelling_ends_all_readers_and_starts_no_other() -> None:
     assert readers.started == ["a", "b", "c"]
 
 
+def test_after_cancelling_nothing_is_read_ahead() -> None:
+    readers = Readers()
+    ahead = prefetcher(readers)
+    ahead.cancel()
+    assert list(ahead.items("a")) == ["a0", "a1", "a2"]
+    assert readers.started == ["a"]
+
+
 def test_a_run_that_is_to_stop_does_not_wait_for_a_page() -> None:
     readers = Readers()
     readers.gates["a"] = threading.Event()
