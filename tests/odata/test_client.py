@@ -56,11 +56,21 @@ def _never_really_waiting(waits: list[float]) -> None:
     assert waits == []
 
 
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
     with Sandbox(now=NOW, empty=True) as box:
         box.insert(TERMS, ROWS)
         yield box
+
+
+@pytest.fixture
+def box(server: Sandbox) -> Iterator[Sandbox]:
+    """The server as if it had just been started."""
+    server.end_sessions()
+    server.reset_counters()
+    yield server
+    server.faults.clear()
+    server.app.before.clear()
 
 
 @pytest.fixture
@@ -583,12 +593,11 @@ def test_a_server_that_is_not_there_is_told_at_once(waits: list[float]) -> None:
     assert waits == []
 
 
-def test_a_server_that_goes_away_is_waited_for(
-    box: Sandbox, connect: Callable[..., Tenant], waits: list[float]
-) -> None:
-    tenant = connect(max_retry_time=10)
-    tenant.get()
-    box.close()
+def test_a_server_that_goes_away_is_waited_for(waits: list[float]) -> None:
+    with Sandbox(now=NOW, empty=True) as box:
+        box.insert(TERMS, ROWS)
+        tenant = Tenant(box, ClientSettings(max_retry_time=10))
+        tenant.get()
     assert tenant.failing().cause == "connection lost"
     assert waits
 
