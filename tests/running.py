@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -89,7 +90,8 @@ def run(settings: dict[str, Any], **arguments: Any) -> Output:
                 tap.close()
         sys.stdout.flush()
         lines = raw.getvalue().splitlines()
-    output.messages = [msgspec.json.decode(line) for line in lines]
+    decoder = msgspec.json.Decoder(float_hook=Decimal)
+    output.messages = [decoder.decode(line) for line in lines]
     return output
 
 

@@ -1,0 +1,90 @@
+"""The SDK's own tests of a tap, and what of the SDK's inner workings ours relies on."""
+
+from __future__ import annotations
+
+import atexit
+import inspect
+from collections import Counter
+
+import pytest
+from running import NOW, run, settings_for
+from singer_sdk import Stream, Tap
+from singer_sdk.helpers._state import StateWriter
+from singer_sdk.singerlib.catalog import CatalogEntry
+from singer_sdk.testing import SuiteConfig, get_tap_test_class
+
+from sandbox import Sandbox
+from tap_acumatica.streams import EntityStream
+from tap_acumatica.tap import TapAcumatica
+
+# The SDK's class discovers streams while pytest collects, so the server has to be there by then.
+BOX = Sandbox(now=NOW)
+BOX.start()
+atexit.register(BOX.close)
+SETTINGS = settings_for(BOX, "SOOrder", "Terms", "Users", "GLSetup", "InventoryItem")
+
+TestTapAcumatica = get_tap_test_class(
+    TapAcumatica, config=SETTINGS, suite_config=SuiteConfig(max_records_limit=None)
+)
+
+
+def test_no_stream_brings_a_key_twice() -> None:
+    """The SDK's test of this compares generators and never fails."""
+    output = run(SETTINGS)
+    keys = {m["stream"]: m["key_properties"] for m in output.messages if m["type"] == "SCHEMA"}
+    for stream, key in keys.items():
+        if key:
+            times = Counter(tuple(record[k] for k in key) for record in output.records(stream))
+            assert max(times.values()) == 1, stream
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "_increment_stream_state",
+        "_sync_records",
+        "_write_activate_version_message",
+        "_write_starting_replication_value",
+        "_write_state_message",
+        "generate_child_contexts",
+        "get_records",
+        "get_replication_key_signpost",
+    ],
+)
+def test_what_is_overridden_is_called_as_before(hook: str) -> None:
+    theirs = inspect.signature(getattr(Stream, hook)).parameters
+    ours = inspect.signature(getattr(EntityStream, hook)).parameters
+    assert [(p.name, p.kind) for p in theirs.values()] == [(p.name, p.kind) for p in ours.values()]
+
+
+def test_the_sdk_calls_the_hooks_in_the_order_that_is_relied_on() -> None:
+    """A record is written before it moves the bookmark; a version is announced before records."""
+    records = inspect.getsource(Stream._sync_records)
+    assert records.index("_write_record_message(") < records.index("_increment_stream_state(")
+    sync = inspect.getsource(Stream.sync)
+    assert sync.index("_write_activate_version_message(") < sync.index("_sync_records(")
+
+
+def test_a_row_count_and_a_table_name_survive_the_sdk() -> None:
+    entry = CatalogEntry.from_dict(
+        {"tap_stream_id": "X", "table_name": "dac/v4/X", "row_count": 1, "schema": {}}
+    )
+    again = CatalogEntry.from_dict(entry.to_dict())
+    assert (again.table, again.row_count) == ("dac/v4/X", 1)
+
+
+def test_a_signal_is_handled_by_the_method_that_is_overridden() -> None:
+    assert "_handle_termination" in inspect.getsource(Tap._setup_signal_handlers)
+
+
+def test_a_state_is_written_once_however_often_it_is_asked_for() -> None:
+    written = []
+
+    class Writer:
+        def write_message(self, message: object) -> None:
+            written.append(message)
+
+    writer = StateWriter(Writer())  # type: ignore[arg-type] # all that it uses
+    writer.write_state({"bookmarks": {}})
+    writer.write_state({"bookmarks": {}})
+    assert len(written) == 1
