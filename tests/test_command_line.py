@@ -162,12 +162,47 @@ def test_sigterm_cuts_no_line_and_the_next_run_brings_the_rest(
         process.send_signal(signal.SIGTERM)
         first += process.stdout.read().splitlines()
     assert process.returncode == 143
+    assert box.counters().sessions_open == 1, "the one that is executing a request"
     messages = [json.loads(line) for line in first if line.strip()]
     assert messages[-1]["type"] == "STATE"
     box.faults.clear()
     state = written(tmp_path / "s.json", messages[-1]["value"])
     second = tap("--config", config, "--catalog", catalog, "--state", state)
     assert second.returncode == 0
+    messages += [json.loads(line) for line in second.stdout.splitlines()]
+    key = ("BatchNbr", "LineNbr", "Module")
+    delivered = {tuple(m["record"][k] for k in key) for m in messages if m["type"] == "RECORD"}
+    assert delivered == {tuple(row[k] for k in key) for row in box.rows(LEDGER)}
+
+
+def test_after_sigkill_the_last_state_brings_the_rest(box: Sandbox, tmp_path: Path) -> None:
+    box.fill(LEDGER, 25_000, start="2025-01-01T00:00:00Z", step_seconds=7)
+    settings = settings_for(box, LEDGER)
+    streams = discover(settings)
+    for column in streams[LEDGER]["metadata"][1:]:
+        column["metadata"]["selected"] = False
+    catalog = written(tmp_path / "k.json", select_all(streams))
+    config = written(tmp_path / "c.json", settings)
+    messages = []
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [*COMMAND, "--config", config, "--catalog", catalog],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            messages.append(json.loads(line))
+            if len(messages) == 15_000:
+                process.kill()
+                break
+    states = [index for index, m in enumerate(messages) if m["type"] == "STATE"]
+    assert states
+    messages = messages[: states[-1] + 1]
+    state = written(tmp_path / "s.json", messages[-1]["value"])
+    second = tap("--config", config, "--catalog", catalog, "--state", state)
+    assert second.returncode == 0
+    assert second.stdout.count('"RECORD"') < 20_000
     messages += [json.loads(line) for line in second.stdout.splitlines()]
     key = ("BatchNbr", "LineNbr", "Module")
     delivered = {tuple(m["record"][k] for k in key) for m in messages if m["type"] == "RECORD"}

@@ -43,6 +43,18 @@ def test_each_type_that_has_a_set_is_one_stream_under_its_generated_name(box: Sa
     assert not {"SOOrder", "SalesOrder"} & streams.keys()
 
 
+def test_a_stream_is_incremental_exactly_where_it_can_be(box: Sandbox) -> None:
+    streams = discover(settings_for(box))
+    model = {entity.name.replace(".", "_"): entity for entity in box.model.types}
+    readable = {name for name, entity in model.items() if entity.sets}
+    assert streams.keys() == readable
+    for name, stream in streams.items():
+        selectable = {column.name for column in model[name].readable}
+        keyed = set(stream["key_properties"]) <= selectable and stream["key_properties"]
+        dated = bool(keyed) and "LastModifiedDateTime" in selectable
+        assert (stream["replication_method"] == "INCREMENTAL") == dated, name
+
+
 def test_restricted_columns_are_unsupported(box: Sandbox) -> None:
     metadata = discover(settings_for(box, "SOOrder"))[SALES]["metadata"]
     inclusion = {m["breadcrumb"][-1]: m["metadata"]["inclusion"] for m in metadata[1:]}
