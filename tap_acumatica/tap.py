@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, Self
 
@@ -23,7 +24,7 @@ from tap_acumatica.odata.auth import BasicAuth
 from tap_acumatica.odata.client import Client
 from tap_acumatica.odata.errors import DiscoveryError, RequestFailed, SettingsError
 from tap_acumatica.odata.frame import FrameFinder
-from tap_acumatica.odata.log import mask_everywhere, masking
+from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.odata.service import Address, Service
 from tap_acumatica.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading import Dated, EntityReader
@@ -55,7 +56,7 @@ class TapAcumatica(Tap):
 
     name = "tap-acumatica"
     package_name = "tap-acumatica"
-    config_jsonschema = SCHEMA
+    config_jsonschema: ClassVar[dict[str, Any]] = deepcopy(SCHEMA)  # the SDK adds its own
     dynamic_catalog = True
     message_writer_class = Writer
     capabilities: ClassVar[list[Any]] = [
@@ -84,6 +85,7 @@ class TapAcumatica(Tap):
         if raise_errors:
             masking.add(configuration.secrets(self.config))
             configuration.check(dict(self.config))
+            set_verbosity(self.config["verbosity"])
         return errors
 
     @property

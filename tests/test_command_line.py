@@ -207,3 +207,20 @@ def test_after_sigkill_the_last_state_brings_the_rest(box: Sandbox, tmp_path: Pa
     key = ("BatchNbr", "LineNbr", "Module")
     delivered = {tuple(m["record"][k] for k in key) for m in messages if m["type"] == "RECORD"}
     assert delivered == {tuple(row[k] for k in key) for row in box.rows(LEDGER)}
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "words"), [(1, "GET "), (2, "OData-Version"), (3, '"value"')]
+)
+def test_verbosity_tells_more_and_never_a_secret(
+    box: Sandbox, tmp_path: Path, verbosity: int, words: str
+) -> None:
+    settings = settings_for(
+        box, USERS, verbosity=verbosity, secret_headers={"X-Key": "h1dden-header"}
+    )
+    finished = tap("--config", written(tmp_path / "c.json", settings))
+    assert finished.returncode == 0
+    assert words in finished.stderr
+    for secret in (box.password, box.authorization, "h1dden-header", "SessionId="):
+        assert secret not in finished.stderr
+    assert max(map(len, finished.stderr.splitlines())) < 60_000

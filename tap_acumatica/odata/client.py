@@ -20,7 +20,7 @@ from tap_acumatica.odata.errors import (
     failure,
     http_date,
 )
-from tap_acumatica.odata.log import logger, masking
+from tap_acumatica.odata.log import logger, masking, tell
 from tap_acumatica.odata.sessions import Connection, ConnectionPool, PoolSettings
 
 if TYPE_CHECKING:
@@ -161,6 +161,7 @@ class Client:
         try:
             with self._pool.connection(request.owner) as connection:
                 response = self._fetch(connection, request)
+                tell(response, self._settings.verbosity)
                 cookies = [c.value for c in connection.session.cookies if c.name == "Locale"]
             body = response.content
             answer = Answer(

@@ -11,11 +11,21 @@ from typing_extensions import override
 from tap_acumatica.odata.query import READABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    import requests
 
 logger: Final = logging.getLogger("tap-acumatica")
 
 MASK: Final = "***"
+
+SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "set-cookie"})
+
+LONGEST_BODY: Final = 20_000
+"""Characters of a body that are logged: Meltano waits for ever on a line over 64 KiB."""
+
+HEADERS, BODIES, TRANSPORT, EVERYTHING = 2, 3, 4, 5
+"""What is told from which verbosity on."""
 
 
 class Masking(logging.Filter):
@@ -69,3 +79,26 @@ def mask_everywhere() -> None:
     for handler in logging.getLogger().handlers:
         if masking not in handler.filters:
             handler.addFilter(masking)
+
+
+def set_verbosity(verbosity: int) -> None:
+    """Let other parts of the process talk, where the user wants to hear them."""
+    if verbosity >= TRANSPORT:
+        logging.getLogger("urllib3").setLevel(logging.DEBUG)
+    if verbosity >= EVERYTHING:
+        logging.getLogger().setLevel(logging.DEBUG)
+
+
+def tell(response: requests.Response, verbosity: int) -> None:
+    """Log what went over the wire, headers with secrets masked by name."""
+    if verbosity >= HEADERS:
+        logger.info("Sent %s", _shown(response.request.headers))
+        logger.info("Received %s %s", response.status_code, _shown(response.headers))
+    if verbosity >= BODIES:
+        logger.info("Body %s", response.text[:LONGEST_BODY])
+
+
+def _shown(headers: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: MASK if name.lower() in SECRET_HEADERS else value for name, value in headers.items()
+    }
