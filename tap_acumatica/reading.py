@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.cursor import CursorPager, Window
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.instants import DAY, DISPLAY_ERROR, InstantReader, written
 from tap_acumatica.odata.log import logger
-from tap_acumatica.odata.paging import CursorPager, KeyPager, OffsetPager, Paging, Table, Window
+from tap_acumatica.odata.paging import KeyPager, Paging, Table
 from tap_acumatica.odata.payload import JsonDecoder
+from tap_acumatica.odata.skipping import OffsetPager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping

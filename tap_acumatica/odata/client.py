@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import backoff
 import requests
 
+from tap_acumatica.odata.answer import Answer, http_date
 from tap_acumatica.odata.errors import (
     Action,
     AcumaticaError,
-    Answer,
     BrokenPayload,
     RequestFailed,
     failure,
-    http_date,
 )
 from tap_acumatica.odata.log import logger, masking, tell
 from tap_acumatica.odata.sessions import Connection, ConnectionPool, PoolSettings

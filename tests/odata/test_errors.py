@@ -14,17 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from tap_acumatica.odata.errors import (
+from tap_acumatica.odata.answer import (
     LONGEST_DETAIL,
-    RULES,
-    Action,
     Answer,
-    BrokenPayload,
-    RequestFailed,
-    failure,
     http_date,
     message_of,
     retry_after,
+)
+from tap_acumatica.odata.errors import (
+    RULES,
+    Action,
+    BrokenPayload,
+    RequestFailed,
+    failure,
     timed_out,
 )
 from tap_acumatica.odata.log import masking

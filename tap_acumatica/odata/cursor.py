@@ -1,0 +1,152 @@
+"""The pager of incremental reads: it follows the replication key through a window."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from typing_extensions import override
+
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import InconsistentAnswer
+from tap_acumatica.odata.instants import DISPLAY_ERROR
+from tap_acumatica.odata.paging import not_obeyed
+from tap_acumatica.odata.skipping import OffsetPager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from tap_acumatica.odata.instants import InstantReader
+    from tap_acumatica.odata.paging import Paging, Table
+    from tap_acumatica.odata.payload import Page, Row
+
+MOST_TIES: Final = 50_000
+"""Rows within a second that are read in one request where no key tells them apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From `low` (inclusive; None: from the beginning) to `high` (exclusive)."""
+
+    low: datetime | None
+    high: datetime
+
+
+class CursorPager(OffsetPager):
+    """Pages through a window of the replication key, in its order.
+
+    The base, at first the window's lower bound, follows the rows: as soon as a page reaches below
+    one second before its last row, and at most half of it lies within that second, the next
+    request starts there and skips nothing. Within a crowded second it skips like its parent, but
+    only where the order ends in a key; else the second is read in one request.
+    """
+
+    def __init__(
+        self, table: Table, paging: Paging, window: Window, instants: InstantReader
+    ) -> None:
+        super().__init__(table, paging)
+        self._replication_key = table.replication_key or ""
+        self._window = window
+        self._instants = instants
+        self._base = window.low
+        self._follows_links = paging.size is None
+        self._whole_second = False
+
+    @override
+    def _conditions(self) -> Iterable[str]:
+        if self._base:
+            yield f"{self._replication_key} ge {edm.instant_literal(self._base)}"
+        yield f"{self._replication_key} lt {edm.instant_literal(self._window.high)}"
+
+    @override
+    def _order(self) -> tuple[str, ...]:
+        return (
+            self._replication_key,
+            *(name for name in super()._order() if name != self._replication_key),
+        )
+
+    @override
+    def _check(self, rows: list[Row]) -> None:
+        low = self._base - DISPLAY_ERROR if self._base else None
+        high = self._window.high + DISPLAY_ERROR
+        before = None
+        for row in rows:
+            value = row.get(self._replication_key)
+            if value is None:
+                raise not_obeyed(self.table, "$filter")
+            if not self._instants.certain(value):
+                continue
+            instant = self._instants.read(value)
+            if instant >= high or (low and instant < low):
+                raise not_obeyed(self.table, "$filter")
+            if before and instant < before:
+                raise not_obeyed(self.table, "$orderby")
+            before = instant
+
+    @override
+    def _follows(self, page: Page) -> bool:
+        return self._follows_links or not page.rows
+
+    @override
+    def _go_on(self, page: Page, fresh: list[Row]) -> None:
+        if self._whole_second and self._skip and fresh:
+            message = (
+                f"More rows of {self.table.entity_set} were changed within one second than the "
+                "server sends in one answer, and no key tells them apart: name columns that do in "
+                "inquiry_keys."
+            )
+            raise InconsistentAnswer(message)
+        super()._go_on(page, fresh)
+
+    @override
+    def _at_end(self, rows: list[Row], fresh: list[Row]) -> bool:
+        may_be_capped = self._whole_second and not self._skip and bool(rows)
+        return not may_be_capped and super()._at_end(rows, fresh)
+
+    @override
+    def _step_back(self, rows: list[Row]) -> None:
+        if self._whole_second:
+            self._skip, self._overlap = 0, self._place.size
+        else:
+            super()._step_back(rows)
+
+    @override
+    def _move(self, rows: list[Row], read: int) -> None:
+        base = self._base_after(rows)
+        if base:
+            self._base = base
+            self._whole_second = False
+            self._skip = 0
+            self._overlap = self._at_or_above(rows, base)
+        elif self.table.key or not read:
+            self._set_out(read)
+        else:
+            self._read_whole_second(read)
+
+    def _base_after(self, rows: list[Row]) -> datetime | None:
+        """One second before the last row, if these rows, the last read, show all since then."""
+        if not rows or not all(
+            self._instants.certain(row[self._replication_key]) for row in (rows[0], rows[-1])
+        ):
+            return None
+        base = self._instant(rows[-1]) - DISPLAY_ERROR
+        if self._instant(rows[0]) >= base:
+            return None
+        crowded = self._at_or_above(rows, base) * 2 > len(rows)
+        return None if crowded and self.table.key else base
+
+    def _read_whole_second(self, read: int) -> None:
+        """Ask for all rows of the base again and more; once none is new, look behind the last."""
+        if read > MOST_TIES or (self._whole_second and read == self._overlap):
+            self._set_out(read)
+        else:
+            self._skip, self._overlap = 0, read
+        self._whole_second = True
+
+    def _at_or_above(self, rows: list[Row], base: datetime) -> int:
+        return len(rows) - bisect_left(rows, base, key=self._instant)
+
+    def _instant(self, row: Row) -> datetime:
+        return self._instants.read(row[self._replication_key])

@@ -1,0 +1,153 @@
+"""The pager that skips, for reads that nothing else orders for certain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from tap_acumatica.odata.errors import InconsistentAnswer
+from tap_acumatica.odata.paging import Counting, KeyPager, Link, Links, Paging, Table
+from tap_acumatica.odata.place import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tap_acumatica.odata.payload import Page, Row
+    from tap_acumatica.odata.query import Query
+
+STEPS_BACK: Final = 8
+"""Steps back in search of the place before a read starts over."""
+
+STARTS: Final = 100
+"""Times that a read starts over before giving up."""
+
+
+class OffsetPager:
+    """Pages by `$skip`, each overlapping the one before by a row, so that a shift shows.
+
+    The overlap is the place to go on from. Where it is not in the answer, rows before it have
+    come or gone: the pager steps back by half a page until it finds the place again, or starts
+    over. Rows that come twice in this way are delivered twice, never dropped.
+    """
+
+    def __init__(self, table: Table, paging: Paging, condition: str = "") -> None:
+        self.table = table
+        self.done = False
+        self.delivered = 0
+        self._condition = condition
+        self._place = Place(table.key, table.replication_key)
+        self._counting = Counting(paging)
+        self._skip = 0
+        self._overlap = 0
+        self._steps = 0
+        self._starts = 0
+        self._link: Link | None = None
+        self._links = Links(table.entity_set)
+
+    @classmethod
+    def after(cls, pager: KeyPager) -> OffsetPager:
+        """A pager that goes on where a key pager cannot."""
+        successor = cls(pager.table, pager.paging, pager.condition)
+        successor.delivered = pager.delivered
+        successor._place = pager.place
+        successor._set_out(pager.delivered)
+        return successor
+
+    def request(self) -> Query | Link:
+        """What to ask for next."""
+        if self._link:
+            return self._link
+        query = self.table.query(*self._conditions(), orderby=self._order())
+        size = self._counting.size
+        return replace(
+            query,
+            top=None if size is None else size + self._overlap,
+            skip=self._skip,
+            count=self._counting.wanted(self.delivered),
+        )
+
+    def accept(self, page: Page) -> list[Row]:
+        """Take the answer; return its rows that were not delivered before."""
+        self._check(page.rows)
+        self._counting.learn(page)
+        skipped = self._skip > 0 and self._link is None
+        if self.table.key or self._overlap:
+            fresh = self._place.fresh(page.rows, in_sequence=skipped)
+        else:
+            fresh = page.rows
+        if skipped and len(fresh) == len(page.rows):
+            self._step_back(page.rows)
+            return []
+        self._steps = 0
+        self.delivered += len(fresh)
+        self._go_on(page, fresh)
+        return fresh
+
+    def resize(self, size: int) -> None:
+        """Ask for so many new rows from now on."""
+        self._counting.size = size
+        if self._overlap > size and self.table.key:
+            self._set_out(self._skip + self._overlap)
+
+    def _conditions(self) -> Iterable[str]:
+        return (self._condition,)
+
+    def _order(self) -> tuple[str, ...]:
+        return self.table.key or self.table.order
+
+    def _check(self, rows: list[Row]) -> None:
+        """Refuse rows that the query excludes, or that are out of order."""
+
+    def _step_back(self, rows: list[Row]) -> None:
+        self._steps += 1
+        if self._steps > STEPS_BACK:
+            self._start_over()
+        else:
+            half_a_page = max((len(rows) or self._place.size) // 2, 1)
+            self._skip = max(self._skip - half_a_page, 0)
+
+    def _start_over(self) -> None:
+        self._starts += 1
+        if self._starts > STARTS:
+            message = (
+                f"{self.table.entity_set} shifts faster than it can be read, or the server ignores "
+                "$orderby or $skip for it: read it at a quieter time, or with a larger page_size."
+            )
+            raise InconsistentAnswer(message)
+        self._place.forget()
+        self._skip = self._overlap = self._steps = 0
+
+    def _go_on(self, page: Page, fresh: list[Row]) -> None:
+        distinct = len(page.rows) - self._place.repeats(page.rows)
+        self.done = not page.next_link and (
+            self._skip + distinct == page.count or self._at_end(page.rows, fresh)
+        )
+        read = self._skip + len(page.rows)
+        if fresh:
+            self._place.move(page.rows)
+        elif page.rows:
+            self._place.last = self._place.identity(page.rows[-1])
+        self._link = None
+        if page.next_link is not None and self._follows(page):
+            self._link = self._links.follow(page.next_link)
+            self._skip, self._overlap = read, 0
+        elif not self.done:
+            self._move(page.rows, read)
+
+    def _at_end(self, rows: list[Row], fresh: list[Row]) -> bool:
+        """Whether a request that went on from the last row read brought no further one."""
+        if not rows:
+            return self._skip == 0
+        return not fresh and self._place.identity(rows[-1]) == self._place.last
+
+    def _follows(self, page: Page) -> bool:  # noqa: ARG002 - for subclasses
+        """Whether to go on with the server's nextLink."""
+        return True
+
+    def _move(self, rows: list[Row], read: int) -> None:  # noqa: ARG002 - for subclasses
+        """Set out for the rows behind the first `read` ones; `rows` are the last of them."""
+        self._set_out(read)
+
+    def _set_out(self, read: int) -> None:
+        self._skip = max(read - 1, 0)
+        self._overlap = min(read, 1)
