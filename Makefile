@@ -35,7 +35,7 @@ typing: $(INSTALLED) ## Check types
 
 unit: $(INSTALLED) ## Run the tests and measure their coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage run -m pytest --numprocesses=auto $(PYTEST_ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

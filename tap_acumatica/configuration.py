@@ -223,6 +223,7 @@ def read_settings(settings: Mapping[str, Any]) -> ReadSettings:
         time_offset=timedelta(seconds=settings["time_offset"]),
         start_date=_moment(start) if start else None,
         scope=scope,
+        verify_counts=settings["verify_counts"],
     )
 
 

@@ -5,6 +5,7 @@ Runs in a worker thread. It knows nothing of messages: what it yields is written
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -18,6 +19,7 @@ from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging import KeyPager, Paging, Table
 from tap_acumatica.odata.payload import JsonDecoder
 from tap_acumatica.odata.skipping import OffsetPager
+from tap_acumatica.verifying import NoVerifier, Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -46,10 +48,14 @@ class Reads(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """New rows of one page. Undated ones do not move the bookmark."""
+    """New rows of one page.
+
+    Attributes:
+        most: The greatest instant to which they may move the bookmark; None: they do not move it.
+    """
 
     rows: list[Row]
-    dated: bool = True
+    most: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,7 @@ class ReadSettings:
     time_offset: timedelta = timedelta(hours=1)
     start_date: datetime | None = None
     scope: Mapping[str, Any] = field(default_factory=dict)
+    verify_counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,30 @@ class Dated:
 
     frames: FrameFinder
     bookmark: Bookmark
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a read took."""
+
+    rows: int = 0
+    pages: int = 0
+    requests: int = 0
+    retries: int = 0
+    window: Window | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    def __str__(self) -> str:
+        """As one line of the log."""
+        seconds = time.monotonic() - self.started
+        text = (
+            f"{self.rows} rows, {self.pages} pages, {self.requests} requests, "
+            f"{self.retries} retries, {seconds:.1f} s"
+        )
+        if self.window:
+            low = written(self.window.low) if self.window.low else "the beginning"
+            text += f", window from {low} to {written(self.window.high)}"
+        return text
 
 
 class EntityReader:
@@ -109,8 +140,7 @@ class EntityReader:
         self._timeouts = 0
         self._good_pages = 0
         self._size = settings.paging.size
-        self.rows = 0
-        self.pages = 0
+        self._tally = Tally()
 
     def __iter__(self) -> Iterator[Rows | Reached]:
         """Read. Each `Rows` holds a page's new rows.
@@ -121,10 +151,11 @@ class EntityReader:
         if self._table.singleton:
             yield self._counted(Rows(self.one_row()))
         elif self._dated is None:
-            yield from self._whole("", dated=True)
+            yield from self._whole("")
         else:
             frame = self._dated.frames.frame(self._table, self._ask)
             yield from self._since_bookmark(self._dated.bookmark, frame)
+        logger.info("%s: %s", self._table.entity_set, self._tally)
 
     def one_row(self) -> list[Row]:
         """The one row of a singleton, or the first of a set."""
@@ -146,8 +177,9 @@ class EntityReader:
             return
         if bookmark != last:
             yield Reached(bookmark)
-        delivered = yield from self._window_rows(window)
-        reached = window.high if frame.proved else delivered
+        self._tally.window = window
+        delivered = yield from self._window_rows(window, frame)
+        reached = frame.now if frame.proved else delivered
         bookmark = replace(bookmark, instant=_latest(bookmark.instant, reached))
         yield Reached(bookmark)
         if bookmark.undated_read_on == today:
@@ -155,7 +187,7 @@ class EntityReader:
         replication_key = self._table.replication_key
         to_come = edm.instant_literal(frame.now + DAY)
         for condition in (f"{replication_key} eq null", f"{replication_key} ge {to_come}"):
-            yield from self._whole(condition, dated=False)
+            yield from self._whole(condition)
         yield Reached(replace(bookmark, undated_read_on=today))
 
     def _usable(self, bookmark: Bookmark, frame: Frame) -> Bookmark:
@@ -191,26 +223,42 @@ class EntityReader:
         )
         return Window(low, frame.now if frame.proved else frame.now + DAY)
 
-    def _window_rows(self, window: Window) -> Generator[Rows, None, datetime | None]:
+    def _window_rows(self, window: Window, frame: Frame) -> Generator[Rows, None, datetime | None]:
         """Read the window; returns the instant before which all of it was delivered."""
         instants = self._settings.instants
         pager = CursorPager(self._table, self._settings.paging, window, instants)
+        verifier = self._verifier()
         reached = None
-        for rows in self._pages(pager):
-            newest = rows.rows[-1][self._table.replication_key or ""]
-            reached = _latest(reached, instants.read(newest) - DISPLAY_ERROR)
-            yield rows
+        for page in self._pages(pager):
+            verifier.add(page)
+            newest = instants.read(page[-1][self._table.replication_key or ""])
+            reached = min(_latest(reached, newest - DISPLAY_ERROR) or newest, frame.now)
+            yield self._counted(Rows(page, most=frame.now))
+        verifier.verify_window(window, self._settings, self._ask)
         return reached
 
-    def _whole(self, condition: str, *, dated: bool) -> Iterator[Rows]:
+    def _whole(self, condition: str) -> Iterator[Rows]:
+        """Read all rows that fit; they do not move the bookmark."""
+        verifier = self._verifier()
         pager: Pager
         if KeyPager.suits(self._table):
             pager = KeyPager(self._table, self._settings.paging, condition)
         else:
             pager = OffsetPager(self._table, self._settings.paging, condition)
-        yield from self._pages(pager, dated=dated)
+        for page in self._pages(pager):
+            verifier.add(page)
+            yield self._counted(Rows(page))
+        if isinstance(pager, KeyPager) and (unseen := pager.unseen()):
+            for page in self._pages(OffsetPager(self._table, self._settings.paging, unseen)):
+                verifier.add(page)
+                yield self._counted(Rows(page))
+        verifier.verify(condition, self._ask)
 
-    def _pages(self, pager: Pager, *, dated: bool = True) -> Iterator[Rows]:
+    def _verifier(self) -> Verifier:
+        return (Verifier if self._settings.verify_counts else NoVerifier)(self._table)
+
+    def _pages(self, pager: Pager) -> Iterator[list[Row]]:
+        """The new rows of each page that has some."""
         while not pager.done:
             request = pager.request()
             try:
@@ -221,14 +269,17 @@ class EntityReader:
             rows = pager.accept(page)
             self._grow(pager)
             if rows:
-                yield self._counted(Rows(rows, dated))
-            if isinstance(pager, KeyPager) and pager.stuck and not pager.done:
+                yield rows
+            if isinstance(pager, KeyPager) and pager.stuck:
                 pager = self._by_offset(pager, pager.stuck)
 
     def _ask(
         self, query: Query | Link, decode: Callable[[bytes], Page] | None = None
     ) -> Reply[Page]:
-        return self._service.read(query, self._table.entity_set, decode or self._decoder.page)
+        reply = self._service.read(query, self._table.entity_set, decode or self._decoder.page)
+        self._tally.requests += 1 + reply.retries
+        self._tally.retries += reply.retries
+        return reply
 
     def _otherwise(self, pager: Pager, failed: RequestFailed) -> Pager:
         """Ask in another way for what the server did not give.
@@ -286,8 +337,8 @@ class EntityReader:
         pager.resize(size)
 
     def _counted(self, rows: Rows) -> Rows:
-        self.pages += 1
-        self.rows += len(rows.rows)
+        self._tally.pages += 1
+        self._tally.rows += len(rows.rows)
         return rows
 
 

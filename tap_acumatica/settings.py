@@ -166,6 +166,16 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         ),
     ),
     th.Property(
+        "verify_counts",
+        th.BooleanType,
+        default=False,
+        title="Verify counts",
+        description=(
+            "Ask for the count again after each read; fewer distinct rows delivered than counted "
+            "is an error. Takes memory for each row"
+        ),
+    ),
+    th.Property(
         "timeout",
         th.IntegerType(minimum=1),
         default=660,

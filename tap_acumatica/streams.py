@@ -46,7 +46,7 @@ class EntityStream(Stream):
         self._tenant_column = tap.tenant_column
         self._context: Context | None = None
         self._latest = ""
-        self._dated = True
+        self._most: datetime | None = None
         self._complete = True
         self._held_version: int | None = None
 
@@ -116,7 +116,7 @@ class EntityStream(Stream):
             if isinstance(brought, Reached):
                 self._store(brought.bookmark)
                 continue
-            self._dated = brought.dated
+            self._most = brought.most
             for record in records.of(brought.rows):
                 if self._acumatica.stopping:
                     raise Stopped
@@ -142,7 +142,7 @@ class EntityStream(Stream):
         self, latest_record: Record, *, context: Context | None = None
     ) -> None:
         """Remember the greatest instant that was written; undated rows have none."""
-        if self._dated and self.dated:
+        if self._most and self.dated:
             self._latest = max(self._latest, latest_record[self.replication_key or ""])
 
     @override
@@ -153,6 +153,7 @@ class EntityStream(Stream):
         """
         if self._latest:
             instant = datetime.fromisoformat(self._latest) - DISPLAY_ERROR
+            instant = min(instant, self._most or instant)
             kept = self.bookmark(self._context)
             self._store(Bookmark(instant, kept.undated_read_on, kept.scope))
         super()._write_state_message()

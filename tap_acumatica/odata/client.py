@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import backoff
@@ -75,11 +75,13 @@ class Reply(Generic[Content]):
         content: The decoded body.
         date: The server's clock, or None.
         locale: The Locale cookie, which names the account's time zone, or None.
+        retries: Times that it was asked for in vain before.
     """
 
     content: Content
     date: datetime | None
     locale: str | None
+    retries: int = 0
 
 
 class Client:
@@ -109,20 +111,27 @@ class Client:
             InconsistentAnswer: `decode` found other content than it was told to expect.
         """
         patience = _Patience(self._settings.max_retry_time)
+        retries = 0
+
+        def count_retry(_: object) -> None:
+            nonlocal retries
+            retries += 1
+            self._count_retry()
 
         @backoff.on_exception(
             backoff.runtime,
             RequestFailed,
             value=patience.pause,
             giveup=patience.exhausted,
-            on_backoff=lambda _: self._count_retry(),
+            on_backoff=count_retry,
             jitter=None,
             logger=None,
         )
         def attempt() -> Reply[Content]:
             return self._send(request, decode)
 
-        return attempt()
+        reply = attempt()
+        return replace(reply, retries=retries) if retries else reply
 
     def close(self, site: str) -> None:
         """Sign out of every session that is not executing a request (best effort).

@@ -24,7 +24,7 @@ from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.query import all_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tap_acumatica.odata.client import Reply
     from tap_acumatica.odata.instants import InstantReader
@@ -128,27 +128,39 @@ class FrameFinder:
         raise SettingsError(message)
 
     def _round_trip(self, table: Table, ask: Callable[[Query], Reply[Page]], newest: Row) -> None:
-        """Ask for rows again by the instant that they show: they must come."""
+        """Ask for rows again by the instant that they show: they must come.
+
+        Rows that change meanwhile prove nothing, so those are asked that rested for a day.
+        """
         replication_key = table.replication_key or ""
-        before = (self._now or datetime.now(UTC)) - DAY
-        rows = [newest]
-        if self._instants.read(newest[replication_key]) >= before:
-            query = _narrow(table).query(
-                f"{replication_key} lt {edm.instant_literal(before)}",
-                orderby=(f"{replication_key} desc", *table.key),
-            )
-            rows = ask(replace(query, top=WITNESSES)).content.rows or rows
-        if self._comes_again(table, ask, rows[0]):
-            return
-        if len(rows) == 1:
-            value = edm.instant_literal(self._instants.read(rows[0][replication_key]))
-            query = _narrow(table).query(
-                f"{replication_key} lt {value}", orderby=(f"{replication_key} desc", *table.key)
-            )
-            rows += ask(replace(query, top=WITNESSES - 1)).content.rows
-        unchanged = [row for row in rows if self._unchanged(table, ask, row)]
-        if unchanged and not any(self._comes_again(table, ask, row) for row in unchanged):
-            raise SettingsError(self._disagreement(unchanged[0][replication_key]))
+        failed = []
+        for row in self._witnesses(table, ask, newest):
+            if self._comes_again(table, ask, row):
+                self._round_trip_done = True
+                return
+            if self._unchanged(table, ask, row):
+                failed.append(row[replication_key])
+        if failed:
+            raise SettingsError(self._disagreement(failed[0]))
+
+    def _witnesses(
+        self, table: Table, ask: Callable[[Query], Reply[Page]], newest: Row
+    ) -> Iterator[Row]:
+        """The newest row if it rested for a day; then the rows before it that did, or all."""
+        replication_key = table.replication_key or ""
+        below = self._instants.read(newest[replication_key])
+        a_day_ago = (self._now or datetime.now(UTC)) - DAY
+        rested = below < a_day_ago
+        if rested:
+            yield newest
+        query = _narrow(table).query(
+            f"{replication_key} lt {edm.instant_literal(min(below, a_day_ago))}",
+            orderby=(f"{replication_key} desc", *table.key),
+        )
+        older = ask(replace(query, top=WITNESSES - rested)).content.rows
+        yield from older
+        if not older and not rested:
+            yield newest
 
     def _comes_again(self, table: Table, ask: Callable[[Query], Reply[Page]], row: Row) -> bool:
         replication_key = table.replication_key or ""
@@ -157,14 +169,15 @@ class FrameFinder:
         condition = all_of(
             *_is_row(table, row), f"{replication_key} ge {low}", f"{replication_key} le {high}"
         )
-        found = bool(ask(replace(_narrow(table).query(condition), top=1)).content.rows)
-        self._round_trip_done = self._round_trip_done or found
-        return found
+        return bool(ask(replace(_narrow(table).query(condition), top=1)).content.rows)
 
     def _unchanged(self, table: Table, ask: Callable[[Query], Reply[Page]], row: Row) -> bool:
         """Whether the row, asked for without its instant, still shows it."""
         if not table.key:
-            return True
+            return (
+                self._instants.read(row[table.replication_key or ""])
+                < (self._now or datetime.now(UTC)) - DAY
+            )
         query = _narrow(table).query(*_is_row(table, row))
         return row in ask(replace(query, top=1)).content.rows
 

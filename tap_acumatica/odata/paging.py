@@ -114,6 +114,10 @@ class Counting:
         )
         return self._asks and near
 
+    def covers(self, delivered: int) -> bool:
+        """Whether so many rows are all that there were at the first page."""
+        return self._expected is not None and delivered >= self._expected
+
     def learn(self, page: Page) -> None:
         """Take what the first page says."""
         if self._expected is None:
@@ -199,6 +203,17 @@ class KeyPager:
     def resize(self, size: int) -> None:
         """Ask for so many rows from now on."""
         self._counting.size = size
+
+    def unseen(self) -> str:
+        """The condition of rows that may have been passed over; empty where all were counted.
+
+        Where the server sorts nulls last, rows with a null in their key come behind a row and are
+        not greater than it.
+        """
+        if self.done and self._counting.covers(self.delivered):
+            return ""
+        nulls = " or ".join(f"{name} eq null" for name in self.table.key)
+        return all_of(self.condition, f"({nulls})")
 
     def _after(self, row: Row) -> str:
         """Rows behind this one: (A gt a) or (A eq a and B gt b) or ..."""

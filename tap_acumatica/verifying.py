@@ -1,0 +1,104 @@
+"""A proof for the user: the server counts again what was delivered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import InconsistentAnswer
+from tap_acumatica.odata.instants import DISPLAY_ERROR
+from tap_acumatica.odata.query import all_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from tap_acumatica.odata.client import Reply
+    from tap_acumatica.odata.cursor import Window
+    from tap_acumatica.odata.paging import Table
+    from tap_acumatica.odata.payload import Page, Row
+    from tap_acumatica.odata.query import Query
+    from tap_acumatica.reading import ReadSettings
+
+    Ask = Callable[[Query], Reply[Page]]
+
+
+class Verifier:
+    """Remembers which rows were delivered, and compares them with a count of the server.
+
+    It keeps a number for each row, so its memory grows with the table.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._delivered: dict[int, Any] = {}
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """These rows are delivered."""
+        key, replication_key = self._table.key, self._table.replication_key
+        for row in rows:
+            identity = hash(tuple(row[name] for name in key)) if key else len(self._delivered)
+            self._delivered[identity] = row[replication_key] if replication_key else None
+
+    def verify(self, condition: str, ask: Ask) -> None:
+        """Compare with the rows that fit the condition now.
+
+        Raises:
+            InconsistentAnswer: There are more than were delivered, or the server does not count.
+        """
+        self._compare(condition, len(self._delivered), ask)
+
+    def verify_window(self, window: Window, settings: ReadSettings, ask: Ask) -> None:
+        """Compare with the rows of the window, but for those that the next run reads again.
+
+        Among the latter, transactions that were committed since may have left further rows.
+        """
+        instants = settings.instants
+        settled = window.high - settings.time_offset - DISPLAY_ERROR
+        delivered = sum(
+            instants.read(value) < settled + DISPLAY_ERROR for value in self._delivered.values()
+        )
+        self._compare(self._window(window.low, settled), delivered, ask)
+
+    def _window(self, low: datetime | None, high: datetime) -> str:
+        name = self._table.replication_key
+        return all_of(
+            f"{name} ge {edm.instant_literal(low)}" if low else "",
+            f"{name} lt {edm.instant_literal(high)}",
+        )
+
+    def _compare(self, condition: str, delivered: int, ask: Ask) -> None:
+        query = replace(self._table.query(condition), top=1, count=True)
+        count = ask(query).content.count
+        if count is None:
+            message = (
+                f"Acumatica does not count the rows of {self._table.entity_set}, as verify_counts "
+                "asks: unset it, or exclude the entity."
+            )
+            raise InconsistentAnswer(message)
+        if count > delivered:
+            message = (
+                f"Acumatica counts {count} rows of {self._table.entity_set}, but {delivered} were "
+                "delivered: rows were added meanwhile, or the server kept some back; run again, "
+                "with a smaller page_size if it stays."
+            )
+            raise InconsistentAnswer(message)
+
+
+class NoVerifier(Verifier):
+    """Where no proof is asked for."""
+
+    @override
+    def add(self, rows: Iterable[Row]) -> None:
+        pass
+
+    @override
+    def verify(self, condition: str, ask: Ask) -> None:
+        pass
+
+    @override
+    def verify_window(self, window: Window, settings: ReadSettings, ask: Ask) -> None:
+        pass
