@@ -2,80 +2,291 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
+from tap_acumatica import configuration
+from tap_acumatica.bookmarks import Bookmark
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.cursor import CursorPager, Window
 from tap_acumatica.odata.errors import RULES
+from tap_acumatica.odata.instants import InstantReader
+from tap_acumatica.odata.paging import Link, Paging, Table
+from tap_acumatica.odata.payload import Page
 from tap_acumatica.settings import SCHEMA
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "sandbox" / "README.md"]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "sandbox/README.md")
+}
+README = PAGES["README.md"]
+FACTS = PAGES["docs/acumatica.md"]
+RULES_OF_READING = PAGES["docs/reliability.md"]
+MELTANO = yaml.safe_load(ROOT.joinpath("meltano.yml").read_text(encoding="utf-8"))
+MAKEFILE = ROOT.joinpath("Makefile").read_text(encoding="utf-8")
+MODULES = {path: path.read_text("utf-8") for path in sorted(ROOT.glob("tap_acumatica/**/*.py"))}
+
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
+each_page = pytest.mark.parametrize("page", PAGES)
 
 
-def section(name: str) -> str:
-    return README.split(f"\n## {name}\n")[1].split("\n## ")[0]
+def section(text: str, name: str) -> str:
+    """What stands between a heading and the next one that is not below it."""
+    start = next(found for found in HEADING.finditer(text) if found[2] == name)
+    ends = (f.start() for f in HEADING.finditer(text, start.end()) if len(f[1]) <= len(start[1]))
+    return text[start.end() : next(ends, len(text))]
 
 
-def rows(text: str) -> list[list[str]]:
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+def table(text: str, first: str) -> list[list[str]]:
+    """The rows of the table whose first column has this heading, without heading and rule."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {first} |"))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip().strip("|").split("|")])
+    return rows
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of the headings, as they are made by who shows the pages."""
+    headings = (found[2] for found in HEADING.finditer(FENCE.sub("", text)))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def settings_of_the_readme() -> dict[str, list[str]]:
+    return {row[0].strip("`"): row for row in table(section(README, "Settings"), "setting")}
+
+
+def kind(name: str, schema: Mapping[str, Any]) -> str:
+    """A setting's type as the README says it."""
+    text = str(next(each for each in schema["type"] if each != "null"))
+    if "enum" in schema:
+        text = " or ".join(f"`{each}`" for each in schema["enum"])
+    text = str(schema.get("format", text))
+    if "maximum" in schema:
+        text += f" {schema['minimum']} to {schema['maximum']}"
+    elif "minimum" in schema:
+        text += f" from {schema['minimum']}"
+    if name in SCHEMA["required"]:
+        text += ", required"
+    return text + (", secret" if schema.get("secret") else "")
+
+
+def with_gaps(node: ast.expr) -> str | None:
+    """A literal as readers meet it: what is put in at run time is `...`."""
+    if isinstance(node, ast.JoinedStr):
+        parts = (
+            str(part.value) if isinstance(part, ast.Constant) else "..." for part in node.values
+        )
+        return "".join(parts)
+    return str(node.value) if isinstance(node, ast.Constant) else None
+
+
+def sentences_of_the_code() -> Iterator[str]:
+    """What is raised, said or, about settings, yielded: each ends with a full stop."""
+    for text in MODULES.values():
+        for node in ast.walk(ast.parse(text)):
+            said: ast.expr | None = None
+            match node:
+                case ast.Assign(targets=[ast.Name(id="message")], value=said):
+                    pass
+                case ast.Yield(value=said) | ast.Return(value=said) if said:
+                    pass
+                case ast.Call(func=ast.Name(id="_say" | "InconsistentAnswer"), args=[said]):
+                    pass
+            sentence = with_gaps(said) if said else None
+            if sentence and " " in sentence and re.search(r"[^.]\.$", sentence):
+                yield sentence
 
 
 def test_the_table_of_settings_is_the_schema() -> None:
-    documented = {row[0].strip("`| "): row for row in rows(section("Settings"))}
-    assert documented.keys() == SCHEMA["properties"].keys()
-    for name, schema in SCHEMA["properties"].items():
-        _, kind, default, meaning = documented[name]
-        types = [t for t in schema["type"] if t != "null"]
-        expected = types[0]
-        expected += ", required" if name in SCHEMA["required"] else ""
-        expected += ", secret" if schema.get("secret") else ""
-        assert kind == expected, name
-        assert default.strip("`") == (
-            json.dumps(schema["default"]) if "default" in schema else ""
-        ), name
-        assert meaning == schema["description"], name
+    expected = {
+        name: [
+            f"`{name}`",
+            kind(name, schema),
+            f"`{json.dumps(schema['default'])}`" if "default" in schema else "",
+            schema["description"],
+        ]
+        for name, schema in SCHEMA["properties"].items()
+    }
+    assert settings_of_the_readme() == expected
+
+
+def test_every_documented_setting_is_in_meltano_yml() -> None:
+    base = next(e for e in MELTANO["plugins"]["extractors"] if e["name"] == "tap-acumatica")
+    assert settings_of_the_readme().keys() <= {each["name"] for each in base["settings"]}
+
+
+def test_settings_that_the_readme_mentions_exist() -> None:
+    known = {*SCHEMA["properties"], "undated_rows_read_on"}
+    known |= {
+        each["name"] for e in MELTANO["plugins"]["extractors"] for each in e.get("settings", ())
+    }
+    for name in re.findall(r"`([a-z]+(?:_[a-z]+)+)(?:: [^`]*)?`", FENCE.sub("", README)):
+        assert name in known | {"tap_acumatica"}, name
+
+
+def test_the_settings_of_the_example_are_right() -> None:
+    example = json.loads(
+        re.findall(r"```json\n(.*?)```", section(README, "3. The settings"), re.DOTALL)[0]
+    )
+    configuration.check(example)
+
+
+def test_the_state_of_the_example_holds_a_bookmark() -> None:
+    text = section(README, "How incremental reading works")
+    state = json.loads(re.findall(r"```json\n(.*?)```", text, re.DOTALL)[0])
+    (entry,) = state["bookmarks"].values()
+    bookmark = Bookmark.of(entry, "LastModifiedDateTime")
+    stored: dict[str, Any] = {}
+    bookmark.store(stored, "LastModifiedDateTime")
+    assert stored == entry
 
 
 def test_each_cause_of_the_error_table_is_explained() -> None:
-    documented = {row[0].strip("| "): row for row in rows(section("Troubleshooting"))}
+    documented = {
+        row[1]: row
+        for row in table(section(README, "Sentences about the server"), "the sentence begins")
+    }
     assert documented.keys() == {rule.cause for rule in RULES}
     for rule in RULES:
-        row = documented[rule.cause]
-        assert row[1] == rule.action.value
-        assert rule.sentence.split("{")[0].strip() in row[2]
+        beginning, _, action, remedy = documented[rule.cause]
+        assert re.sub(r"\{\w+\}", "...", rule.sentence).startswith(beginning)
+        assert action == rule.action.value
+        assert remedy
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+def test_every_other_sentence_of_the_code_is_explained() -> None:
+    text = section(README, "Sentences about settings, catalog and state")
+    beginnings = [row[0] for row in table(text, "the sentence begins")]
+    sentences = list(sentences_of_the_code())
+    for sentence in sentences:
+        assert sentence.startswith(tuple(beginnings)), sentence
+    for beginning in beginnings:
+        assert [s for s in sentences if s.startswith(beginning)], beginning
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_json_in_the_documentation_is_json(page: Path) -> None:
-    for block in re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+def test_the_table_of_the_demo_has_the_streams_of_meltano_yml() -> None:
+    shown = re.findall(r"^(PX_\w+) +(incremental|full-table) ", README, re.MULTILINE)
+    assert shown == [
+        (stream, extractor["name"].partition("--")[2])
+        for extractor in MELTANO["plugins"]["extractors"]
+        for stream in extractor.get("config", {}).get("entities", ())
+    ]
+
+
+def test_extractors_and_jobs_that_the_readme_names_exist() -> None:
+    rows = table(section(README, "With Meltano"), "extractor")
+    tasks = {each["name"]: each["tasks"] for each in MELTANO["jobs"]}
+    assert len(rows) == len(MELTANO["plugins"]["extractors"]) - 1
+    for extractor, job, _ in rows:
+        assert tasks[job.strip("`")] == [f"{extractor.strip('`')} target-jsonl"]
+
+
+@each_page
+def test_links_lead_somewhere(page: str) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", FENCE.sub("", PAGES[page])):
+        if target.startswith("https://"):
+            continue
+        path = (ROOT / page).parent.joinpath(target).resolve() if target else ROOT / page
+        assert path.exists(), target
+        if anchor:
+            assert anchor in anchors(path.read_text(encoding="utf-8")), f"{target}#{anchor}"
+
+
+@each_page
+def test_json_in_the_documentation_is_json(page: str) -> None:
+    for block in re.findall(r"```json\n(.*?)```", PAGES[page], re.DOTALL):
         json.loads(block)
 
 
-def test_targets_of_make_that_are_named_exist() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"\bmake ([a-z]+)\b", README)):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+@each_page
+def test_targets_of_make_that_are_named_exist(page: str) -> None:
+    for target in set(re.findall(r"(?:`|^    )make ([a-z]+)\b", PAGES[page], re.MULTILINE)):
+        assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
 
 
-def test_sections_that_the_code_refers_to_exist() -> None:
-    headings = set(
-        re.findall(r"^## (.+)$", (ROOT / "docs" / "acumatica.md").read_text("utf-8"), re.MULTILINE)
-    )
-    named = set()
-    for module in (ROOT / "tap_acumatica").rglob("*.py"):
-        for line in module.read_text(encoding="utf-8").splitlines():
-            if "docs/acumatica.md" in line:
-                named |= set(re.findall(r'"([A-Z][^"]+)"', line.partition("acumatica.md")[2]))
-    assert named
-    assert named <= headings
+@pytest.mark.parametrize("page", ["docs/acumatica.md", "docs/reliability.md"])
+def test_pages_and_sections_that_the_code_refers_to_exist(page: str) -> None:
+    headings = {found[2] for found in HEADING.finditer(FENCE.sub("", PAGES[page]))}
+    references = [
+        text[found.end() :].partition('"""')[0]
+        for text in MODULES.values()
+        for found in re.finditer(re.escape(page), text)
+    ]
+    assert references
+    for reference in references:
+        listed = re.match(r'(?:,? (?:and |sections? )*"[^"]+"(?: \([^)]*\))?)*', reference)
+        named = set(re.findall(r'"([^"]+)"', listed[0] if listed else ""))
+        assert named <= headings
+
+
+@pytest.mark.parametrize("standing", ["documented", "recorded", "reported", "inferred", "unknown"])
+def test_standings_are_explained_and_used(standing: str) -> None:
+    assert standing in [row[0] for row in table(FACTS, "standing")]
+    assert len(re.findall(rf"\b{standing}\b", FACTS)) > 1
+
+
+def test_every_fact_has_a_standing() -> None:
+    standings = {row[0] for row in table(FACTS, "standing")}
+    names = [found[2] for found in HEADING.finditer(FENCE.sub("", FACTS)) if found[1] == "##"]
+    for name in names:
+        text = section(FACTS, name)
+        if "\n| fact |" not in text:
+            continue
+        for row in table(text, "fact"):
+            assert len(row) == 3, row
+            assert set(re.findall(r"\w+", row[1])) & standings, row
+
+
+def test_figures_are_those_of_the_code() -> None:
+    for _, value, constant in table(section(RULES_OF_READING, "Figures"), "figure"):
+        module, _, name = constant.strip("`").rpartition(".")
+        actual = getattr(import_module(f"tap_acumatica.{module}"), name)
+        seconds = actual.total_seconds() if isinstance(actual, timedelta) else actual
+        assert float(value.removesuffix(" s").replace(",", "")) == seconds, constant
+
+
+def test_the_example_of_a_read_is_what_the_pager_does() -> None:
+    midnight = datetime(2026, 6, 1, tzinfo=UTC)
+    columns = {"Key": edm.STRING, "R": edm.INSTANT}
+    window = Window(None, midnight + timedelta(minutes=1))
+    pager = CursorPager(Table("E", columns, ("Key",), (), "R"), Paging(3), window, InstantReader())
+    rows = ["1a", "2b", "5c", "7d", "7e", "7f", "7g", "9h"]
+    for base, skip, top, count, answer, counted, new, _ in table(
+        section(RULES_OF_READING, "An example"), "base"
+    ):
+        query = pager.request()
+        assert not isinstance(query, Link)
+        lower = re.search(r"R ge .*:(\d\d)Z and", query.filter)
+        assert str(int(lower[1]) if lower else "") == base
+        assert (str(query.skip or ""), str(query.top)) == (skip, top)
+        assert query.count == (count == "yes")
+        fit = [row for row in rows if int(row[0]) >= int(base or 0)]
+        sent = fit[query.skip :][: query.top]
+        assert " ".join(sent) == answer
+        assert str(len(fit) if query.count else "") == counted
+        shown = [
+            {"Key": row[1], "R": edm.instant_literal(midnight + timedelta(seconds=int(row[0])))}
+            for row in sent
+        ]
+        fresh = pager.accept(Page(shown, len(fit) if query.count else None))
+        assert [row["Key"] for row in fresh] == [word for word in new.split() if len(word) == 1]
+        if "7f" in sent and "7d" in rows:
+            rows.remove("7d")
+    assert pager.done
