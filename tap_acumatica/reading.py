@@ -250,8 +250,9 @@ class EntityReader:
             yield self._counted(Rows(page))
         if isinstance(pager, KeyPager) and (unseen := pager.unseen()):
             for page in self._pages(OffsetPager(self._table, self._settings.paging, unseen)):
-                verifier.add(page)
-                yield self._counted(Rows(page))
+                passed_over = pager.passed_over(page)
+                verifier.add(passed_over)
+                yield self._counted(Rows(passed_over))
         verifier.verify(condition, self._ask)
 
     def _verifier(self) -> Verifier:

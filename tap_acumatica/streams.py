@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 INCREMENTAL: Final = "INCREMENTAL"
 
+WAS_READ: Final = "was_read"
+"""In the state of a full table: it was read once, so that it is missed if it is refused."""
+
 
 class EntityStream(Stream):
     """One entity, in each tenant that is asked for."""
@@ -101,6 +104,9 @@ class EntityStream(Stream):
                 raise
             self._complete = False
             self._acumatica.skipped(failed, expected=self._was_read(context))
+        else:
+            if not self.dated and self.ABORT_AT_RECORD_COUNT is None:
+                self.get_context_state(context)[WAS_READ] = True
 
     def _records(self, context: Context | None) -> Iterator[Record]:
         records = Records(
@@ -182,4 +188,6 @@ class EntityStream(Stream):
         self.state_manager.is_flushed = False
 
     def _was_read(self, context: Context | None) -> bool:
-        return self.bookmark(context).instant is not None
+        """Whether rows of it are expected, since an earlier run brought some."""
+        state = self.get_context_state(context)
+        return self.bookmark(context).instant is not None or state.get(WAS_READ, False)

@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 class Verifier:
     """Remembers which rows were delivered, and compares them with a count of the server.
 
-    It keeps a number for each row, so its memory grows with the table.
+    It keeps the key of each row, so its memory grows with the table.
     """
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._delivered: dict[int, Any] = {}
+        self._delivered: dict[Any, Any] = {}
 
     def add(self, rows: Iterable[Row]) -> None:
         """These rows are delivered."""
         key, replication_key = self._table.key, self._table.replication_key
         for row in rows:
-            identity = hash(tuple(row[name] for name in key)) if key else len(self._delivered)
+            identity = tuple([row[name] for name in key]) if key else len(self._delivered)
             self._delivered[identity] = row[replication_key] if replication_key else None
 
     def verify(self, condition: str, ask: Ask) -> None:

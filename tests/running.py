@@ -60,19 +60,28 @@ def settings_for(box: Sandbox, *entities: str, **more: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def captured_stdout() -> Iterator[io.BytesIO]:
-    """Stdout as bytes; the handlers of signals are put back in the end."""
+def in_this_process() -> Iterator[None]:
+    """The handlers of signals, which a tap replaces, are put back in the end."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def captured_stdout() -> Iterator[io.BytesIO]:
+    """Stdout as bytes."""
     before, raw = sys.stdout, io.BytesIO()
     sys.stdout = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
     try:
-        yield raw
+        with in_this_process():
+            yield raw
     finally:
         sys.stdout.flush()
         sys.stdout.detach()
         sys.stdout = before
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def run(settings: dict[str, Any], **arguments: Any) -> Output:

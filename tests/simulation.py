@@ -6,16 +6,19 @@ gets what a server would give for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+import requests
 from odata_query import ast
 from odata_query.grammar import ODataLexer, ODataParser
 
+from tap_acumatica.odata.answer import Answer
 from tap_acumatica.odata.client import Reply
+from tap_acumatica.odata.errors import failure
 from tap_acumatica.odata.paging import Link
 
 if TYPE_CHECKING:
@@ -40,8 +43,10 @@ class Server:
         counts: Whether it knows `$count`.
         precision: Microseconds to which instants are displayed.
         rounds: Whether the display rounds; else it cuts.
-        zone: Of the wall clock that values show.
-        label: What values show behind the wall clock: "Z", "offset", "wrong" or "".
+        zone: Of the account: the wall clock that values show, but for "UTC".
+        label: What values show: true "UTC" with Z, or the wall clock with "Z", its "offset",
+            or nothing ("").
+        wall_filters: Whether filters are compared with the wall clock; else with instants.
         nulls_last: Where nulls sort.
         skews: Clocks of the machines behind the address.
         cookie: The Locale cookie.
@@ -53,11 +58,20 @@ class Server:
     precision: int = 1
     rounds: bool = False
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
-    label: str = "Z"
+    label: str = "UTC"
+    wall_filters: bool = False
     nulls_last: bool = False
     skews: tuple[timedelta, ...] = (timedelta(0),)
     cookie: str | None = "TimeZone=GMTE0000U&Culture=en-US"
     shuffles: bool = True
+    slow_above: int | None = None
+    """A `$top` above which requests time out."""
+
+    def compared(self, stored: datetime) -> datetime:
+        """What filters compare with."""
+        if not self.wall_filters:
+            return stored
+        return stored.astimezone(self.zone).replace(tzinfo=UTC)
 
     def shown(self, stored: datetime | None) -> str | None:
         """How the server displays an instant."""
@@ -66,14 +80,10 @@ class Server:
         step = self.precision
         micros = stored.microsecond + (step // 2 if self.rounds else 0)
         moment = stored.replace(microsecond=0) + timedelta(microseconds=micros // step * step)
-        wall = moment.astimezone(self.zone)
+        wall = moment if self.label == "UTC" else moment.astimezone(self.zone)
         text = wall.replace(tzinfo=None).isoformat()
         text = text.rstrip("0") if "." in text else text
-        if self.label == "Z":
-            return text + "Z"
-        if self.label == "offset":
-            return text + wall.isoformat()[-6:]
-        return text + {"": "", "wrong": "+03:00"}[self.label]
+        return text + {"UTC": "Z", "Z": "Z", "offset": wall.isoformat()[-6:], "": ""}[self.label]
 
 
 class SimulatedTable:
@@ -114,9 +124,13 @@ class SimulatedTable:
     def read(self, query: Query | Link, subject: str, decode: Callable[[bytes], Any]) -> Reply[Any]:
         """Answer as a service does."""
         assert not isinstance(query, Link)
-        assert subject
         self.between()
         self.queries.append(query)
+        slow = self.server.slow_above
+        if slow and query.top and query.top > slow:
+            failed = failure(Answer(subject, exception=requests.exceptions.ReadTimeout("slow")))
+            assert failed
+            raise failed
         rows = [row for row in self.rows.values() if self._fits(row, query.filter)]
         total = len(rows)
         self._sort(rows, query.orderby or self.key)
@@ -148,7 +162,8 @@ class SimulatedTable:
             return True
         if condition not in self._parsed:
             self._parsed[condition] = ODataParser().parse(ODataLexer().tokenize(condition))
-        return bool(_value(self._parsed[condition], row))
+        compared = {**row, R: row[R] and self.server.compared(row[R])}
+        return bool(_value(self._parsed[condition], compared))
 
 
 def _value(node: Any, row: Row) -> Any:  # noqa: PLR0911 - one case a line
@@ -167,7 +182,9 @@ def _value(node: Any, row: Row) -> Any:  # noqa: PLR0911 - one case a line
             return datetime.fromisoformat(node.val).astimezone(UTC)
         case ast.String() | ast.Integer():
             return node.py_val
-    raise NotImplementedError(node)
+        case ast.GUID():
+            return node.val
+    raise AssertionError(node)
 
 
 def _compared(node: Any, left: Any, right: Any) -> bool:
@@ -184,14 +201,9 @@ def _compared(node: Any, left: Any, right: Any) -> bool:
             return bool(left < right)
         case ast.LtE():
             return bool(left <= right)
-    raise NotImplementedError(node)
+    raise AssertionError(node)
 
 
 def at(text: str) -> datetime:
     """An instant, in UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def without_skew(server: Server) -> Server:
-    """The same server with one clock."""
-    return replace(server, skews=(timedelta(0),))

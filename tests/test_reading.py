@@ -67,7 +67,7 @@ def test_rows_without_a_key_are_all_read_also_within_one_second(counts: bool, sp
 
 def test_a_second_without_a_key_that_the_server_caps_is_an_error() -> None:
     sim, table = keyless(73, Server(cap=25, counts=False, shuffles=False))
-    with pytest.raises(InconsistentAnswer, match="inquiry_keys"):
+    with pytest.raises(InconsistentAnswer, match="no key tells"):
         read(sim, table)
 
 

@@ -201,6 +201,19 @@ def test_a_refused_entity_is_skipped_and_missed_only_if_it_was_read_before(box: 
     assert missed.state["bookmarks"][SALES] == first.state["bookmarks"][SALES]
 
 
+def test_a_full_table_that_was_read_before_is_missed_too(box: Sandbox) -> None:
+    settings = settings_for(box, USERS, TERMS)
+    catalog = select_all(discover(settings))
+    box.forbid(USERS)
+    never_read = run(settings, catalog=catalog)
+    assert never_read.error is None
+    assert run(settings, catalog=catalog, state=never_read.state).error is None
+    box.allow(USERS)
+    read_once = run(settings, catalog=catalog)
+    box.forbid(USERS)
+    assert isinstance(run(settings, catalog=catalog, state=read_once.state).error, AcumaticaError)
+
+
 def test_versions_are_activated_after_the_last_record_and_never_for_a_skipped_stream(
     box: Sandbox,
 ) -> None:

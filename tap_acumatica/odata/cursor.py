@@ -94,8 +94,8 @@ class CursorPager(OffsetPager):
         if self._whole_second and self._skip and fresh:
             message = (
                 f"More rows of {self.table.entity_set} were changed within one second than the "
-                "server sends in one answer, and no key tells them apart: name columns that do in "
-                "inquiry_keys."
+                "server sends in one answer, and no key tells them apart: read the entity in full "
+                "(replication method FULL_TABLE in the catalog), or exclude it."
             )
             raise InconsistentAnswer(message)
         super()._go_on(page, fresh)

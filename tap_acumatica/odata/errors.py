@@ -235,6 +235,14 @@ RULES: Final[tuple[Rule, ...]] = (
         statuses=_status(403),
     ),
     Rule(
+        "query too long",
+        Action.STOP,
+        "The server refused the length of the address for {subject} ({status}): lower "
+        "max_url_length.",
+        statuses=_status(400, 404, 414),
+        pattern=_words(r"query ?(?:string)? (?:is )?too long|length of the query|404\.15"),
+    ),
+    Rule(
         "not found",
         Action.SKIP,
         "Acumatica has no {subject} (404): check the setting url and the tenant in it, or run "
@@ -251,7 +259,8 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "query too long",
         Action.STOP,
-        "The server refused the length of the address for {subject} (414): lower max_url_length.",
+        "The server refused the length of the address for {subject} ({status}): lower "
+        "max_url_length.",
         statuses=_status(414),
     ),
     Rule(

@@ -135,6 +135,8 @@ class FrameFinder:
         replication_key = table.replication_key or ""
         failed = []
         for row in self._witnesses(table, ask, newest):
+            if not self._instants.certain(row[replication_key]):
+                continue
             if self._comes_again(table, ask, row):
                 self._round_trip_done = True
                 return

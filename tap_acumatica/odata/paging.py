@@ -8,7 +8,7 @@ rules that lose no row under these conditions are in docs/reliability.md; here i
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.place import Place
@@ -167,6 +167,7 @@ class KeyPager:
         self._link: Link | None = None
         self._links = Links(table.entity_set)
         self._counting = Counting(paging)
+        self._with_nulls: set[tuple[Any, ...]] = set()
 
     @staticmethod
     def suits(table: Table) -> bool:
@@ -188,6 +189,8 @@ class KeyPager:
         if not self._link and any(map(self.place.knows, page.rows)):
             raise not_obeyed(self.table, "$filter or $orderby")
         self.delivered += len(fresh)
+        keys = map(self._key, fresh)
+        self._with_nulls.update(key for key in keys if None in key)
         if page.rows:
             self.place.move(page.rows)
             self._last = page.rows[-1]
@@ -214,6 +217,13 @@ class KeyPager:
             return ""
         nulls = " or ".join(f"{name} eq null" for name in self.table.key)
         return all_of(self.condition, f"({nulls})")
+
+    def passed_over(self, rows: list[Row]) -> list[Row]:
+        """Those of the unseen rows that were not seen after all."""
+        return [row for row in rows if self._key(row) not in self._with_nulls]
+
+    def _key(self, row: Row) -> tuple[Any, ...]:
+        return tuple([row[name] for name in self.table.key])
 
     def _after(self, row: Row) -> str:
         """Rows behind this one: (A gt a) or (A eq a and B gt b) or ..."""

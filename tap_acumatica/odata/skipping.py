@@ -85,9 +85,11 @@ class OffsetPager:
 
     def resize(self, size: int) -> None:
         """Ask for so many new rows from now on."""
-        self._counting.size = size
-        if self._overlap > size and self.table.key:
+        grows = self._counting.size is not None and size > self._counting.size
+        if self.table.key and not grows:
+            # Rows that would come again are skipped, so that the answer is as small as can be.
             self._set_out(self._skip + self._overlap)
+        self._counting.size = size
 
     def _conditions(self) -> Iterable[str]:
         return (self._condition,)

@@ -1,0 +1,123 @@
+"""What happens to a table while it is read, drawn from a seed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from simulation import Key, R, Row, Server, SimulatedTable, at
+
+NOWS = ("2026-06-01T12:00:00", "2026-03-08T08:10:00", "2026-11-01T06:40:00", "2026-11-01T07:30:00")
+"""The last three lie around the changes of New York's clocks."""
+
+LATEST = timedelta(minutes=20)
+"""How long a transaction takes at the most."""
+
+
+class History:
+    """A table, and the changes that come between requests.
+
+    Attributes:
+        late: Whether transactions take time, so that rows show up after their stamp.
+    """
+
+    def __init__(self, seed: int, server: Server, *, late: bool = True) -> None:
+        self.random = Random(seed)
+        self.late = late
+        width = self.random.choice([1, 1, 2, 3, 4])
+        self.kinds = tuple(self.random.choice(["int", "int", "str", "guid"]) for _ in range(width))
+        self.nullable = self.random.random() < 0.2
+        names = tuple(f"K{index}" for index in range(width))
+        self.sim = SimulatedTable(names, server, at(self.random.choice(NOWS)), self.random)
+        self._waiting: list[tuple[int, Key, datetime]] = []
+        self._fill()
+
+    def _key(self) -> Key:
+        return tuple(self._part(kind) for kind in self.kinds)
+
+    def _part(self, kind: str) -> Any:
+        number = self.random.randrange(60)
+        if self.nullable and number < 4 and len(self.kinds) > 1:
+            return None
+        if kind == "int":
+            return number
+        if kind == "guid":
+            return str(UUID(int=number * 2**120 + number))
+        return self.random.choice(["{:03}", "K{}'&", "{} ", "Ä{}"]).format(number)
+
+    def _fill(self) -> None:
+        random, now = self.random, self.sim.now
+        rows = random.choice([0, 1, 5, 30, 30, 80, 200])
+        spread = random.choice([0, 0, 1, 3, 60, 5400, 86400 * 30])
+        start = now - timedelta(seconds=spread) - timedelta(hours=random.choice([0, 2, 900]))
+        future = random.random() < 0.2
+        for _ in range(rows):
+            instant: datetime | None = start + timedelta(
+                milliseconds=random.randrange(spread * 1000 + 1)
+            )
+            chance = random.random()
+            if chance < 0.02:
+                instant = at("1950-01-01T00:00:00")
+            elif chance < 0.04:
+                instant = None
+            elif chance < 0.06 and future:
+                instant = at("2031-01-01T00:00:00")
+            self.sim.put(self._key(), instant)
+
+    def change(self) -> None:
+        """Something happens between two requests."""
+        sim, random = self.sim, self.random
+        sim.now += timedelta(milliseconds=random.randrange(3000))
+        for waiting in [*self._waiting]:
+            due, key, instant = waiting
+            if due <= len(sim.queries):
+                sim.put(key, instant)
+                self._waiting.remove(waiting)
+        for _ in range(random.choice([0, 0, 1, 1, 3])):
+            self._change_once()
+
+    def _change_once(self) -> None:
+        sim, random = self.sim, self.random
+        existing = random.choice(list(sim.rows)) if sim.rows else self._key()
+        match random.randrange(9):
+            case 0 | 1:
+                sim.put(self._key(), sim.stamp())
+            case 2 | 3:
+                sim.put(existing, sim.stamp())
+            case 4:
+                sim.rows.pop(existing, None)
+            case 5 if self.late:
+                late = timedelta(seconds=random.randrange(int(LATEST.total_seconds())))
+                sim.put(self._key(), sim.stamp() - late)
+            case 6 if self.late:
+                self._waiting.append((len(sim.queries) + 3, self._key(), sim.stamp()))
+            case 7 if random.random() < 0.2:
+                instant = sim.stamp()
+                for key in random.sample(list(sim.rows), k=len(sim.rows) // 2):
+                    sim.put(key, instant)
+            case _:
+                row = sim.rows.pop(existing, None)
+                if row and random.random() < 0.5:
+                    sim.put(existing, sim.stamp())
+
+    def settle(self) -> None:
+        """Nothing happens any more; what was in transactions is committed, and time passes."""
+        for _, key, instant in self._waiting:
+            self.sim.put(key, instant)
+        self._waiting.clear()
+        self.sim.between = lambda: None
+        self.sim.server.slow_above = None
+        self.sim.now += timedelta(days=1, minutes=10)
+
+    def surviving(self) -> dict[Key, int]:
+        """The last version of each row that is there."""
+        return {key: row["Version"] for key, row in self.sim.rows.items()}
+
+    def key_of(self, row: Row) -> Key:
+        """The key of a delivered row."""
+        return tuple(row[name] for name in self.sim.key)
+
+
+__all__ = ["LATEST", "NOWS", "History", "R"]
