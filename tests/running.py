@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import signal
 import sys
+from base64 import b64encode
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -84,6 +86,16 @@ def captured_stdout() -> Iterator[io.BytesIO]:
         sys.stdout = before
 
 
+def assert_no_secret(text: str, settings: dict[str, Any]) -> None:
+    """Nothing that is said holds a password or another secret."""
+    password = settings.get("password") or "none"
+    credentials = b64encode(f"{settings.get('username')}:{password}".encode()).decode()
+    secrets = {password, quote(password), credentials}
+    for name in ("secret_headers", "secret_params"):
+        secrets.update((settings.get(name) or {}).values())
+    assert not [secret for secret in secrets if secret in text]
+
+
 def run(settings: dict[str, Any], **arguments: Any) -> Output:
     """Sync once; what it raises is in the output."""
     output = Output()
@@ -101,6 +113,7 @@ def run(settings: dict[str, Any], **arguments: Any) -> Output:
         lines = raw.getvalue().splitlines()
     decoder = msgspec.json.Decoder(float_hook=Decimal)
     output.messages = [decoder.decode(line) for line in lines]
+    assert_no_secret(raw.getvalue().decode() + repr(output.error), settings)
     return output
 
 

@@ -293,3 +293,11 @@ def test_the_example_of_a_read_is_what_the_pager_does() -> None:
         if "7f" in sent and "7d" in rows:
             rows.remove("7d")
     assert pager.done
+
+
+def test_tests_that_are_named_exist() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert named
+    assert {name for name in named if f"def {name}(" not in code} == set()

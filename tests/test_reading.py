@@ -93,7 +93,7 @@ def test_a_wider_scope_reads_everything_again() -> None:
 @pytest.mark.parametrize("style", ["absolute", "relative", "service", "query", "token"])
 @pytest.mark.parametrize("paging", [True, False])
 def test_next_links_of_every_form_lose_no_row(box: Sandbox, style: str, paging: bool) -> None:
-    box.faults.add(Fault("next_link", style=style, rows=40))
+    box.faults.add(Fault("next_link", style=style, size=40))
     settings = settings_for(box, LEDGER, USERS, ANSWERS, client_side_paging=paging)
     output = run(settings)
     assert output.error is None
@@ -103,7 +103,7 @@ def test_next_links_of_every_form_lose_no_row(box: Sandbox, style: str, paging: 
 
 @pytest.mark.parametrize("style", ["foreign", "loop"])
 def test_next_links_that_lead_astray_are_refused(box: Sandbox, style: str) -> None:
-    box.faults.add(Fault("next_link", match=LEDGER, style=style, rows=40))
+    box.faults.add(Fault("next_link", match=LEDGER, style=style, size=40))
     output = run(settings_for(box, LEDGER, client_side_paging=False))
     assert isinstance(output.error, InconsistentAnswer)
 

@@ -85,26 +85,27 @@ class FrameFinder:
     def _look(self, table: Table, ask: Callable[[Query], Reply[Page]]) -> Row | None:
         """Ask for the newest row: with it come the server's clock and the account's zone."""
         replication_key = table.replication_key or ""
-        reply = ask(
-            replace(
-                _narrow(table).query(
-                    f"{replication_key} le {edm.instant_literal(datetime.now(UTC) + DAY)}",
-                    orderby=(f"{replication_key} desc", *table.key),
-                ),
-                top=1,
-            )
-        )
+        newest_first = (f"{replication_key} desc", *table.key)
+        query = replace(_narrow(table).query(orderby=newest_first), top=1)
+        reply = ask(query)
         if self._now is None:
             self._now = reply.date
             self._account = account_offset(reply.locale)
             if reply.date is None:
                 logger.warning("The server sends no Date header: windows get no upper bound.")
-        if not reply.content.rows:
+        tomorrow = (self._now or datetime.now(UTC)) + DAY
+        rows = reply.content.rows
+        if rows and self._undated(rows[0][replication_key], tomorrow):
+            condition = f"{replication_key} lt {edm.instant_literal(tomorrow)}"
+            rows = ask(replace(query, filter=condition)).content.rows
+        if not rows:
             return None
-        row = reply.content.rows[0]
-        self._newest = row[replication_key]
-        self._require_zone(row[replication_key])
-        return row
+        self._newest = rows[0][replication_key]
+        self._require_zone(rows[0][replication_key])
+        return rows[0]
+
+    def _undated(self, value: str | None, tomorrow: datetime) -> bool:
+        return value is None or self._instants.read(value) >= tomorrow
 
     def _proved(self) -> bool:
         if self._newest is None or self._now is None:

@@ -1,0 +1,29 @@
+"""What holds for every test: whatever it logs or prints, no secret is in it."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+
+from sandbox.app import PASSWORD, USERNAME
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+SECRETS = (PASSWORD, quote(PASSWORD), b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that showed a secret."""
+    report = yield
+    shown = report.capstdout + report.capstderr + report.caplog
+    if report.passed and any(secret in shown for secret in SECRETS):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} showed a secret while {call.when}"
+    return report
