@@ -30,7 +30,9 @@ class History:
         self.kinds = tuple(self.random.choice(["int", "int", "str", "guid"]) for _ in range(width))
         self.nullable = self.random.random() < 0.2
         names = tuple(f"K{index}" for index in range(width))
-        self.sim = SimulatedTable(names, server, at(self.random.choice(NOWS)), self.random)
+        # A server that compares wall clocks loses an hour in autumn, whoever reads it.
+        nows = NOWS[:1] if server.wall_filters else NOWS
+        self.sim = SimulatedTable(names, server, at(self.random.choice(nows)), self.random)
         self._waiting: list[tuple[int, Key, datetime]] = []
         self._fill()
 

@@ -56,6 +56,8 @@ def settings_for(box: Sandbox, *entities: str, **more: Any) -> dict[str, Any]:
         "url": box.url,
         "username": box.username,
         "password": box.password,
+        # An unexpected failure is to end a test soon.
+        "max_retry_time": 5,
         **({"entities": list(entities)} if entities else {}),
         **more,
     }

@@ -38,7 +38,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def read(box: Sandbox, **more: Any) -> Output:
-    return run(settings_for(box, LEDGER, page_size=100, **more))
+    return run(settings_for(box, LEDGER, page_size=100, max_retry_time=900, **more))
 
 
 def is_complete(box: Sandbox, output: Output) -> bool:
