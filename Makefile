@@ -40,7 +40,7 @@ unit: $(INSTALLED) ## Run the tests and measure their coverage
 	$(BIN)/coverage report
 
 oracle: $(INSTALLED) ## Draw 2,000 histories of tables that change while they are read
-	ORACLE_EXAMPLES=1000 $(BIN)/pytest --quiet --numprocesses=auto tests/test_oracle.py
+	ORACLE_EXAMPLES=2000 $(BIN)/pytest --quiet --numprocesses=auto tests/test_oracle.py
 
 format: $(INSTALLED) ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff check --fix

@@ -6,6 +6,7 @@ The whole tap runs, but for the network: a simulated table answers in place of t
 from __future__ import annotations
 
 import os
+import threading
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -109,7 +110,7 @@ def run(
 ) -> tuple[list[Row], dict[str, Any], list[Message]]:
     """One run: its rows, its last state, and all its messages."""
     collector = Collector(cut)
-    base = {"url": "https://erp.example", "username": "u", "password": "p"}
+    base = {"url": "https://erp.example", "username": "someone", "password": "something"}
     with in_this_process():
         tap = TapAcumatica(
             config={**base, **config},
@@ -124,6 +125,9 @@ def run(
             assert cut is not None
         finally:
             tap.close()
+            for thread in threading.enumerate():
+                if thread.name.startswith("reader of"):
+                    thread.join()
     rows = [message.record for message in collector.messages if hasattr(message, "record")]
     return rows, collector.state() or (state or {}), collector.messages
 

@@ -60,11 +60,11 @@ def test_what_disagrees_is_refused_and_what_agrees_is_read(
     with Sandbox(now=NOW, time_zone=zone, shown=shown, literals=literals, locale=locale) as box:
         stored = datetime(2024, 5, 1, 12, tzinfo=UTC)
         for config in configs:
-            output = run(settings_for(box, ORDERS, **config))
+            output = run(settings_for(box, TERMS, **config))
             agrees = found(stored, zone, literals, read_as(stored, zone, shown, config))
             if agrees and not isinstance(output.error, SettingsError):
                 assert output.error is None, config
-                assert len(output.records()) == len(box.rows(ORDERS))
+                assert len(output.records()) == len(box.rows(TERMS))
             elif agrees:
                 assert shown == "naive"
                 assert not config, "the zone is set, so that it need not be asked for"
