@@ -8,12 +8,22 @@ from urllib.parse import quote
 
 import pytest
 
+from sandbox import Sandbox
 from sandbox.app import PASSWORD, USERNAME
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
+
+NOW = "2026-06-01T12:00:00Z"
 
 SECRETS = (PASSWORD, quote(PASSWORD), b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode())
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    """A small company on a server whose clock stands still."""
+    with Sandbox(now=NOW) as sandbox:
+        yield sandbox
 
 
 @pytest.hookimpl(wrapper=True)

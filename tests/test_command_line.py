@@ -10,24 +10,17 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import NOW, discover, select_all, settings_for
+from running import discover, select_all, settings_for
 
 from sandbox import Fault, Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 USERS = "PX_SM_Users"
 TERMS = "PX_Objects_CS_Terms"
 LEDGER = "PX_Objects_GL_GLTran"
 COMMAND = (sys.executable, "-c", "from tap_acumatica.tap import TapAcumatica; TapAcumatica.cli()")
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox(now=NOW) as sandbox:
-        yield sandbox
 
 
 def written(path: Path, content: Any) -> str:

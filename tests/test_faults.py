@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from running import NOW, Output, run, settings_for
+from running import Output, run, settings_for
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata.errors import AcumaticaError, InconsistentAnswer, RequestFailed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LEDGER = "PX_Objects_GL_GLTran"
 USERS = "PX_SM_Users"
 ACCOUNTS = "PX_Objects_GL_Account"
 KEY = ("BatchNbr", "LineNbr", "Module")
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox(now=NOW) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from random import Random
-from typing import TYPE_CHECKING
 
 import pytest
-from running import NOW, run, settings_for
+from running import run, settings_for
 from simulation import R, Server, SimulatedTable, at
 
 from sandbox import Fault, Sandbox
@@ -19,19 +18,10 @@ from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging import Paging, Table
 from tap_acumatica.reading import Dated, EntityReader, Reached, ReadSettings, Rows
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 LEDGER = "PX_Objects_GL_GLTran"
 USERS = "PX_SM_Users"
 ANSWERS = "PX_Objects_CS_CSAnswers"
 CLOCK = at("2026-06-01T12:00:00")
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox(now=NOW) as sandbox:
-        yield sandbox
 
 
 def keyless(rows: int, server: Server, spread: int = 0) -> tuple[SimulatedTable, Table]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -14,20 +14,11 @@ from running import NOW, discover, run, select_all, settings_for
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, SettingsError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 SALES = "PX_Objects_SO_SOOrder"
 TERMS = "PX_Objects_CS_Terms"
 USERS = "PX_SM_Users"
 LEDGER = "PX_Objects_GL_GLTran"
 HISTORY = "PX_Objects_GL_GLHistory"
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox(now=NOW) as sandbox:
-        yield sandbox
 
 
 def test_each_type_that_has_a_set_is_one_stream_under_its_generated_name(box: Sandbox) -> None:
