@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk import Stream
+from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib import RecordMessage
 from typing_extensions import override
 
 from tap_acumatica.bookmarks import Bookmark
@@ -134,6 +138,26 @@ class EntityStream(Stream):
     ) -> Iterable[Context | None]:
         """No stream has children; the SDK would copy each record for them."""
         return ()
+
+    @cached_property
+    def _as_it_is(self) -> bool:
+        """Whether records are written as they come: no stream map and no flattening is set."""
+        (first, *others) = self.stream_maps
+        mapped = others or type(first) is not SameRecordTransform
+        return not mapped and not first.flattening_enabled
+
+    @override
+    def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
+        """The record without the SDK's search for deselected columns: none was asked for."""
+        if self._as_it_is:
+            yield RecordMessage(
+                stream=self.stream_maps[0].stream_alias,
+                record=record,
+                version=self._stream_version,
+                time_extracted=utc_now(),
+            )
+        else:
+            yield from super()._generate_record_messages(record)
 
     @override
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
