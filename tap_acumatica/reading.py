@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tap_acumatica.bookmarks import Bookmark
@@ -245,15 +246,41 @@ class EntityReader:
             pager = KeyPager(self._table, self._settings.paging, condition)
         else:
             pager = OffsetPager(self._table, self._settings.paging, condition)
-        for page in self._pages(pager):
+        pages = self._pages(pager)
+        if isinstance(pager, KeyPager):
+            pages = chain(pages, self._unseen(pager), self._in_doubt(pager))
+        for page in pages:
             verifier.add(page)
             yield self._counted(Rows(page))
-        if isinstance(pager, KeyPager) and (unseen := pager.unseen()):
+        verifier.verify(condition, self._ask)
+
+    def _unseen(self, pager: KeyPager) -> Iterator[list[Row]]:
+        """Rows that a read by key may have passed over, since their key holds a null."""
+        if unseen := pager.unseen():
             for page in self._pages(OffsetPager(self._table, self._settings.paging, unseen)):
                 passed_over = pager.passed_over(page)
-                verifier.add(passed_over)
-                yield self._counted(Rows(passed_over))
-        verifier.verify(condition, self._ask)
+                pager.delivered += len(passed_over)
+                yield passed_over
+
+    def _in_doubt(self, pager: KeyPager) -> Iterator[list[Row]]:
+        """All rows once more, by `$skip`, if a read by key brought fewer than there are.
+
+        Rows may have gone and others come behind the place; or the server does not sort as it
+        was asked to.
+        """
+        if pager.covers(pager.delivered):
+            return
+        query = self._table.query(pager.condition, orderby=self._table.key)
+        count = self._ask(replace(query, top=1, count=True)).content.count or 0
+        if count > pager.delivered:
+            logger.warning(
+                "%s is read again: %d rows came, but there are %d.",
+                self._table.entity_set,
+                pager.delivered,
+                count,
+            )
+            again = OffsetPager(self._table, self._settings.paging, pager.condition)
+            yield from self._pages(again)
 
     def _verifier(self) -> Verifier:
         return (Verifier if self._settings.verify_counts else NoVerifier)(self._table)

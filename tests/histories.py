@@ -52,7 +52,7 @@ class History:
     def _fill(self) -> None:
         random, now = self.random, self.sim.now
         rows = random.choice([0, 1, 5, 30, 30, 80, 200])
-        spread = random.choice([0, 0, 1, 3, 60, 5400, 86400 * 30])
+        spread = random.choice([0, 0, 1, 3, 10, 60, 5400, 86400 * 30])
         start = now - timedelta(seconds=spread) - timedelta(hours=random.choice([0, 2, 900]))
         future = random.random() < 0.2
         for _ in range(rows):

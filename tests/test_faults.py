@@ -199,8 +199,13 @@ def test_a_server_that_ignores_the_filter_of_a_key_is_found_out(box: Sandbox) ->
     assert isinstance(output.error, InconsistentAnswer)
 
 
-def test_a_server_that_ignores_the_order_is_found_out(box: Sandbox) -> None:
+@FULL
+@pytest.mark.parametrize("stream", [LEDGER, "PX_Objects_IN_InventoryItem", ACCOUNTS])
+@pytest.mark.parametrize("count", [True, False])
+def test_a_server_that_ignores_the_order_is_found_out(
+    box: Sandbox, stream: str, count: bool, tracking_type: str
+) -> None:
     box.faults.add(Fault("ignore_order"))
-    output = read(box)
+    output = run(settings_for(box, stream, page_size=10, count=count, tracking_type=tracking_type))
     assert isinstance(output.error, InconsistentAnswer)
     assert "$orderby" in str(output.error)

@@ -144,7 +144,7 @@ def servers(draw: st.DrawFn, *, late: bool = True) -> tuple[Server, dict[str, An
     server = Server(
         cap=draw(st.sampled_from([None, None, 7, 25])),
         counts=draw(st.booleans()),
-        precision=draw(st.sampled_from([1, 1, 10_000, 1_000_000])),
+        precision=draw(st.sampled_from([1, 10_000, 1_000_000, 1_000_000])),
         rounds=draw(st.booleans()),
         nulls_last=draw(st.booleans()),
         skews=(-SKEW / 2, timedelta(0), SKEW / 2) if late and draw(st.booleans()) else (SKEW * 0,),
@@ -214,7 +214,7 @@ def test_every_row_that_was_there_all_the_time_is_in_a_full_read(
     assert not (before - gone) - {history.key_of(row) for row in rows}
 
 
-@settings(PROPERTY, max_examples=EXAMPLES // 10)
+@settings(PROPERTY, max_examples=EXAMPLES // 2)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_no_state_claims_more_than_was_delivered_before_it(data: st.DataObject, seed: int) -> None:
     """Cut after every message, the next run brings the rest."""

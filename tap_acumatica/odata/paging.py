@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_acumatica.odata.errors import InconsistentAnswer
+from tap_acumatica.odata.order import unordered
 from tap_acumatica.odata.place import Place
 from tap_acumatica.odata.query import Query, all_of
 
@@ -118,6 +119,11 @@ class Counting:
         """Whether so many rows are all that there were at the first page."""
         return self._expected is not None and delivered >= self._expected
 
+    @property
+    def known(self) -> bool:
+        """Whether the server counts."""
+        return self._expected is not None
+
     def learn(self, page: Page) -> None:
         """Take what the first page says."""
         if self._expected is None:
@@ -188,6 +194,8 @@ class KeyPager:
         fresh = self.place.fresh(page.rows)
         if not self._link and any(map(self.place.knows, page.rows)):
             raise not_obeyed(self.table, "$filter or $orderby")
+        if unordered(page.rows, self.table.key):
+            raise not_obeyed(self.table, "$orderby")
         self.delivered += len(fresh)
         keys = map(self._key, fresh)
         self._with_nulls.update(key for key in keys if None in key)
@@ -218,6 +226,10 @@ class KeyPager:
         nulls = " or ".join(f"{name} eq null" for name in self.table.key)
         return all_of(self.condition, f"({nulls})")
 
+    def covers(self, delivered: int) -> bool:
+        """Whether so many rows are as many as there were at first, as far as that is known."""
+        return not self.done or not self._counting.known or self._counting.covers(delivered)
+
     def passed_over(self, rows: list[Row]) -> list[Row]:
         """Those of the unseen rows that were not seen after all."""
         return [row for row in rows if self._key(row) not in self._with_nulls]
@@ -240,6 +252,6 @@ class KeyPager:
 def not_obeyed(table: Table, option: str) -> InconsistentAnswer:
     """The error of a server that ignores a query option."""
     return InconsistentAnswer(
-        f"Acumatica did not obey {option} for {table.entity_set}, so rows could be lost: read the "
-        "entity in full (replication method FULL_TABLE in the catalog), or exclude it."
+        f"Acumatica did not obey {option} for {table.entity_set}, so rows could be lost: set its "
+        "replication method to FULL_TABLE in the catalog if it is incremental, else exclude it."
     )
