@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+import click
 from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
@@ -15,24 +16,36 @@ from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.log import logger, masking
 
 if TYPE_CHECKING:
-    import click
+    from collections.abc import Sequence
 
     from tap_acumatica.tap import TapAcumatica
 
 
-class TapCommand(SingerCommand):
-    """The SDK's command, but for errors, `--discover` and `--test`."""
+class TapCommand(SingerCommand, click.Group):
+    """The SDK's command, but for errors, `--discover` and `--test`, with commands of its own.
+
+    Without the name of one of them it is the Singer command.
+    """
 
     @classmethod
-    def of(cls, command: click.Command, tap: type[TapAcumatica]) -> TapCommand:
+    def of(
+        cls, command: click.Command, tap: type[TapAcumatica], subcommands: Sequence[click.Command]
+    ) -> TapCommand:
         """The SDK's command made ours."""
         for parameter in command.params:
             if parameter.name == "catalog":
                 # --test reads it while the other parameters are being parsed.
                 parameter.is_eager = True
+
+        def sync(**options: Any) -> None:  # noqa: ANN401 - the SDK's
+            if click.get_current_context().invoked_subcommand is None and command.callback:
+                command.callback(**options)
+
         return cls(
             name=command.name,
-            callback=command.callback,
+            callback=sync,
+            commands=subcommands,
+            invoke_without_command=True,
             context_settings=command.context_settings,
             help=command.help,
             params=command.params,

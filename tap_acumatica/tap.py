@@ -293,7 +293,7 @@ class TapAcumatica(Tap):
     @classmethod
     @override
     def get_singer_command(cls) -> click.Command:
-        return commands.TapCommand.of(super().get_singer_command(), cls)
+        return commands.TapCommand.of(super().get_singer_command(), cls, [])
 
     @classmethod
     @contextmanager
