@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint typing unit oracle format build constraints clean
+.PHONY: help install demo test lint typing unit oracle mutants format build constraints clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ unit: $(INSTALLED) ## Run the tests and measure their coverage
 
 oracle: $(INSTALLED) ## Draw 2,000 histories of tables that change while they are read
 	ORACLE_EXAMPLES=2000 $(BIN)/pytest --quiet --numprocesses=auto tests/test_oracle.py
+
+mutants: $(INSTALLED) ## Break each rule of reading in a copy, and see the oracle fail
+	$(BIN)/python -u tests/mutants.py
 
 format: $(INSTALLED) ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff check --fix

@@ -229,3 +229,23 @@ def test_no_state_claims_more_than_was_delivered_before_it(data: st.DataObject, 
         history.sim.now += timedelta(minutes=1)
         rest, _, _ = run(history, config, messages[index].value)  # type: ignore[attr-defined]
         assert missing(history, rows + rest) == {}
+
+
+@settings(PROPERTY, max_examples=max(EXAMPLES // 4, 25))
+@given(data=st.data(), seed=st.integers(0, 2**32), size=SIZES, dated=st.booleans())
+def test_no_healthy_server_is_refused(
+    data: st.DataObject, seed: int, size: int, dated: bool
+) -> None:
+    """A run that ends with an error fails the test."""
+    shown, config = data.draw(st.sampled_from(WORLDS))
+    precision = data.draw(st.sampled_from([1, 10_000, 1_000_000]))
+    server = Server(precision=precision, skews=(-SKEW, timedelta(0), SKEW), **shown)
+    history = History(seed, server)
+    if data.draw(st.booleans()):
+        for number, key in enumerate([*history.sim.rows]):
+            history.sim.put(key, history.sim.now - timedelta(days=2, seconds=-number))
+    history.sim.between = history.change
+    state: dict[str, Any] = {}
+    for minutes in data.draw(st.lists(st.sampled_from([0, 2, 90]), min_size=1, max_size=3)):
+        _, state, _ = run(history, {**config, "page_size": size}, state, dated=dated)
+        history.sim.now += timedelta(minutes=minutes)

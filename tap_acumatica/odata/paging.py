@@ -174,6 +174,7 @@ class KeyPager:
         self._links = Links(table.entity_set)
         self._counting = Counting(paging)
         self._with_nulls: set[tuple[Any, ...]] = set()
+        self._answers = 0
 
     @staticmethod
     def suits(table: Table) -> bool:
@@ -190,6 +191,7 @@ class KeyPager:
 
     def accept(self, page: Page) -> list[Row]:
         """Take the answer; return its rows that were not delivered before."""
+        self._answers += 1
         self._counting.learn(page)
         fresh = self.place.fresh(page.rows)
         if not self._link and any(map(self.place.knows, page.rows)):
@@ -216,12 +218,13 @@ class KeyPager:
         self._counting.size = size
 
     def unseen(self) -> str:
-        """The condition of rows that may have been passed over; empty where all were counted.
+        """The condition of rows that may have been passed over; empty where one answer held all.
 
         Where the server sorts nulls last, rows with a null in their key come behind a row and are
-        not greater than it.
+        not greater than it. That as many rows came as there were at first says nothing of them:
+        others may have been added meanwhile.
         """
-        if self.done and self._counting.covers(self.delivered):
+        if self.done and self._answers == 1 and self._counting.covers(self.delivered):
             return ""
         nulls = " or ".join(f"{name} eq null" for name in self.table.key)
         return all_of(self.condition, f"({nulls})")

@@ -1,0 +1,136 @@
+"""Breaks each rule of docs/reliability.md in a copy of the code, and has the oracle find it.
+
+Run by `make mutants`; exits with 1 where a broken rule goes unseen.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = "500"
+
+
+class Mutant:
+    """One rule, and the code without it: pairs of what is there and what is put in its place."""
+
+    def __init__(self, rule: str, module: str, *edits: str) -> None:
+        self.rule = rule
+        self.module = module
+        self.edits = tuple(zip(edits[::2], edits[1::2], strict=True))
+
+    def broken(self, code: str) -> str:
+        """The module's code without the rule."""
+        for there, instead in self.edits:
+            if code.count(there) != 1:
+                sys.exit(f"{self.module} does not hold what breaks {self.rule!r}: mend mutants.py")
+            code = code.replace(there, instead)
+        return code
+
+
+MUTANTS = (
+    Mutant(
+        "the lower bound is inclusive",
+        "odata/cursor.py",
+        'f"{self._replication_key} ge {edm.instant_literal(self._base)}"',
+        'f"{self._replication_key} gt {edm.instant_literal(self._base)}"',
+    ),
+    Mutant(
+        "the base stays a second below the last row",
+        "odata/cursor.py",
+        "base = self._instant(rows[-1]) - DISPLAY_ERROR",
+        "base = self._instant(rows[-1])",
+    ),
+    Mutant(
+        "the window has an upper bound",
+        "odata/cursor.py",
+        'yield f"{self._replication_key} lt {edm.instant_literal(self._window.high)}"',
+        'yield ""',
+    ),
+    Mutant(
+        "skipping overlaps the last page",
+        "odata/skipping.py",
+        "self._skip = max(read - 1, 0)\n        self._overlap = min(read, 1)",
+        "self._skip = read\n        self._overlap = 0",
+        "skipped = self._skip > 0 and self._link is None",
+        "skipped = False",
+    ),
+    Mutant(
+        "a table that has shifted is stepped back in",
+        "odata/skipping.py",
+        "if skipped and len(fresh) == len(page.rows):",
+        "if skipped and len(fresh) == len(page.rows) and not fresh:",
+    ),
+    Mutant(
+        "rows are known by key and replication key",
+        "odata/place.py",
+        "(*key, replication_key) if replication_key else key",
+        "key",
+    ),
+    Mutant(
+        "the clock counts only where the frame is proved",
+        "odata/frame.py",
+        "or datetime.now(UTC), self._proved())",
+        "or datetime.now(UTC), proved=True)",
+    ),
+    Mutant(
+        "an interrupted run resumes a second below its last row",
+        "streams.py",
+        "datetime.fromisoformat(self._latest) - DISPLAY_ERROR",
+        "datetime.fromisoformat(self._latest)",
+    ),
+    Mutant(
+        "rows without a date are read",
+        "reading.py",
+        "if bookmark.undated_read_on == today:",
+        "if bookmark:",
+    ),
+    Mutant(
+        "the bookmark moves at the end of the window",
+        "reading.py",
+        "if bookmark != last:\n            yield Reached(bookmark)",
+        "yield Reached(replace(bookmark, instant=_latest(bookmark.instant, frame.now)))",
+    ),
+)
+
+
+def seen(mutant: Mutant, folder: Path) -> str | None:
+    """What the oracle found, or None."""
+    for part in ("tap_acumatica", "tests", "sandbox"):
+        shutil.copytree(ROOT / part, folder / part)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    module = folder / "tap_acumatica" / mutant.module
+    module.write_text(mutant.broken(module.read_text("utf-8")), "utf-8")
+    command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider"]
+    finished = subprocess.run(  # noqa: S603 - our own command
+        [*command, "tests/test_oracle.py"],
+        cwd=folder,
+        env={**os.environ, "ORACLE_EXAMPLES": EXAMPLES, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    failed = re.search(r"^FAILED \S+::(\w+)", finished.stdout, re.MULTILINE)
+    seed = re.search(r"seed=(\d+)", finished.stdout)
+    return f"{failed[1]}, seed {seed[1] if seed else '?'}" if failed else None
+
+
+def main() -> int:
+    """Try each mutant."""
+    unseen = 0
+    for mutant in MUTANTS:
+        with tempfile.TemporaryDirectory() as folder:
+            found = seen(mutant, Path(folder))
+        unseen += found is None
+        print(f"{'seen  ' if found else 'UNSEEN'} without {mutant.rule!r}: {found or 'no failure'}")  # noqa: T201 - its output
+    return 1 if unseen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
