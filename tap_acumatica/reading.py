@@ -248,11 +248,16 @@ class EntityReader:
             pager = OffsetPager(self._table, self._settings.paging, condition)
         pages = self._pages(pager)
         if isinstance(pager, KeyPager):
-            pages = chain(pages, self._unseen(pager), self._in_doubt(pager))
+            pages = chain(pages, self._proof(pager), self._unseen(pager), self._in_doubt(pager))
         for page in pages:
             verifier.add(page)
             yield self._counted(Rows(page))
         verifier.verify(condition, self._ask)
+
+    def _proof(self, pager: KeyPager) -> Iterator[list[Row]]:
+        """What stands behind the last row by its place, where no count proves the end."""
+        if pager.unproved:
+            yield from self._pages(OffsetPager.after(pager))
 
     def _unseen(self, pager: KeyPager) -> Iterator[list[Row]]:
         """Rows that a read by key may have passed over, since their key holds a null."""

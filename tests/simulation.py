@@ -66,6 +66,8 @@ class Server:
     shuffles: bool = True
     slow_above: int | None = None
     """A `$top` above which requests time out."""
+    empties: str | None = None
+    """What in a filter makes the answer empty, without a word."""
 
     def compared(self, stored: datetime) -> datetime:
         """What filters compare with."""
@@ -132,6 +134,8 @@ class SimulatedTable:
             assert failed
             raise failed
         rows = [row for row in self.rows.values() if self._fits(row, query.filter)]
+        if self.server.empties and self.server.empties in query.filter:
+            rows = []
         total = len(rows)
         self._sort(rows, query.orderby or self.key)
         rows = rows[query.skip :]

@@ -137,6 +137,16 @@ def test_a_refused_key_filter_is_replaced_by_skipping(box: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("counts", [True, False])
+def test_a_key_filter_that_is_answered_with_nothing_loses_no_row(counts: bool) -> None:
+    sim, table = keyless(73, Server(counts=counts, empties=" gt "))
+    sim.key = ("K",)
+    table = Table("Rows", table.columns, key=("K",))
+    reader = EntityReader(sim, table, ReadSettings(paging=Paging(10)))
+    rows = [row["K"] for item in reader if isinstance(item, Rows) for row in item.rows]
+    assert set(rows) == set(range(73))
+
+
+@pytest.mark.parametrize("counts", [True, False])
 @pytest.mark.parametrize("nulls_last", [True, False])
 def test_rows_with_a_null_in_their_key_are_read_wherever_they_sort(
     counts: bool, nulls_last: bool

@@ -217,6 +217,14 @@ class KeyPager:
         """Ask for so many rows from now on."""
         self._counting.size = size
 
+    @property
+    def unproved(self) -> bool:
+        """Whether the end is only as good as the server's `gt`: it does not count.
+
+        A server may answer a filter on a key that it computes with no rows at all.
+        """
+        return self.done and self.delivered > 0 and not self._counting.known
+
     def unseen(self) -> str:
         """The condition of rows that may have been passed over; empty where one answer held all.
 
@@ -224,7 +232,8 @@ class KeyPager:
         not greater than it. That as many rows came as there were at first says nothing of them:
         others may have been added meanwhile.
         """
-        if self.done and self._answers == 1 and self._counting.covers(self.delivered):
+        whole = self._counting.covers(self.delivered) or not self.delivered
+        if self.done and self._answers == 1 and whole:
             return ""
         nulls = " or ".join(f"{name} eq null" for name in self.table.key)
         return all_of(self.condition, f"({nulls})")
