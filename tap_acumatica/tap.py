@@ -11,7 +11,6 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import msgspec
 from singer_sdk import Tap
-from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.singerlib.catalog import CatalogEntry
@@ -20,6 +19,7 @@ from typing_extensions import override
 
 from tap_acumatica import commands, configuration
 from tap_acumatica.catalog import discover
+from tap_acumatica.files import read_object
 from tap_acumatica.odata.auth import BasicAuth
 from tap_acumatica.odata.client import Client
 from tap_acumatica.odata.errors import DiscoveryError, RequestFailed, SettingsError
@@ -312,13 +312,23 @@ class TapAcumatica(Tap):
             tap.__init__(  # type: ignore[misc] # to be closed also when discovery fails in it
                 config=config.config,
                 parse_env_config=config.parse_env,
-                catalog=load_json(catalog.read()) if catalog else None,
-                state=load_json(state.read()) if state else None,
+                catalog=read_object(catalog) if catalog else None,
+                state=read_object(state) if state else None,
                 setup_mapper=setup_mapper,
             )
             yield tap
         finally:
             tap.close()
+
+    @classmethod
+    @override
+    def cb_config(
+        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
+    ) -> _ConfigInput:
+        config: dict[str, Any] = {}
+        for path in value:
+            config |= {} if path == "ENV" else read_object(path)
+        return _ConfigInput(config=config, parse_env="ENV" in value)
 
     @classmethod
     @override

@@ -128,11 +128,23 @@ def test_a_wrong_password_is_sent_once(box: Sandbox, tmp_path: Path) -> None:
     assert box.counters().unauthorized == 1
 
 
-def test_a_missing_file_is_said_in_a_sentence() -> None:
-    finished = tap("--config", "nowhere.json", "--discover")
-    assert finished.returncode == 1
-    assert "nowhere.json" in last_line(finished)
+@pytest.mark.parametrize("option", ["--config", "--catalog", "--state"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "No such file"), ('{"url": ', "holds no JSON"), ("[]", "holds no JSON object")],
+)
+def test_a_wrong_file_is_said_in_a_sentence(
+    tmp_path: Path, option: str, content: str | None, words: str
+) -> None:
+    wrong = tmp_path / "wrong.json"
+    if content is not None:
+        wrong.write_text(content, encoding="utf-8")
+    finished = tap(*("--config", "ENV", option, str(wrong)))
+    assert finished.returncode in {1, 2}
+    assert "wrong.json" in last_line(finished)
+    assert words in last_line(finished)
     assert "Traceback" not in finished.stderr
+    assert finished.stdout == ""
 
 
 def test_sigterm_cuts_no_line_and_the_next_run_brings_the_rest(

@@ -1,0 +1,33 @@
+"""The files that the command line names: settings, catalog and state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from tap_acumatica.odata.errors import SettingsError
+
+
+def read_object(file: str | IO[str]) -> dict[str, Any]:
+    """The JSON object in a file, given by its path or already open.
+
+    Raises:
+        SettingsError: It cannot be read, or holds something else.
+    """
+    name = file if isinstance(file, str) else file.name
+    try:
+        content = msgspec.json.decode(
+            Path(file).read_bytes() if isinstance(file, str) else file.read()
+        )
+    except OSError as error:
+        message = f"The file {name} cannot be read ({error.strerror}): check its path."
+        raise SettingsError(message) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = f"The file {name} holds no JSON ({error}): make it anew, or correct it."
+        raise SettingsError(message) from error
+    if not isinstance(content, dict):
+        message = f"The file {name} holds no JSON object: see whether it is the right one."
+        raise SettingsError(message)
+    return content
