@@ -5,15 +5,16 @@ The entry holds all that a sync needs, so that a sync with a catalog asks for no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.log import logger
+from tap_acumatica.union import ABSENT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tap_acumatica.odata.metadata import Entity, Model, Property
 
@@ -29,6 +30,9 @@ class StreamDescription:
         table_name: `<interface>/<protocol>/<entity set>`: where a sync reads it.
         schema: JSON Schema of its records.
         unsupported: Columns that the server refuses to select.
+        types: The columns' Edm types.
+        absent_in: Tenants that do not have it, where there are many.
+        columns_absent_in: The same of its columns, those that all have left out.
     """
 
     name: str
@@ -40,6 +44,9 @@ class StreamDescription:
     singleton: bool
     selected: bool
     tenant_column: str | None = None
+    types: Mapping[str, str] = field(default_factory=dict)
+    absent_in: tuple[str, ...] = ()
+    columns_absent_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -53,6 +60,8 @@ class StreamDescription:
         }
         if self.replication_key:
             stream_metadata["valid-replication-keys"] = [self.replication_key]
+        if self.absent_in:
+            stream_metadata[ABSENT_IN] = list(self.absent_in)
         entry: dict[str, Any] = {
             "tap_stream_id": self.name,
             "stream": self.name,
@@ -79,7 +88,12 @@ class StreamDescription:
             return {"inclusion": "unsupported", "selected-by-default": False}
         if name in self.key or name in {self.replication_key, self.tenant_column}:
             return {"inclusion": "automatic"}
-        return {"inclusion": "available", "selected-by-default": name != ENCRYPTED}
+        absent = (
+            {ABSENT_IN: list(self.columns_absent_in[name])}
+            if self.columns_absent_in.get(name)
+            else {}
+        )
+        return {"inclusion": "available", "selected-by-default": name != ENCRYPTED, **absent}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +163,7 @@ def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> Stre
         singleton=entity.singleton,
         selected=settings.entities is not None,
         tenant_column=settings.tenant_column,
+        types={**types, settings.tenant_column: "Edm.String"} if settings.tenant_column else types,
     )
 
 

@@ -57,7 +57,8 @@ class TapCommand(SingerCommand, click.Group):
         try:
             return super().main(*args, **kwargs)
         except AcumaticaError as error:
-            _say(str(error))
+            for sentence in error.sentences:
+                _say(sentence)
         except BrokenPipeError:
             # Nothing more can be written; without this, Python says so again at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -87,7 +88,7 @@ def test(tap: type[TapAcumatica], ctx: click.Context, what: str) -> None:
                 stream._write_schema_message()  # noqa: SLF001 - as the SDK's write_schemas
         else:
             opened.run_sync_dry_run(streams=streams)
-        opened.report_missed(len(streams))
+        opened.report_missed(streams)
 
 
 def _say(sentence: str) -> None:

@@ -119,6 +119,12 @@ class Prefetcher(Generic[Key, Item]):
             worker.cancel()
             self._workers.pop(key, None)
 
+    def drop(self, which: Callable[[Key], bool]) -> None:
+        """Let these readers end with the requests that they are in, and start no more of them."""
+        self._ahead = [key for key in self._ahead if not which(key)]
+        for key in [key for key in self._workers if which(key)]:
+            self._workers.pop(key).cancel()
+
     def cancel(self) -> None:
         """Let all readers end with the requests that they are in."""
         self._ahead.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import cached_property
@@ -22,14 +23,17 @@ from tap_acumatica import commands, configuration
 from tap_acumatica.catalog import discover
 from tap_acumatica.odata.auth import BasicAuth
 from tap_acumatica.odata.client import Client
-from tap_acumatica.odata.errors import DiscoveryError, RequestFailed, SettingsError
+from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError
 from tap_acumatica.odata.frame import FrameFinder
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.odata.service import Address, Service
+from tap_acumatica.outcome import Outcome
 from tap_acumatica.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading import Dated, EntityReader
+from tap_acumatica.selection import only_selected, require_sensible
 from tap_acumatica.settings import SCHEMA
 from tap_acumatica.streams import EntityStream
+from tap_acumatica.union import Absence, union
 from tap_acumatica.writer import Writer
 
 if TYPE_CHECKING:
@@ -41,11 +45,9 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.catalog import Catalog
 
     from tap_acumatica.catalog import StreamDescription
+    from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.reading import Reached, Rows
     from tap_acumatica.records import RecordSettings
-
-MOST_STREAMS: Final = 200
-"""Streams that are read without the user having named entities."""
 
 SIGNAL_EXIT: Final = 128
 """The exit code of a process that a signal ended is this and the signal's number."""
@@ -73,8 +75,9 @@ class TapAcumatica(Tap):
     def __init__(self, *, catalog: Any = None, **arguments: Any) -> None:  # noqa: ANN401 - the SDK's
         """As the SDK's; of a catalog only the selected streams are kept."""
         self.stop_signal: int | None = None
-        self._refusals: list[tuple[RequestFailed, bool]] = []
-        super().__init__(catalog=_selected(catalog), **arguments)
+        catalog = only_selected(catalog)
+        self._absence = Absence.of(catalog["streams"]) if isinstance(catalog, dict) else None
+        super().__init__(catalog=catalog, **arguments)
 
     # Settings
 
@@ -143,10 +146,16 @@ class TapAcumatica(Tap):
 
     @cached_property
     def descriptions(self) -> Sequence[StreamDescription]:
-        """What the instance has, by name."""
+        """What the instance has, by name: all that any tenant has."""
         settings = configuration.discovery_settings(self.config)
-        service = next(iter(self.services.values()))
-        found = sorted(discover(service.metadata(), settings), key=lambda stream: stream.name)
+        by_tenant: dict[str | None, Sequence[StreamDescription]] = {}
+        for tenant, service in self.services.items():
+            try:
+                by_tenant[tenant] = list(discover(service.metadata(), settings))
+            except AcumaticaError as error:
+                self.outcome.fail(tenant, error)
+                self.logger.error("%s The tenant %s is left out.", error, tenant)  # noqa: TRY400 - a sentence, no trace
+        found = union(by_tenant)
         if not found:
             message = (
                 "The instance has no entity that fits entities and exclude_entities: compare them "
@@ -161,15 +170,28 @@ class TapAcumatica(Tap):
         if self.input_catalog is not None:
             entries = self.input_catalog.streams
             self._check_keys(self.input_catalog)
+            absence = self._absence or Absence()
         else:
-            entries = (CatalogEntry.from_dict(found.entry) for found in self.descriptions)
-        return [EntityStream(self, entry) for entry in entries]
+            found = [description.entry for description in self.descriptions]
+            entries = [CatalogEntry.from_dict(entry) for entry in found]
+            absence = Absence.of(found)
+        return [
+            EntityStream(self, entry, absence)
+            for entry in entries
+            if not self.tenants or absence.tenants(entry.tap_stream_id, self.tenants)
+        ]
 
     @property
     @override
     def catalog_dict(self) -> dict[str, Any]:
-        """The catalog, without a detour through streams."""
-        return {"streams": [found.entry for found in self.descriptions]}
+        """The catalog, without a detour through streams.
+
+        Raises:
+            AcumaticaError: A tenant could not be asked, so that its part would be missing.
+        """
+        descriptions = self.descriptions
+        self.outcome.require_tenants()
+        return {"streams": [found.entry for found in descriptions]}
 
     @property
     @override
@@ -196,20 +218,24 @@ class TapAcumatica(Tap):
         """Whether a signal asked to stop."""
         return self.stop_signal is not None
 
+    @cached_property
+    def outcome(self) -> Outcome:
+        """What is missing of the run so far."""
+        return Outcome(list(self.services))
+
     def reader(self, stream: EntityStream, context: Context | None) -> EntityReader:
         """A reader of one stream in one tenant."""
-        tenant = context[self.tenant_column] if context and self.tenant_column else None
+        tenant = stream.tenant(context)
         return EntityReader(
             self.services[tenant],
-            stream.table(),
+            stream.table(tenant),
             configuration.read_settings(self.config),
             Dated(self._frames[tenant], stream.bookmark(context)) if stream.dated else None,
         )
 
     def prefetched(self, stream: EntityStream, context: Context | None) -> Iterator[Rows | Reached]:
         """What the reader of one stream in one tenant brings."""
-        tenant = context[self.tenant_column] if context and self.tenant_column else None
-        return self._prefetcher.items((stream.name, tenant))
+        return self._prefetcher.items((stream.name, stream.tenant(context)))
 
     @cached_property
     def _prefetcher(self) -> Prefetcher[tuple[str, str | None], Rows | Reached]:
@@ -217,7 +243,8 @@ class TapAcumatica(Tap):
             (name, tenant)
             for name, stream in self.streams.items()
             if stream.selected
-            for tenant in self.services
+            for tenant in (stream.tenants or (None,))  # type: ignore[attr-defined] # all are ours
+            if not self.outcome.has_failed(tenant)
         ]
 
         def read(key: tuple[str, str | None]) -> Iterable[Rows | Reached]:
@@ -229,15 +256,20 @@ class TapAcumatica(Tap):
         most = configuration.client_settings(self.config).pool.size
         return Prefetcher(plan, read, most, lambda: self.stopping)
 
-    def skipped(self, failed: RequestFailed, *, expected: bool) -> None:
-        """Go on without a stream that the server does not give.
-
-        Args:
-            failed: Why.
-            expected: It was read before, so that it is missed now.
-        """
+    def skipped(self, tenant: str | None, failed: RequestFailed, *, expected: bool) -> None:
+        """Go on without a stream that the server does not give; `Outcome.refuse` says the rest."""
         self.logger.warning("%s It is skipped.", failed)
-        self._refusals.append((failed, expected))
+        self.outcome.refuse(tenant, failed, expected=expected)
+
+    def give_up(self, tenant: str | None, error: AcumaticaError) -> None:
+        """Go on without a tenant.
+
+        Raises:
+            AcumaticaError: There is no other for which to go on.
+        """
+        self.outcome.fail(tenant, error)
+        self.logger.error("%s Nothing more is read of the tenant %s.", error, tenant)
+        self._prefetcher.drop(lambda key: key[1] == tenant)
 
     def selected_streams(self) -> list[EntityStream]:
         """The streams to read.
@@ -246,31 +278,17 @@ class TapAcumatica(Tap):
             SettingsError: There are none, or so many that it can hardly be meant.
         """
         streams = [stream for stream in self.streams.values() if stream.selected]
-        if not streams:
-            message = (
-                "No stream is selected: select streams in the catalog (in Meltano with select), or "
-                "name them in the setting entities."
-            )
-            raise SettingsError(message)
-        if len(streams) > MOST_STREAMS and self.config.get("entities") is None:
-            message = (
-                f"{len(streams)} streams are selected, which is more than {MOST_STREAMS}: select "
-                "fewer in the catalog, or name those that you want in the setting entities."
-            )
-            raise SettingsError(message)
+        require_sensible(len(streams), named=self.config.get("entities") is not None)
         return streams  # type: ignore[return-value] # all are ours
 
-    def report_missed(self, asked_for: int) -> None:
+    def report_missed(self, streams: Iterable[EntityStream]) -> None:
         """Fail if something is missing that was expected, or everything.
 
         Raises:
-            RequestFailed: The last refusal.
+            AcumaticaError: See `Outcome.require_all`.
         """
-        missed = [failed for failed, expected in self._refusals if expected]
-        if missed:
-            raise missed[-1]
-        if len(self._refusals) == asked_for * len(self.services):
-            raise self._refusals[-1][0]
+        asked_for = Counter(tenant for stream in streams for tenant in stream.tenants or (None,))
+        self.outcome.require_all(asked_for)
 
     def sync(self) -> None:
         """Read what is selected.
@@ -279,9 +297,9 @@ class TapAcumatica(Tap):
             AcumaticaError: Something that was asked for is missing.
             Stopped: A signal asked to stop; the state is written.
         """
-        asked_for = len(self.selected_streams())
+        streams = self.selected_streams()
         self.sync_all()
-        self.report_missed(asked_for)
+        self.report_missed(streams)
 
     # Command line
 
@@ -364,18 +382,3 @@ class TapAcumatica(Tap):
             except Stopped:
                 tap.state_writer.write_state(tap.state)
                 sys.exit(SIGNAL_EXIT + (tap.stop_signal or signal.SIGTERM))
-
-
-def _selected(catalog: Any) -> Any:  # noqa: ANN401 - whatever the SDK takes
-    """A catalog without the streams that are not selected, so that none is built in vain."""
-    if not isinstance(catalog, dict):
-        return catalog
-    return {**catalog, "streams": [s for s in catalog.get("streams", []) if _is_selected(s)]}
-
-
-def _is_selected(stream: Mapping[str, Any]) -> bool:
-    root: Mapping[str, Any] = next(
-        (m["metadata"] for m in stream.get("metadata", []) if not m["breadcrumb"]), {}
-    )
-    chosen = root.get("selected", root.get("selected-by-default"))
-    return bool(chosen) if chosen is not None else bool(stream.get("selected"))

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 class AcumaticaError(Exception):
     """An error with one sentence for the user: what happened, to what, what to do."""
 
+    @property
+    def sentences(self) -> list[str]:
+        """What the user reads, each on a line of its own."""
+        return [" ".join(str(self).split())]
+
 
 class SettingsError(AcumaticaError):
     """Settings that cannot work."""
@@ -140,6 +145,18 @@ def _never_works(answer: Answer) -> bool:
     """Whether it is the settings' fault: under way TLS can also fail as a connection does."""
     return answer.first or "certificate" in str(answer.exception).lower()
 
+
+OF_THE_SITE: Final = frozenset(
+    {
+        "sign-in refused",
+        "account locked",
+        "host not found",
+        "no connection",
+        "TLS failure",
+        "impossible request",
+    }
+)
+"""Causes that are the same whichever tenant is asked."""
 
 REFUSED: Final = _status(400, 500, 501)
 ERRORS: Final = (range(400, 600),)
