@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from singer_sdk.plugin_base import SingerCommand
@@ -14,11 +14,16 @@ from typing_extensions import override
 
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.log import logger, masking
+from tap_acumatica.prefetch import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tap_acumatica.tap import TapAcumatica
+
+
+SIGNAL_EXIT: Final = 128
+"""The exit code of a process that a signal ended is this and the signal's number."""
 
 
 class TapCommand(SingerCommand, click.Group):
@@ -59,6 +64,8 @@ class TapCommand(SingerCommand, click.Group):
         except AcumaticaError as error:
             for sentence in error.sentences:
                 _say(sentence)
+        except Stopped as stopped:
+            sys.exit(SIGNAL_EXIT + stopped.signal)
         except BrokenPipeError:
             # Nothing more can be written; without this, Python says so again at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

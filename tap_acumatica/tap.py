@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 from singer_sdk import Tap
@@ -49,9 +49,6 @@ if TYPE_CHECKING:
     from tap_acumatica.reading import Reached, Rows
     from tap_acumatica.records import RecordSettings
 
-SIGNAL_EXIT: Final = 128
-"""The exit code of a process that a signal ended is this and the signal's number."""
-
 
 class TapAcumatica(Tap):
     """Singer tap for Acumatica ERP: every OData entity, complete, exact and incremental."""
@@ -75,6 +72,7 @@ class TapAcumatica(Tap):
     def __init__(self, *, catalog: Any = None, **arguments: Any) -> None:  # noqa: ANN401 - the SDK's
         """As the SDK's; of a catalog only the selected streams are kept."""
         self.stop_signal: int | None = None
+        self._interruptible = True
         catalog = only_selected(catalog)
         self._absence = Absence.of(catalog["streams"]) if isinstance(catalog, dict) else None
         super().__init__(catalog=catalog, **arguments)
@@ -118,7 +116,7 @@ class TapAcumatica(Tap):
         """The connection of the account."""
         auth = BasicAuth(self.config["username"], self.config["password"])
         masking.add(auth.secrets)
-        return Client(configuration.client_settings(self.config), auth)
+        return Client(configuration.client_settings(self.config), auth, self.address.site)
 
     @cached_property
     def services(self) -> Mapping[str | None, Service]:
@@ -137,6 +135,7 @@ class TapAcumatica(Tap):
 
     def close(self) -> None:
         """Stop reading ahead and sign out."""
+        self._interruptible = False
         if "_prefetcher" in self.__dict__:
             self._prefetcher.cancel()
         if "client" in self.__dict__:
@@ -298,6 +297,7 @@ class TapAcumatica(Tap):
             Stopped: A signal asked to stop; the state is written.
         """
         streams = self.selected_streams()
+        self._interruptible = False
         self.sync_all()
         self.report_missed(streams)
 
@@ -305,8 +305,14 @@ class TapAcumatica(Tap):
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        """Remember the signal: the loop stops between two messages, so that none is cut."""
+        """Remember the signal: the loop stops between two messages, so that none is cut.
+
+        Raises:
+            Stopped: No messages are being written, so that nothing can be cut.
+        """
         self.stop_signal = signum
+        if self._interruptible:
+            raise Stopped(signum)
 
     @classmethod
     @override
@@ -381,4 +387,4 @@ class TapAcumatica(Tap):
                 tap.sync()
             except Stopped:
                 tap.state_writer.write_state(tap.state)
-                sys.exit(SIGNAL_EXIT + (tap.stop_signal or signal.SIGTERM))
+                sys.exit(commands.SIGNAL_EXIT + (tap.stop_signal or signal.SIGTERM))
