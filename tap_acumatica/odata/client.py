@@ -153,6 +153,25 @@ class Client:
         reply = attempt()
         return replace(reply, retries=retries) if retries else reply
 
+    def look(self, request: Request) -> Answer:
+        """Send a GET once and bring whatever comes back, good or bad.
+
+        Nothing follows from a refusal: it is for addresses that the account need not have.
+        """
+        self._budget.take()
+        with self._counting:
+            self.requests += 1
+        try:
+            with self._pool.connection(request.owner) as connection:
+                self._require_open(request)
+                response = self._fetch(connection, request)
+                tell(response, self._settings.verbosity)
+            body = response.content
+        except requests.exceptions.RequestException as error:
+            return Answer(request.subject, exception=error)
+        logger.info("GET %s: %s", request.url, response.status_code)
+        return Answer(request.subject, response.status_code, response.headers, body)
+
     def close(self, site: str) -> None:
         """Sign out of every session that is not executing a request (best effort).
 

@@ -638,7 +638,7 @@ def test_requests_and_failures_are_logged(
     tenant.get(query="?$top=5")
     told = [record.getMessage() for record in caplog.records if record.name == "tap-acumatica"]
     failure, success = told
-    assert f"{TERMS}?$top=5: server error (503) after" in failure
+    assert f"{TERMS}?$top=5: maintenance (503) after" in failure
     assert f"{TERMS}?$top=5: " in success
     assert " bytes in " in success
     assert box.password not in caplog.text
