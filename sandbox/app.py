@@ -170,7 +170,8 @@ class App:
         with session.lock:
             try:
                 if entity:
-                    response = versions(self.quirks.release)
+                    exchange = self._exchange(request, session, self.site)
+                    response = self._strike(exchange) or versions(self.quirks.release)
                 elif address is not None and not self.quirks.odata:
                     response = no_such_page()
                 else:

@@ -15,8 +15,10 @@ from tap_acumatica.union import ABSENT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from tap_acumatica.odata.metadata import Entity, Model, Property
+    from tap_acumatica.odata.service import Service
 
 ENCRYPTED: Final = "Password"
 """Columns of this name come encrypted, so they are not selected unless asked for."""
@@ -115,6 +117,38 @@ class DiscoverySettings:
             return any(fnmatchcase(name, glob.lower()) for glob in globs for name in names)
 
         return (self.entities is None or fits(self.entities)) and not fits(self.exclude_entities)
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """What one tenant has.
+
+    Attributes:
+        streams: Those that the settings ask for.
+        counts: How many there are in all, by interface.
+        protocol: Of the interface.
+        date: The server's clock when it answered, or None.
+        locale: The Locale cookie, which names the account's time zone, or None.
+    """
+
+    streams: Sequence[StreamDescription]
+    counts: Mapping[str, int]
+    protocol: str
+    date: datetime | None
+    locale: str | None
+
+
+def discovered(service: Service, settings: DiscoverySettings) -> Discovered:
+    """Ask a service what there is."""
+    reply = service.describe()
+    model = reply.content
+    return Discovered(
+        streams=list(discover(model, settings)),
+        counts={"entities": sum(1 for _ in model.entities())},
+        protocol=str(model.protocol),
+        date=reply.date,
+        locale=reply.locale,
+    )
 
 
 def discover(model: Model, settings: DiscoverySettings) -> Iterator[StreamDescription]:

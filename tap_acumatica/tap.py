@@ -5,24 +5,21 @@ from __future__ import annotations
 import signal
 import sys
 from collections import Counter
-from contextlib import contextmanager
 from copy import deepcopy
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from singer_sdk import Tap
-from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
-from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.singerlib.catalog import CatalogEntry
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_acumatica import commands, configuration
-from tap_acumatica.catalog import discover
+from tap_acumatica.catalog import Discovered, discovered
 from tap_acumatica.odata.auth import BasicAuth
-from tap_acumatica.odata.client import Client
+from tap_acumatica.odata.client import Client, Patience
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError
 from tap_acumatica.odata.frame import FrameFinder
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
@@ -33,7 +30,7 @@ from tap_acumatica.reading import Dated, EntityReader
 from tap_acumatica.selection import only_selected, require_sensible
 from tap_acumatica.settings import SCHEMA
 from tap_acumatica.streams import EntityStream
-from tap_acumatica.union import Absence, union
+from tap_acumatica.union import Absence, require_keys, union
 from tap_acumatica.writer import Writer
 
 if TYPE_CHECKING:
@@ -42,10 +39,11 @@ if TYPE_CHECKING:
 
     import click
     from singer_sdk.helpers.types import Context
-    from singer_sdk.singerlib.catalog import Catalog
+    from singer_sdk.plugin_base import _ConfigInput
 
     from tap_acumatica.catalog import StreamDescription
     from tap_acumatica.odata.errors import RequestFailed
+    from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.reading import Reached, Rows
     from tap_acumatica.records import RecordSettings
 
@@ -58,6 +56,8 @@ class TapAcumatica(Tap):
     config_jsonschema: ClassVar[dict[str, Any]] = deepcopy(SCHEMA)  # the SDK adds its own
     dynamic_catalog = True
     message_writer_class = Writer
+    patience = Patience()
+    """Upper bounds of what the settings say."""
     capabilities: ClassVar[list[Any]] = [
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
@@ -73,6 +73,7 @@ class TapAcumatica(Tap):
         """As the SDK's; of a catalog only the selected streams are kept."""
         self.stop_signal: int | None = None
         self._interruptible = True
+        self._discovered: dict[str | None, Discovered | AcumaticaError] = {}
         catalog = only_selected(catalog)
         self._absence = Absence.of(catalog["streams"]) if isinstance(catalog, dict) else None
         super().__init__(catalog=catalog, **arguments)
@@ -116,7 +117,8 @@ class TapAcumatica(Tap):
         """The connection of the account."""
         auth = BasicAuth(self.config["username"], self.config["password"])
         masking.add(auth.secrets)
-        return Client(configuration.client_settings(self.config), auth, self.address.site)
+        settings = configuration.client_settings(self.config)
+        return Client(self.patience.applied(settings), auth, self.address.site)
 
     @cached_property
     def services(self) -> Mapping[str | None, Service]:
@@ -128,10 +130,17 @@ class TapAcumatica(Tap):
         }
 
     @cached_property
+    def instants(self) -> InstantReader:
+        """How date-times are read."""
+        return configuration.instant_reader(self.config)
+
+    def frame_finder(self) -> FrameFinder:
+        """Finds a tenant's frame."""
+        return FrameFinder(self.instants, zone_is_set=self.config.get("time_zone") is not None)
+
+    @cached_property
     def _frames(self) -> Mapping[str | None, FrameFinder]:
-        instants = configuration.instant_reader(self.config)
-        zone_is_set = self.config.get("time_zone") is not None
-        return {tenant: FrameFinder(instants, zone_is_set=zone_is_set) for tenant in self.services}
+        return {tenant: self.frame_finder() for tenant in self.services}
 
     def close(self) -> None:
         """Stop reading ahead and sign out."""
@@ -143,14 +152,31 @@ class TapAcumatica(Tap):
 
     # Discovery
 
+    def discovered(self, tenant: str | None) -> Discovered:
+        """What a tenant has; asked for once.
+
+        Raises:
+            AcumaticaError: It could not be asked; again when called again.
+        """
+        if tenant not in self._discovered:
+            try:
+                self._discovered[tenant] = discovered(
+                    self.services[tenant], configuration.discovery_settings(self.config)
+                )
+            except AcumaticaError as error:
+                self._discovered[tenant] = error
+        found = self._discovered[tenant]
+        if isinstance(found, AcumaticaError):
+            raise found
+        return found
+
     @cached_property
     def descriptions(self) -> Sequence[StreamDescription]:
         """What the instance has, by name: all that any tenant has."""
-        settings = configuration.discovery_settings(self.config)
         by_tenant: dict[str | None, Sequence[StreamDescription]] = {}
-        for tenant, service in self.services.items():
+        for tenant in self.services:
             try:
-                by_tenant[tenant] = list(discover(service.metadata(), settings))
+                by_tenant[tenant] = self.discovered(tenant).streams
             except AcumaticaError as error:
                 self.outcome.fail(tenant, error)
                 self.logger.error("%s The tenant %s is left out.", error, tenant)  # noqa: TRY400 - a sentence, no trace
@@ -168,7 +194,7 @@ class TapAcumatica(Tap):
         entries: Iterable[CatalogEntry]
         if self.input_catalog is not None:
             entries = self.input_catalog.streams
-            self._check_keys(self.input_catalog)
+            require_keys(entries, self.config["tenant_column"], many=bool(self.tenants))
             absence = self._absence or Absence()
         else:
             found = [description.entry for description in self.descriptions]
@@ -197,18 +223,6 @@ class TapAcumatica(Tap):
     def catalog_json_text(self) -> str:
         """The catalog as text, in short lines: Meltano waits for ever on one over 64 KiB."""
         return msgspec.json.format(msgspec.json.encode(self.catalog_dict), indent=1).decode()
-
-    def _check_keys(self, catalog: Catalog) -> None:
-        """Refuse a catalog from before `tenants` was set or unset."""
-        for entry in catalog.streams:
-            key = entry.key_properties or ()
-            column = self.config["tenant_column"]
-            if key and (column in key) != bool(self.tenants):
-                message = (
-                    f"The catalog's key of {entry.tap_stream_id} is {list(key)}, which does not "
-                    "fit the setting tenants: run discovery again."
-                )
-                raise DiscoveryError(message)
 
     # Reading
 
@@ -317,32 +331,8 @@ class TapAcumatica(Tap):
     @classmethod
     @override
     def get_singer_command(cls) -> click.Command:
-        return commands.TapCommand.of(super().get_singer_command(), cls, [])
-
-    @classmethod
-    @contextmanager
-    def opened(
-        cls,
-        config: _ConfigInput | None,
-        *,
-        catalog: IO[str] | None = None,
-        state: IO[str] | None = None,
-        setup_mapper: bool = True,
-    ) -> Iterator[Self]:
-        """A tap for what the command line says, closed in the end."""
-        config = config or _ConfigInput()
-        tap = cls.__new__(cls)
-        try:
-            tap.__init__(  # type: ignore[misc] # to be closed also when discovery fails in it
-                config=config.config,
-                parse_env_config=config.parse_env,
-                catalog=load_json(catalog.read()) if catalog else None,
-                state=load_json(state.read()) if state else None,
-                setup_mapper=setup_mapper,
-            )
-            yield tap
-        finally:
-            tap.close()
+        command = super().get_singer_command()
+        return commands.TapCommand.of(command, cls, [commands.check_command(cls, command)])
 
     @classmethod
     @override
@@ -382,7 +372,7 @@ class TapAcumatica(Tap):
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=cls.logger.info)
-        with cls.opened(config, catalog=catalog, state=state) as tap:
+        with commands.opened(cls, config, catalog=catalog, state=state) as tap:
             try:
                 tap.sync()
             except Stopped:

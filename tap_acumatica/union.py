@@ -15,6 +15,8 @@ from tap_acumatica.odata.log import logger
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from singer_sdk.singerlib.catalog import CatalogEntry
+
     from tap_acumatica.catalog import StreamDescription
 
 ABSENT_IN: Final = "absent-in"
@@ -68,6 +70,22 @@ def union(
         for stream in streams:
             by_name.setdefault(stream.name, {})[tenant] = stream
     return [_merged(found, by_name[name]) for name in sorted(by_name)]
+
+
+def require_keys(entries: Iterable[CatalogEntry], column: str, *, many: bool) -> None:
+    """Refuse a catalog from before `tenants` was set or unset.
+
+    Raises:
+        DiscoveryError: The tenant is missing in its keys, or in them without need.
+    """
+    for entry in entries:
+        key = entry.key_properties or ()
+        if key and (column in key) != many:
+            message = (
+                f"The catalog's key of {entry.tap_stream_id} is {list(key)}, which does not "
+                "fit the setting tenants: run discovery again."
+            )
+            raise DiscoveryError(message)
 
 
 def _merged(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
 
@@ -11,7 +12,7 @@ from typing_extensions import override
 from tap_acumatica.odata.query import READABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import requests
 
@@ -87,6 +88,29 @@ def set_verbosity(verbosity: int) -> None:
         logging.getLogger("urllib3").setLevel(logging.DEBUG)
     if verbosity >= EVERYTHING:
         logging.getLogger().setLevel(logging.DEBUG)
+
+
+@contextmanager
+def quiet() -> Iterator[Callable[[int], None]]:
+    """Log nothing, for a command that says itself what it finds.
+
+    Yields:
+        Takes the verbosity that the user wants; where that is more than usual all is logged again.
+    """
+    loggers = (logger, logging.getLogger())
+    levels = [each.level for each in loggers]
+
+    def restore(verbosity: int = EVERYTHING) -> None:
+        if verbosity >= HEADERS:
+            for each, level in zip(loggers, levels, strict=True):
+                each.setLevel(level)
+
+    for each in loggers:
+        each.setLevel(logging.CRITICAL)
+    try:
+        yield restore
+    finally:
+        restore()
 
 
 def tell(response: requests.Response, verbosity: int) -> None:

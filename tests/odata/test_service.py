@@ -305,8 +305,10 @@ def test_the_release_is_asked_for_once_and_a_refusal_has_no_consequence(stack: E
     asked = service(stack, box)
     assert asked.release() == "26.101.0225"
     box.faults.add(Fault("unauthorized", match="/entity"))
+    assert asked.release() is None
     assert asked.root is None
     assert rows(asked) == ROWS
+    assert box.counters().unauthorized == 1
     assert asked.root == f"{box.url}/t/Company/api/odata/dac/"
 
 
