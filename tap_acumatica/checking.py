@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_acumatica.odata.client import Patience
 from tap_acumatica.odata.errors import OF_THE_SITE, AcumaticaError
 from tap_acumatica.odata.instants import account_offset, agrees
+from tap_acumatica.odata.log import masking
 from tap_acumatica.probing import Clocks, Probe, Sample
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ def failure(error: AcumaticaError, tenant: str | None = None, step: str | None =
     """A step that ended in an error; which one follows from the cause where it is not given."""
     cause = CAUSES.get(error.cause, error.cause or "settings")
     step = step or STEPS.get(cause, "Answer")
-    return Finding(step, Status.BAD, " ".join(error.sentences), tenant, cause)
+    text = masking.masked(" ".join(error.sentences))
+    return Finding(step, Status.BAD, text, tenant, cause)
 
 
 class Checker:
@@ -209,13 +211,17 @@ class Checker:
         if not asked:
             return None
         facts = {"selected": asked, "refused": refused, "refused_in_part": in_part}
+        if not refused and in_part:
+            names = _listed(in_part)
+            text = (
+                f"{asked} selected; queries of {names} are refused in part, a sync asks otherwise"
+            )
+            return Finding("Streams", Status.NOTE, text, tenant, facts=facts)
         if not refused:
             return Finding(
                 "Streams", Status.GOOD, f"{asked} selected, all may be read", tenant, facts=facts
             )
-        names = ", ".join(list(refused)[:NAMES_SHOWN])
-        names += ", ..." if len(refused) > NAMES_SHOWN else ""
-        text = f"{len(refused)} of {asked} selected may not be read: {names}"
+        text = f"{len(refused)} of {asked} selected may not be read: {_listed(refused)}"
         if len(refused) < asked:
             return Finding(
                 "Streams", Status.NOTE, f"{text}; a sync skips them", tenant, facts=facts
@@ -345,6 +351,11 @@ class Checker:
         yield Finding(
             "Clock", Status.NOTE if skew > offset else Status.GOOD, text, tenant, facts=facts
         )
+
+
+def _listed(names: Mapping[str, str]) -> str:
+    """The first names."""
+    return ", ".join(list(names)[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
 def _long(seconds: float) -> str:
