@@ -150,11 +150,14 @@ class EntityStream(Stream):
             self._complete = False
             yield from records.of(self._acumatica.reader(self, context).one_row())
             return
+        progress = self._acumatica.progress
+        progress.begin(self.name, tenant)
         for brought in self._acumatica.prefetched(self, context):
             if isinstance(brought, Reached):
                 self._store(brought.bookmark)
                 continue
             self._most = brought.most
+            progress.page(len(brought.rows))
             for record in records.of(brought.rows):
                 if self._acumatica.stopping:
                     raise Stopped

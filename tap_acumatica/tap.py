@@ -16,7 +16,7 @@ from singer_sdk.singerlib.catalog import CatalogEntry
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
-from tap_acumatica import commands, configuration
+from tap_acumatica import commands, configuration, progress
 from tap_acumatica.catalog import Discovered, discovered
 from tap_acumatica.odata.auth import BasicAuth
 from tap_acumatica.odata.client import Client, Patience
@@ -73,6 +73,7 @@ class TapAcumatica(Tap):
         """As the SDK's; of a catalog only the selected streams are kept."""
         self.stop_signal: int | None = None
         self._interruptible = True
+        self.progress: progress.Progress = progress.Silence()
         self._discovered: dict[str | None, Discovered | AcumaticaError] = {}
         catalog = only_selected(catalog)
         self._absence = Absence.of(catalog["streams"]) if isinstance(catalog, dict) else None
@@ -267,7 +268,12 @@ class TapAcumatica(Tap):
             return self.reader(stream, context)  # type: ignore[arg-type] # all are ours
 
         most = configuration.client_settings(self.config).pool.size
-        return Prefetcher(plan, read, most, lambda: self.stopping)
+
+        def look_up() -> bool:
+            self.progress.tick()
+            return self.stopping
+
+        return Prefetcher(plan, read, most, look_up)
 
     def skipped(self, tenant: str | None, failed: RequestFailed, *, expected: bool) -> None:
         """Go on without a stream that the server does not give; `Outcome.refuse` says the rest."""
@@ -312,7 +318,8 @@ class TapAcumatica(Tap):
         """
         streams = self.selected_streams()
         self._interruptible = False
-        self.sync_all()
+        with progress.shown(sum(len(stream.tenants) or 1 for stream in streams)) as self.progress:
+            self.sync_all()
         self.report_missed(streams)
 
     # Command line

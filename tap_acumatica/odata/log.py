@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
@@ -21,6 +22,12 @@ logger: Final = logging.getLogger("tap-acumatica")
 MASK: Final = "***"
 
 SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "set-cookie"})
+
+SECRET_FIELDS: Final = re.compile(
+    r"""\b((?:password|client_secret|client_assertion|refresh_token|access_token|id_token|token|code"""
+    r"""|code_verifier)(?:=|"\s*:\s*"))[^&"\s]+"""
+)
+"""Fields of a form, an address or an object that hold a secret, whatever its value."""
 
 LONGEST_BODY: Final = 20_000
 """Characters of a body that are logged: Meltano waits for ever on a line over 64 KiB."""
@@ -119,7 +126,15 @@ def tell(response: requests.Response, verbosity: int) -> None:
         logger.info("Sent %s", _shown(response.request.headers))
         logger.info("Received %s %s", response.status_code, _shown(response.headers))
     if verbosity >= BODIES:
-        logger.info("Body %s", response.text[:LONGEST_BODY])
+        if response.request.body:
+            sent = response.request.body
+            text = sent.decode("utf-8", "replace") if isinstance(sent, bytes) else str(sent)
+            logger.info("Sent body %s", _without_fields(text))
+        logger.info("Body %s", _without_fields(response.text))
+
+
+def _without_fields(text: str) -> str:
+    return SECRET_FIELDS.sub(rf"\1{MASK}", text[:LONGEST_BODY])
 
 
 def _shown(headers: Mapping[str, str]) -> dict[str, str]:
