@@ -24,6 +24,7 @@ def arguments() -> argparse.Namespace:
         "--time-zone", default="UTC", help="of the account: IANA name or Acumatica code"
     )
     parser.add_argument("--directory", default="", help="virtual directory, such as /ERP")
+    parser.add_argument("--tls", action="store_true", help="serve https, and print the CA's file")
     return parser.parse_args()
 
 
@@ -42,9 +43,12 @@ def main() -> int:
         host=options.host,
         port=options.port,
         directory=options.directory,
+        tls=options.tls,
         time_zone=options.time_zone,
     ) as box:
         sys.stdout.write(f"{box.url}\n")
+        if options.tls:
+            sys.stdout.write(f"{box.bundle}\n")
         sys.stdout.flush()
         stop.wait()
     return 0

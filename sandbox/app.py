@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import re
+import time
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
@@ -12,8 +13,19 @@ from typing import TYPE_CHECKING, cast
 from sandbox.errors import Refusal
 from sandbox.faultkinds import KINDS, silence
 from sandbox.faults import Exchange, Faults
-from sandbox.http import Request, RequestKind, Response, login_page, message, refusal, unauthorized
-from sandbox.service import CONTROL, LOGOUT, Address, Service, find, kind_of
+from sandbox.http import (
+    Request,
+    RequestKind,
+    Response,
+    login_page,
+    maintenance_page,
+    message,
+    no_such_page,
+    refusal,
+    unauthorized,
+)
+from sandbox.licence import Account, Queue
+from sandbox.service import CONTROL, ENTITY, LOGOUT, Address, Service, find, kind_of, versions
 from sandbox.sessions import COOKIE, RequestRecord, Session, Sessions, credentials, session_id
 
 if TYPE_CHECKING:
@@ -67,6 +79,8 @@ class App:
         self.faults = Faults()
         self._answers = itertools.count()
         self.sessions = Sessions()
+        self.account = Account(USERNAME, PASSWORD)
+        self.queue = Queue(clock)
         self.site = directory
         self.control: Callable[[str, Request], Response] | None = None
         self.before: list[Callable[[RequestRecord], object]] = []
@@ -86,7 +100,13 @@ class App:
         record = request.record()
         self.sessions.enter(record)
         try:
-            response = self._logout(request) if logout else self._odata(request, address, record)
+            if self.quirks.maintenance:
+                response = maintenance_page()
+            elif logout:
+                response = self._logout(request)
+            else:
+                entity = ENTITY.fullmatch(inner) is not None
+                response = self._signed_in(request, address, record, entity=entity)
         except Refusal as error:
             response = refusal(error, self.quirks.refusal_shape)
         except Exception:
@@ -131,10 +151,16 @@ class App:
                 return response
         return None
 
-    def _odata(self, request: Request, address: Address | None, record: RequestRecord) -> Response:
-        if credentials(request.headers.get("authorization")) != f"{USERNAME}:{PASSWORD}":
+    def _signed_in(
+        self, request: Request, address: Address | None, record: RequestRecord, *, entity: bool
+    ) -> Response:
+        given = credentials(request.headers.get("authorization"))
+        if not self.account.admits(given, self.quirks.lockout):
             self.sessions.refuse()
             return unauthorized()
+        if self.queue.admit(self.quirks.requests_per_minute):
+            self.sessions.delay()
+            time.sleep(self.quirks.queue_delay)
         cookie = session_id(request.headers.get("cookie"))
         session, new = self.sessions.session(cookie, self.quirks.max_sessions)
         record.session = session.id
@@ -143,7 +169,13 @@ class App:
         # One session is served serially, whatever number of connections it comes by.
         with session.lock:
             try:
-                response = self._read(request, address, record, session)
+                if entity:
+                    exchange = self._exchange(request, session, self.site)
+                    response = self._strike(exchange) or versions(self.quirks.release)
+                elif address is not None and not self.quirks.odata:
+                    response = no_such_page()
+                else:
+                    response = self._read(request, address, record, session)
             except Refusal as error:
                 response = refusal(error, self.quirks.refusal_shape)
         self._cookies(response, session, new=new)
@@ -174,7 +206,7 @@ class App:
         if request.kind == "service":
             return service.root(self.site, address)
         if request.kind == "metadata":
-            return service.metadata(request, annotations=self.quirks.annotations)
+            return service.metadata(request, address.tenant, annotations=self.quirks.annotations)
         if request.kind == "count":
             return service.count(address, request, exchange.reading)
         return service.data(self.site, address, request, exchange.reading, exchange.page_hooks)

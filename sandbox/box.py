@@ -22,6 +22,8 @@ from sandbox.scale import full_model
 from sandbox.server import Server
 from sandbox.service import Service
 from sandbox.store import Row, Store, flag, joined, name
+from sandbox.tls import Authority
+from sandbox.variants import with_columns, without_entity
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,6 +47,8 @@ class Sandbox:
         host: Where to listen.
         port: Where to listen; 0 takes a free one.
         directory: Virtual directory, such as ``/ERP``.
+        tls: Whether to serve https, with a certificate of an authority of its own, which is in
+            the file ``bundle``.
         empty: Whether to leave the tables without rows.
         switches: The quirks, see :class:`sandbox.quirks.Quirks`.
     """
@@ -60,6 +64,7 @@ class Sandbox:
         host: str = "127.0.0.1",
         port: int = 0,
         directory: str = "",
+        tls: bool = False,
         empty: bool = False,
         **switches: Unpack[Switches],
     ) -> None:
@@ -79,8 +84,12 @@ class Sandbox:
         self.app.control = Control(self)
         if not empty:
             populate(self.store, seed, rows)
-        self.server = Server(host, port, self.app)
-        self.url = f"http://{host}:{self.server.server_port}{directory}"
+        self._authority = Authority(host) if tls else None
+        self.server = Server(
+            host, port, self.app, self._authority.context if self._authority else None
+        )
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://{host}:{self.server.server_port}{directory}"
         self.app.site = self.url
         self._thread = threading.Thread(
             target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
@@ -106,6 +115,13 @@ class Sandbox:
         """Stop serving and remove the data."""
         self.server.close()
         self.store.close()
+        if self._authority:
+            self._authority.close()
+
+    @property
+    def bundle(self) -> str:
+        """File with the certificate of the authority behind https; empty without it."""
+        return str(self._authority.bundle) if self._authority else ""
 
     def _tenant(self, tenant: str | None) -> str:
         return self.tenants[0] if tenant is None else tenant
@@ -167,13 +183,44 @@ class Sandbox:
         tenant = self._tenant(tenant)
         return fill(self.store, entity_type, tenant, count, start, step_seconds, columns or {})
 
-    def forbid(self, entity: str, status: int = HTTPStatus.FORBIDDEN) -> None:
-        """Let reads of an entity be refused, as without rights (403) or without data (404)."""
-        self.service.statuses[self.model.find(entity).name] = status
+    def forbid(
+        self, entity: str, status: int = HTTPStatus.FORBIDDEN, tenant: str | None = None
+    ) -> None:
+        """Let reads of an entity be refused, as without rights (403) or without data (404).
 
-    def allow(self, entity: str) -> None:
-        """Let an entity be read."""
-        self.service.statuses[self.model.find(entity).name] = HTTPStatus.OK
+        In one tenant, or in all.
+        """
+        for each in self.tenants if tenant is None else (tenant,):
+            self.service.statuses[each, self.model.find(entity).name] = status
+
+    def allow(self, entity: str, tenant: str | None = None) -> None:
+        """Let an entity be read, in one tenant or in all."""
+        self.forbid(entity, HTTPStatus.OK, tenant)
+
+    def hide(self, entity: str, tenant: str | None = None) -> None:
+        """Let a tenant offer an entity no more."""
+        tenant = self._tenant(tenant)
+        models = self.service.models
+        models[tenant] = without_entity(models[tenant], entity)
+
+    def declare(
+        self,
+        entity: str,
+        tenant: str | None = None,
+        *,
+        without: Sequence[str] = (),
+        types: Mapping[str, str] | None = None,
+    ) -> None:
+        """Let a tenant's entity lack columns, or declare them with other types."""
+        tenant = self._tenant(tenant)
+        # A table that is not there yet would be made without the columns.
+        self.store.table(self.model.find(entity), tenant)
+        models = self.service.models
+        models[tenant] = with_columns(models[tenant], entity, without, types or {})
+
+    def unlock(self) -> None:
+        """Unlock the account, as an administrator does."""
+        self.app.account.unlock()
 
     def counters(self) -> Counters:
         """What happened since the start, or the last reset."""

@@ -50,9 +50,19 @@ class Control:
             ),
             "rows": lambda body: box.rows(text(body, "entity"), tenant(body)),
             "forbid": lambda body: box.forbid(
-                text(body, "entity"), int(str(body.get("status", HTTPStatus.FORBIDDEN)))
+                text(body, "entity"),
+                int(str(body.get("status", HTTPStatus.FORBIDDEN))),
+                tenant(body),
             ),
-            "allow": lambda body: box.allow(text(body, "entity")),
+            "allow": lambda body: box.allow(text(body, "entity"), tenant(body)),
+            "hide": lambda body: box.hide(text(body, "entity"), tenant(body)),
+            "declare": lambda body: box.declare(
+                text(body, "entity"),
+                tenant(body),
+                without=texts(body.get("without", [])),
+                types={key: str(each) for key, each in record(body.get("types", {})).items()},
+            ),
+            "unlock": lambda _: box.unlock(),
             "counters": lambda _: asdict(box.counters()),
             "log": lambda _: [asdict(each) for each in box.log],
             "reset": lambda _: box.reset_counters(),
@@ -109,6 +119,11 @@ def text(body: Body, key: str) -> str:
 def tenant(body: Body) -> str | None:
     """The tenant of the request, if it names one."""
     return None if body.get("tenant") is None else str(body["tenant"])
+
+
+def texts(value: object) -> list[str]:
+    """A list of strings, or one."""
+    return [str(each) for each in value] if isinstance(value, list) else [str(value)]
 
 
 def record(value: object) -> Mapping[str, object]:

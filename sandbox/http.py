@@ -119,6 +119,20 @@ def login_page() -> Response:
     return Response(body=body, content_type=HTML)
 
 
+def maintenance_page() -> Response:
+    """The page of a site that is being worked on."""
+    body = b"<!DOCTYPE html><html><head><title>Maintenance</title></head><body>\
+The site is under maintenance. Please try again later.</body></html>"
+    return Response(HTTPStatus.SERVICE_UNAVAILABLE, body, HTML)
+
+
+def no_such_page() -> Response:
+    """The web server's own answer to an address that no part of the application serves."""
+    body = b"<!DOCTYPE html><html><head><title>The resource cannot be found.</title></head>\
+<body><h1>Server Error in '/' Application.</h1><h2>The resource cannot be found.</h2></body></html>"
+    return Response(HTTPStatus.NOT_FOUND, body, HTML)
+
+
 def refusal(error: Refusal, shape: Shape = "message") -> Response:
     """The answer that a refusal stands for."""
     return shaped(error.status, error.message, shape)

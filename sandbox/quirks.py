@@ -49,6 +49,12 @@ class Switches(TypedDict, total=False):
     restricted_returned: bool
     refusal_shape: Shape
     max_sessions: int | None
+    lockout: int | None
+    requests_per_minute: int | None
+    queue_delay: float
+    maintenance: bool
+    odata: bool
+    release: str | None
 
 
 @dataclass
@@ -71,6 +77,13 @@ class Quirks:
         restricted_returned: Whether rows without ``$select`` hold restricted columns, as nulls.
         refusal_shape: The body of refusals.
         max_sessions: How many sessions the licence allows; None: any number.
+        lockout: How many wrong passwords in a row lock the account; None: they never do.
+        requests_per_minute: How many requests the licence allows; from half of them on each is
+            delayed, and those past them are declined; None: any number.
+        queue_delay: Seconds that a delayed request waits.
+        maintenance: Whether all that is answered is the page that says so.
+        odata: Whether the OData interface is switched on.
+        release: What ``/entity`` tells of the release; None: an older one, which does not.
     """
 
     time_zone: str = "UTC"
@@ -85,6 +98,12 @@ class Quirks:
     restricted_returned: bool = False
     refusal_shape: Shape = "message"
     max_sessions: int | None = None
+    lockout: int | None = 5
+    requests_per_minute: int | None = None
+    queue_delay: float = 0.0
+    maintenance: bool = False
+    odata: bool = True
+    release: str | None = "26.101.0225"
 
     def __post_init__(self) -> None:
         """Refuse a zone that is none before anything is asked of the server."""

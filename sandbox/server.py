@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from http import HTTPStatus
 from http.client import responses
@@ -30,7 +31,8 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else b""
         headers = {key.lower(): value for key, value in self.headers.items()}
-        origin = f"http://{headers.get('host', '')}"
+        scheme = "https" if isinstance(self.connection, ssl.SSLSocket) else "http"
+        origin = f"{scheme}://{headers.get('host', '')}"
         request = Request(self.command, self.path, headers, body, origin=origin)
         self._send(self.server.app.answer(request))
 
@@ -70,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
     @override
     def handle(self) -> None:
         """Serve the connection; a client may leave whenever it likes."""
-        with contextlib.suppress(ConnectionError, TimeoutError):
+        with contextlib.suppress(ConnectionError, TimeoutError, ssl.SSLError):
             super().handle()
 
 
@@ -81,8 +83,9 @@ class Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, host: str, port: int, app: App) -> None:
+    def __init__(self, host: str, port: int, app: App, tls: ssl.SSLContext | None = None) -> None:
         self.app = app
+        self._tls = tls
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         super().__init__((host, port), Handler)
@@ -93,6 +96,16 @@ class Server(ThreadingHTTPServer):
         socket.socket.bind(self.socket, self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "sandbox", int(self.server_address[1])
+
+    @override
+    def get_request(self) -> tuple[socket.socket, object]:
+        """Accept a connection; its handshake is made in its own thread, with the first read."""
+        accepted, address = self.socket.accept()
+        if self._tls is not None:
+            accepted = self._tls.wrap_socket(
+                accepted, server_side=True, do_handshake_on_connect=False
+            )
+        return accepted, address
 
     @override
     def process_request(self, request: object, client_address: object) -> None:

@@ -25,6 +25,8 @@ FORBIDDEN = "You have insufficient rights to access the object ({0})."
 NEW = re.compile(r"/t/([^/]+)/api/odata/dac(?:/(.*))?", re.IGNORECASE | re.DOTALL)
 OLD = re.compile(r"/odatav4(?:/(.*))?", re.IGNORECASE | re.DOTALL)
 LOGOUT = re.compile(r"/entity/auth/logout/?", re.IGNORECASE)
+ENTITY = re.compile(r"/entity/?", re.IGNORECASE)
+ENDPOINTS = [{"name": "Default", "version": "25.200.001", "href": "/entity/Default/25.200.001/"}]
 CONTROL = re.compile(r"/_control(?:/(.*))?")
 
 
@@ -72,17 +74,26 @@ def kind_of(address: Address | None) -> str:
     return "count" if lower.endswith("/$count") else "data"
 
 
+def versions(release: str | None) -> Response:
+    """What the root of the REST interface tells; older releases list their endpoints only."""
+    version = {"acumaticaBuildVersion": release, "databaseVersion": release}
+    content = {"version": version, "endpoints": ENDPOINTS} if release else ENDPOINTS
+    return Response(body=json.dumps(content).encode())
+
+
 class Service:
     """Answers what lies under the roots of the OData interfaces."""
 
     def __init__(self, model: Model, store: Store) -> None:
-        self.model = model
+        self.models = dict.fromkeys(store.tenants, model)
         self.store = store
-        self.statuses: dict[str, int] = {each.name: each.status for each in model.types}
+        self.statuses: dict[tuple[str, str], int] = {
+            (tenant, each.name): each.status for tenant in store.tenants for each in model.types
+        }
         self._metadata_lock = threading.Lock()
 
-    def metadata(self, request: Request, *, annotations: bool) -> Response:
-        """The metadata document, which exists as XML only."""
+    def metadata(self, request: Request, tenant: str, *, annotations: bool) -> Response:
+        """The metadata document of a tenant, which exists as XML only."""
         accept = request.headers.get("accept", "*/*").lower()
         wants_json = "json" in request.query.get("$format", "").lower()
         if wants_json or ("json" in accept and "xml" not in accept and "*/*" not in accept):
@@ -90,7 +101,7 @@ class Service:
             raise Refusal(message)
         # Many sessions may ask for the large document at once; it is made once.
         with self._metadata_lock:
-            body = document(self.model, annotations=annotations)
+            body = document(self.models[tenant], annotations=annotations)
         return Response(body=body, content_type=XML, odata=True)
 
     def root(self, site: str, address: Address) -> Response:
@@ -101,7 +112,7 @@ class Service:
                 "kind": "Singleton" if each.kind == "singleton" else "EntitySet",
                 "url": name,
             }
-            for each in self.model.types
+            for each in self.models[address.tenant].types
             for name in each.sets
         ]
         context = f"{site}{address.root}/$metadata"
@@ -115,10 +126,10 @@ class Service:
             Refusal: There is none, or it may not be read.
         """
         name = address.rest.split("/")[0].lower()
-        found = self.model.by_set.get(name)
+        found = self.models[address.tenant].by_set.get(name)
         if found is None:
             raise not_found(address.path)
-        status = self.statuses[found.name]
+        status = self.statuses[address.tenant, found.name]
         if status == HTTPStatus.FORBIDDEN:
             raise Refusal(FORBIDDEN.format(found.short_name), HTTPStatus.FORBIDDEN)
         if status != HTTPStatus.OK:

@@ -51,6 +51,7 @@ class Counters:
     sessions_opened: int = 0
     signed_out: int = 0
     unauthorized: int = 0
+    delayed: int = 0
     most_at_once: int = 0
 
 
@@ -120,6 +121,11 @@ class Sessions:
         """Note a request without right credentials."""
         with self._lock:
             self.counters.unauthorized += 1
+
+    def delay(self) -> None:
+        """Note a request that the licence's queue held back."""
+        with self._lock:
+            self.counters.delayed += 1
 
     def session(self, cookie: str | None, limit: int | None) -> tuple[Session, bool]:
         """The session of a cookie, or a new one; and whether it is new.

@@ -5,17 +5,20 @@ The entry holds all that a sync needs, so that a sync with a catalog asks for no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.log import logger
+from tap_acumatica.union import ABSENT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from tap_acumatica.odata.metadata import Entity, Model, Property
+    from tap_acumatica.odata.service import Service
 
 ENCRYPTED: Final = "Password"
 """Columns of this name come encrypted, so they are not selected unless asked for."""
@@ -29,6 +32,9 @@ class StreamDescription:
         table_name: `<interface>/<protocol>/<entity set>`: where a sync reads it.
         schema: JSON Schema of its records.
         unsupported: Columns that the server refuses to select.
+        types: The columns' Edm types.
+        absent_in: Tenants that do not have it, where there are many.
+        columns_absent_in: The same of its columns, those that all have left out.
     """
 
     name: str
@@ -40,6 +46,9 @@ class StreamDescription:
     singleton: bool
     selected: bool
     tenant_column: str | None = None
+    types: Mapping[str, str] = field(default_factory=dict)
+    absent_in: tuple[str, ...] = ()
+    columns_absent_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -53,6 +62,8 @@ class StreamDescription:
         }
         if self.replication_key:
             stream_metadata["valid-replication-keys"] = [self.replication_key]
+        if self.absent_in:
+            stream_metadata[ABSENT_IN] = list(self.absent_in)
         entry: dict[str, Any] = {
             "tap_stream_id": self.name,
             "stream": self.name,
@@ -79,7 +90,12 @@ class StreamDescription:
             return {"inclusion": "unsupported", "selected-by-default": False}
         if name in self.key or name in {self.replication_key, self.tenant_column}:
             return {"inclusion": "automatic"}
-        return {"inclusion": "available", "selected-by-default": name != ENCRYPTED}
+        absent = (
+            {ABSENT_IN: list(self.columns_absent_in[name])}
+            if self.columns_absent_in.get(name)
+            else {}
+        )
+        return {"inclusion": "available", "selected-by-default": name != ENCRYPTED, **absent}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +117,38 @@ class DiscoverySettings:
             return any(fnmatchcase(name, glob.lower()) for glob in globs for name in names)
 
         return (self.entities is None or fits(self.entities)) and not fits(self.exclude_entities)
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """What one tenant has.
+
+    Attributes:
+        streams: Those that the settings ask for.
+        counts: How many there are in all, by interface.
+        protocol: Of the interface.
+        date: The server's clock when it answered, or None.
+        locale: The Locale cookie, which names the account's time zone, or None.
+    """
+
+    streams: Sequence[StreamDescription]
+    counts: Mapping[str, int]
+    protocol: str
+    date: datetime | None
+    locale: str | None
+
+
+def discovered(service: Service, settings: DiscoverySettings) -> Discovered:
+    """Ask a service what there is."""
+    reply = service.describe()
+    model = reply.content
+    return Discovered(
+        streams=list(discover(model, settings)),
+        counts={"entities": sum(1 for _ in model.entities())},
+        protocol=str(model.protocol),
+        date=reply.date,
+        locale=reply.locale,
+    )
 
 
 def discover(model: Model, settings: DiscoverySettings) -> Iterator[StreamDescription]:
@@ -149,6 +197,7 @@ def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> Stre
         singleton=entity.singleton,
         selected=settings.entities is not None,
         tenant_column=settings.tenant_column,
+        types={**types, settings.tenant_column: "Edm.String"} if settings.tenant_column else types,
     )
 
 

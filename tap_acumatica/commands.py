@@ -5,20 +5,34 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import click
-from singer_sdk.plugin_base import SingerCommand
+from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
+from tap_acumatica import report
+from tap_acumatica.checking import PATIENCE, Checker, failure
+from tap_acumatica.files import read_object
 from tap_acumatica.odata.errors import AcumaticaError
-from tap_acumatica.odata.log import logger, masking
+from tap_acumatica.odata.log import logger, masking, quiet
+from tap_acumatica.prefetch import Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from tap_acumatica.checking import Finding
     from tap_acumatica.tap import TapAcumatica
+
+    Opened = TypeVar("Opened", bound=TapAcumatica)
+
+
+SIGNAL_EXIT: Final = 128
+"""The exit code of a process that a signal ended is this and the signal's number."""
 
 
 class TapCommand(SingerCommand, click.Group):
@@ -57,7 +71,10 @@ class TapCommand(SingerCommand, click.Group):
         try:
             return super().main(*args, **kwargs)
         except AcumaticaError as error:
-            _say(str(error))
+            for sentence in error.sentences:
+                _say(sentence)
+        except Stopped as stopped:
+            sys.exit(SIGNAL_EXIT + stopped.signal)
         except BrokenPipeError:
             # Nothing more can be written; without this, Python says so again at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -71,23 +88,95 @@ class TapCommand(SingerCommand, click.Group):
         sys.exit(1)
 
 
+@contextmanager
+def opened(
+    tap: type[Opened],
+    config: _ConfigInput | None,
+    *,
+    catalog: IO[str] | None = None,
+    state: IO[str] | None = None,
+    setup_mapper: bool = True,
+) -> Iterator[Opened]:
+    """A tap for what the command line says, closed in the end."""
+    config = config or _ConfigInput()
+    made = tap.__new__(tap)
+    try:
+        made.__init__(  # type: ignore[misc] # to be closed also when discovery fails in it
+            config=config.config,
+            parse_env_config=config.parse_env,
+            catalog=read_object(catalog) if catalog else None,
+            state=read_object(state) if state else None,
+            setup_mapper=setup_mapper,
+        )
+        yield made
+    finally:
+        made.close()
+
+
 def discover(tap: type[TapAcumatica], ctx: click.Context) -> None:
     """Print the catalog."""
-    with tap.opened(ctx.params.get("config"), setup_mapper=False) as opened:
-        opened.run_discovery()
+    with opened(tap, ctx.params.get("config"), setup_mapper=False) as discovering:
+        discovering.run_discovery()
 
 
 def test(tap: type[TapAcumatica], ctx: click.Context, what: str) -> None:
     """Write the schema, or one record, of each selected stream."""
     catalog = ctx.params.get("catalog")
-    with tap.opened(ctx.params.get("config"), catalog=catalog) as opened:
-        streams = opened.selected_streams()
+    with opened(tap, ctx.params.get("config"), catalog=catalog) as tested:
+        streams = tested.selected_streams()
         if what == CliTestOptionValue.Schema.value:
             for stream in streams:
                 stream._write_schema_message()  # noqa: SLF001 - as the SDK's write_schemas
         else:
-            opened.run_sync_dry_run(streams=streams)
-        opened.report_missed(len(streams))
+            tested.run_sync_dry_run(streams=streams)
+        tested.report_missed(streams)
+
+
+def check_command(tap: type[TapAcumatica], command: click.Command) -> click.Command:
+    """`tap-acumatica check`, with --config and --catalog as the Singer command has them."""
+    options = [each for each in command.params if each.name in {"config", "catalog"}]
+    how = click.Option(
+        ["--format", "output"],
+        type=click.Choice(["text", "json"]),
+        default="text",
+        help="One line a step, or one JSON object.",
+    )
+    return click.Command(
+        name="check",
+        callback=partial(check, tap),
+        params=[*options, how],
+        help="Try what a sync needs, and name what stands in its way.",
+    )
+
+
+def check(
+    tap: type[TapAcumatica], config: _ConfigInput, catalog: IO[str] | None, output: str
+) -> None:
+    """Try what a sync needs.
+
+    Raises:
+        CheckFailed: A sync would not work.
+    """
+    findings = _findings(tap, config, catalog)
+    if output == "json":
+        text, found = report.as_json(findings)
+        click.echo(text)
+    else:
+        found = report.show(findings)
+    report.require_good(found)
+
+
+def _findings(
+    tap: type[TapAcumatica], config: _ConfigInput, catalog: IO[str] | None
+) -> Iterator[Finding]:
+    with quiet() as talking:
+        try:
+            with opened(tap, config, catalog=catalog, setup_mapper=False) as checked:
+                checked.patience = PATIENCE
+                talking(checked.config["verbosity"])
+                yield from Checker(checked, lambda: datetime.now(UTC)).findings()
+        except AcumaticaError as error:
+            yield failure(error)
 
 
 def _say(sentence: str) -> None:

@@ -177,6 +177,7 @@ def client_settings(settings: Mapping[str, Any]) -> ClientSettings:
             wait_time=settings["pool_wait_time"],
         ),
         verbosity=settings["verbosity"],
+        per_minute=settings.get("max_requests_per_minute"),
     )
 
 

@@ -8,6 +8,7 @@ with at most three pages in memory: two that wait and one in hand.
 from __future__ import annotations
 
 import queue
+import signal
 import threading
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -23,7 +24,15 @@ LOOK_UP: Final = 0.2
 
 
 class Stopped(Exception):  # noqa: N818 - no error
-    """The run was asked to stop."""
+    """The run was asked to stop.
+
+    Attributes:
+        signal: Number of the signal that asked.
+    """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.signal = number
 
 
 class Worker(Generic[Item]):
@@ -118,6 +127,12 @@ class Prefetcher(Generic[Key, Item]):
         finally:
             worker.cancel()
             self._workers.pop(key, None)
+
+    def drop(self, which: Callable[[Key], bool]) -> None:
+        """Let these readers end with the requests that they are in, and start no more of them."""
+        self._ahead = [key for key in self._ahead if not which(key)]
+        for key in [key for key in self._workers if which(key)]:
+            self._workers.pop(key).cancel()
 
     def cancel(self) -> None:
         """Let all readers end with the requests that they are in."""

@@ -36,8 +36,18 @@ class Records:
         columns: Mapping[str, edm.EdmType],
         replication_key: str | None,
         settings: RecordSettings,
+        absent: Iterable[str] = (),
     ) -> None:
+        """Decide what to do.
+
+        Args:
+            columns: What the server is asked for.
+            replication_key: Of the stream, where it is dated.
+            settings: How values are written.
+            absent: Columns that this tenant does not have: they are null.
+        """
         self._settings = settings
+        self._nulls: dict[str, None] = dict.fromkeys(absent)
         self._conversions = [
             (name, convert)
             for name, edm_type in columns.items()
@@ -63,6 +73,8 @@ class Records:
                         f"({error}): run discovery again."
                     )
                     raise InconsistentAnswer(message) from error
+            if self._nulls:
+                row.update(self._nulls)
             yield row
 
     def _conversion(

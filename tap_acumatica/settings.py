@@ -226,6 +226,15 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         description="Seconds to wait for a free connection before giving up",
     ),
     th.Property(
+        "max_requests_per_minute",
+        th.IntegerType(minimum=1),
+        title="Requests per minute",
+        description=(
+            "Most requests in any minute, of all streams and tenants together; the sign-out in the "
+            "end is not counted"
+        ),
+    ),
+    th.Property(
         "max_url_length",
         th.IntegerType(minimum=256),
         default=2048,

@@ -21,6 +21,7 @@ from tap_acumatica.odata.paging import Table
 from tap_acumatica.prefetch import Stopped
 from tap_acumatica.reading import Reached
 from tap_acumatica.records import Records
+from tap_acumatica.union import Absence
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -42,11 +43,14 @@ class EntityStream(Stream):
     # Values have the types of the schema when they leave the decoder (odata/payload.py).
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
-    def __init__(self, tap: TapAcumatica, entry: CatalogEntry) -> None:
+    def __init__(
+        self, tap: TapAcumatica, entry: CatalogEntry, absence: Absence | None = None
+    ) -> None:
         """Make the stream of a catalog entry, discovered or given."""
         super().__init__(tap, schema=entry.schema.to_dict(), name=entry.tap_stream_id)
         self._acumatica = tap
         self._entry = entry
+        self._absence = absence or Absence()
         self._metadata = entry.metadata
         self.primary_keys = entry.key_properties or ()
         self.replication_key = entry.replication_key
@@ -60,22 +64,32 @@ class EntityStream(Stream):
     @property
     @override
     def partitions(self) -> list[dict[str, Any]] | None:
-        """One for each tenant that the settings name."""
+        """One for each tenant that the settings name, and that has the entity."""
         if self._tenant_column is None:
             return None
-        return [{self._tenant_column: tenant} for tenant in self._acumatica.tenants]
+        return [{self._tenant_column: tenant} for tenant in self.tenants]
+
+    @property
+    def tenants(self) -> list[str]:
+        """The tenants that the settings name, and that have the entity."""
+        return self._absence.tenants(self.name, self._acumatica.tenants)
+
+    def tenant(self, context: Context | None) -> str | None:
+        """The tenant of a partition; None where the settings name none."""
+        return context[self._tenant_column] if context and self._tenant_column else None
 
     @property
     def dated(self) -> bool:
         """Whether it is read by windows of its replication key."""
         return self.replication_method == INCREMENTAL
 
-    def table(self) -> Table:
-        """The entity with the columns that are selected, as the pagers see it."""
+    def table(self, tenant: str | None = None) -> Table:
+        """The entity with the columns that are selected, as the pagers see it in a tenant."""
+        absent = self._absence.columns.get((self.name, tenant), ())
         columns = {
             name: edm.from_schema(column)
             for name, column in self.schema["properties"].items()
-            if name != self._tenant_column and self.mask["properties", name]
+            if name != self._tenant_column and self.mask["properties", name] and name not in absent
         }
         key = tuple(name for name in self.primary_keys if name in columns)
         singleton = self._entry.row_count == 1
@@ -101,32 +115,49 @@ class EntityStream(Stream):
     def get_records(self, context: Context | None) -> Iterable[Record]:
         self._context = context
         self._latest = ""
+        tenant = self.tenant(context)
+        if self._acumatica.outcome.has_failed(tenant):
+            self._complete = False
+            return
         try:
             yield from self._records(context)
-        except RequestFailed as failed:
-            if failed.action is not Action.SKIP:
-                raise
+        except AcumaticaError as error:
             self._complete = False
-            self._acumatica.skipped(failed, expected=self._was_read(context))
+            if isinstance(error, RequestFailed) and error.action is Action.SKIP:
+                self._acumatica.skipped(tenant, error, expected=self._was_read(context))
+            else:
+                self._keep_progress()
+                self._acumatica.give_up(tenant, error)
         else:
             if not self.dated and self.ABORT_AT_RECORD_COUNT is None:
                 self.get_context_state(context)[WAS_READ] = True
 
     def _records(self, context: Context | None) -> Iterator[Record]:
+        tenant = self.tenant(context)
+        columns = self.table(tenant).columns
+        absent = self._absence.columns.get((self.name, tenant), ())
         records = Records(
-            self.table().columns,
+            columns,
             self.replication_key if self.dated else None,
             self._acumatica.record_settings,
+            [
+                name
+                for name in self.schema["properties"]
+                if name in absent and self.mask["properties", name]
+            ],
         )
         if self.ABORT_AT_RECORD_COUNT is not None:
             self._complete = False
             yield from records.of(self._acumatica.reader(self, context).one_row())
             return
+        progress = self._acumatica.progress
+        progress.begin(self.name, tenant)
         for brought in self._acumatica.prefetched(self, context):
             if isinstance(brought, Reached):
                 self._store(brought.bookmark)
                 continue
             self._most = brought.most
+            progress.page(len(brought.rows))
             for record in records.of(brought.rows):
                 if self._acumatica.stopping:
                     raise Stopped
@@ -177,7 +208,12 @@ class EntityStream(Stream):
 
     @override
     def _write_state_message(self) -> None:
-        """Write the state with the progress made: all rows up to a second before the last.
+        """Write the state with the progress made."""
+        self._keep_progress()
+        super()._write_state_message()
+
+    def _keep_progress(self) -> None:
+        """Move the bookmark: all rows up to a second before the last were written.
 
         A displayed instant may be up to a second above the stored one.
         """
@@ -186,7 +222,6 @@ class EntityStream(Stream):
             instant = min(instant, self._most or instant)
             kept = self.bookmark(self._context)
             self._store(Bookmark(instant, kept.undated_read_on, kept.scope))
-        super()._write_state_message()
 
     @override
     def _write_activate_version_message(self, full_table_version: int) -> None:

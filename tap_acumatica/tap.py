@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
-from contextlib import contextmanager
+from collections import Counter
 from copy import deepcopy
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from singer_sdk import Tap
@@ -17,19 +17,22 @@ from singer_sdk.singerlib.catalog import CatalogEntry
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
-from tap_acumatica import commands, configuration
-from tap_acumatica.catalog import discover
+from tap_acumatica import commands, configuration, progress
+from tap_acumatica.catalog import Discovered, discovered
 from tap_acumatica.files import read_object
 from tap_acumatica.odata.auth import BasicAuth
-from tap_acumatica.odata.client import Client
-from tap_acumatica.odata.errors import DiscoveryError, RequestFailed, SettingsError
+from tap_acumatica.odata.client import Client, Patience
+from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError
 from tap_acumatica.odata.frame import FrameFinder
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.odata.service import Address, Service
+from tap_acumatica.outcome import Outcome
 from tap_acumatica.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading import Dated, EntityReader
+from tap_acumatica.selection import only_selected, require_sensible
 from tap_acumatica.settings import SCHEMA
 from tap_acumatica.streams import EntityStream
+from tap_acumatica.union import Absence, require_keys, union
 from tap_acumatica.writer import Writer
 
 if TYPE_CHECKING:
@@ -38,17 +41,12 @@ if TYPE_CHECKING:
 
     import click
     from singer_sdk.helpers.types import Context
-    from singer_sdk.singerlib.catalog import Catalog
 
     from tap_acumatica.catalog import StreamDescription
+    from tap_acumatica.odata.errors import RequestFailed
+    from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.reading import Reached, Rows
     from tap_acumatica.records import RecordSettings
-
-MOST_STREAMS: Final = 200
-"""Streams that are read without the user having named entities."""
-
-SIGNAL_EXIT: Final = 128
-"""The exit code of a process that a signal ended is this and the signal's number."""
 
 
 class TapAcumatica(Tap):
@@ -59,6 +57,8 @@ class TapAcumatica(Tap):
     config_jsonschema: ClassVar[dict[str, Any]] = deepcopy(SCHEMA)  # the SDK adds its own
     dynamic_catalog = True
     message_writer_class = Writer
+    patience = Patience()
+    """Upper bounds of what the settings say."""
     capabilities: ClassVar[list[Any]] = [
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
@@ -73,8 +73,12 @@ class TapAcumatica(Tap):
     def __init__(self, *, catalog: Any = None, **arguments: Any) -> None:  # noqa: ANN401 - the SDK's
         """As the SDK's; of a catalog only the selected streams are kept."""
         self.stop_signal: int | None = None
-        self._refusals: list[tuple[RequestFailed, bool]] = []
-        super().__init__(catalog=_selected(catalog), **arguments)
+        self._interruptible = True
+        self.progress: progress.Progress = progress.Silence()
+        self._discovered: dict[str | None, Discovered | AcumaticaError] = {}
+        catalog = only_selected(catalog)
+        self._absence = Absence.of(catalog["streams"]) if isinstance(catalog, dict) else None
+        super().__init__(catalog=catalog, **arguments)
 
     # Settings
 
@@ -115,7 +119,8 @@ class TapAcumatica(Tap):
         """The connection of the account."""
         auth = BasicAuth(self.config["username"], self.config["password"])
         masking.add(auth.secrets)
-        return Client(configuration.client_settings(self.config), auth)
+        settings = configuration.client_settings(self.config)
+        return Client(self.patience.applied(settings), auth, self.address.site)
 
     @cached_property
     def services(self) -> Mapping[str | None, Service]:
@@ -127,13 +132,21 @@ class TapAcumatica(Tap):
         }
 
     @cached_property
+    def instants(self) -> InstantReader:
+        """How date-times are read."""
+        return configuration.instant_reader(self.config)
+
+    def frame_finder(self) -> FrameFinder:
+        """Finds a tenant's frame."""
+        return FrameFinder(self.instants, zone_is_set=self.config.get("time_zone") is not None)
+
+    @cached_property
     def _frames(self) -> Mapping[str | None, FrameFinder]:
-        instants = configuration.instant_reader(self.config)
-        zone_is_set = self.config.get("time_zone") is not None
-        return {tenant: FrameFinder(instants, zone_is_set=zone_is_set) for tenant in self.services}
+        return {tenant: self.frame_finder() for tenant in self.services}
 
     def close(self) -> None:
         """Stop reading ahead and sign out."""
+        self._interruptible = False
         if "_prefetcher" in self.__dict__:
             self._prefetcher.cancel()
         if "client" in self.__dict__:
@@ -141,12 +154,35 @@ class TapAcumatica(Tap):
 
     # Discovery
 
+    def discovered(self, tenant: str | None) -> Discovered:
+        """What a tenant has; asked for once.
+
+        Raises:
+            AcumaticaError: It could not be asked; again when called again.
+        """
+        if tenant not in self._discovered:
+            try:
+                self._discovered[tenant] = discovered(
+                    self.services[tenant], configuration.discovery_settings(self.config)
+                )
+            except AcumaticaError as error:
+                self._discovered[tenant] = error
+        found = self._discovered[tenant]
+        if isinstance(found, AcumaticaError):
+            raise found
+        return found
+
     @cached_property
     def descriptions(self) -> Sequence[StreamDescription]:
-        """What the instance has, by name."""
-        settings = configuration.discovery_settings(self.config)
-        service = next(iter(self.services.values()))
-        found = sorted(discover(service.metadata(), settings), key=lambda stream: stream.name)
+        """What the instance has, by name: all that any tenant has."""
+        by_tenant: dict[str | None, Sequence[StreamDescription]] = {}
+        for tenant in self.services:
+            try:
+                by_tenant[tenant] = self.discovered(tenant).streams
+            except AcumaticaError as error:
+                self.outcome.fail(tenant, error)
+                self.logger.error("%s The tenant %s is left out.", error, tenant)  # noqa: TRY400 - a sentence, no trace
+        found = union(by_tenant)
         if not found:
             message = (
                 "The instance has no entity that fits entities and exclude_entities: compare them "
@@ -160,34 +196,35 @@ class TapAcumatica(Tap):
         entries: Iterable[CatalogEntry]
         if self.input_catalog is not None:
             entries = self.input_catalog.streams
-            self._check_keys(self.input_catalog)
+            require_keys(entries, self.config["tenant_column"], many=bool(self.tenants))
+            absence = self._absence or Absence()
         else:
-            entries = (CatalogEntry.from_dict(found.entry) for found in self.descriptions)
-        return [EntityStream(self, entry) for entry in entries]
+            found = [description.entry for description in self.descriptions]
+            entries = [CatalogEntry.from_dict(entry) for entry in found]
+            absence = Absence.of(found)
+        return [
+            EntityStream(self, entry, absence)
+            for entry in entries
+            if not self.tenants or absence.tenants(entry.tap_stream_id, self.tenants)
+        ]
 
     @property
     @override
     def catalog_dict(self) -> dict[str, Any]:
-        """The catalog, without a detour through streams."""
-        return {"streams": [found.entry for found in self.descriptions]}
+        """The catalog, without a detour through streams.
+
+        Raises:
+            AcumaticaError: A tenant could not be asked, so that its part would be missing.
+        """
+        descriptions = self.descriptions
+        self.outcome.require_tenants()
+        return {"streams": [found.entry for found in descriptions]}
 
     @property
     @override
     def catalog_json_text(self) -> str:
         """The catalog as text, in short lines: Meltano waits for ever on one over 64 KiB."""
         return msgspec.json.format(msgspec.json.encode(self.catalog_dict), indent=1).decode()
-
-    def _check_keys(self, catalog: Catalog) -> None:
-        """Refuse a catalog from before `tenants` was set or unset."""
-        for entry in catalog.streams:
-            key = entry.key_properties or ()
-            column = self.config["tenant_column"]
-            if key and (column in key) != bool(self.tenants):
-                message = (
-                    f"The catalog's key of {entry.tap_stream_id} is {list(key)}, which does not "
-                    "fit the setting tenants: run discovery again."
-                )
-                raise DiscoveryError(message)
 
     # Reading
 
@@ -196,20 +233,24 @@ class TapAcumatica(Tap):
         """Whether a signal asked to stop."""
         return self.stop_signal is not None
 
+    @cached_property
+    def outcome(self) -> Outcome:
+        """What is missing of the run so far."""
+        return Outcome(list(self.services))
+
     def reader(self, stream: EntityStream, context: Context | None) -> EntityReader:
         """A reader of one stream in one tenant."""
-        tenant = context[self.tenant_column] if context and self.tenant_column else None
+        tenant = stream.tenant(context)
         return EntityReader(
             self.services[tenant],
-            stream.table(),
+            stream.table(tenant),
             configuration.read_settings(self.config),
             Dated(self._frames[tenant], stream.bookmark(context)) if stream.dated else None,
         )
 
     def prefetched(self, stream: EntityStream, context: Context | None) -> Iterator[Rows | Reached]:
         """What the reader of one stream in one tenant brings."""
-        tenant = context[self.tenant_column] if context and self.tenant_column else None
-        return self._prefetcher.items((stream.name, tenant))
+        return self._prefetcher.items((stream.name, stream.tenant(context)))
 
     @cached_property
     def _prefetcher(self) -> Prefetcher[tuple[str, str | None], Rows | Reached]:
@@ -217,7 +258,8 @@ class TapAcumatica(Tap):
             (name, tenant)
             for name, stream in self.streams.items()
             if stream.selected
-            for tenant in self.services
+            for tenant in (stream.tenants or (None,))  # type: ignore[attr-defined] # all are ours
+            if not self.outcome.has_failed(tenant)
         ]
 
         def read(key: tuple[str, str | None]) -> Iterable[Rows | Reached]:
@@ -227,17 +269,27 @@ class TapAcumatica(Tap):
             return self.reader(stream, context)  # type: ignore[arg-type] # all are ours
 
         most = configuration.client_settings(self.config).pool.size
-        return Prefetcher(plan, read, most, lambda: self.stopping)
 
-    def skipped(self, failed: RequestFailed, *, expected: bool) -> None:
-        """Go on without a stream that the server does not give.
+        def look_up() -> bool:
+            self.progress.tick()
+            return self.stopping
 
-        Args:
-            failed: Why.
-            expected: It was read before, so that it is missed now.
-        """
+        return Prefetcher(plan, read, most, look_up)
+
+    def skipped(self, tenant: str | None, failed: RequestFailed, *, expected: bool) -> None:
+        """Go on without a stream that the server does not give; `Outcome.refuse` says the rest."""
         self.logger.warning("%s It is skipped.", failed)
-        self._refusals.append((failed, expected))
+        self.outcome.refuse(tenant, failed, expected=expected)
+
+    def give_up(self, tenant: str | None, error: AcumaticaError) -> None:
+        """Go on without a tenant.
+
+        Raises:
+            AcumaticaError: There is no other for which to go on.
+        """
+        self.outcome.fail(tenant, error)
+        self.logger.error("%s Nothing more is read of the tenant %s.", error, tenant)
+        self._prefetcher.drop(lambda key: key[1] == tenant)
 
     def selected_streams(self) -> list[EntityStream]:
         """The streams to read.
@@ -246,31 +298,17 @@ class TapAcumatica(Tap):
             SettingsError: There are none, or so many that it can hardly be meant.
         """
         streams = [stream for stream in self.streams.values() if stream.selected]
-        if not streams:
-            message = (
-                "No stream is selected: select streams in the catalog (in Meltano with select), or "
-                "name them in the setting entities."
-            )
-            raise SettingsError(message)
-        if len(streams) > MOST_STREAMS and self.config.get("entities") is None:
-            message = (
-                f"{len(streams)} streams are selected, which is more than {MOST_STREAMS}: select "
-                "fewer in the catalog, or name those that you want in the setting entities."
-            )
-            raise SettingsError(message)
+        require_sensible(len(streams), named=self.config.get("entities") is not None)
         return streams  # type: ignore[return-value] # all are ours
 
-    def report_missed(self, asked_for: int) -> None:
+    def report_missed(self, streams: Iterable[EntityStream]) -> None:
         """Fail if something is missing that was expected, or everything.
 
         Raises:
-            RequestFailed: The last refusal.
+            AcumaticaError: See `Outcome.require_all`.
         """
-        missed = [failed for failed, expected in self._refusals if expected]
-        if missed:
-            raise missed[-1]
-        if len(self._refusals) == asked_for * len(self.services):
-            raise self._refusals[-1][0]
+        asked_for = Counter(tenant for stream in streams for tenant in stream.tenants or (None,))
+        self.outcome.require_all(asked_for)
 
     def sync(self) -> None:
         """Read what is selected.
@@ -279,46 +317,30 @@ class TapAcumatica(Tap):
             AcumaticaError: Something that was asked for is missing.
             Stopped: A signal asked to stop; the state is written.
         """
-        asked_for = len(self.selected_streams())
-        self.sync_all()
-        self.report_missed(asked_for)
+        streams = self.selected_streams()
+        self._interruptible = False
+        with progress.shown(sum(len(stream.tenants) or 1 for stream in streams)) as self.progress:
+            self.sync_all()
+        self.report_missed(streams)
 
     # Command line
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        """Remember the signal: the loop stops between two messages, so that none is cut."""
+        """Remember the signal: the loop stops between two messages, so that none is cut.
+
+        Raises:
+            Stopped: No messages are being written, so that nothing can be cut.
+        """
         self.stop_signal = signum
+        if self._interruptible:
+            raise Stopped(signum)
 
     @classmethod
     @override
     def get_singer_command(cls) -> click.Command:
-        return commands.TapCommand.of(super().get_singer_command(), cls, [])
-
-    @classmethod
-    @contextmanager
-    def opened(
-        cls,
-        config: _ConfigInput | None,
-        *,
-        catalog: IO[str] | None = None,
-        state: IO[str] | None = None,
-        setup_mapper: bool = True,
-    ) -> Iterator[Self]:
-        """A tap for what the command line says, closed in the end."""
-        config = config or _ConfigInput()
-        tap = cls.__new__(cls)
-        try:
-            tap.__init__(  # type: ignore[misc] # to be closed also when discovery fails in it
-                config=config.config,
-                parse_env_config=config.parse_env,
-                catalog=read_object(catalog) if catalog else None,
-                state=read_object(state) if state else None,
-                setup_mapper=setup_mapper,
-            )
-            yield tap
-        finally:
-            tap.close()
+        command = super().get_singer_command()
+        return commands.TapCommand.of(command, cls, [commands.check_command(cls, command)])
 
     @classmethod
     @override
@@ -368,24 +390,9 @@ class TapAcumatica(Tap):
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=cls.logger.info)
-        with cls.opened(config, catalog=catalog, state=state) as tap:
+        with commands.opened(cls, config, catalog=catalog, state=state) as tap:
             try:
                 tap.sync()
             except Stopped:
                 tap.state_writer.write_state(tap.state)
-                sys.exit(SIGNAL_EXIT + (tap.stop_signal or signal.SIGTERM))
-
-
-def _selected(catalog: Any) -> Any:  # noqa: ANN401 - whatever the SDK takes
-    """A catalog without the streams that are not selected, so that none is built in vain."""
-    if not isinstance(catalog, dict):
-        return catalog
-    return {**catalog, "streams": [s for s in catalog.get("streams", []) if _is_selected(s)]}
-
-
-def _is_selected(stream: Mapping[str, Any]) -> bool:
-    root: Mapping[str, Any] = next(
-        (m["metadata"] for m in stream.get("metadata", []) if not m["breadcrumb"]), {}
-    )
-    chosen = root.get("selected", root.get("selected-by-default"))
-    return bool(chosen) if chosen is not None else bool(stream.get("selected"))
+                sys.exit(commands.SIGNAL_EXIT + (tap.stop_signal or signal.SIGTERM))

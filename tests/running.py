@@ -102,15 +102,15 @@ def run(settings: dict[str, Any], **arguments: Any) -> Output:
     """Sync once; what it raises is in the output."""
     output = Output()
     with captured_stdout() as raw:
-        tap = None
+        tap = TapAcumatica.__new__(TapAcumatica)
         try:
-            tap = TapAcumatica(config=dict(settings), **arguments)
+            # As the command does it: closed also when discovery fails.
+            tap.__init__(config=dict(settings), **arguments)  # type: ignore[misc]
             tap.sync()
         except Exception as error:  # noqa: BLE001 - tests look at it
             output.error = error
         finally:
-            if tap:
-                tap.close()
+            tap.close()
         sys.stdout.flush()
         lines = raw.getvalue().splitlines()
     decoder = msgspec.json.Decoder(float_hook=Decimal)

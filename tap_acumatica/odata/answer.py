@@ -38,6 +38,14 @@ class Answer:
     """Nothing has succeeded in this run yet: a wrong setting is likelier than a passing fault."""
 
     @property
+    def is_page(self) -> bool:
+        """Whether it is a web page; a column that holds one does not make it so."""
+        if "html" in self.headers.get("Content-Type", "").lower():
+            return True
+        start = self.body[:500].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+        return start.startswith(b"<") and b"<html" in start
+
+    @property
     def message(self) -> str:
         """The server's own words, from any of the error shapes that are known."""
         return message_of(self.body)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -12,6 +14,7 @@ import backoff
 import requests
 
 from tap_acumatica.odata.answer import Answer, http_date
+from tap_acumatica.odata.budget import Budget
 from tap_acumatica.odata.errors import (
     Action,
     AcumaticaError,
@@ -32,6 +35,10 @@ Content = TypeVar("Content")
 
 CONNECT_TIMEOUT: Final = 30.0
 SIGN_OUT_TIMEOUT: Final = 5.0
+"""Seconds for the sign-out of all sessions together."""
+BUSY_TIMEOUT: Final = 2.0
+"""Seconds of these to wait for requests that are under way, so that they need no exception."""
+SIGN_OUTS_AT_ONCE: Final = 8
 LONGEST_PAUSE: Final = 60.0
 """Seconds between two tries where the server names no time."""
 SHORTEST_PAUSE: Final = 0.5
@@ -40,7 +47,11 @@ SHORTEST_PAUSE: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """How requests are sent (times in seconds)."""
+    """How requests are sent (times in seconds).
+
+    Attributes:
+        per_minute: Most requests in a minute; None: any number.
+    """
 
     timeout: float = 660.0
     max_retry_time: float = 900.0
@@ -48,6 +59,23 @@ class ClientSettings:
     verify: bool | str = True
     pool: PoolSettings = field(default_factory=PoolSettings)
     verbosity: int = 1
+    per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Upper bounds of what the settings say (seconds)."""
+
+    timeout: float = math.inf
+    retry_time: float = math.inf
+
+    def applied(self, settings: ClientSettings) -> ClientSettings:
+        """The settings within these bounds."""
+        return replace(
+            settings,
+            timeout=min(settings.timeout, self.timeout),
+            max_retry_time=min(settings.max_retry_time, self.retry_time),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +119,20 @@ class Client:
     lock.
     """
 
-    def __init__(self, settings: ClientSettings, auth: AuthBase) -> None:
+    def __init__(self, settings: ClientSettings, auth: AuthBase, site: str = "") -> None:
+        """Prepare; nothing is sent yet.
+
+        Args:
+            settings: How to send.
+            auth: Signs requests in.
+            site: Where idle sessions are signed out if the licence allows no more of them.
+        """
         self.requests = 0
         self.retries = 0
         self._settings = settings
         self._auth = auth
+        self._site = site
+        self._budget = Budget(settings.per_minute)
         self._pool = ConnectionPool(settings.pool, self._new_session)
         self._first = threading.Lock()
         self._succeeded = threading.Event()
@@ -133,17 +170,35 @@ class Client:
         reply = attempt()
         return replace(reply, retries=retries) if retries else reply
 
+    def look(self, request: Request) -> Answer:
+        """Send a GET once and bring whatever comes back, good or bad.
+
+        Nothing follows from a refusal: it is for addresses that the account need not have.
+        """
+        self._budget.take()
+        with self._counting:
+            self.requests += 1
+        try:
+            with self._pool.connection(request.owner) as connection:
+                self._require_open(request)
+                response = self._fetch(connection, request)
+                tell(response, self._settings.verbosity)
+            body = response.content
+        except requests.exceptions.RequestException as error:
+            return Answer(request.subject, exception=error)
+        logger.info("GET %s: %s", request.url, response.status_code)
+        return Answer(request.subject, response.status_code, response.headers, body)
+
     def close(self, site: str) -> None:
         """Sign out of every session that is not executing a request (best effort).
 
-        No request is sent after this.
+        No request is sent after this. Requests that are about to end are waited for.
         """
         self._closed = True
         deadline = time.monotonic() + SIGN_OUT_TIMEOUT
-        for connection in self._pool.drain():
-            if connection.signed_in and time.monotonic() < deadline:
-                self._sign_out(connection, site, deadline - time.monotonic())
-            connection.session.close()
+        self._sign_out_all(self._pool.drain(), site, deadline)
+        self._pool.settle(min(BUSY_TIMEOUT, deadline - time.monotonic()))
+        self._sign_out_all(self._pool.drain(), site, deadline)
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
@@ -154,20 +209,29 @@ class Client:
         with self._first:
             if not self._succeeded.is_set():
                 return self._exchange(request, decode)
+        try:
+            return self._exchange(request, decode)
+        except RequestFailed as failed:
+            if failed.cause != "API login limit" or not self._make_room(request.owner):
+                raise
         return self._exchange(request, decode)
 
+    def _make_room(self, owner: str) -> bool:
+        """Sign out of the idle sessions of other owners; whether there were any."""
+        idle = [each for each in self._pool.drain(but=owner) if each.signed_in]
+        self._sign_out_all(idle, self._site, time.monotonic() + SIGN_OUT_TIMEOUT)
+        return bool(idle)
+
     def _exchange(self, request: Request, decode: Callable[[bytes], Content]) -> Reply[Content]:
-        if self._refused:
-            raise self._refused
-        if self._closed:
-            message = f"The run has ended before {request.subject} was read."
-            raise AcumaticaError(message)
+        self._require_open(request)
+        self._budget.take()
         with self._counting:
             self.requests += 1
         started = time.monotonic()
         first = not self._succeeded.is_set()
         try:
             with self._pool.connection(request.owner) as connection:
+                self._require_open(request)
                 response = self._fetch(connection, request)
                 tell(response, self._settings.verbosity)
                 cookies = [c.value for c in connection.session.cookies if c.name == "Locale"]
@@ -193,6 +257,14 @@ class Client:
         date = http_date(response.headers.get("Date", ""))
         return Reply(content, date, cookies[-1] if cookies else None)  # type: ignore[arg-type]
 
+    def _require_open(self, request: Request) -> None:
+        """Refuse to send anything more once the account was refused, or the run is over."""
+        if self._refused:
+            raise self._refused
+        if self._closed:
+            message = f"The run has ended before {request.subject} was read."
+            raise AcumaticaError(message)
+
     def _fetch(self, connection: Connection, request: Request) -> requests.Response:
         return connection.session.get(
             request.url,
@@ -203,6 +275,16 @@ class Client:
             # Given here, since requests lets the environment overrule the session's.
             verify=self._settings.verify,
         )
+
+    def _sign_out_all(self, connections: list[Connection], site: str, deadline: float) -> None:
+        def sign_out(connection: Connection) -> None:
+            if connection.signed_in and time.monotonic() < deadline:
+                self._sign_out(connection, site, deadline - time.monotonic())
+            connection.session.close()
+
+        # One that hangs must not use up the time of the others.
+        with ThreadPoolExecutor(SIGN_OUTS_AT_ONCE) as threads:
+            list(threads.map(sign_out, connections))
 
     def _sign_out(self, connection: Connection, site: str, timeout: float) -> None:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import requests
@@ -22,7 +23,18 @@ if TYPE_CHECKING:
 
 
 class AcumaticaError(Exception):
-    """An error with one sentence for the user: what happened, to what, what to do."""
+    """An error with one sentence for the user: what happened, to what, what to do.
+
+    Attributes:
+        cause: What it is called where causes are told apart.
+    """
+
+    cause: str = ""
+
+    @property
+    def sentences(self) -> list[str]:
+        """What the user reads, each on a line of its own."""
+        return [" ".join(str(self).split())]
 
 
 class SettingsError(AcumaticaError):
@@ -63,7 +75,7 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
     """A request that failed, classified by the table.
 
     Attributes:
-        cause: The rule's name.
+        is_page: Whether a web page came.
         action: What to do about it.
         wait: Seconds that the server asked to wait, or None.
         column: The property that the server objects to, or None.
@@ -73,6 +85,7 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
         found = rule.pattern.search(answer.message) if rule.pattern else None
         self.cause = rule.cause
         self.action = rule.action
+        self.is_page = answer.is_page
         self.column = found.group(1) if found and found.groups() else None
         self.wait = retry_after(answer.headers) if answer.status else None
         detail = str(answer.exception) if answer.exception else answer.message
@@ -119,12 +132,16 @@ def _words(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-def _is_html(answer: Answer) -> bool:
-    """Whether it is a page; a column that holds one does not make it so."""
-    if "html" in answer.headers.get("Content-Type", "").lower():
-        return True
-    start = answer.body[:500].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    return start.startswith(b"<") and b"<html" in start
+def _is_page(answer: Answer) -> bool:
+    return answer.is_page
+
+
+def _maintained(answer: Answer) -> bool:
+    """Whether the site says that it is being worked on, in whatever way."""
+    words = answer.headers.get("Location", "") if answer.status in REDIRECTS[0] else ""
+    if answer.is_page:
+        words = answer.message
+    return answer.status == HTTPStatus.SERVICE_UNAVAILABLE or "maintenance" in words.lower()
 
 
 def _name_unknown(answer: Answer) -> bool:
@@ -140,6 +157,18 @@ def _never_works(answer: Answer) -> bool:
     """Whether it is the settings' fault: under way TLS can also fail as a connection does."""
     return answer.first or "certificate" in str(answer.exception).lower()
 
+
+OF_THE_SITE: Final = frozenset(
+    {
+        "sign-in refused",
+        "account locked",
+        "host not found",
+        "no connection",
+        "TLS failure",
+        "impossible request",
+    }
+)
+"""Causes that are the same whichever tenant is asked."""
 
 REFUSED: Final = _status(400, 500, 501)
 ERRORS: Final = (range(400, 600),)
@@ -264,6 +293,13 @@ RULES: Final[tuple[Rule, ...]] = (
         statuses=_status(414),
     ),
     Rule(
+        "maintenance",
+        Action.RETRY,
+        "Acumatica is not to be had for {subject} ({status}: {detail}), also when asked again: it "
+        "is under maintenance or being restarted; try later.",
+        test=_maintained,
+    ),
+    Rule(
         "redirect",
         Action.STOP,
         "The server sent {subject} elsewhere ({status}), as to a sign-in page: check the setting "
@@ -329,14 +365,14 @@ RULES: Final[tuple[Rule, ...]] = (
         Action.STOP,
         "The server answered {subject} with a web page in place of data: check that the setting "
         "url is the address of an Acumatica site.",
-        test=lambda answer: answer.first and _is_html(answer),
+        test=lambda answer: answer.first and answer.is_page,
     ),
     Rule(
         "page in place of data",
         Action.RETRY,
         "The server answered {subject} with a web page in place of data, also when asked again: "
         "it may be under maintenance; try later.",
-        test=_is_html,
+        test=_is_page,
     ),
 )
 

@@ -64,6 +64,16 @@ class FrameFinder:
         self._newest: str | None = None
         self._round_trip_done = False
 
+    @property
+    def round_trip_done(self) -> bool:
+        """Whether a row was found by the instant that it shows."""
+        return self._round_trip_done
+
+    @property
+    def newest(self) -> str | None:
+        """The newest instant that was seen, as the server shows it."""
+        return self._newest
+
     def frame(self, table: Table, ask: Callable[[Query], Reply[Page]]) -> Frame:
         """The frame, proved where it can be.
 

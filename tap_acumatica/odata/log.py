@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
 
@@ -11,7 +13,7 @@ from typing_extensions import override
 from tap_acumatica.odata.query import READABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import requests
 
@@ -20,6 +22,12 @@ logger: Final = logging.getLogger("tap-acumatica")
 MASK: Final = "***"
 
 SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "set-cookie"})
+
+SECRET_FIELDS: Final = re.compile(
+    r"""\b((?:password|client_secret|client_assertion|refresh_token|access_token|id_token|token|code"""
+    r"""|code_verifier)(?:=|"\s*:\s*"))[^&"\s]+"""
+)
+"""Fields of a form, an address or an object that hold a secret, whatever its value."""
 
 LONGEST_BODY: Final = 20_000
 """Characters of a body that are logged: Meltano waits for ever on a line over 64 KiB."""
@@ -89,13 +97,44 @@ def set_verbosity(verbosity: int) -> None:
         logging.getLogger().setLevel(logging.DEBUG)
 
 
+@contextmanager
+def quiet() -> Iterator[Callable[[int], None]]:
+    """Log nothing, for a command that says itself what it finds.
+
+    Yields:
+        Takes the verbosity that the user wants; where that is more than usual all is logged again.
+    """
+    loggers = (logger, logging.getLogger())
+    levels = [each.level for each in loggers]
+
+    def restore(verbosity: int = EVERYTHING) -> None:
+        if verbosity >= HEADERS:
+            for each, level in zip(loggers, levels, strict=True):
+                each.setLevel(level)
+
+    for each in loggers:
+        each.setLevel(logging.CRITICAL)
+    try:
+        yield restore
+    finally:
+        restore()
+
+
 def tell(response: requests.Response, verbosity: int) -> None:
     """Log what went over the wire, headers with secrets masked by name."""
     if verbosity >= HEADERS:
         logger.info("Sent %s", _shown(response.request.headers))
         logger.info("Received %s %s", response.status_code, _shown(response.headers))
     if verbosity >= BODIES:
-        logger.info("Body %s", response.text[:LONGEST_BODY])
+        if response.request.body:
+            sent = response.request.body
+            text = sent.decode("utf-8", "replace") if isinstance(sent, bytes) else str(sent)
+            logger.info("Sent body %s", _without_fields(text))
+        logger.info("Body %s", _without_fields(response.text))
+
+
+def _without_fields(text: str) -> str:
+    return SECRET_FIELDS.sub(rf"\1{MASK}", text[:LONGEST_BODY])
 
 
 def _shown(headers: Mapping[str, str]) -> dict[str, str]:

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from tap_acumatica.odata import metadata
+from tap_acumatica.odata import diagnosis, metadata
 from tap_acumatica.odata.client import Reply, Request
 from tap_acumatica.odata.errors import (
-    DiscoveryError,
     InconsistentAnswer,
     RequestFailed,
     SettingsError,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tap_acumatica.odata.client import Client
+    from tap_acumatica.odata.metadata import Model
     from tap_acumatica.odata.query import Query
 
 Content = TypeVar("Content")
@@ -133,12 +133,25 @@ class Service:
         """
         return self._ask(_Question(lambda root: self._url(root, query), subject, decode))
 
-    def metadata(self) -> metadata.Model:
+    @property
+    def root(self) -> str | None:
+        """The address that answered; None while none did."""
+        return self._root
+
+    def release(self) -> str | None:
+        """The build of Acumatica, where the account is told."""
+        return diagnosis.look_at_root(self.client, self._site, self._candidates[0]).release
+
+    def metadata(self) -> Model:
+        """The content of `describe`."""
+        return self.describe().content
+
+    def describe(self) -> Reply[Model]:
         """The service's `$metadata`. XML is asked for: for JSON the server answers 500.
 
         Raises:
             RequestFailed: As `Client.get`.
-            DiscoveryError: There is no such service or tenant.
+            NoService: There is no such service or tenant, or not for this account.
         """
         question = _Question(
             lambda root: root + "$metadata",
@@ -147,16 +160,16 @@ class Service:
             accept="application/xml",
         )
         try:
-            return self._ask(question).content
+            return self._ask(question)
         except RequestFailed as failed:
-            if failed.cause != "not found":
-                raise
-            tenant = f"the tenant {self.tenant!r}" if self.tenant else "no tenant named"
-            message = (
-                f"Acumatica has no OData service at {self._site} for {tenant} (404): check the "
-                "setting url and the tenant's login name in it or in tenants."
-            )
-            raise DiscoveryError(message) from failed
+            if failed.cause == "no rights":
+                raise diagnosis.no_rights() from failed
+            if failed.cause == "not found":
+                owner = self._candidates[0]
+                raise diagnosis.not_found(
+                    failed, self.client, self._site, owner, self.tenant
+                ) from failed
+            raise
 
     def _url(self, root: str, query: Query | Link) -> str:
         if isinstance(query, Link):

@@ -84,10 +84,22 @@ class ConnectionPool:
         finally:
             self._slots.release()
 
-    def drain(self) -> list[Connection]:
-        """Take all connections that are not in use out of the pool."""
+    def settle(self, timeout: float) -> None:
+        """Wait until no connection is in use, but no longer than so many seconds."""
+        deadline = time.monotonic() + timeout
+        held = 0
+        while held < self._settings.size and self._slots.acquire(
+            timeout=max(deadline - time.monotonic(), 0)
+        ):
+            held += 1
+        for _ in range(held):
+            self._slots.release()
+
+    def drain(self, but: str | None = None) -> list[Connection]:
+        """Take all connections that are not in use out of the pool, but for those of one owner."""
         with self._lock:
-            free, self._free = self._free, []
+            free = [connection for connection in self._free if connection.owner != but]
+            self._free = [connection for connection in self._free if connection.owner == but]
         return free
 
     def _take(self, owner: str) -> Connection:

@@ -18,6 +18,7 @@ import requests_mock
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.auth import BasicAuth
+from tap_acumatica.odata.budget import Budget
 from tap_acumatica.odata.client import Client, ClientSettings, Reply, Request
 from tap_acumatica.odata.errors import (
     Action,
@@ -637,7 +638,7 @@ def test_requests_and_failures_are_logged(
     tenant.get(query="?$top=5")
     told = [record.getMessage() for record in caplog.records if record.name == "tap-acumatica"]
     failure, success = told
-    assert f"{TERMS}?$top=5: server error (503) after" in failure
+    assert f"{TERMS}?$top=5: maintenance (503) after" in failure
     assert f"{TERMS}?$top=5: " in success
     assert " bytes in " in success
     assert box.password not in caplog.text
@@ -668,3 +669,97 @@ def test_a_decoder_that_finds_a_body_broken_has_it_sent_again(
     reply = tenant.client.get(Request(root + TERMS, TERMS, root), decode)
     assert reply.content == len(bodies[0])
     assert len(waits) == 2
+
+
+# Manners
+
+
+def test_idle_sessions_of_other_tenants_make_room_where_the_licence_allows_no_more(
+    stack: ExitStack, waits: list[float]
+) -> None:
+    box = stack.enter_context(
+        Sandbox(now=NOW, empty=True, tenants=("Company", "B", "C"), max_sessions=1)
+    )
+    client = Client(ClientSettings(), BasicAuth(box.username, box.password), box.url)
+    stack.callback(client.close, box.url)
+    for tenant in ("Company", "B", "C", "B"):
+        root = f"{box.url}/t/{tenant}/api/odata/dac/"
+        client.get(Request(root + TERMS, TERMS, owner=root), DECODER.page)
+    assert box.counters().sessions_open == 1
+    assert waits == []
+    client.close(box.url)
+    assert (box.counters().sessions_opened, box.counters().sessions_open) == (4, 0)
+
+
+def test_a_session_of_somebody_else_is_waited_for(
+    stack: ExitStack, box: Sandbox, tenant: Tenant, waits: list[float]
+) -> None:
+    stranger = Tenant(box, ClientSettings())
+    stack.callback(stranger.close)
+    tenant.get()
+    tenant.close()
+    stranger.get()
+    box.quirks.max_sessions = 1
+    stack.callback(setattr, box.quirks, "max_sessions", None)
+    other = Tenant(box, ClientSettings(max_retry_time=3))
+    stack.callback(other.close)
+    assert other.failing().cause == "API login limit"
+    assert waits
+
+
+def test_the_budget_holds_for_all_threads_and_retries(
+    box: Sandbox, connect: Callable[..., Tenant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[float] = []
+    monkeypatch.setattr(
+        "tap_acumatica.odata.client.Budget",
+        lambda per_minute: Budget(per_minute, clock=lambda: 0.0, sleep=held.append),
+    )
+    tenant = connect(per_minute=4, pool=PoolSettings(size=3))
+    box.faults.add(Fault("unavailable", times=2))
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda _: tenant.get(), range(7)))
+    assert tenant.client.requests == 9
+    assert sorted(held) == [60.0] * 4 + [120.0]
+
+
+def test_licence_delays_are_sat_out_and_a_declined_request_comes_again(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = stack.enter_context(Sandbox(now=NOW, empty=True, requests_per_minute=4))
+    tenant = Tenant(box, ClientSettings())
+    stack.callback(tenant.close)
+    waits: list[float] = []
+
+    def minute_passes(seconds: float) -> None:
+        waits.append(seconds)
+        box.clock.advance(60)
+
+    monkeypatch.setattr("backoff._sync.time", SimpleNamespace(sleep=minute_passes))
+    for _ in range(4):
+        tenant.get()
+    assert (box.counters().delayed, waits) == (2, [])
+    assert tenant.get().retries == 1
+    assert len(waits) == 1
+
+
+def test_a_request_that_is_about_to_end_is_waited_for_at_the_end(
+    box: Sandbox, connect: Callable[..., Tenant]
+) -> None:
+    tenant = connect(pool=PoolSettings(size=2))
+    tenant.get()
+    arrived, leave = threading.Event(), threading.Event()
+
+    def hold(_: object) -> None:
+        arrived.set()
+        assert leave.wait(5)
+
+    box.before_request(hold)
+    with ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(tenant.get) for _ in range(2)]
+        assert arrived.wait(5)
+        leave.set()
+        tenant.close()
+        for each in asked:
+            each.exception(5)
+    assert box.counters().sessions_open == 0

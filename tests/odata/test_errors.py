@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
@@ -118,7 +119,7 @@ def _no_secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (501, "not supported", "query refused", Action.REPHRASE),
         (501, "", "server error", Action.RETRY),
         (502, SUBSTRINGOF, "server error", Action.RETRY),
-        (503, "Service unavailable.", "server error", Action.RETRY),
+        (503, "Service unavailable.", "maintenance", Action.RETRY),
         (504, "", "server error", Action.RETRY),
     ],
 )
@@ -361,3 +362,22 @@ def test_a_date_without_a_zone_is_in_gmt() -> None:
     assert http_date("Mon, 01 Jun 2026 14:00:00 +0200") == NOW
     assert http_date("") is None
     assert retry_after({"Retry-After": "Mon, 01 Jun 2026 12:00:30 -0000"}, NOW) == 30
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    "found",
+    [
+        Answer("S", 200, {"Content-Type": "text/html"}, b"<html>Site under Maintenance</html>"),
+        Answer("S", 302, {"Location": "https://host/Frames/Maintenance.aspx"}),
+        Answer("S", 503, {}, b""),
+        Answer("S", 500, {"Content-Type": "text/html"}, b"<html>under maintenance</html>"),
+    ],
+)
+def test_maintenance_is_told_however_it_is_said(found: Answer, first: bool) -> None:
+    assert failed(replace(found, first=first)).cause == "maintenance"
+
+
+def test_a_row_about_maintenance_is_none() -> None:
+    body = b'{"value":[{"Descr":"maintenance <html>"}]}'
+    assert failure(Answer("S", 200, {"Content-Type": JSON}, body)) is None

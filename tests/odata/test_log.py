@@ -8,11 +8,12 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 import requests
+import requests_mock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_acumatica.odata.auth import BasicAuth
-from tap_acumatica.odata.log import MASK, Masking
+from tap_acumatica.odata.log import MASK, Masking, tell
 from tap_acumatica.odata.query import Query
 
 SECRETS = st.text(
@@ -98,3 +99,29 @@ def test_sign_in_is_sent_in_utf_8_and_all_of_it_is_secret(password: str) -> None
         .prepare()
         .headers["Authorization"]
     )
+
+
+@pytest.mark.parametrize(
+    "field", ["password", "client_secret", "refresh_token", "code", "code_verifier"]
+)
+def test_secret_fields_of_forms_and_answers_are_masked_by_name(
+    caplog: pytest.LogCaptureFixture, field: str
+) -> None:
+    caplog.set_level(logging.INFO, "tap-acumatica")
+    with requests_mock.Mocker() as server:
+        server.post("https://host/token", text=f'{{"{field}": "s3cret", "expires_in": 60}}')
+        response = requests.post(
+            "https://host/token", data={field: "s3cret", "grant_type": "x"}, timeout=5
+        )
+    tell(response, 3)
+    assert "s3cret" not in caplog.text
+    assert f"Sent body {field}={MASK}&grant_type=x" in caplog.messages
+    assert '"expires_in": 60' in caplog.text
+
+
+def test_a_body_of_rows_is_told_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tap-acumatica")
+    with requests_mock.Mocker() as server:
+        server.get("https://host/S", text='{"value":[{"Code":"A","TermsCode":"B"}]}')
+        tell(requests.get("https://host/S", timeout=5), 3)
+    assert caplog.messages[-1] == 'Body {"value":[{"Code":"A","TermsCode":"B"}]}'

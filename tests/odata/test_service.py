@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import requests
+import requests_mock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +20,7 @@ from sandbox import Fault, Sandbox
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.auth import BasicAuth
 from tap_acumatica.odata.client import Client, ClientSettings
+from tap_acumatica.odata.diagnosis import NoService, look_at_root
 from tap_acumatica.odata.errors import (
     AcumaticaError,
     DiscoveryError,
@@ -243,8 +246,70 @@ def test_a_tenant_that_is_not_there_is_told_with_its_name(
 def test_metadata_that_may_not_be_read_are_told_as_such(stack: ExitStack) -> None:
     box = opened(stack)
     box.faults.add(Fault("forbidden", match="metadata"))
-    with pytest.raises(RequestFailed, match="no access right"):
+    with pytest.raises(NoService, match="OData4 User") as raised:
         service(stack, box).metadata()
+    assert raised.value.cause == "role missing"
+
+
+@pytest.mark.parametrize("release", ["26.101.0225", None])
+def test_an_interface_that_is_switched_off_is_no_unknown_tenant(
+    stack: ExitStack, release: str | None
+) -> None:
+    box = opened(stack, odata=False, release=release)
+    with pytest.raises(NoService, match="serves no OData") as raised:
+        service(stack, box).metadata()
+    assert raised.value.cause == "OData switched off"
+    box.quirks.odata = True
+    with pytest.raises(NoService) as raised:
+        service(stack, box, box.url, "Nowhere").metadata()
+    assert raised.value.cause == "unknown tenant"
+
+
+@pytest.mark.parametrize(
+    ("answer", "acumatica", "release"),
+    [
+        ({"json": {"version": {"acumaticaBuildVersion": "26.1"}, "endpoints": []}}, True, "26.1"),
+        ({"json": {"version": "26.1", "endpoints": []}}, True, None),
+        ({"json": {"version": {}, "endpoints": []}}, True, None),
+        ({"json": []}, True, None),
+        ({"json": {"other": 1}}, False, None),
+        ({"json": 1}, False, None),
+        ({"text": "<html></html>"}, False, None),
+        ({"status_code": 404, "text": "<html></html>"}, False, None),
+        ({"status_code": 401, "json": {"message": "You are not logged in."}}, True, None),
+        ({"status_code": 403, "text": "<html>Forbidden</html>"}, False, None),
+        ({"exc": requests.ConnectionError}, False, None),
+    ],
+)
+def test_the_root_of_rest_tells_whose_site_it_is(
+    answer: dict[str, Any], acumatica: bool, release: str | None
+) -> None:
+    with requests_mock.Mocker() as server:
+        server.get("https://host/entity", **answer)
+        client = Client(ClientSettings(), BasicAuth("odata", "x"))
+        found = look_at_root(client, "https://host", "owner")
+    assert (found.acumatica, found.release) == (acumatica, release)
+
+
+def test_a_site_of_something_else_is_told_as_such() -> None:
+    with requests_mock.Mocker() as server:
+        server.get(requests_mock.ANY, status_code=404, text="<html>Not found</html>")
+        client = Client(ClientSettings(), BasicAuth("odata", "x"))
+        with pytest.raises(NoService, match="No Acumatica answers at https://host") as raised:
+            Service(client, Address.parse("https://host"), "Company").metadata()
+    assert raised.value.cause == "not an Acumatica site"
+
+
+def test_the_release_is_asked_for_once_and_a_refusal_has_no_consequence(stack: ExitStack) -> None:
+    box = opened(stack)
+    asked = service(stack, box)
+    assert asked.release() == "26.101.0225"
+    box.faults.add(Fault("unauthorized", match="/entity"))
+    assert asked.release() is None
+    assert asked.root is None
+    assert rows(asked) == ROWS
+    assert box.counters().unauthorized == 1
+    assert asked.root == f"{box.url}/t/Company/api/odata/dac/"
 
 
 def test_metadata_that_are_cut_off_are_read_again(

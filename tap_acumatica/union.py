@@ -1,0 +1,186 @@
+"""One catalog for many tenants: the union of what each has, and what which of them lacks.
+
+Features, customizations and rights make tenants differ. What one lacks is noted in the metadata of
+the catalog, so that a sync asks it for nothing that it does not have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_acumatica.odata.errors import DiscoveryError
+from tap_acumatica.odata.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from singer_sdk.singerlib.catalog import CatalogEntry
+
+    from tap_acumatica.catalog import StreamDescription
+
+ABSENT_IN: Final = "absent-in"
+"""In the metadata of a stream or column: the tenants that do not have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """What which tenant lacks, as a catalog says.
+
+    Attributes:
+        streams: Tenants without it, by stream.
+        columns: Columns that are not there, by stream and tenant.
+    """
+
+    streams: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    columns: Mapping[tuple[str, str | None], frozenset[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, entries: Iterable[Mapping[str, Any]]) -> Absence:
+        """Read it from catalog entries."""
+        streams: dict[str, frozenset[str]] = {}
+        columns: dict[tuple[str, str | None], set[str]] = {}
+        for entry in entries:
+            name = entry["tap_stream_id"]
+            for node in entry.get("metadata", ()):
+                tenants = node["metadata"].get(ABSENT_IN, ())
+                if not node["breadcrumb"]:
+                    streams[name] = frozenset(tenants)
+                    continue
+                for tenant in tenants:
+                    columns.setdefault((name, tenant), set()).add(node["breadcrumb"][-1])
+        return cls(streams, {place: frozenset(names) for place, names in columns.items()})
+
+    def tenants(self, stream: str, all_tenants: Sequence[str]) -> list[str]:
+        """The tenants that have a stream."""
+        without = self.streams.get(stream, ())
+        return [tenant for tenant in all_tenants if tenant not in without]
+
+
+def union(
+    found: Mapping[Any, Sequence[StreamDescription]],
+) -> list[StreamDescription]:
+    """The streams of all tenants, by name.
+
+    Raises:
+        DiscoveryError: Tenants have the same column with different types, or different keys.
+    """
+    by_name: dict[str, dict[str | None, StreamDescription]] = {}
+    for tenant, streams in found.items():
+        for stream in streams:
+            by_name.setdefault(stream.name, {})[tenant] = stream
+    return [_merged(found, by_name[name]) for name in sorted(by_name)]
+
+
+def require_keys(entries: Iterable[CatalogEntry], column: str, *, many: bool) -> None:
+    """Refuse a catalog from before `tenants` was set or unset.
+
+    Raises:
+        DiscoveryError: The tenant is missing in its keys, or in them without need.
+    """
+    for entry in entries:
+        key = entry.key_properties or ()
+        if key and (column in key) != many:
+            message = (
+                f"The catalog's key of {entry.tap_stream_id} is {list(key)}, which does not "
+                "fit the setting tenants: run discovery again."
+            )
+            raise DiscoveryError(message)
+
+
+def _merged(
+    found: Iterable[str | None], versions: Mapping[str | None, StreamDescription]
+) -> StreamDescription:
+    (_, first), *others = versions.items()
+    absent_in = tuple(str(tenant) for tenant in found if tenant not in versions)
+    if not others:
+        return replace(first, absent_in=absent_in)
+    _require_same_types(versions)
+    key = _common_key(versions)
+    columns: dict[str, dict[str, Any]] = {}
+    types: dict[str, str] = {}
+    for version in versions.values():
+        for name, schema in version.schema["properties"].items():
+            shown = schema if name in key else {**schema, "type": _nullable(schema["type"])}
+            columns.setdefault(name, shown)
+            types.setdefault(name, version.types[name])
+    replication_keys = {version.replication_key for version in versions.values()}
+    replication_key = first.replication_key if key and len(replication_keys) == 1 else None
+    if len(replication_keys) > 1:
+        logger.warning(
+            "%s is read in full, since not all tenants have the same replication key: %s.",
+            first.name,
+            _by_tenant({t: each.replication_key or "none" for t, each in versions.items()}),
+        )
+    # A column that may not be queried is as good as absent where others have it.
+    lacking = {
+        name: tuple(
+            str(tenant)
+            for tenant, version in versions.items()
+            if name not in version.schema["properties"] or name in version.unsupported
+        )
+        for name in columns
+    }
+    unsupported = frozenset(name for name in columns if len(lacking[name]) == len(versions))
+    return replace(
+        first,
+        schema={"type": "object", "properties": columns},
+        key=key,
+        replication_key=replication_key,
+        unsupported=unsupported,
+        types=types,
+        absent_in=absent_in,
+        columns_absent_in={
+            name: tenants
+            for name, tenants in lacking.items()
+            if tenants and name not in unsupported
+        },
+    )
+
+
+def _require_same_types(versions: Mapping[str | None, StreamDescription]) -> None:
+    seen: dict[str, tuple[str | None, StreamDescription]] = {}
+    for tenant, version in versions.items():
+        for name, schema in version.schema["properties"].items():
+            other, known = seen.setdefault(name, (tenant, version))
+            if _bare(known.schema["properties"][name]) == _bare(schema):
+                continue
+            message = (
+                f"The column {name} of {version.name} is {known.types[name]} in the tenant "
+                f"{other} and {version.types[name]} in {tenant}: leave the stream out with "
+                "exclude_entities, or read these tenants in runs of their own."
+            )
+            raise DiscoveryError(message)
+
+
+def _common_key(versions: Mapping[str | None, StreamDescription]) -> tuple[str, ...]:
+    """The key that all have; none where it may not be queried in one of them.
+
+    Raises:
+        DiscoveryError: The keys differ.
+    """
+    keys = {tenant: version.key for tenant, version in versions.items()}
+    (name,) = {version.name for version in versions.values()}
+    (key, *different) = sorted({key for key in keys.values() if key}) or [()]
+    if different:
+        shown = _by_tenant({tenant: ", ".join(key) for tenant, key in keys.items()})
+        message = (
+            f"The key of {name} differs between tenants ({shown}): leave the stream out with "
+            "exclude_entities, or read these tenants in runs of their own."
+        )
+        raise DiscoveryError(message)
+    return key if all(keys.values()) else ()
+
+
+def _by_tenant(values: Mapping[str | None, str]) -> str:
+    return "; ".join(f"{tenant}: {value}" for tenant, value in values.items())
+
+
+def _nullable(types: Any) -> list[str]:  # noqa: ANN401 - a name or a list of them
+    names = [types] if isinstance(types, str) else list(types)
+    return names if "null" in names else [*names, "null"]
+
+
+def _bare(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A column's schema without what may differ: its title, and whether it may be null."""
+    return {**schema, "title": None, "type": _nullable(schema["type"])}

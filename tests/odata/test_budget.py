@@ -1,0 +1,59 @@
+"""The budget: never more requests in a minute than it says, and none held back for nothing."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from concurrent.futures import ThreadPoolExecutor
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_acumatica.odata.budget import MINUTE, Budget
+
+
+class Clock:
+    """Time that goes by only while someone sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@given(st.integers(1, 20), st.lists(st.floats(0, 90), max_size=100))
+def test_no_minute_has_more_requests_than_the_budget(limit: int, pauses: list[float]) -> None:
+    clock = Clock()
+    budget = Budget(limit, clock=clock, sleep=clock.sleep)
+    sent: list[float] = []
+    for pause in pauses:
+        clock.now += pause
+        before = clock.now
+        budget.take()
+        held_back = clock.now > before
+        recent = len(sent) - bisect_left(sent, before - MINUTE + 1e-6)
+        assert not held_back or recent >= limit, "no request waits without need"
+        sent.append(clock.now)
+    for index in range(limit, len(sent)):
+        assert sent[index] - sent[index - limit] >= MINUTE - 1e-6
+
+
+def test_without_a_limit_nothing_waits() -> None:
+    clock = Clock()
+    budget = Budget(None, clock=clock, sleep=clock.sleep)
+    for _ in range(1000):
+        budget.take()
+    assert clock.slept == []
+
+
+def test_threads_share_one_budget() -> None:
+    waits: list[float] = []
+    budget = Budget(10, clock=lambda: 0.0, sleep=waits.append)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: budget.take(), range(35)))
+    assert sorted(waits) == [60.0] * 10 + [120.0] * 10 + [180.0] * 5

@@ -1,0 +1,552 @@
+"""`tap-acumatica check`: each thing that a sync needs is tried, and each cause named."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import json
+import logging
+import re
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+from running import NOW, discover, in_this_process, select_all, settings_for
+
+from sandbox import Fault, Sandbox
+from tap_acumatica import report
+from tap_acumatica.checking import PATIENCE, Checker, Finding, Status
+from tap_acumatica.odata.log import logger, quiet
+from tap_acumatica.probing import Clocks
+from tap_acumatica.tap import TapAcumatica
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+SALES = "PX_Objects_SO_SOOrder"
+CUSTOMERS = "PX_Objects_AR_Customer"
+ACCOUNTS = "PX_Objects_GL_Account"
+ANSWERS = "PX_Objects_CS_CSAnswers"
+SETUP = "PX_Objects_GL_GLSetup"
+ENTITIES = (SALES, CUSTOMERS, ACCOUNTS)
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def opened(stack: ExitStack, **options: Any) -> Sandbox:
+    return stack.enter_context(Sandbox(now=NOW, rows=60, **options))
+
+
+def checked(
+    box: Sandbox, settings: dict[str, Any] | None = None, catalog: dict[str, Any] | None = None
+) -> list[Finding]:
+    """All steps of a check."""
+    with in_this_process():
+        tap = TapAcumatica(
+            config=settings or settings_for(box, *ENTITIES, max_retry_time=0),
+            catalog=catalog,
+            setup_mapper=False,
+        )
+        tap.patience = PATIENCE
+        try:
+            return list(Checker(tap, box.clock.now).findings())
+        finally:
+            tap.close()
+
+
+def by_step(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.step: finding for finding in findings}
+
+
+def causes(findings: list[Finding]) -> list[str | None]:
+    return [finding.cause for finding in findings if finding.status is Status.BAD]
+
+
+# What is well
+
+
+def test_all_that_a_sync_needs_is_tried(box: Sandbox) -> None:
+    url = f"{box.url}/t/Company/api/odata/dac"
+    found = by_step(checked(box, {**settings_for(box, *ENTITIES), "url": url}))
+    assert list(found) == [
+        "Address",
+        "Protocol",
+        "Sign-in",
+        "Release",
+        "Entities",
+        "Streams",
+        "Filters",
+        "Counts",
+        "Key paging",
+        "Page",
+        "Time zone",
+        "Round trip",
+        "Frame",
+        "Clock",
+    ]
+    assert {finding.status for finding in found.values()} == {Status.GOOD}
+    assert found["Address"].facts["family"] == "current releases"
+    assert found["Release"].text == "26.101.0225"
+    assert found["Entities"].facts == {"entities": len(discover(settings_for(box)))}
+    assert found["Frame"].facts == {"proved": True}
+    assert found["Clock"].facts["ahead_seconds"] == 0
+    assert box.counters().sessions_open == 0
+
+
+def test_a_check_costs_few_requests(box: Sandbox) -> None:
+    checked(box)
+    counters = box.counters()
+    assert counters.metadata_requests == 1
+    assert counters.sessions_opened == 1
+    assert counters.data_requests <= len(ENTITIES) + 12
+
+
+def test_with_a_catalog_its_selected_streams_are_checked(box: Sandbox) -> None:
+    streams = discover(settings_for(box, *ENTITIES))
+    catalog = select_all(streams)
+    streams[SALES]["metadata"][0]["metadata"]["selected"] = False
+    box.forbid(SALES)
+    found = by_step(checked(box, settings_for(box), catalog))
+    assert found["Streams"].facts == {"selected": 2, "refused": {}, "refused_in_part": {}}
+
+
+def test_singletons_and_sets_without_key_can_be_read_but_prove_nothing(box: Sandbox) -> None:
+    found = by_step(checked(box, settings_for(box, SETUP, ANSWERS)))
+    assert found["Streams"].facts["selected"] == 2
+    assert "Filters" not in found
+    assert "Frame" not in found
+    assert causes(list(found.values())) == []
+
+
+def test_empty_tables_can_be_read_but_prove_nothing(stack: ExitStack) -> None:
+    found = by_step(checked(opened(stack, empty=True)))
+    assert found["Streams"].status is Status.GOOD
+    assert "Key paging" not in found
+
+
+def test_the_older_address_is_told(box: Sandbox) -> None:
+    settings = {**settings_for(box, *ENTITIES), "url": f"{box.url}/odatav4/Company"}
+    assert by_step(checked(box, settings))["Address"].facts["family"] == "releases before 2024 R2"
+
+
+def test_a_release_that_is_not_told_is_no_obstacle(box: Sandbox) -> None:
+    box.quirks.release = None
+    found = by_step(checked(box))
+    assert found["Release"].status is Status.GOOD
+    assert found["Release"].facts == {"release": None}
+
+
+# What is worth knowing
+
+
+def test_a_stream_that_may_not_be_read_is_named(box: Sandbox) -> None:
+    box.forbid(SALES)
+    found = by_step(checked(box))
+    assert found["Streams"].status is Status.NOTE
+    assert SALES in found["Streams"].text
+    assert found["Streams"].facts["refused"] == {SALES: "no rights"}
+
+
+def test_a_column_that_is_refused_is_worth_knowing_and_no_obstacle(box: Sandbox) -> None:
+    message = "Filter on 'DocBal' is not allowed because it is a virtual field"
+    box.faults.add(Fault("error", match=SALES, message=message))
+    found = by_step(checked(box))
+    assert found["Streams"].status is Status.NOTE
+    assert list(found["Streams"].facts["refused_in_part"]) == [SALES]
+
+
+def test_many_names_are_cut_short(box: Sandbox) -> None:
+    names = [name for name in discover(settings_for(box)) if name.startswith("PX_Objects_")]
+    for name in names:
+        box.forbid(name)
+    found = by_step(checked(box, settings_for(box, *names, "PX_SM_Users", max_retry_time=0)))
+    assert found["Streams"].text.count("PX_") == 5
+    assert len(found["Streams"].facts["refused"]) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("shown", "zone", "status", "words"),
+    [
+        ("offset", None, Status.NOTE, "values carry their own offset"),
+        ("naive", "UTC", Status.NOTE, "set time_zone to the account's"),
+        ("naive", "America/New_York", Status.GOOD, "fits time_zone America/New_York"),
+    ],
+)
+def test_the_accounts_zone_is_compared_with_time_zone(
+    stack: ExitStack, shown: Any, zone: str | None, status: Status, words: str
+) -> None:
+    box = opened(stack, time_zone="GMTM0500G", shown=shown)
+    settings = settings_for(box, *ENTITIES, **({"time_zone": zone} if zone else {}))
+    found = by_step(checked(box, settings))
+    assert (found["Time zone"].status, words in found["Time zone"].text) == (status, True)
+    assert found["Time zone"].facts["account"] == "UTC-05:00"
+
+
+def test_a_zone_that_is_not_told_is_assumed(box: Sandbox) -> None:
+    box.quirks.locale = None
+    found = by_step(checked(box))
+    assert found["Time zone"].status is Status.NOTE
+    assert found["Frame"].status is Status.NOTE
+
+
+def test_clocks_of_several_servers_are_told_apart(box: Sandbox) -> None:
+    box.quirks.skew = (0, 30, 0, -15)
+    found = by_step(checked(box))
+    assert found["Clock"].facts["skew_seconds"] == 45
+    assert found["Clock"].status is Status.GOOD
+    settings = settings_for(box, *ENTITIES, time_offset=40)
+    assert "raise time_offset" in by_step(checked(box, settings))["Clock"].text
+
+
+def test_a_server_that_does_not_count_is_worth_knowing(box: Sandbox) -> None:
+    box.faults.add(Fault("ignore_count"))
+    assert by_step(checked(box))["Counts"].status is Status.NOTE
+    settings = settings_for(box, *ENTITIES, verify_counts=True)
+    assert causes(checked(box, settings)) == ["counts"]
+
+
+@pytest.mark.parametrize("fault", ["ignore_order", "refused"])
+def test_paging_by_key_that_does_not_work_is_told(box: Sandbox, fault: str) -> None:
+    message = "syntax error at position 4"
+    refused = Fault("error", match=" gt ", message=message)
+    box.faults.add(refused if fault == "refused" else Fault("shuffle"))
+    if fault == "ignore_order":
+        box.faults.add(Fault("ignore_order"))
+    found = by_step(checked(box))
+    assert found["Key paging"].status is not Status.GOOD
+
+
+def test_a_filter_that_is_ignored_is_an_obstacle(box: Sandbox) -> None:
+    box.faults.add(Fault("ignore_filter"))
+    assert "filters" in causes(checked(box))
+
+
+# What stands in the way
+
+
+Change = dict[str, Any]
+
+
+@contextmanager
+def something_else() -> Iterator[str]:
+    """A site that is no Acumatica: it has one page for everything."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", "13")
+            self.end_headers()
+            self.wfile.write(b"<html></html>")
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as declared
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def wrong_password(_: Sandbox, __: ExitStack) -> Change:
+    return {"password": "n0t-this"}
+
+
+def account_locked(box: Sandbox, _: ExitStack) -> Change:
+    for _attempt in range(5):
+        box.app.account.admits(f"{box.username}:wrong", 5)
+    return {}
+
+
+def unknown_tenant(box: Sandbox, _: ExitStack) -> Change:
+    return {"url": f"{box.url}/t/Nowhere/api/odata/dac"}
+
+
+def role_missing(box: Sandbox, _: ExitStack) -> Change:
+    box.faults.add(Fault("forbidden", match="/dac|/odatav4"))
+    return {}
+
+
+def no_rights_at_all(box: Sandbox, _: ExitStack) -> Change:
+    for entity in ENTITIES:
+        box.forbid(entity)
+    return {}
+
+
+def odata_off(box: Sandbox, _: ExitStack) -> Change:
+    box.quirks.odata = False
+    return {}
+
+
+def login_limit(box: Sandbox, _: ExitStack) -> Change:
+    box.quirks.max_sessions = 0
+    return {}
+
+
+def licence_limit(box: Sandbox, _: ExitStack) -> Change:
+    box.quirks.requests_per_minute = 0
+    return {}
+
+
+def licence_limit_in_the_middle(box: Sandbox, _: ExitStack) -> Change:
+    box.quirks.requests_per_minute = 4
+    return {}
+
+
+def maintenance(box: Sandbox, _: ExitStack) -> Change:
+    box.quirks.maintenance = True
+    return {}
+
+
+def another_site(_: Sandbox, stack: ExitStack) -> Change:
+    return {"url": stack.enter_context(something_else())}
+
+
+def foreign_certificate(_: Sandbox, stack: ExitStack) -> Change:
+    return {"url": stack.enter_context(Sandbox(now=NOW, empty=True, tls=True)).url}
+
+
+def no_such_host(_: Sandbox, stack: ExitStack) -> Change:
+    patch = stack.enter_context(pytest.MonkeyPatch.context())
+
+    def unresolved(*_: object, **__: object) -> list[Any]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    patch.setattr("socket.getaddrinfo", unresolved)
+    return {"url": "https://erp.invalid"}
+
+
+def nobody_listens(_: Sandbox, __: ExitStack) -> Change:
+    with Sandbox(empty=True) as gone:
+        return {"url": gone.url}
+
+
+def wrong_zone(box: Sandbox, _: ExitStack) -> Change:
+    box.quirks.time_zone, box.quirks.shown = "GMTM0500G", "wall_z"
+    return {}
+
+
+def nothing_fits(_: Sandbox, __: ExitStack) -> Change:
+    return {"entities": ["Nothing"]}
+
+
+@pytest.mark.parametrize(
+    ("provoke", "cause"),
+    [
+        (no_such_host, "host not found"),
+        (nobody_listens, "no connection"),
+        (foreign_certificate, "TLS failure"),
+        (another_site, "not an Acumatica site"),
+        (wrong_password, "wrong password"),
+        (account_locked, "account locked"),
+        (unknown_tenant, "unknown tenant"),
+        (role_missing, "role missing"),
+        (no_rights_at_all, "role missing"),
+        (odata_off, "OData switched off"),
+        (login_limit, "API login limit"),
+        (licence_limit, "licence limit"),
+        (licence_limit_in_the_middle, "licence limit"),
+        (maintenance, "maintenance"),
+        (wrong_zone, "settings"),
+        (nothing_fits, "settings"),
+    ],
+)
+def test_each_cause_is_named_with_a_sentence_of_its_own(
+    stack: ExitStack, provoke: Callable[[Sandbox, ExitStack], Change], cause: str
+) -> None:
+    box = opened(stack)
+    settings = {**settings_for(box, *ENTITIES, max_retry_time=0), **provoke(box, stack)}
+    found = checked(box, settings)
+    assert causes(found) == [cause]
+    (bad,) = [finding for finding in found if finding.status is Status.BAD]
+    assert re.search(r": .+|; .+", bad.text), "what to do"
+    assert box.counters().unauthorized == (cause == "wrong password")
+    assert box.counters().sessions_open == 0
+
+
+def test_a_certificate_of_a_private_authority_is_accepted_with_its_bundle() -> None:
+    with Sandbox(now=NOW, rows=60, tls=True) as box:
+        settings = settings_for(box, *ENTITIES, ca_bundle=box.bundle)
+        assert causes(checked(box, settings)) == []
+
+
+def test_each_tenant_is_checked_and_a_bad_one_does_not_hide_the_others(stack: ExitStack) -> None:
+    box = opened(stack, tenants=("A", "B"))
+    settings = settings_for(box, *ENTITIES, tenants=["A", "Nowhere", "B"], max_retry_time=0)
+    found = checked(box, settings)
+    assert causes(found) == ["unknown tenant"]
+    assert [each.tenant for each in found if each.step in {"Frame", "Tenant"}] == [
+        "A",
+        "Nowhere",
+        "B",
+    ]
+
+
+def test_a_check_waits_seconds_at_most(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("backoff._sync.time.sleep", waits.append)
+    box.faults.add(Fault("throttle", match="metadata"))
+    assert causes(checked(box, settings_for(box, max_retry_time=900))) == ["licence limit"]
+    assert 0 < sum(waits) <= 10
+
+
+# How it is shown
+
+
+FINDINGS = [
+    Finding("Address", Status.GOOD, "answers", "A"),
+    Finding("Frame", Status.NOTE, "not proved yet", "A"),
+    Finding("Sign-in", Status.BAD, "refused: correct the password", "B", "wrong password"),
+]
+
+
+def shown(findings: list[Finding], **console: Any) -> str:
+    stream = io.StringIO()
+    report.show(findings, Console(file=stream, highlight=False, width=60, **console))
+    return stream.getvalue()
+
+
+def test_a_step_is_a_line_and_the_verdict_is_the_last() -> None:
+    lines = shown(FINDINGS).splitlines()
+    assert [line.rstrip() for line in lines if line.strip()] == [
+        "Tenant A",
+        "✓  Address     answers",
+        "!  Frame       not proved yet",
+        "Tenant B",
+        "✗  Sign-in     refused: correct the password",
+        "A sync would not work.",
+    ]
+
+
+def test_a_terminal_gets_colour_and_a_pipe_none() -> None:
+    assert "\x1b[32m" in shown(FINDINGS, force_terminal=True, color_system="standard")
+    assert "\x1b" not in shown(FINDINGS)
+
+
+def test_as_json_a_check_is_one_object() -> None:
+    text, found = report.as_json(FINDINGS)
+    content = json.loads(text)
+    assert found == FINDINGS
+    assert (content["works"], content["causes"]) == (False, ["wrong password"])
+    assert content["steps"][2]["tenant"] == "B"
+    assert json.loads(report.as_json(FINDINGS[:2])[0])["works"]
+
+
+def test_only_a_bad_step_fails_the_command() -> None:
+    report.require_good(FINDINGS[:2])
+    with pytest.raises(report.CheckFailed, match=r"\(wrong password\)"):
+        report.require_good(FINDINGS)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1.4, "1 s ahead of"),
+        (-90, "90 s behind"),
+        (600, "10 min"),
+        (7300, "2 h"),
+        (9e6, "104 days"),
+    ],
+)
+def test_a_difference_of_clocks_is_told_in_the_unit_that_suits_it(
+    box: Sandbox, seconds: float, words: str
+) -> None:
+    now = datetime.fromisoformat(NOW) - timedelta(seconds=seconds)
+    with in_this_process():
+        tap = TapAcumatica(config=settings_for(box, ACCOUNTS), setup_mapper=False)
+        found = by_step(list(Checker(tap, lambda: now).findings()))
+        tap.close()
+    assert words in found["Clock"].text
+
+
+def test_a_server_without_a_clock_is_told() -> None:
+    clocks = Clocks(lambda: datetime.now(UTC))
+    clocks.note(None)
+    assert (clocks.answers, clocks.ahead, clocks.skew) == (0, None, timedelta(0))
+
+
+def test_nothing_is_logged_unless_the_user_wants_to_hear_it() -> None:
+    level = logger.level
+    with quiet() as talking:
+        assert logger.level == logging.CRITICAL
+        talking(1)
+        assert logger.level == logging.CRITICAL
+        talking(2)
+        assert logger.level == level
+    assert logger.level == level
+
+
+# The command
+
+
+def command(tmp_path: Path, settings: dict[str, Any], *arguments: str) -> Any:
+    config = tmp_path / "c.json"
+    config.write_text(json.dumps(settings), encoding="utf-8")
+    with in_this_process():
+        return CliRunner().invoke(TapAcumatica.cli, ["check", "--config", str(config), *arguments])
+
+
+def test_the_command_ends_well_only_if_a_sync_would_work(
+    box: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = command(tmp_path, settings_for(box, *ENTITIES))
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip().endswith("A sync would work.")
+    result = command(tmp_path, settings_for(box, *ENTITIES, password="n0t-this"))
+    assert result.exit_code == 1
+    assert "✗  Sign-in" in result.stdout
+    assert caplog.messages[-1].startswith("A sync would not work (wrong password)")
+    assert box.counters().unauthorized == 1
+
+
+def test_the_command_takes_a_catalog_and_prints_json(box: Sandbox, tmp_path: Path) -> None:
+    catalog = tmp_path / "k.json"
+    catalog.write_text(json.dumps(select_all(discover(settings_for(box, SALES)))), encoding="utf-8")
+    result = command(tmp_path, settings_for(box), "--catalog", str(catalog), "--format", "json")
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    assert content["works"]
+    assert {each["step"]: each["facts"] for each in content["steps"]}["Streams"]["selected"] == 1
+
+
+def test_without_a_selection_the_command_says_how_to_select(box: Sandbox, tmp_path: Path) -> None:
+    result = command(tmp_path, settings_for(box))
+    assert result.exit_code == 1
+    assert "No stream is selected" in result.stdout
+
+
+def test_wrong_settings_are_a_step_too(box: Sandbox, tmp_path: Path) -> None:
+    result = command(tmp_path, settings_for(box, page_size="many"), "--format", "json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["causes"] == ["settings"]
+
+
+def test_the_command_is_found_beside_the_singer_command(box: Sandbox, tmp_path: Path) -> None:
+    config = tmp_path / "c.json"
+    config.write_text(json.dumps(settings_for(box, *ENTITIES, verbosity=2)), encoding="utf-8")
+    start = "from tap_acumatica.tap import TapAcumatica; TapAcumatica.cli()"
+    finished = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-c", start, "check", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.strip().endswith("A sync would work.")
+    assert "GET " in finished.stderr
+    assert box.password not in finished.stderr + finished.stdout
