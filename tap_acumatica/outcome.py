@@ -16,7 +16,7 @@ Tenant = str | None
 
 
 class TenantsFailed(AcumaticaError):  # noqa: N818 - as the sentences say it
-    """Some tenants were not read to their end: one sentence for each."""
+    """Some tenants were not read to their end."""
 
     def __init__(self, failed: Mapping[Tenant, AcumaticaError]) -> None:
         self.failed = dict(failed)
@@ -25,11 +25,13 @@ class TenantsFailed(AcumaticaError):  # noqa: N818 - as the sentences say it
     @property
     @override
     def sentences(self) -> list[str]:
-        """One for each tenant."""
-        return [
-            f"The tenant {tenant} was not read to its end: {' '.join(error.sentences)}"
-            for tenant, error in self.failed.items()
-        ]
+        """What happened to each tenant, and why."""
+        return [self._said(tenant, error) for tenant, error in self.failed.items()]
+
+    @staticmethod
+    def _said(tenant: Tenant, error: AcumaticaError) -> str:
+        message = f"The tenant {tenant} was not read to its end; the next run goes on from there."
+        return " ".join([message, *error.sentences])
 
 
 class Outcome:

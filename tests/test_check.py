@@ -13,6 +13,7 @@ import sys
 import threading
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,14 +23,13 @@ from running import NOW, discover, in_this_process, select_all, settings_for
 
 from sandbox import Fault, Sandbox
 from tap_acumatica import report
-from tap_acumatica.checking import PATIENCE, Checker, Finding, Status
+from tap_acumatica.checking import PATIENCE, STEPS, Checker, Finding, Status
 from tap_acumatica.odata.log import logger, quiet
 from tap_acumatica.probing import Clocks
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 SALES = "PX_Objects_SO_SOOrder"
 CUSTOMERS = "PX_Objects_AR_Customer"
@@ -550,3 +550,33 @@ def test_the_command_is_found_beside_the_singer_command(box: Sandbox, tmp_path: 
     assert finished.stdout.strip().endswith("A sync would work.")
     assert "GET " in finished.stderr
     assert box.password not in finished.stderr + finished.stdout
+
+
+# The README
+
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_example_of_the_readme_is_what_a_check_prints(box: Sandbox) -> None:
+    box.forbid("PX_SM_Users")
+    url = f"{box.url}/t/Company/api/odata/dac"
+    settings = {**settings_for(box, *ENTITIES, "PX_SM_Users"), "url": url}
+    stream = io.StringIO()
+    report.show(checked(box, settings), Console(file=stream, highlight=False, width=200))
+    printed = stream.getvalue().replace(box.url, "https://company.acumatica.com")
+    printed = re.sub(r"\d+\.\d s$", "0.1 s", printed, flags=re.MULTILINE)
+    (example,) = re.findall(r"```text\n(✓.*?)```", README, re.DOTALL)
+    assert printed.strip() == example.strip()
+
+
+def test_the_readme_lists_the_causes_and_their_steps() -> None:
+    rows = re.findall(
+        r"^\| ([\w ]+) \| ([A-Z][\w, -]+) \| .+ \|$", section_of_checks(), re.MULTILINE
+    )
+    documented = {cause: steps.split(", ")[0] for cause, steps in rows}
+    assert documented == {**STEPS, "maintenance": "Answer"}
+
+
+def section_of_checks() -> str:
+    return README.partition("\n## Check\n")[2].partition("\n## ")[0]
