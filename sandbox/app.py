@@ -13,13 +13,16 @@ from sandbox.errors import Refusal
 from sandbox.faultkinds import KINDS, silence
 from sandbox.faults import Exchange, Faults
 from sandbox.http import Request, RequestKind, Response, login_page, message, refusal, unauthorized
+from sandbox.identity import IdentityServer
 from sandbox.service import CONTROL, LOGOUT, Address, Service, find, kind_of
 from sandbox.sessions import COOKIE, RequestRecord, Session, Sessions, credentials, session_id
+from sandbox.signin import IDENTITY, SignInService
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.clock import Clock
+    from sandbox.identity import Grant
     from sandbox.quirks import Quirks
 
 USERNAME = "odata"
@@ -49,6 +52,19 @@ def resume(request: Request) -> None:
     request.query["$skip"] = exact[1]
 
 
+def check(grant: Grant | None, address: Address | None) -> None:
+    """Let a token reach its own tenant, and what its scope covers.
+
+    Raises:
+        Refusal: It reaches for more.
+    """
+    if grant is None or address is None:
+        return
+    if address.tenant != grant.tenant or not grant.scopes & {"api", "api:concurrent_access"}:
+        message = "The access token does not cover this."
+        raise Refusal(message, HTTPStatus.FORBIDDEN)
+
+
 class App:
     """Answers every request of one server."""
 
@@ -67,6 +83,10 @@ class App:
         self.faults = Faults()
         self._answers = itertools.count()
         self.sessions = Sessions()
+        self.identity = IdentityServer(
+            service.store.tenants, clock, lambda *given: given == (USERNAME, PASSWORD)
+        )
+        self.sign_in = SignInService(self.identity)
         self.site = directory
         self.control: Callable[[str, Request], Response] | None = None
         self.before: list[Callable[[RequestRecord], object]] = []
@@ -80,6 +100,8 @@ class App:
             return self.control(match[1] or "", request)
         if LOGIN_PAGE.match(inner):
             return login_page()
+        if match := IDENTITY.fullmatch(inner):
+            return self._identity(match[1], request)
         address = find(inner, self.service.store.tenants)
         logout = LOGOUT.fullmatch(inner) is not None
         request.kind = "logout" if logout else cast("RequestKind", kind_of(address))
@@ -94,6 +116,21 @@ class App:
             response = message(HTTPStatus.INTERNAL_SERVER_ERROR, "An error has occurred.")
         finally:
             self.sessions.leave()
+        record.status = response.status or None
+        self._dress(response)
+        return response
+
+    def _identity(self, path: str, request: Request) -> Response:
+        request.kind = "identity"
+        record = request.record()
+        self.sessions.enter(record)
+        try:
+            exchange = self._exchange(request, Session(""), self.site)
+            response = self._strike(exchange) or self.sign_in.answer(self.site, path, request)
+        finally:
+            self.sessions.leave()
+        for hook in exchange.response_hooks:
+            hook(response)
         record.status = response.status or None
         self._dress(response)
         return response
@@ -113,7 +150,9 @@ class App:
         exchange = self._exchange(request, Session(cookie or ""), self.site)
         replaced = self._strike(exchange)
         if replaced is None:
-            self.sessions.close(cookie)
+            # An old token will do, where no cookie names a session.
+            grant, _ = self.identity.bearer(request.headers.get("authorization"))
+            self.sessions.close(cookie or (grant.session if grant else None))
         response = replaced or Response(HTTPStatus.NO_CONTENT)
         for hook in exchange.response_hooks:
             hook(response)
@@ -132,17 +171,27 @@ class App:
         return None
 
     def _odata(self, request: Request, address: Address | None, record: RequestRecord) -> Response:
-        if credentials(request.headers.get("authorization")) != f"{USERNAME}:{PASSWORD}":
+        grant, good = self.identity.bearer(request.headers.get("authorization"))
+        if grant is None:
+            good = credentials(request.headers.get("authorization")) == f"{USERNAME}:{PASSWORD}"
+        elif not good and "offline_access" not in grant.scopes:
+            self.sessions.close(grant.session)  # it ends with the token
+        if not good:
             self.sessions.refuse()
             return unauthorized()
+        shared = grant is not None and grant.shares_session
         cookie = session_id(request.headers.get("cookie"))
-        session, new = self.sessions.session(cookie, self.quirks.max_sessions)
+        known = grant.session if grant and shared else cookie
+        session, new = self.sessions.session(known, self.quirks.max_sessions)
         record.session = session.id
+        if grant and shared:
+            grant.session, new = session.id, False
         if session.stuck:
             return silence()
         # One session is served serially, whatever number of connections it comes by.
         with session.lock:
             try:
+                check(grant, address)
                 response = self._read(request, address, record, session)
             except Refusal as error:
                 response = refusal(error, self.quirks.refusal_shape)

@@ -16,6 +16,7 @@ from sandbox.company import populate
 from sandbox.control import Control
 from sandbox.extras import small_model
 from sandbox.fill import fill
+from sandbox.identity import CLIENT_SECRET
 from sandbox.query import Reading, json_sql, ordering
 from sandbox.quirks import Quirks, Switches
 from sandbox.scale import full_model
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
+    from sandbox.identity import Grant
     from sandbox.model import EntityType
     from sandbox.sessions import Counters, RequestRecord
 
@@ -76,6 +78,8 @@ class Sandbox:
         directory = "/" + directory.strip("/") if directory.strip("/") else ""
         self.app = App(self.service, self.clock, self.quirks, directory=directory)
         self.faults = self.app.faults
+        self.identity = self.app.identity
+        self.client_id, self.client_secret = self.identity.client_id(self.tenants[0]), CLIENT_SECRET
         self.app.control = Control(self)
         if not empty:
             populate(self.store, seed, rows)
@@ -174,6 +178,10 @@ class Sandbox:
     def allow(self, entity: str) -> None:
         """Let an entity be read."""
         self.service.statuses[self.model.find(entity).name] = HTTPStatus.OK
+
+    def grant(self, tenant: str | None = None, scope: str = "api openid offline_access") -> Grant:
+        """Let the application in, as a person does in a browser."""
+        return self.identity.grant(self._tenant(tenant), scope)
 
     def counters(self) -> Counters:
         """What happened since the start, or the last reset."""
