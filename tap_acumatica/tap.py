@@ -18,9 +18,8 @@ from singer_sdk.singerlib.catalog import CatalogEntry
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
-from tap_acumatica import commands, configuration
+from tap_acumatica import accounts, commands, configuration
 from tap_acumatica.catalog import discover
-from tap_acumatica.odata.auth import BasicAuth
 from tap_acumatica.odata.client import Client
 from tap_acumatica.odata.errors import DiscoveryError, RequestFailed, SettingsError
 from tap_acumatica.odata.frame import FrameFinder
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.catalog import Catalog
 
     from tap_acumatica.catalog import StreamDescription
+    from tap_acumatica.odata.auth import Auth
     from tap_acumatica.reading import Reached, Rows
     from tap_acumatica.records import RecordSettings
 
@@ -111,10 +111,14 @@ class TapAcumatica(Tap):
         return Address.parse(self.config["url"])
 
     @cached_property
+    def _accounts(self) -> Mapping[str | None, Auth]:
+        how = configuration.client_settings(self.config)
+        return accounts.accounts(self.config, how, self.tenants or (None,))
+
+    @cached_property
     def client(self) -> Client:
-        """The connection of the account."""
-        auth = BasicAuth(self.config["username"], self.config["password"])
-        masking.add(auth.secrets)
+        """The connections of the run."""
+        auth = next(iter(self._accounts.values()))
         return Client(configuration.client_settings(self.config), auth)
 
     @cached_property
@@ -122,8 +126,10 @@ class TapAcumatica(Tap):
         """The service of each tenant."""
         limits = configuration.query_limits(self.config)
         return {
-            tenant: Service(self.client, self.address, tenant, limits)
-            for tenant in self.tenants or (None,)
+            tenant: Service(self.client, self.address, tenant or own, limits, auth)
+            for own, (tenant, auth) in zip(
+                accounts.tenants(self.config) or (None,), self._accounts.items(), strict=True
+            )
         }
 
     @cached_property
