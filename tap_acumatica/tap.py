@@ -18,7 +18,7 @@ from singer_sdk.singerlib.catalog import CatalogEntry
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
-from tap_acumatica import accounts, commands, configuration
+from tap_acumatica import accounts, commands, configuration, login
 from tap_acumatica.catalog import discover
 from tap_acumatica.odata.client import Client
 from tap_acumatica.odata.errors import DiscoveryError, RequestFailed, SettingsError
@@ -299,7 +299,7 @@ class TapAcumatica(Tap):
     @classmethod
     @override
     def get_singer_command(cls) -> click.Command:
-        return commands.TapCommand.of(super().get_singer_command(), cls, [])
+        return commands.TapCommand.of(super().get_singer_command(), cls, [login.command(cls)])
 
     @classmethod
     @contextmanager

@@ -16,16 +16,15 @@ if TYPE_CHECKING:
 
 
 class Signature(AuthBase):
-    """What is added to one request.
+    """What is added to one request: the Authorization header."""
 
-    Attributes:
-        header: The Authorization header.
-        credential: What it proves with who asks.
-    """
-
-    def __init__(self, header: str, credential: Credential) -> None:
+    def __init__(self, header: str) -> None:
         self.header = header
-        self.credential = credential
+
+    @property
+    def credential(self) -> Credential:
+        """What it proves with who asks."""
+        return Credential.PASSWORD
 
     @override
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
@@ -58,7 +57,7 @@ class BasicAuth(Auth):
 
     def __init__(self, username: str, password: str) -> None:
         credentials = b64encode(f"{username}:{password}".encode()).decode()
-        self._signature = Signature(f"Basic {credentials}", Credential.PASSWORD)
+        self._signature = Signature(f"Basic {credentials}")
         self.secrets = (password, credentials)
 
     @override

@@ -10,7 +10,6 @@ import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import requests
@@ -29,8 +28,6 @@ from tap_acumatica.odata.tokens import Token
 from tap_acumatica.odata.transport import is_private
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from requests import PreparedRequest
 
     from tap_acumatica.odata.client import ClientSettings
@@ -91,7 +88,7 @@ class IdentityServer:
         given: Addresses = Addresses(),
     ) -> None:
         self.application = application
-        self._site = site
+        self.site = site
         self._settings = settings
         self._given = given
         self._found: Addresses | None = None
@@ -206,7 +203,7 @@ class IdentityServer:
             return self._found
 
     def _discover(self) -> Addresses:
-        base = f"{self._site}/identity"
+        base = f"{self.site}/identity"
         url = f"{base}/.well-known/openid-configuration"
         response = self.send("GET", url)
         try:
@@ -285,8 +282,3 @@ class _Nothing(AuthBase):
     @override
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         return request
-
-
-def answer_of(url: str) -> Mapping[str, str]:
-    """What stands in the address to which the sign-in page led back."""
-    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}

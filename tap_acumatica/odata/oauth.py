@@ -34,9 +34,18 @@ class Beginning:
 class Bearer(Signature):
     """An access token with a request."""
 
-    def __init__(self, token: Token, credential: Credential) -> None:
-        super().__init__(f"Bearer {token.access_token}", credential)
-        self.token = token
+    def __init__(self, token: Token, is_good: Callable[[Token], bool], *, new: bool) -> None:
+        super().__init__(f"Bearer {token.access_token}")
+        self._token = token
+        self._is_good = is_good
+        self._new = new
+
+    @property
+    @override
+    def credential(self) -> Credential:
+        """A new token can grow old in the server's queue, if its life is short."""
+        new = self._new and self._is_good(self._token)
+        return Credential.NEW_TOKEN if new else Credential.TOKEN
 
 
 class OAuth(Auth):
@@ -64,13 +73,13 @@ class OAuth(Auth):
             if token is None or not self._is_good(token):
                 return self._renew(None)
             self._token = token
-            return Bearer(token, Credential.TOKEN)
+            return self._bearer(token)
 
     @override
     def renewed(self, refused: Signature) -> Signature:
         with self._lock:
-            if self._token and Bearer(self._token, refused.credential).header != refused.header:
-                return Bearer(self._token, Credential.TOKEN)  # another thread was here
+            if self._token and self._bearer(self._token).header != refused.header:
+                return self._bearer(self._token)  # another thread was here
             return self._renew(refused)
 
     def _renew(self, refused: Signature | None) -> Signature:
@@ -80,7 +89,7 @@ class OAuth(Auth):
         with self._store.updating() as update:
             kept = self._known(update.token)
             if kept and self._is_good(kept):
-                bearer = Bearer(kept, Credential.TOKEN)
+                bearer = self._bearer(kept)
                 if refused is None or bearer.header != refused.header:
                     self._token = kept
                     return bearer
@@ -93,8 +102,11 @@ class OAuth(Auth):
             masking.add(token.secrets)
             update.store(token)
         self._token = token
-        # What was given a moment ago for a new sign-in may be refused for its age all the same.
-        return Bearer(token, Credential.NEW_TOKEN if refused else Credential.TOKEN)
+        # One that was given for no refusal is asked for once more before the sign-in has failed.
+        return self._bearer(token, new=refused is not None)
+
+    def _bearer(self, token: Token, *, new: bool = False) -> Bearer:
+        return Bearer(token, self._is_good, new=new)
 
     def _ask(self, kept: Token | None) -> Token:
         begin = self._beginning
