@@ -67,6 +67,7 @@ class Control:
                 ).refresh_token
             ),
             "revoke": lambda body: box.identity.revoke(access=bool(body.get("access", True))),
+            "end-tokens": lambda _: box.identity.end_access(),
             "identity": self.identity,
             "end-sessions": lambda _: box.end_sessions(),
         }

@@ -62,6 +62,10 @@ class Grant:
         """Whether all its requests are one session, whatever their cookies."""
         return "api:concurrent_access" not in self.scopes
 
+    def end_access(self, now: datetime) -> None:
+        """Let the access tokens that were given end; it is remembered whose they were."""
+        self.access_tokens = dict.fromkeys(self.access_tokens, now)
+
 
 @dataclass
 class Request:
@@ -188,6 +192,12 @@ class IdentityServer:
             for grant in self.grants:
                 self._end(grant, access=access)
 
+    def end_access(self) -> None:
+        """Let all access tokens that were given end; refresh tokens lead to others."""
+        with self._lock:
+            for grant in self.grants:
+                grant.end_access(self._clock.now())
+
     def revoke_token(self, form: Mapping[str, str]) -> None:
         """End the grant of a token; one that is unknown does no harm.
 
@@ -198,7 +208,7 @@ class IdentityServer:
         token = form.get("token", "")
         with self._lock:
             for grant in self.grants:
-                if token in {grant.refresh_token, *grant.access_tokens}:
+                if token and token in {grant.refresh_token, *grant.access_tokens}:
                     self._end(grant, access=True)
 
     def bearer(self, header: str | None) -> tuple[Grant | None, bool]:
@@ -287,7 +297,7 @@ class IdentityServer:
     def _end(self, grant: Grant, *, access: bool) -> None:
         grant.revoked = True
         if access:
-            grant.access_tokens.clear()
+            grant.end_access(self._clock.now())
 
     def _new(self, kind: str) -> str:
         return f"sbx-{kind}-{next(self._serial)}-{secrets.token_hex(16)}"

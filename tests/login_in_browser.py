@@ -59,9 +59,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 def find(browser: Chrome, selector: str) -> WebElement:
     """What the page shows, or will show in a moment."""
-    return WebDriverWait(browser, PATIENCE).until(
-        lambda shown: next(iter(shown.find_elements(By.CSS_SELECTOR, selector)), None)
+    found = WebDriverWait(browser, PATIENCE).until(
+        lambda shown: shown.find_elements(By.CSS_SELECTOR, selector)
     )
+    return found[0]
 
 
 def give(browser: Chrome, username: str, password: str) -> None:
