@@ -145,12 +145,7 @@ class _Login:
             answer = arrival.answer
             if answer.get("state") == begun.state and answer.keys() & {"code", "error"}:
                 return arrival
-            sentence = (
-                "This is the answer to another sign-in: close it, and go on with the address that "
-                "was printed last."
-                if "state" in answer
-                else "This is not the address of the last page: copy all of it, to its very end."
-            )
+            sentence = _turned_away(answer)
             arrival.show(login_page.failed(sentence))
             click.echo(sentence)
 
@@ -169,6 +164,15 @@ class _Login:
             token = self._server.exchange(begun, answer["code"])
             update.store(token)
         return token
+
+
+def _turned_away(answer: Mapping[str, str]) -> str:
+    if "state" in answer:
+        return (
+            "This is the answer to another sign-in: close it, and go on with the address that was "
+            "printed last."
+        )
+    return "This is not the address of the last page: copy all of it, to its very end."
 
 
 def _report(settings: Mapping[str, Any], tenant: str, token: Token) -> None:

@@ -79,7 +79,7 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.StringType(min_length=1),
         title="Client ID",
         description=(
-            "Of the connected application: <GUID>@<Tenant>, or the GUID alone, to which the "
+            "Of the connected application: GUID@Tenant, or the GUID alone, to which the "
             "tenant is added that is read"
         ),
     ),
