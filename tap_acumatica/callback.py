@@ -7,6 +7,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -22,6 +23,8 @@ from tap_acumatica.odata.transport import LOOPBACK
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+PATIENCE: Final = 600.0
+"""Seconds in which somebody is to sign in."""
 SHOWING: Final = 10.0
 """Seconds to show the last page in."""
 HTTP_PORT: Final = 80
@@ -140,17 +143,17 @@ def arriving(callback_url: str) -> Iterator[queue.Queue[Arrival]]:
         server.server_close()
 
 
-def next_arrival(arrivals: queue.Queue[Arrival], patience: float) -> Arrival:
-    """The next thing that comes back.
+def next_arrival(arrivals: queue.Queue[Arrival], until: float) -> Arrival:
+    """The next thing that comes back, up to an instant of the monotonic clock.
 
     Raises:
         AcumaticaError: Nothing came.
     """
     try:
-        return arrivals.get(timeout=patience)
+        return arrivals.get(timeout=max(until - time.monotonic(), 0))
     except queue.Empty:
         message = (
-            f"Nobody signed in within {patience / 60:g} minutes: run `tap-acumatica login` again."
+            f"Nobody signed in within {PATIENCE / 60:g} minutes: run `tap-acumatica login` again."
         )
         raise AcumaticaError(message) from None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from tap_acumatica import accounts, configuration, login_page
-from tap_acumatica.callback import Arrival, arriving, next_arrival
+from tap_acumatica.callback import PATIENCE, Arrival, arriving, next_arrival
 from tap_acumatica.odata.answer import shortened
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError
 from tap_acumatica.odata.log import masking
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.identity import IdentityServer, SignIn
     from tap_acumatica.odata.tokens import Token, TokenStore
     from tap_acumatica.tap import TapAcumatica
-
-PATIENCE: Final = 600.0
-"""Seconds in which somebody is to sign in."""
 
 FLOW: Final = (
     "the application's flow is another one; set Authorization Code on Connected Applications "
@@ -141,7 +138,7 @@ class _Login:
         """The answer to what was begun; others are turned away."""
         until = time.monotonic() + PATIENCE
         while True:
-            arrival = next_arrival(arrivals, until - time.monotonic())
+            arrival = next_arrival(arrivals, until)
             answer = arrival.answer
             if answer.get("state") == begun.state and answer.keys() & {"code", "error"}:
                 return arrival

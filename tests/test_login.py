@@ -319,7 +319,7 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tap_acumatica.callback.sys.stdin", None)
     with (
         arriving("https://elsewhere.example/callback") as arrivals,
-        pytest.raises(AcumaticaError, match=r"Nobody signed in within 0 minutes"),
+        pytest.raises(AcumaticaError, match=r"Nobody signed in within 10 minutes"),
     ):
         next_arrival(arrivals, 0)
 
