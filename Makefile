@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint typing unit oracle mutants format build constraints clean
+.PHONY: help install demo test lint typing unit browser oracle mutants format build constraints clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,10 @@ unit: $(INSTALLED) ## Run the tests and measure their coverage
 	$(BIN)/coverage run -m pytest --numprocesses=auto $(PYTEST_ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+# In a process of its own, not with the other tests: it needs more than Python.
+browser: $(INSTALLED) ## Sign in with a real browser: needs Chromium and its driver
+	$(BIN)/pytest --quiet tests/login_in_browser.py
 
 oracle: $(INSTALLED) ## Draw 2,000 histories of tables that change while they are read
 	ORACLE_EXAMPLES=2000 $(BIN)/pytest --quiet --numprocesses=auto tests/test_oracle.py

@@ -24,14 +24,17 @@ from sandbox.http import (
     refusal,
     unauthorized,
 )
+from sandbox.identity import IdentityServer
 from sandbox.licence import Account, Queue
 from sandbox.service import CONTROL, ENTITY, LOGOUT, Address, Service, find, kind_of, versions
 from sandbox.sessions import COOKIE, RequestRecord, Session, Sessions, credentials, session_id
+from sandbox.signin import IDENTITY, SignInService
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.clock import Clock
+    from sandbox.identity import Grant
     from sandbox.quirks import Quirks
 
 USERNAME = "odata"
@@ -61,6 +64,19 @@ def resume(request: Request) -> None:
     request.query["$skip"] = exact[1]
 
 
+def check(grant: Grant | None, address: Address | None) -> None:
+    """Let a token reach its own tenant, and what its scope covers.
+
+    Raises:
+        Refusal: It reaches for more.
+    """
+    if grant is None or address is None:
+        return
+    if address.tenant != grant.tenant or not grant.scopes & {"api", "api:concurrent_access"}:
+        message = "The access token does not cover this."
+        raise Refusal(message, HTTPStatus.FORBIDDEN)
+
+
 class App:
     """Answers every request of one server."""
 
@@ -81,6 +97,12 @@ class App:
         self.sessions = Sessions()
         self.account = Account(USERNAME, PASSWORD)
         self.queue = Queue(clock)
+        self.identity = IdentityServer(
+            service.store.tenants,
+            clock,
+            lambda name, password: self.account.admits(f"{name}:{password}", quirks.lockout),
+        )
+        self.sign_in = SignInService(self.identity)
         self.site = directory
         self.control: Callable[[str, Request], Response] | None = None
         self.before: list[Callable[[RequestRecord], object]] = []
@@ -94,6 +116,8 @@ class App:
             return self.control(match[1] or "", request)
         if LOGIN_PAGE.match(inner):
             return login_page()
+        if match := IDENTITY.fullmatch(inner):
+            return self._identity(match[1], request)
         address = find(inner, self.service.store.tenants)
         logout = LOGOUT.fullmatch(inner) is not None
         request.kind = "logout" if logout else cast("RequestKind", kind_of(address))
@@ -118,6 +142,21 @@ class App:
         self._dress(response)
         return response
 
+    def _identity(self, path: str, request: Request) -> Response:
+        request.kind = "identity"
+        record = request.record()
+        self.sessions.enter(record)
+        try:
+            exchange = self._exchange(request, Session(""), self.site)
+            response = self._strike(exchange) or self.sign_in.answer(self.site, path, request)
+        finally:
+            self.sessions.leave()
+        for hook in exchange.response_hooks:
+            hook(response)
+        record.status = response.status or None
+        self._dress(response)
+        return response
+
     def _dress(self, response: Response) -> None:
         now, skew = self.clock.now(), self.quirks.skew
         if skew:
@@ -133,7 +172,9 @@ class App:
         exchange = self._exchange(request, Session(cookie or ""), self.site)
         replaced = self._strike(exchange)
         if replaced is None:
-            self.sessions.close(cookie)
+            # An old token will do, where no cookie names a session.
+            grant, _ = self.identity.bearer(request.headers.get("authorization"))
+            self.sessions.close(cookie or (grant.session if grant else None))
         response = replaced or Response(HTTPStatus.NO_CONTENT)
         for hook in exchange.response_hooks:
             hook(response)
@@ -154,21 +195,31 @@ class App:
     def _signed_in(
         self, request: Request, address: Address | None, record: RequestRecord, *, entity: bool
     ) -> Response:
-        given = credentials(request.headers.get("authorization"))
-        if not self.account.admits(given, self.quirks.lockout):
+        given = request.headers.get("authorization")
+        grant, good = self.identity.bearer(given)
+        if grant is None:
+            good = self.account.admits(credentials(given), self.quirks.lockout)
+        elif not good and "offline_access" not in grant.scopes:
+            self.sessions.close(grant.session)  # it ends with the token
+        if not good:
             self.sessions.refuse()
             return unauthorized()
         if self.queue.admit(self.quirks.requests_per_minute):
             self.sessions.delay()
             time.sleep(self.quirks.queue_delay)
+        shared = grant is not None and grant.shares_session
         cookie = session_id(request.headers.get("cookie"))
-        session, new = self.sessions.session(cookie, self.quirks.max_sessions)
+        known = grant.session if grant and shared else cookie
+        session, new = self.sessions.session(known, self.quirks.max_sessions)
         record.session = session.id
+        if grant and shared:
+            grant.session, new = session.id, False
         if session.stuck:
             return silence()
         # One session is served serially, whatever number of connections it comes by.
         with session.lock:
             try:
+                check(grant, address)
                 if entity:
                     exchange = self._exchange(request, session, self.site)
                     response = self._strike(exchange) or versions(self.quirks.release)

@@ -16,6 +16,7 @@ from sandbox.company import populate
 from sandbox.control import Control
 from sandbox.extras import small_model
 from sandbox.fill import fill
+from sandbox.identity import CLIENT_SECRET
 from sandbox.query import Reading, json_sql, ordering
 from sandbox.quirks import Quirks, Switches
 from sandbox.scale import full_model
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
+    from sandbox.identity import Grant
     from sandbox.model import EntityType
     from sandbox.sessions import Counters, RequestRecord
 
@@ -81,6 +83,8 @@ class Sandbox:
         directory = "/" + directory.strip("/") if directory.strip("/") else ""
         self.app = App(self.service, self.clock, self.quirks, directory=directory)
         self.faults = self.app.faults
+        self.identity = self.app.identity
+        self.client_id, self.client_secret = self.identity.client_id(self.tenants[0]), CLIENT_SECRET
         self.app.control = Control(self)
         if not empty:
             populate(self.store, seed, rows)
@@ -221,6 +225,10 @@ class Sandbox:
     def unlock(self) -> None:
         """Unlock the account, as an administrator does."""
         self.app.account.unlock()
+
+    def grant(self, tenant: str | None = None, scope: str = "api openid offline_access") -> Grant:
+        """Let the application in, as a person does in a browser."""
+        return self.identity.grant(self._tenant(tenant), scope)
 
     def counters(self) -> Counters:
         """What happened since the start, or the last reset."""

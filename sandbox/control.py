@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sandbox.box import Sandbox
 
 Answer = object
+SWITCHES = ("token_life", "rotate", "refresh_tokens", "consent", "discovery", "callback_urls")
 Body = Mapping[str, object]
 
 
@@ -70,6 +71,14 @@ class Control:
             "fault": lambda body: self.fault(dict(body)),
             "clear-faults": lambda _: box.faults.clear(),
             "quirks": self.quirks,
+            "grant": lambda body: (
+                (
+                    box.grant(tenant(body), str(body.get("scope", "api openid offline_access")))
+                ).refresh_token
+            ),
+            "revoke": lambda body: box.identity.revoke(access=bool(body.get("access", True))),
+            "end-tokens": lambda _: box.identity.end_access(),
+            "identity": self.identity,
             "end-sessions": lambda _: box.end_sessions(),
         }
 
@@ -96,6 +105,21 @@ class Control:
                 raise KeyError(key)
             setattr(self.box.quirks, key, value)
         return vars(self.box.quirks)
+
+    def identity(self, body: Body) -> Answer:
+        """Set the switches of the identity server that the request names; tells all of them."""
+        server = self.box.identity
+        for key, value in body.items():
+            if key not in SWITCHES:
+                raise KeyError(key)
+            new = set(value) if isinstance(value, list) else value
+            setattr(server, key, float(new) if isinstance(new, Decimal) else new)
+        return {
+            "client_id": self.box.client_id,
+            "client_secret": self.box.client_secret,
+            **{key: getattr(server, key) for key in SWITCHES},
+            "callback_urls": sorted(server.callback_urls),
+        }
 
     def __call__(self, action: str, request: Request) -> Response:
         """Answer one control request; a GET takes its arguments from the query."""

@@ -23,7 +23,9 @@ XML = "application/xml"
 HTML = "text/html; charset=utf-8"
 COMPRESS_ABOVE = 860  # the web server's own threshold, bytes
 Shape = Literal["message", "exception", "error", "odata.error", "text", "html"]
-RequestKind = Literal["service", "metadata", "data", "count", "logout", "control", "other"]
+RequestKind = Literal[
+    "service", "metadata", "data", "count", "logout", "identity", "control", "other"
+]
 
 
 @dataclass

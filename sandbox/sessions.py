@@ -25,7 +25,8 @@ class RequestRecord:
         status: What was answered; None while, or if, nothing was.
         headers: The request's headers by lower-case name, without the credentials.
         session: The session that served it.
-        kind: What it asked for: service, metadata, data, count, logout or other.
+        kind: What it asked for: service, metadata, data, count, logout, identity or
+            other.
     """
 
     method: str

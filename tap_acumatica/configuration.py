@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pendulum
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
+from tap_acumatica import accounts
 from tap_acumatica.catalog import DiscoverySettings
 from tap_acumatica.odata.client import ClientSettings
 from tap_acumatica.odata.errors import SettingsError
@@ -20,6 +21,7 @@ from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging import Paging
 from tap_acumatica.odata.service import QueryLimits
 from tap_acumatica.odata.sessions import PoolSettings
+from tap_acumatica.odata.transport import is_private
 from tap_acumatica.reading import ReadSettings
 from tap_acumatica.records import RecordSettings
 from tap_acumatica.settings import SCHEMA, SECRETS
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE: Final = re.compile(r"(?!\s)[\t -~\xa0-\xff]*(?<!\s)")
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def check(settings: Mapping[str, Any]) -> None:
@@ -76,10 +77,13 @@ def _described(name: str) -> str:
 
 
 def _beyond_schema(settings: Mapping[str, Any]) -> Iterator[str]:
-    yield from _about_address(settings)
-    for name in ("username", "password"):
-        if not settings.get(name):
-            yield f"The setting {name} is missing: {_described(name)}"
+    problems = list(_about_address(settings))
+    yield from problems
+    yield from (
+        f"The setting {name} is missing: {_described(name)}" for name in accounts.missing(settings)
+    )
+    if settings.get("auth_method") == "oauth" and not problems:
+        yield from accounts.problems(settings)
     yield from _about_time(settings)
     yield from _about_tenants(settings.get("tenants"))
     yield from _about_headers(settings)
@@ -124,11 +128,14 @@ def _about_address(settings: Mapping[str, Any]) -> Iterator[str]:
             "The setting url must be an address that starts with https:// "
             f"(found {settings['url']!r})."
         )
-    elif (
-        address.scheme == "http"
-        and address.hostname not in LOOPBACK
-        and not settings.get("allow_http")
-    ):
+    elif is_private(settings["url"]):
+        return
+    elif settings.get("auth_method") == "oauth":
+        yield (
+            f"The setting url is plain http ({address.hostname}), over which the server does no "
+            "OAuth: use https."
+        )
+    elif not settings.get("allow_http"):
         yield (
             f"The setting url is plain http ({address.hostname}), which would send the password "
             "readable by anyone on the way: use https, or set allow_http."

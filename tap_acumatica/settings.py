@@ -1,10 +1,15 @@
-"""The settings: their JSON schema. What it cannot express is in configuration.py."""
+"""The settings: their JSON schema. What it cannot express is in configuration.py.
+
+Those of the sign-in are in account_settings.py.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from singer_sdk import typing as th
+
+from tap_acumatica.account_settings import ACCOUNT
 
 SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
     th.Property(
@@ -50,19 +55,7 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         title="Excluded entities",
         description="Which streams not to discover, as globs like those of entities",
     ),
-    th.Property(
-        "username",
-        th.StringType(min_length=1),
-        title="User name",
-        description="Login of the service account, without a tenant suffix",
-    ),
-    th.Property(
-        "password",
-        th.StringType(min_length=1),
-        secret=True,
-        title="Password",
-        description="Password of the service account",
-    ),
+    *ACCOUNT,
     th.Property(
         "start_date",
         th.DateTimeType,

@@ -17,10 +17,9 @@ from singer_sdk.singerlib.catalog import CatalogEntry
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
-from tap_acumatica import commands, configuration, progress
+from tap_acumatica import accounts, commands, configuration, login, progress
 from tap_acumatica.catalog import Discovered, discovered
 from tap_acumatica.files import read_object
-from tap_acumatica.odata.auth import BasicAuth
 from tap_acumatica.odata.client import Client, Patience
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError
 from tap_acumatica.odata.frame import FrameFinder
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
 
     from tap_acumatica.catalog import StreamDescription
+    from tap_acumatica.odata.auth import Auth
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.reading import Reached, Rows
@@ -115,10 +115,14 @@ class TapAcumatica(Tap):
         return Address.parse(self.config["url"])
 
     @cached_property
+    def _accounts(self) -> Mapping[str | None, Auth]:
+        how = configuration.client_settings(self.config)
+        return accounts.accounts(self.config, how, self.tenants or (None,))
+
+    @cached_property
     def client(self) -> Client:
-        """The connection of the account."""
-        auth = BasicAuth(self.config["username"], self.config["password"])
-        masking.add(auth.secrets)
+        """The connections of the run."""
+        auth = next(iter(self._accounts.values()))
         settings = configuration.client_settings(self.config)
         return Client(self.patience.applied(settings), auth, self.address.site)
 
@@ -127,8 +131,10 @@ class TapAcumatica(Tap):
         """The service of each tenant."""
         limits = configuration.query_limits(self.config)
         return {
-            tenant: Service(self.client, self.address, tenant, limits)
-            for tenant in self.tenants or (None,)
+            tenant: Service(self.client, self.address, tenant or own, limits, auth)
+            for own, (tenant, auth) in zip(
+                accounts.tenants(self.config) or (None,), self._accounts.items(), strict=True
+            )
         }
 
     @cached_property
@@ -340,7 +346,8 @@ class TapAcumatica(Tap):
     @override
     def get_singer_command(cls) -> click.Command:
         command = super().get_singer_command()
-        return commands.TapCommand.of(command, cls, [commands.check_command(cls, command)])
+        own = [login.command(cls), commands.check_command(cls, command)]
+        return commands.TapCommand.of(command, cls, own)
 
     @classmethod
     @override

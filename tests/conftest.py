@@ -10,13 +10,17 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.app import PASSWORD, USERNAME
+from sandbox.identity import CLIENT_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 NOW = "2026-06-01T12:00:00Z"
 
-SECRETS = (PASSWORD, quote(PASSWORD), b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode())
+SECRETS = (
+    *(form for secret in (PASSWORD, CLIENT_SECRET) for form in (secret, quote(secret))),
+    b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode(),
+)
 
 
 @pytest.fixture

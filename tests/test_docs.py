@@ -21,10 +21,13 @@ from tap_acumatica.odata.errors import RULES
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging import Link, Paging, Table
 from tap_acumatica.odata.payload import Page
+from tap_acumatica.odata.token_errors import TOKEN_RULES
 from tap_acumatica.settings import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tap_acumatica.odata.errors import Rule
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -133,7 +136,7 @@ def test_every_documented_setting_is_in_meltano_yml() -> None:
 
 
 def test_settings_that_the_readme_mentions_exist() -> None:
-    known = {*SCHEMA["properties"], "undated_rows_read_on"}
+    known = {*SCHEMA["properties"], "undated_rows_read_on", "offline_access"}
     known |= {
         each["name"] for e in MELTANO["plugins"]["extractors"] for each in e.get("settings", ())
     }
@@ -142,10 +145,9 @@ def test_settings_that_the_readme_mentions_exist() -> None:
 
 
 def test_the_settings_of_the_example_are_right() -> None:
-    example = json.loads(
-        re.findall(r"```json\n(.*?)```", section(README, "3. The settings"), re.DOTALL)[0]
-    )
-    configuration.check(example)
+    for heading in ("3. The settings", "Sign-in by OAuth"):
+        (example,) = re.findall(r"```json\n(.*?)```", section(README, heading), re.DOTALL)
+        configuration.check(json.loads(example))
 
 
 def test_the_state_of_the_example_holds_a_bookmark() -> None:
@@ -158,13 +160,18 @@ def test_the_state_of_the_example_holds_a_bookmark() -> None:
     assert stored == entry
 
 
-def test_each_cause_of_the_error_table_is_explained() -> None:
-    documented = {
-        row[1]: row
-        for row in table(section(README, "Sentences about the server"), "the sentence begins")
-    }
-    assert documented.keys() == {rule.cause for rule in RULES}
-    for rule in RULES:
+@pytest.mark.parametrize(
+    ("heading", "rules"),
+    [
+        ("Sentences about the server", RULES),
+        ("Sentences about tokens", [rule for rule in TOKEN_RULES if rule not in RULES]),
+    ],
+    ids=["server", "tokens"],
+)
+def test_each_cause_of_the_error_tables_is_explained(heading: str, rules: Sequence[Rule]) -> None:
+    documented = {row[1]: row for row in table(section(README, heading), "the sentence begins")}
+    assert documented.keys() == {rule.cause for rule in rules}
+    for rule in rules:
         beginning, _, action, remedy = documented[rule.cause]
         assert re.sub(r"\{\w+\}", "...", rule.sentence).startswith(beginning)
         assert action == rule.action.value

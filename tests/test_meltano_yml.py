@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -76,6 +77,16 @@ def test_meltano_yml_has_the_capabilities_of_the_tap(about: dict[str, Any]) -> N
 def test_required_settings_are_in_every_group() -> None:
     for group in BASE["settings_group_validation"]:
         assert set(SCHEMA["required"]) <= set(group) <= set(SCHEMA["properties"])
+
+
+def test_the_commands_of_the_tap_can_be_invoked() -> None:
+    command = TapAcumatica.cli
+    assert isinstance(command, click.Group)
+    assert BASE["commands"].keys() == command.commands.keys()
+    for name, each in BASE["commands"].items():
+        words = each["args"].split()
+        assert words[:1] == [name]
+        command.commands[name].make_context(name, words[1:])
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS.values(), ids=EXTRACTORS)

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -21,6 +22,19 @@ LONGEST_WAIT: Final = 600.0
 
 LONGEST_DETAIL: Final = 300
 """Characters of a server's own words that an error sentence quotes."""
+
+
+class Credential(Enum):
+    """What a request proved with who asks."""
+
+    PASSWORD = auto()
+    TOKEN = auto()
+    """An access token that may have ended."""
+    NEW_TOKEN = auto()
+    """An access token that the server gave a moment ago."""
+    REFRESH_TOKEN = auto()
+    CODE = auto()
+    """What the sign-in page gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +50,7 @@ class Answer:
     exception: Exception | None = None
     first: bool = False
     """Nothing has succeeded in this run yet: a wrong setting is likelier than a passing fault."""
+    credential: Credential = Credential.PASSWORD
 
     @property
     def is_page(self) -> bool:
@@ -49,6 +64,19 @@ class Answer:
     def message(self) -> str:
         """The server's own words, from any of the error shapes that are known."""
         return message_of(self.body)
+
+    @property
+    def error(self) -> str:
+        """The code of an OAuth error: all of such an answer that may be shown.
+
+        Other fields can repeat what was sent (docs/acumatica.md, "OAuth").
+        """
+        try:
+            content = msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return ""
+        code = content.get("error") if isinstance(content, dict) else None
+        return code if isinstance(code, str) and re.fullmatch(r"[a-z_]{1,40}", code) else ""
 
 
 def message_of(body: bytes) -> str:

@@ -2,25 +2,68 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from requests.auth import AuthBase
 from typing_extensions import override
 
+from tap_acumatica.odata.answer import Credential
+
 if TYPE_CHECKING:
     from requests import PreparedRequest
 
 
-class BasicAuth(AuthBase):
+class Signature(AuthBase):
+    """What is added to one request: the Authorization header."""
+
+    def __init__(self, header: str) -> None:
+        self.header = header
+
+    @property
+    def credential(self) -> Credential:
+        """What it proves with who asks."""
+        return Credential.PASSWORD
+
+    @override
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        request.headers["Authorization"] = self.header
+        return request
+
+
+class Auth(ABC):
+    """An account of the server. What is refused with it once is not sent again."""
+
+    @abstractmethod
+    def sign(self) -> Signature:
+        """What to add to the next request.
+
+        Raises:
+            RequestFailed: There is no token to be had.
+        """
+
+    @abstractmethod
+    def renewed(self, refused: Signature) -> Signature:
+        """What to add after the server refused a token that may have ended.
+
+        Raises:
+            RequestFailed: There is no token to be had.
+        """
+
+
+class BasicAuth(Auth):
     """User name and password with each request, in UTF-8 (requests would send Latin-1)."""
 
     def __init__(self, username: str, password: str) -> None:
         credentials = b64encode(f"{username}:{password}".encode()).decode()
-        self._header = f"Basic {credentials}"
+        self._signature = Signature(f"Basic {credentials}")
         self.secrets = (password, credentials)
 
     @override
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        request.headers["Authorization"] = self._header
-        return request
+    def sign(self) -> Signature:
+        return self._signature
+
+    @override
+    def renewed(self, refused: Signature) -> Signature:
+        return refused

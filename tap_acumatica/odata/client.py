@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-import backoff
 import requests
 
 from tap_acumatica.odata.answer import Answer, http_date
@@ -23,26 +22,25 @@ from tap_acumatica.odata.errors import (
     failure,
 )
 from tap_acumatica.odata.log import logger, masking, tell
+from tap_acumatica.odata.patience import patiently
 from tap_acumatica.odata.sessions import Connection, ConnectionPool, PoolSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from requests.auth import AuthBase
+    from tap_acumatica.odata.auth import Auth, Signature
 
 Content = TypeVar("Content")
 
+FINAL: Final = frozenset({"sign-in refused", "account locked", "token refused"})
+"""Causes after which an account is not tried again in a run: accounts lock."""
 CONNECT_TIMEOUT: Final = 30.0
 SIGN_OUT_TIMEOUT: Final = 5.0
 """Seconds for the sign-out of all sessions together."""
 BUSY_TIMEOUT: Final = 2.0
 """Seconds of these to wait for requests that are under way, so that they need no exception."""
 SIGN_OUTS_AT_ONCE: Final = 8
-LONGEST_PAUSE: Final = 60.0
-"""Seconds between two tries where the server names no time."""
-SHORTEST_PAUSE: Final = 0.5
-"""Seconds, whatever the server says: a Retry-After of 0 must not lead to a storm without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +85,14 @@ class Request:
         subject: What is asked for, as the user knows it.
         owner: Whose connections to use: one text for each tenant.
         accept: Content type to ask for.
+        auth: Who asks, where that is not the client's own account.
     """
 
     url: str
     subject: str
     owner: str
     accept: str = "application/json"
+    auth: Auth | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +113,18 @@ class Reply(Generic[Content]):
 
 
 class Client:
-    """Requests of one account: a connection pool, retries, the error table and sign-out.
+    """Requests of a run: a connection pool, retries, the error table and sign-out.
 
     The first request of a run goes alone, and a refused sign-in is never sent again: accounts
     lock.
     """
 
-    def __init__(self, settings: ClientSettings, auth: AuthBase, site: str = "") -> None:
+    def __init__(self, settings: ClientSettings, auth: Auth, site: str = "") -> None:
         """Prepare; nothing is sent yet.
 
         Args:
             settings: How to send.
-            auth: Signs requests in.
+            auth: Who asks, where a request does not say so.
             site: Where idle sessions are signed out if the licence allows no more of them.
         """
         self.requests = 0
@@ -136,7 +136,7 @@ class Client:
         self._pool = ConnectionPool(settings.pool, self._new_session)
         self._first = threading.Lock()
         self._succeeded = threading.Event()
-        self._refused: RequestFailed | None = None
+        self._refused: dict[Auth, RequestFailed] = {}
         self._closed = False
         self._counting = threading.Lock()
 
@@ -147,27 +147,25 @@ class Client:
             RequestFailed: What came back is no answer to work with, or not within patience.
             InconsistentAnswer: `decode` found other content than it was told to expect.
         """
-        patience = _Patience(self._settings.max_retry_time)
+        auth = request.auth or self._auth
         retries = 0
 
-        def count_retry(_: object) -> None:
+        def count_retry() -> None:
             nonlocal retries
             retries += 1
             self._count_retry()
 
-        @backoff.on_exception(
-            backoff.runtime,
-            RequestFailed,
-            value=patience.pause,
-            giveup=patience.exhausted,
-            on_backoff=count_retry,
-            jitter=None,
-            logger=None,
-        )
         def attempt() -> Reply[Content]:
-            return self._send(request, decode)
+            signature = auth.sign()
+            while True:
+                try:
+                    return self._send(request, decode, auth, signature)
+                except RequestFailed as failed:
+                    if failed.action is not Action.REFRESH:
+                        raise
+                signature = auth.renewed(signature)
 
-        reply = attempt()
+        reply = patiently(attempt, self._settings.max_retry_time, count_retry)
         return replace(reply, retries=retries) if retries else reply
 
     def look(self, request: Request) -> Answer:
@@ -175,13 +173,15 @@ class Client:
 
         Nothing follows from a refusal: it is for addresses that the account need not have.
         """
+        auth = request.auth or self._auth
+        signature = auth.sign()
         self._budget.take()
         with self._counting:
             self.requests += 1
         try:
             with self._pool.connection(request.owner) as connection:
-                self._require_open(request)
-                response = self._fetch(connection, request)
+                self._require_open(request, auth)
+                response = self._fetch(connection, request, signature)
                 tell(response, self._settings.verbosity)
             body = response.content
         except requests.exceptions.RequestException as error:
@@ -205,16 +205,27 @@ class Client:
         session.headers.update({"User-Agent": "tap-acumatica", **self._settings.headers})
         return session
 
-    def _send(self, request: Request, decode: Callable[[bytes], Content]) -> Reply[Content]:
-        with self._first:
-            if not self._succeeded.is_set():
-                return self._exchange(request, decode)
+    def _send(
+        self,
+        request: Request,
+        decode: Callable[[bytes], Content],
+        auth: Auth,
+        signature: Signature,
+    ) -> Reply[Content]:
         try:
-            return self._exchange(request, decode)
+            with self._first:
+                if not self._succeeded.is_set():
+                    return self._exchange(request, decode, auth, signature)
+            try:
+                return self._exchange(request, decode, auth, signature)
+            except RequestFailed as failed:
+                if failed.cause != "API login limit" or not self._make_room(request.owner):
+                    raise
+            return self._exchange(request, decode, auth, signature)
         except RequestFailed as failed:
-            if failed.cause != "API login limit" or not self._make_room(request.owner):
-                raise
-        return self._exchange(request, decode)
+            if failed.cause in FINAL:
+                self._refused[auth] = failed
+            raise
 
     def _make_room(self, owner: str) -> bool:
         """Sign out of the idle sessions of other owners; whether there were any."""
@@ -222,8 +233,14 @@ class Client:
         self._sign_out_all(idle, self._site, time.monotonic() + SIGN_OUT_TIMEOUT)
         return bool(idle)
 
-    def _exchange(self, request: Request, decode: Callable[[bytes], Content]) -> Reply[Content]:
-        self._require_open(request)
+    def _exchange(
+        self,
+        request: Request,
+        decode: Callable[[bytes], Content],
+        auth: Auth,
+        signature: Signature,
+    ) -> Reply[Content]:
+        self._require_open(request, auth)
         self._budget.take()
         with self._counting:
             self.requests += 1
@@ -231,13 +248,18 @@ class Client:
         first = not self._succeeded.is_set()
         try:
             with self._pool.connection(request.owner) as connection:
-                self._require_open(request)
-                response = self._fetch(connection, request)
+                self._require_open(request, auth)
+                response = self._fetch(connection, request, signature)
                 tell(response, self._settings.verbosity)
                 cookies = [c.value for c in connection.session.cookies if c.name == "Locale"]
             body = response.content
             answer = Answer(
-                request.subject, response.status_code, response.headers, body, first=first
+                request.subject,
+                response.status_code,
+                response.headers,
+                body,
+                first=first,
+                credential=signature.credential,
             )
             failed = failure(answer)
             content = None if failed else decode(body)
@@ -249,32 +271,35 @@ class Client:
             logger.warning(
                 "GET %s: %s (%s) after %.2f s", request.url, failed.cause, answer.status, seconds
             )
-            if failed.cause in {"sign-in refused", "account locked"}:
-                self._refused = failed
             raise failed
         self._succeeded.set()
         logger.info("GET %s: %d bytes in %.2f s", request.url, len(body), seconds)
         date = http_date(response.headers.get("Date", ""))
         return Reply(content, date, cookies[-1] if cookies else None)  # type: ignore[arg-type]
 
-    def _require_open(self, request: Request) -> None:
+    def _require_open(self, request: Request, auth: Auth) -> None:
         """Refuse to send anything more once the account was refused, or the run is over."""
-        if self._refused:
-            raise self._refused
+        if auth in self._refused:
+            raise self._refused[auth]
         if self._closed:
             message = f"The run has ended before {request.subject} was read."
             raise AcumaticaError(message)
 
-    def _fetch(self, connection: Connection, request: Request) -> requests.Response:
-        return connection.session.get(
+    def _fetch(
+        self, connection: Connection, request: Request, signature: Signature
+    ) -> requests.Response:
+        response = connection.session.get(
             request.url,
             headers={"Accept": request.accept},
-            auth=self._auth,
+            auth=signature,
             timeout=(CONNECT_TIMEOUT, self._settings.timeout),
             allow_redirects=False,
             # Given here, since requests lets the environment overrule the session's.
             verify=self._settings.verify,
         )
+        if response.status_code != HTTPStatus.UNAUTHORIZED:
+            connection.signature = signature
+        return response
 
     def _sign_out_all(self, connections: list[Connection], site: str, deadline: float) -> None:
         def sign_out(connection: Connection) -> None:
@@ -291,6 +316,7 @@ class Client:
             connection.session.post(
                 f"{site}/entity/auth/logout",
                 headers={"Content-Length": "0"},
+                auth=connection.token,
                 timeout=timeout,
                 allow_redirects=False,
                 verify=self._settings.verify,
@@ -301,26 +327,3 @@ class Client:
     def _count_retry(self) -> None:
         with self._counting:
             self.retries += 1
-
-
-class _Patience:
-    """How long to go on asking; the time inside requests does not count."""
-
-    def __init__(self, seconds: float) -> None:
-        self._left = seconds
-        self._waits = backoff.expo(base=2, factor=1, max_value=LONGEST_PAUSE)
-        next(self._waits)
-        self._next = 0.0
-
-    def exhausted(self, failed: Exception) -> bool:
-        """Whether to give up on this failure; else the pause before the next try is set."""
-        if not isinstance(failed, RequestFailed) or failed.action is not Action.RETRY:
-            return True
-        pause = next(self._waits) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
-        self._next = max(pause if failed.wait is None else failed.wait, SHORTEST_PAUSE)
-        self._left -= self._next
-        return self._left < 0
-
-    def pause(self, _: Exception) -> float:
-        """Seconds until the next try."""
-        return self._next

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 import requests
 
-from tap_acumatica.odata.answer import retry_after, shortened
+from tap_acumatica.odata.answer import Credential, retry_after, shortened
 from tap_acumatica.odata.log import masking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tap_acumatica.odata.answer import Answer
 
@@ -59,6 +59,9 @@ class Action(StrEnum):
     RETRY = "retry"
     """Ask again, later, within max_retry_time."""
 
+    REFRESH = "refresh the token, then retry"
+    """Ask for a new access token, then ask again at once."""
+
     SHRINK = "ask for a smaller page"
     """Ask again at once in a new session, for half the rows."""
 
@@ -94,6 +97,7 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
                 subject=answer.subject,
                 status=answer.status,
                 column=self.column,
+                error=answer.error or "no error named",
                 detail=shortened(masking.masked(detail)) or "no further word",
             )
         )
@@ -124,11 +128,13 @@ class Rule:
         return self.test is None or self.test(answer)
 
 
-def _status(*codes: int) -> tuple[range, ...]:
+def status_of(*codes: int) -> tuple[range, ...]:
+    """These statuses, for a rule."""
     return tuple(range(code, code + 1) for code in codes)
 
 
-def _words(pattern: str) -> re.Pattern[str]:
+def words(pattern: str) -> re.Pattern[str]:
+    """Words of the server, for a rule."""
     return re.compile(pattern, re.IGNORECASE)
 
 
@@ -170,7 +176,7 @@ OF_THE_SITE: Final = frozenset(
 )
 """Causes that are the same whichever tenant is asked."""
 
-REFUSED: Final = _status(400, 500, 501)
+REFUSED: Final = status_of(400, 500, 501)
 ERRORS: Final = (range(400, 600),)
 REDIRECTS: Final = (range(300, 400),)
 REST_OF_4XX: Final = (range(400, 500),)
@@ -239,7 +245,7 @@ RULES: Final[tuple[Rule, ...]] = (
         Action.STOP,
         "The account is locked out ({detail}): unlock it on Users (SM201010), then try again.",
         statuses=ERRORS,
-        pattern=_words(r"locked out|account is locked"),
+        pattern=words(r"locked out|account is locked"),
     ),
     Rule(
         "API login limit",
@@ -247,50 +253,65 @@ RULES: Final[tuple[Rule, ...]] = (
         "Acumatica refused {subject} since its licence allows no more sessions ({detail}): sign "
         "out other integrations, wait an hour, or ask for more API users.",
         statuses=ERRORS,
-        pattern=_words(r"api login limit"),
+        pattern=words(r"api login limit"),
+    ),
+    Rule(
+        "token ended",
+        Action.REFRESH,
+        "Acumatica no longer takes the access token for {subject} (401): run the tap again.",
+        statuses=status_of(401),
+        test=lambda answer: answer.credential is Credential.TOKEN,
+    ),
+    Rule(
+        "token refused",
+        Action.STOP,
+        "Acumatica refused a new access token for {subject} (401): check the tenant in client_id "
+        "and url, and that scope holds api.",
+        statuses=status_of(401),
+        test=lambda answer: answer.credential is Credential.NEW_TOKEN,
     ),
     Rule(
         "sign-in refused",
         Action.STOP,
         "Acumatica refused the sign-in for {subject} (401): check username, password and the "
         "tenant in url. It was sent once, since accounts lock.",
-        statuses=_status(401),
+        statuses=status_of(401),
     ),
     Rule(
         "no rights",
         Action.SKIP,
         "Acumatica refused {subject} (403): the account has no access right to it. Grant it on "
         "Access Rights by Role (SM201025), or leave the stream out with exclude_entities.",
-        statuses=_status(403),
+        statuses=status_of(403),
     ),
     Rule(
         "query too long",
         Action.STOP,
         "The server refused the length of the address for {subject} ({status}): lower "
         "max_url_length.",
-        statuses=_status(400, 404, 414),
-        pattern=_words(r"query ?(?:string)? (?:is )?too long|length of the query|404\.15"),
+        statuses=status_of(400, 404, 414),
+        pattern=words(r"query ?(?:string)? (?:is )?too long|length of the query|404\.15"),
     ),
     Rule(
         "not found",
         Action.SKIP,
         "Acumatica has no {subject} (404): check the setting url and the tenant in it, or run "
         "discovery again.",
-        statuses=_status(404),
+        statuses=status_of(404),
     ),
     Rule(
         "licence limit",
         Action.RETRY,
         "Acumatica declined {subject} since its licence's request limit is reached ({status}), "
         "also after waiting: run at another time, or set max_pool_size to 1.",
-        statuses=_status(429),
+        statuses=status_of(429),
     ),
     Rule(
         "query too long",
         Action.STOP,
         "The server refused the length of the address for {subject} ({status}): lower "
         "max_url_length.",
-        statuses=_status(414),
+        statuses=status_of(414),
     ),
     Rule(
         "maintenance",
@@ -312,14 +333,14 @@ RULES: Final[tuple[Rule, ...]] = (
         "Acumatica refused {subject} since its column {column} is virtual ({detail}): deselect it, "
         "or run discovery again.",
         statuses=REFUSED,
-        pattern=_words(r"(?:Filter on|Property|Field) '([^']+)' (?:is not allowed|cannot be)"),
+        pattern=words(r"(?:Filter on|Property|Field) '([^']+)' (?:is not allowed|cannot be)"),
     ),
     Rule(
         "column is gone",
         Action.STOP,
         "Acumatica no longer has the column {column} of {subject}: run discovery again.",
         statuses=REFUSED,
-        pattern=_words(r"Could not find a property named '([^']+)'"),
+        pattern=words(r"Could not find a property named '([^']+)'"),
     ),
     Rule(
         "query refused",
@@ -327,7 +348,7 @@ RULES: Final[tuple[Rule, ...]] = (
         "Acumatica refused the query for {subject} ({status}: {detail}): please report it with the "
         "request in the log.",
         statuses=REFUSED,
-        pattern=_words(
+        pattern=words(
             r"unknown function|Unrecognized '|incompatible types|syntax error|"
             r"not supported|virtual field|is not valid|Invalid (?:filter|literal|type)"
         ),
@@ -337,14 +358,14 @@ RULES: Final[tuple[Rule, ...]] = (
         Action.REPHRASE,
         "Acumatica refused the query for {subject} ({status}: {detail}): please report it with the "
         "request in the log.",
-        statuses=_status(400),
+        statuses=status_of(400),
     ),
     Rule(
         "server error",
         Action.RETRY,
         "Acumatica failed on {subject} ({status}: {detail}), also when asked again: try later, and "
         "see the trace log of the instance if it stays.",
-        statuses=(*REST_OF_5XX, *_status(408)),
+        statuses=(*REST_OF_5XX, *status_of(408)),
     ),
     Rule(
         "refused",
@@ -377,9 +398,9 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def failure(answer: Answer) -> RequestFailed | None:
+def failure(answer: Answer, rules: Sequence[Rule] = RULES) -> RequestFailed | None:
     """Classify what came back; None where it is an answer to work with."""
-    for rule in RULES:
+    for rule in rules:
         if rule.fits(answer):
             return RequestFailed(rule, answer)
     return None

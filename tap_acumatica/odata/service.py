@@ -24,6 +24,7 @@ from tap_acumatica.odata.paging import Link
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tap_acumatica.odata.auth import Auth
     from tap_acumatica.odata.client import Client
     from tap_acumatica.odata.metadata import Model
     from tap_acumatica.odata.query import Query
@@ -113,8 +114,10 @@ class Service:
         address: Address,
         tenant: str | None,
         limits: QueryLimits = QueryLimits(),
+        auth: Auth | None = None,
     ) -> None:
         self.client = client
+        self._auth = auth
         self.tenant = tenant or address.tenant
         self._site = address.site
         self._candidates = address.candidates(tenant)
@@ -209,7 +212,7 @@ class Service:
     def _ask_at(self, root: str, question: _Question[Content]) -> Reply[Content]:
         # Wherever the service is, it is the same tenant, and has the same sessions.
         owner = self._candidates[0]
-        request = Request(question.url(root), question.subject, owner, question.accept)
+        request = Request(question.url(root), question.subject, owner, question.accept, self._auth)
         return self.client.get(request, question.decode)
 
 

@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Final
 
 import requests
 
+from tap_acumatica.odata.answer import Credential
 from tap_acumatica.odata.errors import AcumaticaError, timed_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tap_acumatica.odata.auth import Signature
+
 SESSION_COOKIES: Final = frozenset({"ASP.NET_SessionId", ".ASPXAUTH"})
+TOKENS: Final = frozenset({Credential.TOKEN, Credential.NEW_TOKEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,21 @@ class Connection:
     owner: str
     session: requests.Session
     used: float = field(default_factory=time.monotonic)
+    signature: Signature | None = None
+    """With which the server last let it in."""
 
     @property
     def signed_in(self) -> bool:
-        """Whether the server holds a session for it."""
-        return any(cookie.name in SESSION_COOKIES for cookie in self.session.cookies)
+        """Whether the server holds a session for it: a token's may be without cookies."""
+        return self.token is not None or any(
+            cookie.name in SESSION_COOKIES for cookie in self.session.cookies
+        )
+
+    @property
+    def token(self) -> Signature | None:
+        """The token to sign out with; an old one will do, and a new one could take long."""
+        by_token = self.signature is not None and self.signature.credential in TOKENS
+        return self.signature if by_token else None
 
 
 class ConnectionPool:

@@ -85,7 +85,7 @@ def test_the_trace_of_an_error_is_masked() -> None:
 @pytest.mark.parametrize("password", ["simple", "sandbox-ä:p&ss", "日本"])
 def test_sign_in_is_sent_in_utf_8_and_all_of_it_is_secret(password: str) -> None:
     auth = BasicAuth("odata", password)
-    request = requests.Request("GET", "https://host", auth=auth).prepare()
+    request = requests.Request("GET", "https://host", auth=auth.sign()).prepare()
     header = request.headers["Authorization"]
     assert masking(*auth.secrets).masked(header) == f"Basic {MASK}"
     assert password in auth.secrets

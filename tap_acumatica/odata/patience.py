@@ -1,0 +1,64 @@
+"""How long to go on asking for what fails in passing."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import backoff
+
+from tap_acumatica.odata.errors import Action, RequestFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Result = TypeVar("Result")
+
+LONGEST_PAUSE: Final = 60.0
+"""Seconds between two tries where the server names no time."""
+SHORTEST_PAUSE: Final = 0.5
+"""Seconds, whatever the server says: a Retry-After of 0 must not lead to a storm without end."""
+
+
+def patiently(
+    attempt: Callable[[], Result], seconds: float, on_retry: Callable[[], None] | None = None
+) -> Result:
+    """Try until it works, or until the pauses add up to more than these seconds.
+
+    Raises:
+        RequestFailed: The last failure, or one that is not to be retried.
+    """
+    patience = _Patience(seconds)
+    retrying = backoff.on_exception(
+        backoff.runtime,
+        RequestFailed,
+        value=patience.pause,
+        giveup=patience.exhausted,
+        on_backoff=lambda _: on_retry() if on_retry else None,
+        jitter=None,
+        logger=None,
+    )
+    return retrying(attempt)()
+
+
+class _Patience:
+    """How long to go on asking; the time inside requests does not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+        self._waits = backoff.expo(base=2, factor=1, max_value=LONGEST_PAUSE)
+        next(self._waits)
+        self._next = 0.0
+
+    def exhausted(self, failed: Exception) -> bool:
+        """Whether to give up on this failure; else the pause before the next try is set."""
+        if not isinstance(failed, RequestFailed) or failed.action is not Action.RETRY:
+            return True
+        pause = next(self._waits) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
+        self._next = max(pause if failed.wait is None else failed.wait, SHORTEST_PAUSE)
+        self._left -= self._next
+        return self._left < 0
+
+    def pause(self, _: Exception) -> float:
+        """Seconds until the next try."""
+        return self._next

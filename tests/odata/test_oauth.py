@@ -1,0 +1,280 @@
+"""Access tokens: renewed in time, once, and never twice with the same refresh token."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandbox import Fault, Sandbox
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.client import Client, ClientSettings, Reply, Request
+from tap_acumatica.odata.errors import AcumaticaError, RequestFailed
+from tap_acumatica.odata.identity import Application, IdentityServer
+from tap_acumatica.odata.oauth import Beginning, OAuth
+from tap_acumatica.odata.payload import JsonDecoder, Page
+from tap_acumatica.odata.sessions import PoolSettings
+from tap_acumatica.odata.tokens import TokenFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TERMS = "PX_Objects_CS_Terms"
+DECODER = JsonDecoder(TERMS, {"TermsID": edm.TYPES["Edm.String"]})
+HOUR = 3600
+SETTINGS = ClientSettings(timeout=5, max_retry_time=0, pool=PoolSettings(size=4))
+
+
+@dataclass
+class Clock:
+    """The tap's own clock."""
+
+    now: float = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    # Its own view of the clock: the sandbox's is left alone.
+    monkeypatch.setattr(
+        "tap_acumatica.odata.identity.time", SimpleNamespace(time=clock, monotonic=time.monotonic)
+    )
+    return clock
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "tokens.json"
+
+
+def server(box: Sandbox, settings: ClientSettings = SETTINGS) -> IdentityServer:
+    application = Application(box.client_id, box.client_secret, "api offline_access")
+    return IdentityServer(box.url, application, settings)
+
+
+def account(box: Sandbox, clock: Clock, path: Path, refresh_token: str | None = None) -> OAuth:
+    return OAuth(server(box), Beginning(refresh_token), TokenFile(path, "key"), clock)
+
+
+@pytest.fixture
+def oauth(box: Sandbox, clock: Clock, path: Path) -> OAuth:
+    return account(box, clock, path, box.grant().refresh_token)
+
+
+@pytest.fixture
+def client(box: Sandbox, oauth: OAuth) -> Iterator[Client]:
+    client = Client(SETTINGS, oauth)
+    yield client
+    client.close(box.url)
+    assert box.counters().sessions_open == 0
+
+
+def get(box: Sandbox, client: Client, query: str = "") -> Reply[Page]:
+    root = f"{box.url}/t/Company/api/odata/dac/"
+    return client.get(Request(root + TERMS + query, TERMS, owner=root), DECODER.page)
+
+
+def asked(box: Sandbox) -> int:
+    """How often a token was asked for."""
+    return box.counters().requests["/identity/connect/token"]
+
+
+def test_one_token_serves_until_two_minutes_before_its_end(
+    box: Sandbox, clock: Clock, oauth: OAuth
+) -> None:
+    first = oauth.sign().header
+    clock.now += HOUR - 121
+    assert oauth.sign().header == first
+    assert asked(box) == 1
+    clock.now += 2
+    assert oauth.sign().header != first
+    assert asked(box) == 2
+
+
+def test_a_short_token_is_renewed_after_half_its_life(
+    box: Sandbox, clock: Clock, oauth: OAuth
+) -> None:
+    box.identity.token_life = 60
+    first = oauth.sign().header
+    clock.now += 29
+    assert oauth.sign().header == first
+    clock.now += 2
+    assert oauth.sign().header != first
+
+
+def test_many_threads_renew_once(box: Sandbox, clock: Clock, oauth: OAuth) -> None:
+    oauth.sign()
+    clock.now += HOUR
+    together = threading.Barrier(16)
+
+    def sign(_: int) -> str:
+        together.wait(10)
+        return oauth.sign().header
+
+    with ThreadPoolExecutor(16) as threads:
+        assert len(set(threads.map(sign, range(16)))) == 1
+    assert asked(box) == 2
+
+
+def test_many_threads_that_are_refused_renew_once(
+    box: Sandbox, oauth: OAuth, client: Client
+) -> None:
+    get(box, client)
+    box.identity.end_access()
+    together = threading.Barrier(4)
+
+    def read(_: int) -> int:
+        together.wait(10)
+        return len(get(box, client).content.rows)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(read, range(4)))
+    assert asked(box) == 2
+    assert oauth.sign().header.startswith("Bearer ")
+
+
+def test_a_refused_token_is_renewed_once_and_the_request_sent_again(
+    box: Sandbox, client: Client
+) -> None:
+    get(box, client)
+    box.identity.end_access()
+    reply = get(box, client)
+    assert reply.content.rows
+    assert reply.retries == 0, "no waiting"
+    assert asked(box) == 2
+
+
+def test_a_new_token_that_is_refused_ends_it(box: Sandbox, client: Client) -> None:
+    get(box, client)
+    box.faults.add(Fault("unauthorized", TERMS))
+    with pytest.raises(RequestFailed, match=r"refused a new access token .* \(401\)"):
+        get(box, client)
+    assert asked(box) == 2
+    count = box.counters().total
+    with pytest.raises(RequestFailed, match="refused a new access token"):
+        get(box, client)
+    assert box.counters().total == count, "nothing more is sent"
+    box.faults.clear()
+
+
+def test_the_first_request_is_refused_no_more_than_twice(box: Sandbox, client: Client) -> None:
+    box.faults.add(Fault("unauthorized", TERMS))
+    with pytest.raises(RequestFailed, match="refused a new access token"):
+        get(box, client)
+    assert box.counters().unauthorized == 2
+    box.faults.clear()
+
+
+def test_the_next_refresh_token_is_on_the_disk_before_the_token_is_used(
+    box: Sandbox, path: Path, client: Client
+) -> None:
+    seen = []
+    box.before_request(lambda _: seen.append(path.read_text(encoding="utf-8")))
+    get(box, client)
+    (grant,) = box.identity.grants
+    assert grant.refresh_token
+    assert grant.refresh_token in seen[0]
+
+
+def test_the_next_run_goes_on_with_the_same_token(
+    box: Sandbox, clock: Clock, path: Path, oauth: OAuth
+) -> None:
+    first = oauth.sign().header
+    assert account(box, clock, path, "the spent one").sign().header == first
+    clock.now += HOUR
+    assert account(box, clock, path, "the spent one").sign().header != first
+    assert not box.identity.grants[0].revoked
+
+
+def test_another_run_s_token_is_taken_over(
+    box: Sandbox, clock: Clock, path: Path, oauth: OAuth
+) -> None:
+    other = account(box, clock, path)
+    first = oauth.sign()
+    assert other.sign().header == first.header
+    second = oauth.renewed(first)
+    assert other.renewed(first).header == second.header
+    assert asked(box) == 2
+    clock.now += HOUR
+    third = other.sign()
+    assert oauth.sign().header == third.header
+    assert asked(box) == 3
+
+
+def test_a_refresh_token_that_is_refused_is_sent_once(
+    box: Sandbox, clock: Clock, oauth: OAuth
+) -> None:
+    oauth.sign()
+    box.identity.revoke()
+    clock.now += HOUR
+    for _ in range(3):
+        with pytest.raises(RequestFailed, match="run `tap-acumatica login`"):
+            oauth.sign()
+    assert asked(box) == 2
+
+
+def test_what_passes_does_not_end_the_account(box: Sandbox, oauth: OAuth) -> None:
+    box.faults.add(Fault("unavailable", "connect/token", times=1))
+    with pytest.raises(RequestFailed, match="identity server failed"):
+        oauth.sign()
+    assert oauth.sign().header
+
+
+def test_the_password_takes_the_place_of_a_dead_refresh_token(
+    box: Sandbox, clock: Clock, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    begin = Beginning(username=box.username, password=box.password)
+    oauth = OAuth(server(box), begin, TokenFile(path, "key"), clock)
+    oauth.sign()
+    clock.now += HOUR
+    oauth.sign()
+    assert len(box.identity.grants) == 1, "while the grant lives it is refreshed"
+    box.identity.revoke()
+    clock.now += HOUR
+    assert oauth.sign().header
+    assert len(box.identity.grants) == 2
+    assert "The password is used in its place" in caplog.text
+
+
+def test_a_password_needs_no_file(box: Sandbox) -> None:
+    oauth = OAuth(server(box), Beginning(username=box.username, password=box.password))
+    first = oauth.sign()
+    assert oauth.sign().header == first.header
+    assert oauth.renewed(first).header != first.header
+
+
+def test_a_wrong_password_is_sent_once(box: Sandbox) -> None:
+    oauth = OAuth(server(box), Beginning(username=box.username, password="wrong"))
+    for _ in range(3):
+        with pytest.raises(RequestFailed, match="gave no access token for the password"):
+            oauth.sign()
+    assert asked(box) == 1
+
+
+def test_nobody_has_signed_in_yet(box: Sandbox, clock: Clock, path: Path) -> None:
+    with pytest.raises(AcumaticaError, match="Nobody has signed in yet: run `tap-acumatica login`"):
+        account(box, clock, path).sign()
+    assert box.counters().total == 0
+
+
+def test_without_a_refresh_token_the_end_of_the_token_is_the_end(
+    box: Sandbox, clock: Clock, path: Path
+) -> None:
+    begin = Beginning(username=box.username, password=box.password)
+    application = Application(box.client_id, box.client_secret, "api")
+    short = IdentityServer(box.url, application, SETTINGS)
+    OAuth(short, begin, TokenFile(path, "key"), clock).sign()
+    later = account(box, clock, path)
+    assert later.sign().header
+    clock.now += HOUR
+    with pytest.raises(AcumaticaError, match="add offline_access"):
+        later.sign()

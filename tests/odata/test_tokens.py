@@ -1,0 +1,159 @@
+"""The file of tokens: nothing in it is lost, whoever reads and writes it."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from filelock import FileLock
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_acumatica.odata.errors import AcumaticaError
+from tap_acumatica.odata.tokens import Token, TokenFile, fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FIRST, SECOND = Token("access-1", "refresh-1", 10.0), Token("access-2", "refresh-2", 20.0)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "tokens" / "file.json"
+
+
+def keep(file: TokenFile, token: Token) -> None:
+    with file.updating() as update:
+        update.store(token)
+
+
+@given(st.floats(1, 1e6), st.floats(0, 2e9))
+def test_a_token_is_renewed_two_minutes_or_half_its_life_before_its_end(
+    life: float, now: float
+) -> None:
+    token = Token.of({"access_token": "a", "expires_in": life}, now)
+    assert token.renew_at == pytest.approx(now + max(life - 120, life / 2))
+
+
+@pytest.mark.parametrize("life", [None, "soon", [1]])
+def test_a_token_of_unknown_life_is_taken_to_live_for_an_hour(life: object) -> None:
+    token = Token.of({"access_token": "a", "expires_in": life}, 1000)
+    assert token.renew_at == 1000 + 3600 - 120
+    assert Token.of({"access_token": "a", "expires_in": "600"}, 1000).renew_at == 1480
+
+
+def test_what_was_kept_is_read_by_the_next_run(path: Path) -> None:
+    keep(TokenFile(path, "key"), FIRST)
+    assert TokenFile(path, "key").read() == FIRST
+    assert TokenFile(path, "other key").read() is None
+
+
+def test_the_file_is_for_its_owner_alone(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"")
+    path.chmod(0o644)
+    keep(TokenFile(path, "key"), FIRST)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert sorted(each.name for each in path.parent.iterdir()) in (
+        ["file.json"],
+        ["file.json", "file.json.lock"],
+    )
+
+
+def test_tenants_share_a_file(path: Path) -> None:
+    keep(TokenFile(path, "A"), FIRST)
+    keep(TokenFile(path, "B"), SECOND)
+    assert (TokenFile(path, "A").read(), TokenFile(path, "B").read()) == (FIRST, SECOND)
+
+
+def test_the_file_counts_while_the_setting_is_what_it_began_with(path: Path) -> None:
+    old, new = fingerprint("refresh token of then"), fingerprint("refresh token of now")
+    keep(TokenFile(path, "key", old), FIRST)
+    assert TokenFile(path, "key", old).read() == FIRST
+    assert TokenFile(path, "key", new).read() is None
+    assert TokenFile(path, "key", None).read() == FIRST, "the setting was taken out"
+    keep(TokenFile(path, "key", None), SECOND)
+    assert TokenFile(path, "key", old).read() == SECOND, "and put back"
+    keep(TokenFile(path, "key", new), FIRST)
+    assert TokenFile(path, "key", old).read() is None
+    assert b"refresh token of" not in path.read_bytes()
+
+
+def test_a_link_to_the_file_stays_a_link(path: Path, tmp_path: Path) -> None:
+    keep(TokenFile(path, "key"), FIRST)
+    link = tmp_path / "link.json"
+    link.symlink_to(path)
+    keep(TokenFile(link, "key"), SECOND)
+    assert link.is_symlink()
+    assert TokenFile(path, "key").read() == SECOND
+
+
+def test_a_failure_leaves_the_file_as_it_was(path: Path) -> None:
+    file = TokenFile(path, "key")
+    keep(file, FIRST)
+    before = path.read_bytes()
+    refused = AcumaticaError("no token")
+
+    def fail() -> None:
+        with file.updating():
+            raise refused
+
+    with pytest.raises(AcumaticaError, match="no token"):
+        fail()
+    assert path.read_bytes() == before
+    assert not [each for each in path.parent.iterdir() if each.name.startswith(".")]
+
+
+def test_one_at_a_time_changes_the_file(path: Path) -> None:
+    together = threading.Barrier(8)
+
+    def count(_: int) -> None:
+        together.wait(10)
+        for _ in range(10):
+            with TokenFile(path, "key").updating() as update:
+                number = int(update.token.access_token) if update.token else 0
+                update.store(Token(str(number + 1)))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(count, range(8)))
+    assert TokenFile(path, "key").read() == Token("80")
+
+
+def test_a_run_that_has_the_file_for_ever_is_named(path: Path) -> None:
+    path.parent.mkdir()
+    with (
+        FileLock(f"{path}.lock"),
+        pytest.raises(AcumaticaError, match=r"was locked by another run for 0\.01 s"),
+        TokenFile(path, "key", patience=0.01).updating(),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"key": 1}', b"\xff\xfe"])
+def test_a_file_that_holds_something_else_is_named(path: Path, body: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(body)
+    with pytest.raises(AcumaticaError, match="cannot be read") as raised:
+        TokenFile(path, "key").read()
+    assert str(path) in str(raised.value)
+
+
+def test_a_folder_that_may_not_be_written_is_found_before_a_token_is_spent(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    spent = False
+    with (
+        pytest.raises(AcumaticaError, match="cannot be written"),
+        TokenFile(tmp_path / "file" / "tokens.json", "key").updating(),
+    ):
+        spent = True
+    assert not spent
+
+
+def test_the_file_can_be_read_by_people(path: Path) -> None:
+    keep(TokenFile(path, "https://erp guid@company", fingerprint("x")), FIRST)
+    content = msgspec.json.decode(path.read_bytes())
+    assert content["https://erp guid@company"]["token"]["refresh_token"] == "refresh-1"
