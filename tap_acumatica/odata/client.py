@@ -41,6 +41,8 @@ BUSY_TIMEOUT: Final = 2.0
 SIGN_OUTS_AT_ONCE: Final = 8
 LONGEST_PAUSE: Final = 60.0
 """Seconds between two tries where the server names no time."""
+RETRY_TIME_AFTER_OTHERS: Final = 60.0
+"""Patience in seconds where a request of another owner was just given up: the site may be down."""
 SHORTEST_PAUSE: Final = 0.5
 """Seconds, whatever the server says: a Retry-After of 0 must not lead to a storm without end."""
 
@@ -137,6 +139,7 @@ class Client:
         self._first = threading.Lock()
         self._succeeded = threading.Event()
         self._refused: RequestFailed | None = None
+        self._given_up: str | None = None
         self._closed = False
         self._counting = threading.Lock()
 
@@ -147,7 +150,10 @@ class Client:
             RequestFailed: What came back is no answer to work with, or not within patience.
             InconsistentAnswer: `decode` found other content than it was told to expect.
         """
-        patience = _Patience(self._settings.max_retry_time)
+        longest = self._settings.max_retry_time
+        if self._given_up not in {None, request.owner}:
+            longest = min(longest, RETRY_TIME_AFTER_OTHERS)
+        patience = _Patience(longest)
         retries = 0
 
         def count_retry(_: object) -> None:
@@ -167,7 +173,13 @@ class Client:
         def attempt() -> Reply[Content]:
             return self._send(request, decode)
 
-        reply = attempt()
+        try:
+            reply = attempt()
+        except RequestFailed as failed:
+            if failed.action is Action.RETRY and self._given_up is None:
+                self._given_up = request.owner
+            raise
+        self._given_up = None
         return replace(reply, retries=retries) if retries else reply
 
     def look(self, request: Request) -> Answer:
