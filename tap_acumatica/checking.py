@@ -272,7 +272,11 @@ class Checker:
                     None if otherwise is Status.NOTE else step.lower(),
                 )
             )
-        rows, seconds = sample.page(self._tap.config["page_size"])
+        try:
+            rows, seconds = sample.page(self._tap.config["page_size"])
+        except AcumaticaError as error:
+            yield failure(error, tenant, "Page")
+            return
         yield Finding(
             "Page",
             Status.GOOD,

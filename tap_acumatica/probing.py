@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.service import Service
     from tap_acumatica.streams import EntityStream
 
+RESOLUTION: Final = timedelta(seconds=1)
+"""Date headers tell whole seconds."""
+
 FEW: Final = 5
 """Rows of a page when paging itself is tried."""
 
@@ -50,8 +53,10 @@ class Clocks:
 
     @property
     def skew(self) -> timedelta:
-        """How far the clocks of different answers lie apart, as whole seconds show it."""
-        return max(self._ahead) - min(self._ahead) if self._ahead else timedelta(0)
+        """How far the clocks of different answers lie apart at least."""
+        if not self._ahead:
+            return timedelta(0)
+        return max(max(self._ahead) - min(self._ahead) - RESOLUTION, timedelta(0))
 
 
 class Probe:

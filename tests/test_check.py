@@ -204,7 +204,7 @@ def test_a_zone_that_is_not_told_is_assumed(box: Sandbox) -> None:
 def test_clocks_of_several_servers_are_told_apart(box: Sandbox) -> None:
     box.quirks.skew = (0, 30, 0, -15)
     found = by_step(checked(box))
-    assert found["Clock"].facts["skew_seconds"] == 45
+    assert found["Clock"].facts["skew_seconds"] == 44, "as whole seconds prove it"
     assert found["Clock"].status is Status.GOOD
     settings = settings_for(box, *ENTITIES, time_offset=40)
     assert "raise time_offset" in by_step(checked(box, settings))["Clock"].text
@@ -226,6 +226,28 @@ def test_paging_by_key_that_does_not_work_is_told(box: Sandbox, fault: str) -> N
         box.faults.add(Fault("ignore_order"))
     found = by_step(checked(box))
     assert found["Key paging"].status is not Status.GOOD
+
+
+def test_pages_that_do_not_come_by_key_are_told(box: Sandbox) -> None:
+    box.faults.add(Fault("empty_page", match=r"AcctCD&\$top=5$"))
+    assert by_step(checked(box))["Key paging"].status is Status.NOTE
+
+
+@pytest.mark.parametrize(
+    ("match", "step"), [(" gt ", "Key paging"), (r"\$top=2000", "Page"), (" eq ", "Filters")]
+)
+def test_what_fails_on_the_way_is_told_at_its_step(box: Sandbox, match: str, step: str) -> None:
+    box.faults.add(Fault("unavailable", match=match, times=1))
+    found = by_step(checked(box))
+    assert (found[step].status, found[step].cause) == (Status.BAD, "maintenance")
+    assert found["Clock"].status is Status.GOOD, "and the check goes on"
+
+
+def test_without_a_clock_the_server_is_still_checked(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tap_acumatica.odata.client.http_date", lambda _: None)
+    assert by_step(checked(box))["Clock"].status is Status.NOTE
 
 
 def test_a_filter_that_is_ignored_is_an_obstacle(box: Sandbox) -> None:

@@ -159,6 +159,16 @@ def test_without_a_common_replication_key_a_stream_is_read_in_full(three: Sandbo
     assert delivered(output, SALES) == {t: len(three.rows(SALES, t)) for t in TENANTS}
 
 
+def test_a_catalog_from_before_tenants_were_set_is_refused(three: Sandbox) -> None:
+    chosen = settings(three, SALES)
+    alone = {**chosen, "tenants": None, "url": f"{three.url}/t/A/api/odata/dac"}
+    del alone["tenants"]
+    for made, used in ((alone, chosen), (chosen, alone)):
+        output = run(used, catalog=select_all(discover(made)))
+        assert isinstance(output.error, DiscoveryError)
+        assert "does not fit the setting tenants" in str(output.error)
+
+
 def description(**changes: Any) -> StreamDescription:
     columns: dict[str, Any] = {
         "K": {"type": "string"},

@@ -41,6 +41,8 @@ SIGN_OUT_TIMEOUT: Final = 5.0
 BUSY_TIMEOUT: Final = 2.0
 """Seconds of these to wait for requests that are under way, so that they need no exception."""
 SIGN_OUTS_AT_ONCE: Final = 8
+RETRY_TIME_AFTER_OTHERS: Final = 60.0
+"""Patience in seconds where a request of another owner was just given up: the site may be down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ class Client:
         self._first = threading.Lock()
         self._succeeded = threading.Event()
         self._refused: dict[Auth, RequestFailed] = {}
+        self._given_up: str | None = None
         self._closed = False
         self._counting = threading.Lock()
 
@@ -148,6 +151,9 @@ class Client:
             InconsistentAnswer: `decode` found other content than it was told to expect.
         """
         auth = request.auth or self._auth
+        longest = self._settings.max_retry_time
+        if self._given_up not in {None, request.owner}:
+            longest = min(longest, RETRY_TIME_AFTER_OTHERS)
         retries = 0
 
         def count_retry() -> None:
@@ -165,7 +171,13 @@ class Client:
                         raise
                 signature = auth.renewed(signature)
 
-        reply = patiently(attempt, self._settings.max_retry_time, count_retry)
+        try:
+            reply = patiently(attempt, longest, count_retry)
+        except RequestFailed as failed:
+            if failed.action is Action.RETRY and self._given_up is None:
+                self._given_up = request.owner
+            raise
+        self._given_up = None
         return replace(reply, retries=retries) if retries else reply
 
     def look(self, request: Request) -> Answer:

@@ -763,3 +763,25 @@ def test_a_request_that_is_about_to_end_is_waited_for_at_the_end(
         for each in asked:
             each.exception(5)
     assert box.counters().sessions_open == 0
+
+
+def test_where_one_tenant_was_waited_for_in_vain_the_next_are_waited_for_less(
+    box: Sandbox, connect: Callable[..., Tenant], waits: list[float]
+) -> None:
+    client = connect(max_retry_time=300).client
+    address = f"{box.url}/t/Company/api/odata/dac/{TERMS}"
+
+    def waited(owner: str) -> float:
+        waits.clear()
+        with pytest.raises(RequestFailed):
+            client.get(Request(address, TERMS, owner), DECODER.page)
+        return sum(waits)
+
+    box.faults.add(Fault("unavailable"))
+    first, *others, again = [waited(owner) for owner in ("A", "B", "C", "A")]
+    assert min(first, again) > 200
+    assert 0 < max(others) <= 60
+    box.faults.clear()
+    client.get(Request(address, TERMS, "A"), DECODER.page)
+    box.faults.add(Fault("unavailable"))
+    assert waited("B") > 200, "since it works again"
