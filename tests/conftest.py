@@ -11,6 +11,7 @@ import pytest
 from sandbox import Sandbox
 from sandbox.app import PASSWORD, USERNAME
 from sandbox.identity import CLIENT_SECRET
+from tap_acumatica.odata.log import masking
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -28,6 +29,12 @@ def box() -> Iterator[Sandbox]:
     """A small company on a server whose clock stands still."""
     with Sandbox(now=NOW) as sandbox:
         yield sandbox
+
+
+@pytest.fixture(autouse=True)
+def _masks_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test masks may be a word of the next one."""
+    monkeypatch.setattr(masking, "_secrets", masking._secrets)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -156,10 +156,11 @@ class TokenFile:
                 "see what that run is waiting for."
             )
             raise AcumaticaError(message) from error
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:  # some file systems cannot lock
+            reason = getattr(error, "strerror", None) or error
             message = (
-                f"The token file {self.path} cannot be written ({error.strerror or error}): let "
-                "the tap write it and its folder, then run `tap-acumatica login`."
+                f"The token file {self.path} cannot be written ({reason}): let the tap write and "
+                "lock it in its folder, then run `tap-acumatica login`."
             )
             raise AcumaticaError(message) from error
 
