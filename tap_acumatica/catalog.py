@@ -5,20 +5,21 @@ The entry holds all that a sync needs, so that a sync with a catalog asks for no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.metadata import ENCRYPTED
+from tap_acumatica.related import Related, Relations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from tap_acumatica.odata.expand import Expansion
     from tap_acumatica.odata.metadata import Entity, Model, Property
-
-ENCRYPTED: Final = "Password"
-"""Columns of this name come encrypted, so they are not selected unless asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class StreamDescription:
     """A stream as discovery finds it.
 
     Attributes:
-        table_name: `<interface>/<protocol>/<entity set>`: where a sync reads it.
+        table_name: `<interface>/<protocol>/<entity set>`: where a sync reads it; and which of its
+            columns are related records (tap_acumatica/related.py).
         schema: JSON Schema of its records.
         unsupported: Columns that the server refuses to select.
     """
@@ -40,6 +42,7 @@ class StreamDescription:
     singleton: bool
     selected: bool
     tenant_column: str | None = None
+    related: Related = field(default_factory=Related)
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -65,6 +68,10 @@ class StreamDescription:
                 *(
                     {"breadcrumb": ["properties", name], "metadata": self._column_metadata(name)}
                     for name in self.schema["properties"]
+                ),
+                *(
+                    {"breadcrumb": list(each), "metadata": {"inclusion": "available"}}
+                    for each in self.related.breadcrumbs
                 ),
             ],
         }
@@ -92,22 +99,69 @@ class DiscoverySettings:
     decimals_as_strings: bool = False
     tenant_column: str | None = None
     """Column that the tap adds, first in the key, or None."""
+    expand: Mapping[str, Sequence[Expansion]] = field(default_factory=dict)
+    """Navigation properties to read along, by name or alias of an entity."""
 
     def wants(self, entity: Entity) -> bool:
         """Whether the globs ask for this entity, by its name or any alias."""
-        names = [name.lower() for name in (entity.name, *entity.aliases)]
+        names = _lower_names(entity)
 
         def fits(globs: Sequence[str]) -> bool:
             return any(fnmatchcase(name, glob.lower()) for glob in globs for name in names)
 
         return (self.entities is None or fits(self.entities)) and not fits(self.exclude_entities)
 
+    def expansions(self, entity: Entity) -> list[Expansion]:
+        """What the settings want to be read along with this entity."""
+        names = _lower_names(entity)
+        return [
+            each for name, wanted in self.expand.items() if name.lower() in names for each in wanted
+        ]
+
+
+def _lower_names(entity: Entity) -> set[str]:
+    return {name.lower() for name in (entity.name, *entity.aliases)}
+
 
 def discover(model: Model, settings: DiscoverySettings) -> Iterator[StreamDescription]:
-    """The streams of the DAC interface."""
+    """The streams of the DAC interface.
+
+    Raises:
+        DiscoveryError: The setting expand names what is not there.
+    """
+    expanded = _Expanded(settings.expand)
     for entity in model.entities():
-        if settings.wants(entity):
+        wanted = settings.wants(entity)
+        expanded.meet(entity, wanted=wanted)
+        if wanted:
             yield _describe(entity, model, settings)
+    expanded.check()
+
+
+class _Expanded:
+    """Keeps account of the entities that the setting `expand` names."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._unknown = {name.lower(): name for name in names}
+
+    def meet(self, entity: Entity, *, wanted: bool) -> None:
+        """An entity that exists."""
+        for name in _lower_names(entity) & self._unknown.keys():
+            given = self._unknown.pop(name)
+            if not wanted:
+                logger.warning(
+                    "The setting expand names %s, which entities and exclude_entities leave out.",
+                    given,
+                )
+
+    def check(self) -> None:
+        """Refuse names that no entity has."""
+        for name in self._unknown.values():
+            message = (
+                f"The setting expand names {name}, but the instance has no such entity: correct "
+                "it, by the names that --discover prints."
+            )
+            raise DiscoveryError(message)
 
 
 def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> StreamDescription:
@@ -126,13 +180,16 @@ def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> Stre
         prop.name: schemas.column(prop, required=readable and prop.name in key)
         for prop in entity.properties
     }
+    relations = Relations(model, lambda prop: schemas.column(prop, required=False))
+    related = relations.of(entity, settings.expansions(entity))
+    columns |= related.columns
     key = key if readable else ()
     if settings.tenant_column:
         columns = {settings.tenant_column: {"type": "string", "title": "Tenant"}, **columns}
         key = (settings.tenant_column, *key) if key else ()
     return StreamDescription(
         name=entity.name,
-        table_name=f"dac/{model.protocol}/{entity.name}",
+        table_name=f"dac/{model.protocol}/{entity.name}{related.mark}",
         schema={"type": "object", "properties": columns},
         key=key,
         replication_key=next(
@@ -149,6 +206,7 @@ def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> Stre
         singleton=entity.singleton,
         selected=settings.entities is not None,
         tenant_column=settings.tenant_column,
+        related=related,
     )
 
 

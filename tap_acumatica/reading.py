@@ -324,6 +324,10 @@ class EntityReader:
             logger.warning("%s It is left out.", failed)
             columns = {n: t for n, t in self._table.columns.items() if n != failed.column}
             self._use(pager, replace(self._table, columns=columns))
+        elif failed.column and any(each.names(failed.column) for each in self._table.expand):
+            logger.warning("%s It is left out of the related records.", failed)
+            expand = tuple(each.without(failed.column) for each in self._table.expand)
+            self._use(pager, replace(self._table, expand=expand))
         elif isinstance(pager, KeyPager) and pager.delivered:
             return self._by_offset(pager, str(failed))
         elif self._table.select and failed.column is None:

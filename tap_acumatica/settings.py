@@ -306,6 +306,16 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         description="Read rows too that are marked deleted",
     ),
     th.Property(
+        "expand",
+        th.ObjectType(additional_properties=th.ArrayType(th.StringType(min_length=1))),
+        title="Related records",
+        description=(
+            "For each stream (by name or alias) the navigation properties to read along, each with "
+            "the columns to take of it or with all: "
+            '{"GLTran": ["AccountByAccountID(AccountCD,Description)"]}'
+        ),
+    ),
+    th.Property(
         "decimals_as_strings",
         th.BooleanType,
         default=False,

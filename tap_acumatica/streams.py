@@ -21,6 +21,7 @@ from tap_acumatica.odata.paging import Table
 from tap_acumatica.prefetch import Stopped
 from tap_acumatica.reading import Reached
 from tap_acumatica.records import Records
+from tap_acumatica.related import expansions_for, located, prune
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -44,6 +45,8 @@ class EntityStream(Stream):
 
     def __init__(self, tap: TapAcumatica, entry: CatalogEntry) -> None:
         """Make the stream of a catalog entry, discovered or given."""
+        self._location, self._related = located(entry.table or entry.tap_stream_id)
+        prune(entry)
         super().__init__(tap, schema=entry.schema.to_dict(), name=entry.tap_stream_id)
         self._acumatica = tap
         self._entry = entry
@@ -80,13 +83,14 @@ class EntityStream(Stream):
         key = tuple(name for name in self.primary_keys if name in columns)
         singleton = self._entry.row_count == 1
         return Table(
-            entity_set=(self._entry.table or self.name).rpartition("/")[2],
+            entity_set=self._location.rpartition("/")[2],
             columns=columns,
             key=key,
             replication_key=self.replication_key if self.dated else None,
             # The server does not let a set be ordered by a key that it does not show.
             select=bool(key) or singleton,
             singleton=singleton,
+            expand=expansions_for(self.schema["properties"], self._related),
         )
 
     def bookmark(self, context: Context | None) -> Bookmark:

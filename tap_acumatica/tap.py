@@ -28,6 +28,7 @@ from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.odata.service import Address, Service
 from tap_acumatica.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading import Dated, EntityReader
+from tap_acumatica.related import prune
 from tap_acumatica.settings import SCHEMA
 from tap_acumatica.streams import EntityStream
 from tap_acumatica.writer import Writer
@@ -164,6 +165,12 @@ class TapAcumatica(Tap):
         else:
             entries = (CatalogEntry.from_dict(found.entry) for found in self.descriptions)
         return [EntityStream(self, entry) for entry in entries]
+
+    @override
+    def setup_mapper(self) -> None:
+        for entry in self.input_catalog.streams if self.input_catalog else ():
+            prune(entry)
+        super().setup_mapper()
 
     @property
     @override

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_acumatica.odata import edm
+    from tap_acumatica.odata.expand import Expansion
     from tap_acumatica.odata.payload import Page, Row
 
 
@@ -38,11 +39,15 @@ class Table:
     """Whether the columns may be named in `$select`."""
     singleton: bool = False
     """Whether it is one object, not a set."""
+    expand: tuple[Expansion, ...] = ()
+    """How the columns that are related records are asked for."""
 
     def query(self, *conditions: str, orderby: tuple[str, ...] = ()) -> Query:
         """A query for the columns of the rows that fit all conditions."""
-        select = tuple(self.columns) if self.select else ()
-        return Query(self.entity_set, select, all_of(*conditions), orderby)
+        expand = tuple(each for each in self.expand if each.name in self.columns)
+        related = {each.name for each in expand}
+        select = tuple(name for name in self.columns if name not in related) if self.select else ()
+        return Query(self.entity_set, select, all_of(*conditions), orderby, expand=expand)
 
 
 @dataclass(frozen=True, slots=True)
