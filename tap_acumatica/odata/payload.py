@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -33,11 +33,28 @@ class Page:
     next_link: str | None = None
 
 
+class Decoder(Protocol):
+    """Makes pages of the answers for one entity."""
+
+    accept: str
+    """The content type to ask for."""
+
+    def page(self, body: bytes) -> Page:
+        """A page of an entity set."""
+        ...
+
+    def singleton(self, body: bytes) -> Page:
+        """The one object of a singleton, as a page of one row."""
+        ...
+
+
 class JsonDecoder:
     """Decodes the JSON answers for one entity, values checked and converted on the way.
 
     Numbers never pass through a float, and may come as numbers or as strings of digits.
     """
+
+    accept = "application/json"
 
     def __init__(self, entity_set: str, columns: Mapping[str, edm.EdmType]) -> None:
         self._entity_set = entity_set
@@ -76,26 +93,34 @@ class JsonDecoder:
         return Page(self._known([self._decode(self._row, body)]))
 
     def _known(self, rows: list[Row]) -> list[Row]:
-        """The rows, of which each has one of the columns at least."""
-        if self._columns and not all(rows):
-            message = (
-                f"Acumatica sent rows of {self._entity_set} with none of the columns that the "
-                "catalog says: run discovery again."
-            )
-            raise InconsistentAnswer(message)
-        return rows
+        return known(rows, self._entity_set, self._columns)
 
     def _decode(self, decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:  # noqa: ANN401
         try:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
-            message = (
-                f"Acumatica sent {self._entity_set} with other values than the catalog says "
-                f"({error}): run discovery again."
-            )
-            raise InconsistentAnswer(message) from error
+            raise other_values(self._entity_set, error) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BrokenPayload(str(error)) from error
 
 
 _WITHOUT_VALUE: Final = "an object without rows"
+
+
+def known(rows: list[Row], entity_set: str, columns: Mapping[str, edm.EdmType]) -> list[Row]:
+    """The rows, of which each has one of the columns at least."""
+    if columns and not all(rows):
+        message = (
+            f"Acumatica sent rows of {entity_set} with none of the columns that the catalog says: "
+            "run discovery again."
+        )
+        raise InconsistentAnswer(message)
+    return rows
+
+
+def other_values(entity_set: str, error: Exception) -> InconsistentAnswer:
+    """The error of values that do not fit their columns."""
+    return InconsistentAnswer(
+        f"Acumatica sent {entity_set} with other values than the catalog says ({error}): run "
+        "discovery again."
+    )
