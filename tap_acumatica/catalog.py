@@ -216,8 +216,10 @@ class _Schemas:
     def __init__(self, model: Model, settings: DiscoverySettings) -> None:
         self._model = model
         self._settings = settings
+        self._left = 0
 
     def column(self, prop: Property, *, required: bool) -> dict[str, Any]:
+        self._left = MOST_PARTS
         schema = self._of(prop.type, depth=0)
         if not required:
             schema["type"] = [schema["type"], "null"]
@@ -231,21 +233,26 @@ class _Schemas:
             return {"type": "string", "format": "x-singer.decimal"}
         if edm_type:
             return dict(edm_type.schema)
-        if item := edm.collection_of(type_name):
+        item = edm.collection_of(type_name)
+        if item and depth < DEEPEST:
             items = self._of(item, depth + 1)
             return {"type": "array", "items": {**items, "type": [items["type"], "null"]}}
         if type_name in self._model.enums:
             return dict(edm.STRING.schema)
         complex_type = self._model.complex_types.get(type_name)
-        if complex_type and depth < DEEPEST:
+        if complex_type and depth < DEEPEST and len(complex_type.properties) <= self._left:
+            self._left -= len(complex_type.properties)
             properties = {}
             for prop in complex_type.properties:
                 schema = self._of(prop.type, depth + 1)
                 properties[prop.name] = {**schema, "type": [schema["type"], "null"]}
             return {"type": "object", "properties": properties}
-        logger.warning("The type %s is not known: its values are taken as text.", type_name)
+        logger.warning("The type %.100s is not known: its values are taken as text.", type_name)
         return dict(edm.UNKNOWN.schema)
 
 
 DEEPEST: Final = 5
 """Levels of complex types within each other; deeper ones are taken as text."""
+
+MOST_PARTS: Final = 1000
+"""Properties of the complex types in one column; those beyond are taken as text."""

@@ -56,7 +56,7 @@ class Records:
                     continue
                 try:
                     row[name] = convert(value)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     message = (
                         f"Acumatica sent the column {name} with other values than the catalog says "
                         f"({error}): run discovery again."
@@ -126,8 +126,17 @@ def _finite(value: Decimal) -> Decimal | None:
     return value if value.is_finite() else None
 
 
+LONGEST_NUMBER: Final = 1000
+"""Digits of a number that is written out; of those that a server can hold the longest has 324."""
+
+
 def _decimal_text(value: Decimal) -> str | None:
-    return format(value, "f") if value.is_finite() else None
+    if not value.is_finite():
+        return None
+    if abs(value.adjusted()) > LONGEST_NUMBER:
+        message = f"a number with the exponent {value.adjusted()}"
+        raise ValueError(message)
+    return format(value, "f")
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - any JSON

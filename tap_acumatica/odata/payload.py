@@ -100,7 +100,7 @@ class JsonDecoder:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
             raise other_values(self._entity_set, error) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BrokenPayload(str(error)) from error
 
 
