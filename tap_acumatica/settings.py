@@ -176,6 +176,17 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         ),
     ),
     th.Property(
+        "data_format",
+        th.StringType,
+        allowed_values=["json", "atom"],
+        default="json",
+        title="Data format",
+        description=(
+            "atom: read services of OData 3 as Atom feeds, with the same records; those of OData 4 "
+            "are always read as JSON"
+        ),
+    ),
+    th.Property(
         "timeout",
         th.IntegerType(minimum=1),
         default=660,

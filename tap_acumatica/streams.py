@@ -16,7 +16,9 @@ from typing_extensions import override
 from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
+from tap_acumatica.odata.formats import ATOM, JSON
 from tap_acumatica.odata.instants import DISPLAY_ERROR
+from tap_acumatica.odata.metadata import Protocol
 from tap_acumatica.odata.paging import Table
 from tap_acumatica.prefetch import Stopped
 from tap_acumatica.reading import Reached
@@ -73,6 +75,11 @@ class EntityStream(Stream):
         """Whether it is read by windows of its replication key."""
         return self.replication_method == INCREMENTAL
 
+    @property
+    def speaks_odata_3(self) -> bool:
+        """Whether it is read from a service of OData 3, the only ones that know Atom."""
+        return self._location.split("/")[1:2] == [Protocol.V3]
+
     def table(self) -> Table:
         """The entity with the columns that are selected, as the pagers see it."""
         columns = {
@@ -91,6 +98,7 @@ class EntityStream(Stream):
             select=bool(key) or singleton,
             singleton=singleton,
             expand=expansions_for(self.schema["properties"], self._related),
+            format=ATOM if self._acumatica.wants_atom and self.speaks_odata_3 else JSON,
         )
 
     def bookmark(self, context: Context | None) -> Bookmark:

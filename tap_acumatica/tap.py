@@ -99,6 +99,11 @@ class TapAcumatica(Tap):
         """The column that holds the tenant, where the settings name tenants."""
         return self.config["tenant_column"] if self.tenants else None
 
+    @property
+    def wants_atom(self) -> bool:
+        """Whether services that know Atom are to be read in it."""
+        return str(self.config["data_format"]) == "atom"
+
     @cached_property
     def record_settings(self) -> RecordSettings:
         """How values are written."""
@@ -286,9 +291,17 @@ class TapAcumatica(Tap):
             AcumaticaError: Something that was asked for is missing.
             Stopped: A signal asked to stop; the state is written.
         """
-        asked_for = len(self.selected_streams())
+        streams = self.selected_streams()
+        others = [stream.name for stream in streams if not stream.speaks_odata_3]
+        if self.wants_atom and others:
+            self.logger.warning(
+                "%d streams are read as JSON in spite of data_format, since their services speak "
+                "OData 4 (such as %s).",
+                len(others),
+                others[0],
+            )
         self.sync_all()
-        self.report_missed(asked_for)
+        self.report_missed(len(streams))
 
     # Command line
 

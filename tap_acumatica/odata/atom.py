@@ -1,7 +1,7 @@
 """Atom feeds, the other format of OData 3, as pages of rows.
 
 A feed is read as a stream of elements: no tree is built, and what is not asked for is passed over.
-Facts: docs/acumatica.md, "Payload shapes".
+Facts: docs/acumatica.md, "Payloads".
 """
 
 from __future__ import annotations
@@ -45,8 +45,6 @@ DEEPEST: Final = 64
 
 class AtomDecoder:
     """Decodes the Atom answers for one entity; what it gives equals what a `JsonDecoder` gives."""
-
-    accept = "application/atom+xml"
 
     def __init__(self, entity_set: str, columns: Mapping[str, edm.EdmType]) -> None:
         self._entity_set = entity_set

@@ -36,9 +36,6 @@ class Page:
 class Decoder(Protocol):
     """Makes pages of the answers for one entity."""
 
-    accept: str
-    """The content type to ask for."""
-
     def page(self, body: bytes) -> Page:
         """A page of an entity set."""
         ...
@@ -53,8 +50,6 @@ class JsonDecoder:
 
     Numbers never pass through a float, and may come as numbers or as strings of digits.
     """
-
-    accept = "application/json"
 
     def __init__(self, entity_set: str, columns: Mapping[str, edm.EdmType]) -> None:
         self._entity_set = entity_set

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tap_acumatica.odata import expand
+from tap_acumatica.odata.formats import JSON, Format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,7 @@ class Query:
     skip: int = 0
     count: bool = False
     expand: tuple[Expansion, ...] = ()
+    format: Format = JSON
 
     def string(self, extra: Mapping[str, str] | None = None, longest: int | None = None) -> str:
         """The query string.
@@ -56,6 +58,7 @@ class Query:
             "$top": "" if self.top is None else str(self.top),
             "$skip": str(self.skip or ""),
             "$count": "true" if self.count else "",
+            "$format": self.format.option,
             **extra,
         }
         return "&".join(

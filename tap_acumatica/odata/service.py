@@ -131,7 +131,8 @@ class Service:
             RequestFailed: As `Client.get`.
             InconsistentAnswer: A nextLink leads out of this service, or other content came.
         """
-        return self._ask(_Question(lambda root: self._url(root, query), subject, decode))
+        accept = query.format.accept
+        return self._ask(_Question(lambda root: self._url(root, query), subject, decode, accept))
 
     def metadata(self) -> metadata.Model:
         """The service's `$metadata`. XML is asked for: for JSON the server answers 500.
