@@ -122,6 +122,7 @@ def test_what_is_damaged_was_whole() -> None:
 
 
 @each_reader
+@settings(deadline=None)
 @given(body=st.binary(max_size=300))
 def test_noise(reader: str, body: bytes) -> None:
     READERS[reader][0](body)
@@ -139,7 +140,7 @@ WORDS = st.sampled_from(
 
 
 @each_reader
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_real_bodies_damaged(reader: str, data: st.DataObject) -> None:
     read, body = READERS[reader]
@@ -208,6 +209,7 @@ def test_structure_without_end_takes_memory_in_proportion(reader: str, number: i
     assert most < 1_000_000 + 50 * len(body)
 
 
+@settings(deadline=None)
 @given(st.recursive(st.none() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=20))
 @example(float("1e308"))
 def test_any_value_in_any_column(value: Any) -> None:

@@ -11,13 +11,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
-from xml.sax import SAXException, SAXParseException
-from xml.sax.handler import ContentHandler, feature_namespaces
+from xml.parsers import expat
 
 import msgspec
-from defusedxml.common import DefusedXmlException
-from defusedxml.sax import make_parser
-from typing_extensions import override
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import BrokenPayload
@@ -25,9 +21,6 @@ from tap_acumatica.odata.payload import Page, Row, known, other_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from xml.sax.xmlreader import AttributesNSImpl
-
-    Name = tuple[str | None, str]
 
 ATOM: Final = "http://www.w3.org/2005/Atom"
 DATA: Final = "http://schemas.microsoft.com/ado/2007/08/dataservices"
@@ -73,23 +66,20 @@ class AtomDecoder:
             message = f"more than {LARGEST} bytes"
             raise BrokenPayload(message)
         feed = _Feed(self._columns, self._converted)
-        parser = make_parser()
-        parser.forbid_dtd = True
-        parser.setFeature(feature_namespaces, True)  # noqa: FBT003 - SAX's own interface
-        parser.setContentHandler(feed)
+        parser = expat.ParserCreate(namespace_separator=" ")
+        parser.buffer_text = True
+        # Without a document type there are no entities, so nothing is expanded or fetched.
+        parser.StartDoctypeDeclHandler = _refuse_document_type
+        parser.StartElementHandler = feed.start
+        parser.EndElementHandler = feed.end
+        parser.CharacterDataHandler = feed.characters
         try:
             for start in range(0, len(body), CHUNK):
-                parser.feed(body[start : start + CHUNK])
-            parser.close()
-        except SAXParseException as error:
-            message = f"not well-formed XML at line {error.getLineNumber()}"
+                parser.Parse(body[start : start + CHUNK], False)  # noqa: FBT003 - expat's interface
+            parser.Parse(b"", True)  # noqa: FBT003 - expat's interface
+        except (expat.ExpatError, LookupError, ValueError) as error:
+            message = f"not well-formed XML at line {parser.CurrentLineNumber}"
             raise BrokenPayload(message) from error
-        except (LookupError, ValueError, SAXException, DefusedXmlException) as error:
-            message = f"refused XML: {type(error).__name__}"
-            raise BrokenPayload(message) from error
-        if feed.root is None:
-            message = "no Atom feed"
-            raise BrokenPayload(message)
         return feed
 
     def _converted(self, row: Row) -> Row:
@@ -113,20 +103,29 @@ class _Within(Enum):
     VALUE = auto()
 
 
-_CHILDREN: Final[Mapping[_Within, Mapping[Name, _Within]]] = {
-    _Within.DOCUMENT: {(ATOM, "feed"): _Within.FEED, (ATOM, "entry"): _Within.ENTRY},
+# Names as the parser gives them: the namespace, a blank, and the local name.
+_CHILDREN: Final[Mapping[_Within, Mapping[str, _Within]]] = {
+    _Within.DOCUMENT: {f"{ATOM} feed": _Within.FEED, f"{ATOM} entry": _Within.ENTRY},
     _Within.FEED: {
-        (ATOM, "entry"): _Within.ENTRY,
-        (ATOM, "link"): _Within.LINK,
-        (METADATA, "count"): _Within.COUNT,
+        f"{ATOM} entry": _Within.ENTRY,
+        f"{ATOM} link": _Within.LINK,
+        f"{METADATA} count": _Within.COUNT,
     },
     _Within.ENTRY: {
-        (ATOM, "content"): _Within.CONTENT,
+        f"{ATOM} content": _Within.CONTENT,
         # Where the content is a file, they stand beside it.
-        (METADATA, "properties"): _Within.PROPERTIES,
+        f"{METADATA} properties": _Within.PROPERTIES,
     },
-    _Within.CONTENT: {(METADATA, "properties"): _Within.PROPERTIES},
+    _Within.CONTENT: {f"{METADATA} properties": _Within.PROPERTIES},
 }
+_ERROR: Final = f"{METADATA} error"
+_TYPE: Final = f"{METADATA} type"
+_NULL: Final = f"{METADATA} null"
+
+
+def _refuse_document_type(*_: object) -> None:
+    message = "a document type"
+    raise BrokenPayload(message)
 
 
 def _whole(text: str) -> int | str:
@@ -163,7 +162,7 @@ class _Value:
     def read(self) -> Any:  # noqa: ANN401 - of any column
         if self.null:
             return None
-        if edm.collection_of(self.type) is not None:
+        if self.type.startswith("Collection("):
             return [part for _, part in self.parts]
         if self.parts:
             return dict(self.parts)
@@ -172,16 +171,19 @@ class _Value:
         return convert(text) if convert else text
 
 
-class _Feed(ContentHandler):
-    """Takes the rows out of a feed, or of a single entry."""
+class _Feed:
+    """Takes the rows out of a feed, or of a single entry, as its elements come."""
 
     def __init__(self, columns: Mapping[str, edm.EdmType], converted: Callable[[Row], Row]) -> None:
-        super().__init__()
         self.rows: list[Row] = []
         self.count: int | None = None
         self.next_link: str | None = None
         self.root: _Within | None = None
-        self._columns = columns
+        self._children: Mapping[_Within, Mapping[str, _Within]] = {
+            **{within: {} for within in _Within},
+            **_CHILDREN,
+            _Within.PROPERTIES: {f"{DATA} {name}": _Within.VALUE for name in columns},
+        }
         self._converted = converted
         self._within = [_Within.DOCUMENT]
         self._passed_over = 0
@@ -189,64 +191,68 @@ class _Feed(ContentHandler):
         self._values: list[_Value] = []
         self._count_text: list[str] = []
 
-    @override
-    def startElementNS(self, name: Name, qname: str | None, attrs: AttributesNSImpl) -> None:
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """An element begins."""
+        child = None if self._passed_over else self._children[self._within[-1]].get(name)
+        if child is None and not self._is_part(name):
+            self._pass_over(name)
+            return
+        if child is None:
+            self._check_depth()
+            child = _Within.VALUE
+        self._within.append(child)
+        if child is _Within.VALUE:
+            null = attributes.get(_NULL, "").strip() in {"true", "1"}
+            local = name.rpartition(" ")[2]
+            self._values.append(_Value(local, attributes.get(_TYPE, ""), null))
+        elif child is _Within.ENTRY:
+            self._row = {}
+        elif child is _Within.LINK and attributes.get("rel") == "next":
+            self.next_link = attributes.get("href")
+        self.root = self.root or child
+
+    def _is_part(self, name: str) -> bool:
+        """Whether an element is an item of a collection, or a property of an object."""
+        return bool(self._values) and not self._passed_over and name.startswith(DATA)
+
+    def _pass_over(self, name: str) -> None:
+        if self.root is None:
+            message = f"no Atom feed, but {name.rpartition(' ')[2]:.100}"
+            raise BrokenPayload(message)
+        if name == _ERROR:
+            message = "an error in place of rows"
+            raise BrokenPayload(message)
+        self._passed_over += 1
+        self._check_depth()
+
+    def _check_depth(self) -> None:
         if len(self._within) + self._passed_over > DEEPEST:
             message = f"more than {DEEPEST} elements within each other"
             raise BrokenPayload(message)
-        if name == (METADATA, "error"):
-            message = "an error in place of rows"
-            raise BrokenPayload(message)
-        child = None if self._passed_over else self._child(name)
-        if child is None:
-            if self._within[-1] is _Within.DOCUMENT:
-                message = f"no Atom feed, but {name[1]}"
-                raise BrokenPayload(message)
-            self._passed_over += 1
-            return
-        self.root = self.root or child
-        self._within.append(child)
-        match child:
-            case _Within.LINK if attrs.get((None, "rel")) == "next":
-                self.next_link = attrs.get((None, "href"))
-            case _Within.ENTRY:
-                self._row = {}
-            case _Within.VALUE:
-                null = attrs.get((METADATA, "null"), "false").strip() in {"true", "1"}
-                self._values.append(_Value(name[1], attrs.get((METADATA, "type"), ""), null))
 
-    def _child(self, name: Name) -> _Within | None:
-        """What an element is; None for one to pass over."""
-        within = self._within[-1]
-        if within is _Within.PROPERTIES:
-            return _Within.VALUE if name[0] == DATA and name[1] in self._columns else None
-        if within is _Within.VALUE:
-            return _Within.VALUE if name[0] in {DATA, METADATA} else None
-        return _CHILDREN.get(within, {}).get(name)
-
-    @override
-    def endElementNS(self, name: Name, qname: str | None) -> None:
+    def end(self, _: str) -> None:
+        """An element ends."""
         if self._passed_over:
             self._passed_over -= 1
             return
-        match self._within.pop():
-            case _Within.VALUE:
-                value = self._values.pop()
-                if self._values:
-                    self._values[-1].parts.append((value.name, value.read()))
-                else:
-                    self._row[value.name] = value.read()
-            case _Within.ENTRY:
-                self.rows.append(self._converted(self._row))
-            case _Within.COUNT:
-                count = _whole("".join(self._count_text))
-                self.count = count if isinstance(count, int) else None
+        within = self._within.pop()
+        if within is _Within.VALUE:
+            value = self._values.pop()
+            if self._values:
+                self._values[-1].parts.append((value.name, value.read()))
+            else:
+                self._row[value.name] = value.read()
+        elif within is _Within.ENTRY:
+            self.rows.append(self._converted(self._row))
+        elif within is _Within.COUNT:
+            count = _whole("".join(self._count_text))
+            self.count = count if isinstance(count, int) else None
 
-    @override
-    def characters(self, content: str) -> None:
+    def characters(self, text: str) -> None:
+        """Text comes."""
         if self._passed_over:
             return
         if self._values:
-            self._values[-1].text.append(content)
+            self._values[-1].text.append(text)
         elif self._within[-1] is _Within.COUNT:
-            self._count_text.append(content)
+            self._count_text.append(text)

@@ -7,7 +7,7 @@ import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox import atom
@@ -72,6 +72,7 @@ def feed(rows: list[dict[str, Any]], **more: Any) -> bytes:
 LINKS = st.none() | st.from_regex(r"[A-Za-z%20]+\?[$a-z=0-9&'()]+", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(ROWS, st.none() | st.integers(0, 10**6), LINKS)
 def test_a_feed_is_the_page_that_its_rows_as_json_are(
     rows: list[dict[str, Any]], count: int | None, link: str | None
@@ -210,13 +211,13 @@ def test_rows_of_something_else_are_no_rows(content: str) -> None:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b"", "no Atom feed"),
+        (b"", "not well-formed"),
         (b"{}", "not well-formed"),
         (b"<html></html>", "no Atom feed, but html"),
         (b"<feed></feed>", "no Atom feed, but feed"),
         (wrapped("<m:error><m:message>x</m:message></m:error>"), "an error in place of rows"),
         (wrapped(properties(LINE.replace("1", "&#x1;"))), "not well-formed"),
-        (b"<?xml version='1.0' encoding='x-none'?><feed/>", "not well-formed|refused"),
+        (b"<?xml version='1.0' encoding='x-none'?><feed/>", "not well-formed"),
         (wrapped("<a>" * DEEPEST + "</a>" * DEEPEST), "within each other"),
         (wrapped(properties("<d:InventoryID>" * 99)), "within each other"),
     ],
@@ -236,7 +237,7 @@ def test_what_is_no_feed_is_broken(body: bytes, problem: str) -> None:
     ],
 )
 def test_a_document_type_is_refused_before_anything_is_expanded_or_fetched(declared: str) -> None:
-    with pytest.raises(BrokenPayload, match="DTDForbidden"):
+    with pytest.raises(BrokenPayload, match="a document type"):
         DECODER.page(declared.encode() + wrapped(properties(LINE)))
 
 
@@ -254,6 +255,7 @@ def test_an_answer_of_a_size_that_no_page_has_is_refused_unread() -> None:
 WHOLE = wrapped(properties(LINE) + "<title>a</title>")
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(WHOLE) - 1))
 def test_a_feed_that_is_cut_off_anywhere_is_broken(length: int) -> None:
     for decode in (DECODER.page, DECODER.singleton):
