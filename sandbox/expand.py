@@ -90,7 +90,9 @@ def read(model: Model, entity_type: EntityType, text: str, depth: int = 1) -> tu
     return tuple(found)
 
 
-def related_sql(each: Expanded, body: str, table: str, where: str, level: int) -> str:
+def related_sql(  # noqa: PLR0913, PLR0917 - what a query consists of
+    each: Expanded, body: str, table: str, where: str, level: int, cap: int | None
+) -> str:
     """The SQL expression of the related row, or rows, as JSON.
 
     Args:
@@ -99,6 +101,7 @@ def related_sql(each: Expanded, body: str, table: str, where: str, level: int) -
         table: Where those are.
         where: What else they have to fulfil; empty for nothing.
         level: How many tables are around.
+        cap: How many rows of many come at the most, with a link to the rest; None: all.
     """
     here, there = f"t{level}", f"t{level + 1}"
     conditions = [
@@ -111,6 +114,12 @@ def related_sql(each: Expanded, body: str, table: str, where: str, level: int) -
         return f"coalesce(({joined('SELECT', body, rows, 'LIMIT 1')}),'null')"
     keys = [name(each.target.stored_as(key)) for key in each.target.key]
     order = "ORDER BY " + ",".join(keys) if keys else ""
-    inner = joined("SELECT", body, "AS j", rows, order)
+    limit = "" if cap is None else f"LIMIT {cap}"
+    inner = joined("SELECT", body, "AS j", rows, order, limit)
     listed = joined("SELECT group_concat(j,',') FROM (", inner, ")")
-    return f"'['||coalesce(({listed}),'')||']'"
+    array = f"'['||coalesce(({listed}),'')||']'"
+    if cap is None:
+        return array
+    label = each.navigation.name
+    link = f""",\"{label}@odata.nextLink\":\"{label}?$skip={cap}\""""
+    return f"{array}||iif(({joined('SELECT count(*)', rows)})>{cap},'{link}','')"

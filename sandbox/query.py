@@ -36,6 +36,7 @@ class Reading:
     shuffle_ties: bool = False
     vanished: frozenset[str] = frozenset()
     restricted_returned: bool = False
+    related_cap: int | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,9 @@ def expanded_sql(
         where = visible_rows(store, each.target)
         store.index(each.target, tenant, [far for _, far in each.navigation.on])
         table = store.table(each.target, tenant)
-        found[each.navigation.name] = related_sql(each, body, table, " AND ".join(where), level)
+        found[each.navigation.name] = related_sql(
+            each, body, table, " AND ".join(where), level, reading.related_cap
+        )
     return found
 
 

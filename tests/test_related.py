@@ -11,7 +11,12 @@ from running import NOW, discover, run, select_all, settings_for
 
 from sandbox import Fault, Sandbox
 from sandbox.store import joined
-from tap_acumatica.odata.errors import DiscoveryError, RequestFailed, SettingsError
+from tap_acumatica.odata.errors import (
+    DiscoveryError,
+    InconsistentAnswer,
+    RequestFailed,
+    SettingsError,
+)
 
 LEDGER = "PX_Objects_GL_GLTran"
 SALES = "PX_Objects_SO_SOOrder"
@@ -286,6 +291,29 @@ def test_a_server_that_does_not_expand_is_an_error(box: Sandbox) -> None:
     error = run(settings).error
     assert isinstance(error, RequestFailed)
     assert "'$expand' is not supported" in str(error)
+
+
+@pytest.mark.parametrize("expand", [LINES, f"CustomerByCustomerID(AcctCD),{LINES}"])
+def test_lists_of_which_the_server_keeps_the_rest_back_are_an_error(
+    box: Sandbox, expand: str
+) -> None:
+    settings = settings_for(box, "SOOrder", expand={"SOOrder": [expand]})
+    box.faults.add(Fault("related_cap", rows=5))
+    assert run(settings).error is None, "no order has more lines"
+    box.faults.clear()
+    box.faults.add(Fault("related_cap", rows=4))
+    error = run(settings).error
+    assert isinstance(error, InconsistentAnswer)
+    assert "only a part of SOLineCollection with a row of PX_Objects_SO_SOOrder" in str(error)
+
+
+def test_lists_within_related_records_are_looked_at_too(box: Sandbox) -> None:
+    expand = f"{ITEM}(InventoryCD,INLocationStatusCollection(QtyOnHand))"
+    box.faults.add(Fault("related_cap", rows=1, match="INLocationStatusCollection"))
+    settings = settings_for(box, "SOLine", expand={"SOLine": [expand]})
+    error = run(settings).error
+    assert isinstance(error, InconsistentAnswer)
+    assert "only a part of INLocationStatusCollection with a row of PX_Objects_SO_SO" in str(error)
 
 
 @pytest.mark.parametrize(
