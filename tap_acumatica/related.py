@@ -185,6 +185,25 @@ def expansions_for(
     return tuple(asked)
 
 
+def fill(
+    record: dict[str, Any],
+    properties: Mapping[str, Any],
+    expansions: Iterable[Expansion],
+    levels: int,
+) -> None:
+    """Put an object of nulls where a record has no related one, down to some levels.
+
+    For flattening: null would become a column of its own, and those of the object be missing.
+    """
+    for each in expansions:
+        schema = properties.get(each.name, {})
+        if levels and "properties" in schema:
+            columns = _columns(schema)
+            if record.get(each.name) is None:
+                record[each.name] = dict.fromkeys(columns)
+            fill(record[each.name], columns, each.expansions, levels - 1)
+
+
 def _columns(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """The columns of related rows, be they one or many."""
     columns: Mapping[str, Any] = schema.get("items", schema).get("properties", {})

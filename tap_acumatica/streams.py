@@ -23,7 +23,7 @@ from tap_acumatica.odata.paging import Table
 from tap_acumatica.prefetch import Stopped
 from tap_acumatica.reading import Reached
 from tap_acumatica.records import Records
-from tap_acumatica.related import expansions_for, located, prune
+from tap_acumatica.related import expansions_for, fill, located, prune
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -168,8 +168,11 @@ class EntityStream(Stream):
                 version=self._stream_version,
                 time_extracted=utc_now(),
             )
-        else:
-            yield from super()._generate_record_messages(record)
+            return
+        flattening = self.stream_maps[0].flattening_options
+        if flattening and flattening.enabled:
+            fill(record, self.schema["properties"], self._related, flattening.max_level)
+        yield from super()._generate_record_messages(record)
 
     @override
     def get_replication_key_signpost(self, context: Context | None = None) -> None:

@@ -247,6 +247,32 @@ def test_flattened_they_are_columns_beside_the_others(box: Sandbox) -> None:
     assert sorted(found) == [tuple(map(as_text, row[:4])) for row in order_lines(box)]
 
 
+CUSTOMER = "CustomerByCustomerID"
+CONTACT = f"{CUSTOMER}__ContactByDefContactID"
+
+
+@pytest.mark.parametrize(
+    ("depth", "contact"),
+    [(1, {CONTACT: None}), (2, {f"{CONTACT}__EMail": None}), (3, {f"{CONTACT}__EMail": None})],
+)
+def test_flattened_what_is_not_there_has_the_same_columns_as_what_is(
+    box: Sandbox, depth: int, contact: dict[str, None]
+) -> None:
+    box.insert("SOOrder", {"OrderType": "XX", "OrderNbr": "XX1"})
+    box.clock.advance(60)
+    expand = {"SOOrder": [f"{CUSTOMER}(AcctCD,ContactByDefContactID(EMail))"]}
+    flattening = {"flattening_enabled": True, "flattening_max_depth": depth}
+    output = run(settings_for(box, "SOOrder", expand=expand, **flattening))
+    (schema,) = [m["schema"]["properties"] for m in output.messages if m["type"] == "SCHEMA"]
+    records = {record["OrderNbr"]: record for record in output.records(SALES)}
+    related = {name for name in schema if name.startswith(CUSTOMER)}
+    assert {n: v for n, v in records["XX1"].items() if n in related} == {
+        f"{CUSTOMER}__AcctCD": None,
+        **contact,
+    }
+    assert all(record.keys() == schema.keys() for record in records.values())
+
+
 def as_text(value: Any) -> Any:
     return value if isinstance(value, int) else str(value)
 
