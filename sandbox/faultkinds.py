@@ -39,6 +39,11 @@ def rows_cap(fault: Fault, exchange: Exchange) -> None:
     exchange.reading.count &= fault.on("count", default=True)
 
 
+def related_cap(fault: Fault, exchange: Exchange) -> None:
+    """No more than ``rows`` of related rows, and a link to the rest beside them."""
+    exchange.reading.related_cap = fault.whole("rows", 2)
+
+
 def next_link(fault: Fault, exchange: Exchange) -> None:
     """Pages of ``size`` rows with a nextLink (``style``: see :func:`link`)."""
     size, style = fault.whole("size", 100), fault.text("style", "absolute")
@@ -294,6 +299,7 @@ KINDS: Mapping[str, Kind] = {
     "not_found": not_found,
     "nulls_last": nulls_last,
     "redirect": redirect,
+    "related_cap": related_cap,
     "reset": reset,
     "retype": retype,
     "rows_cap": rows_cap,

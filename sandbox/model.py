@@ -46,11 +46,16 @@ class Property:
 
 @dataclass(frozen=True, slots=True)
 class Navigation:
-    """A navigation property."""
+    """A navigation property.
+
+    Attributes:
+        on: Pairs of the columns, here and there, whose values are equal in related rows.
+    """
 
     name: str
     target: str
     many: bool = False
+    on: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class EntityType:
         own_key: Key columns that the type itself declares.
         sets: Every name under which the container offers the type, the generated one first.
         status: What a read answers; 200 gives the rows.
+        undeclared: What is stored, but not declared, as of a feature that is switched off.
     """
 
     name: str
@@ -89,6 +95,7 @@ class EntityType:
     filterable: bool = True
     status: int = HTTPStatus.OK
     made: bool = False
+    undeclared: tuple[Property, ...] = ()
 
     @property
     def namespace(self) -> str:
@@ -130,7 +137,19 @@ class EntityType:
         """The columns that are kept: restricted ones only where they are keys."""
         key = set(self.key)
         kept = [each for each in self.columns.values() if not each.restricted or each.name in key]
-        return tuple(kept)
+        return (*kept, *(Column(each, each.name, restricted=False) for each in self.undeclared))
+
+    def stored_as(self, name: str) -> str:
+        """Where a column is stored, declared or not."""
+        column = self.columns.get(name.lower())
+        return column.stored_as if column else name
+
+    @cached_property
+    def related(self) -> dict[str, Navigation]:
+        """All navigation properties by lower-case name, those of the bases first."""
+        found = {} if self.base is None else dict(self.base.related)
+        found.update({each.name.lower(): each for each in self.navigations})
+        return found
 
     @cached_property
     def bases(self) -> tuple[EntityType, ...]:
@@ -167,46 +186,66 @@ class Model:
         return [each for each in self.types if each.base is not None and each.root is root]
 
 
-# Where a foreign key leads, for the navigation properties.
+# Where a foreign key leads, for the navigation properties: a type, and its column.
 TARGETS = {
-    "AccountID": "PX.Objects.GL.Account",
-    "BAccountID": "PX.Objects.CR.BAccount",
-    "BillAddressID": "PX.Objects.CR.Address",
-    "BillContactID": "PX.Objects.CR.Contact",
-    "ContactID": "PX.Objects.CR.Contact",
-    "CreatedByID": "PX.SM.Users",
-    "CustomerID": "PX.Objects.AR.Customer",
-    "DefAddressID": "PX.Objects.CR.Address",
-    "DefContactID": "PX.Objects.CR.Contact",
-    "InventoryID": "PX.Objects.IN.InventoryItem",
-    "LastModifiedByID": "PX.SM.Users",
-    "ParentBAccountID": "PX.Objects.CR.BAccount",
-    "ShipAddressID": "PX.Objects.CR.Address",
-    "ShipContactID": "PX.Objects.CR.Contact",
-    "SubID": "PX.Objects.GL.Sub",
-    "TermsID": "PX.Objects.CS.Terms",
-    "VendorID": "PX.Objects.AP.Vendor",
+    "AccountID": ("PX.Objects.GL.Account", "AccountID"),
+    "BAccountID": ("PX.Objects.CR.BAccount", "BAccountID"),
+    "BillAddressID": ("PX.Objects.CR.Address", "AddressID"),
+    "BillContactID": ("PX.Objects.CR.Contact", "ContactID"),
+    "ContactID": ("PX.Objects.CR.Contact", "ContactID"),
+    "CreatedByID": ("PX.SM.Users", "PKID"),
+    "CustomerID": ("PX.Objects.AR.Customer", "BAccountID"),
+    "DefAddressID": ("PX.Objects.CR.Address", "AddressID"),
+    "DefContactID": ("PX.Objects.CR.Contact", "ContactID"),
+    "InventoryID": ("PX.Objects.IN.InventoryItem", "InventoryID"),
+    "LastModifiedByID": ("PX.SM.Users", "PKID"),
+    "ParentBAccountID": ("PX.Objects.CR.BAccount", "BAccountID"),
+    "ShipAddressID": ("PX.Objects.CR.Address", "AddressID"),
+    "ShipContactID": ("PX.Objects.CR.Contact", "ContactID"),
+    "SubID": ("PX.Objects.GL.Sub", "SubID"),
+    "TermsID": ("PX.Objects.CS.Terms", "TermsID"),
+    "VendorID": ("PX.Objects.AP.Vendor", "BAccountID"),
 }
+# What belongs to a document or a master record, by pairs of columns.
 DETAILS = {
-    "PX.Objects.AR.ARInvoice": ("PX.Objects.AR.ARTran",),
-    "PX.Objects.CR.BAccount": ("PX.Objects.CR.Contact", "PX.Objects.CR.Address"),
-    "PX.Objects.GL.Batch": ("PX.Objects.GL.GLTran",),
-    "PX.Objects.IN.InventoryItem": ("PX.Objects.IN.INLocationStatus", "PX.Objects.IN.INTran"),
-    "PX.Objects.PO.POOrder": ("PX.Objects.PO.POLine",),
-    "PX.Objects.SO.SOOrder": ("PX.Objects.SO.SOLine", "PX.Objects.SO.SOShipment"),
+    "PX.Objects.AR.ARInvoice": {"PX.Objects.AR.ARTran": "DocType=TranType RefNbr=RefNbr"},
+    "PX.Objects.CR.BAccount": {
+        "PX.Objects.CR.Contact": "BAccountID=BAccountID",
+        "PX.Objects.CR.Address": "BAccountID=BAccountID",
+    },
+    "PX.Objects.GL.Batch": {"PX.Objects.GL.GLTran": "Module=Module BatchNbr=BatchNbr"},
+    "PX.Objects.IN.InventoryItem": {
+        "PX.Objects.IN.INLocationStatus": "InventoryID=InventoryID",
+        "PX.Objects.IN.INTran": "InventoryID=InventoryID",
+    },
+    "PX.Objects.PO.POOrder": {
+        "PX.Objects.PO.POLine": "OrderType=OrderType OrderNbr=OrderNbr",
+    },
+    "PX.Objects.SO.SOOrder": {
+        "PX.Objects.SO.SOLine": "OrderType=OrderType OrderNbr=OrderNbr",
+    },
+}
+# The foreign keys of ledger lines: the metadata has their navigation properties alone.
+UNDECLARED = {
+    "PX.Objects.GL.GLTran": (Property("AccountID", "Edm.Int32"), Property("SubID", "Edm.Int32")),
 }
 
 
 def navigations(type_name: str, properties: tuple[Property, ...]) -> tuple[Navigation, ...]:
     """The navigation properties that the foreign keys and the details of a type suggest."""
     found = [
-        Navigation(f"{target.rpartition('.')[2]}By{each.name}", target)
+        Navigation(f"{target.rpartition('.')[2]}By{each.name}", target, on=((each.name, column),))
         for each in properties
-        if (target := TARGETS.get(each.name))
+        for target, column in filter(None, [TARGETS.get(each.name)])
     ]
     details = [
-        Navigation(f"{each.rpartition('.')[2]}Collection", each, many=True)
-        for each in DETAILS.get(type_name, ())
+        Navigation(
+            f"{target.rpartition('.')[2]}Collection",
+            target,
+            many=True,
+            on=tuple((here, there) for here, _, there in (p.partition("=") for p in pairs.split())),
+        )
+        for target, pairs in DETAILS.get(type_name, {}).items()
     ]
     return (*found, *details)
 
@@ -237,6 +276,7 @@ def real_types() -> tuple[EntityType, ...]:
     for row in read_csv("dac-sets.csv"):
         name = row["type"]
         properties = tuple(declared[name])
+        undeclared = UNDECLARED.get(name, ())
         base = types.get(bases[name])
         types[name] = EntityType(
             name,
@@ -244,8 +284,9 @@ def real_types() -> tuple[EntityType, ...]:
             base,
             tuple(row["key"].split("|")) if row["key"] and base is None else (),
             properties,
-            navigations(name, properties),
+            navigations(name, (*properties, *undeclared)),
             tuple(row["entity_sets"].split("|")),
             "singleton" if row["kind"] == "singleton" else "entityset",
+            undeclared=undeclared,
         )
     return tuple(types.values())

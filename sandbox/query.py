@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from sandbox.errors import Refusal, not_found
+from sandbox.expand import Expanded, read, related_sql
 from sandbox.filters import ReadLiteral, column_of, condition, read_instant
 from sandbox.store import VISIBLE, Store, flag, joined, name
 from sandbox.values import instant, traits
@@ -36,6 +36,7 @@ class Reading:
     shuffle_ties: bool = False
     vanished: frozenset[str] = frozenset()
     restricted_returned: bool = False
+    related_cap: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,19 @@ def ordering(entity_type: EntityType, options: Mapping[str, str], reading: Readi
     return "ORDER BY " + ",".join(parts) if parts else ""
 
 
+def visible_rows(store: Store, entity_type: EntityType) -> list[str]:
+    """The conditions of the rows that are of a type, and were committed by now."""
+    parts = [f"{name(flag(each))}=1" for each in entity_type.bases[-1:]]
+    if store.hidden_rows:
+        parts.append(f"({VISIBLE} IS NULL OR {VISIBLE}<='{instant(store.clock.now())}')")
+    return parts
+
+
 def conditions(
     store: Store, entity_type: EntityType, options: Mapping[str, str], reading: Reading
 ) -> str:
     """The WHERE clause."""
-    parts = [f"{name(flag(each))}=1" for each in entity_type.bases[-1:]]
+    parts = visible_rows(store, entity_type)
     text = options.get("$filter", "").strip()
     if text:
         wanted = condition(text, entity_type, reading.read_literal)
@@ -112,13 +121,19 @@ def conditions(
                 known(lost, entity_type, reading)
         if reading.filter:
             parts.append(wanted)
-    if store.hidden_rows:
-        parts.append(f"({VISIBLE} IS NULL OR {VISIBLE}<='{instant(store.clock.now())}')")
     return "WHERE " + " AND ".join(parts) if parts else ""
 
 
-def json_sql(columns: Iterable[Column], reading: Reading) -> str:
-    """The SQL expression that makes the JSON object of a row."""
+def json_sql(
+    columns: Iterable[Column], reading: Reading, related: Mapping[str, str] | None = None
+) -> str:
+    """The SQL expression that makes the JSON object of a row.
+
+    Args:
+        columns: What it holds.
+        reading: How values are written.
+        related: SQL expressions of what else it holds, by name.
+    """
     parts = []
     for column in columns:
         kind = traits(column.declared.type)
@@ -129,15 +144,31 @@ def json_sql(columns: Iterable[Column], reading: Reading) -> str:
             template = "'null'"
         text = template.replace("{0}", name(column.stored_as))
         parts.append(f"""'"{column.name}":'||{text}""")
+    parts += [f"""'"{label}":'||{text}""" for label, text in (related or {}).items()]
     chunks = ["||','||".join(parts[at : at + CHUNK]) for at in range(0, len(parts), CHUNK)]
-    return "'{'||" + "||','||".join(f"({each})" for each in chunks) + "||'}'"
+    return "'{'||" + ("||','||".join(f"({each})" for each in chunks) or "''") + "||'}'"
+
+
+def expanded_sql(
+    store: Store, tenant: str, expanded: Iterable[Expanded], reading: Reading, level: int = 0
+) -> dict[str, str]:
+    """The SQL expressions of related rows, by the names of the navigation properties."""
+    found = {}
+    for each in expanded:
+        columns = selected(each.target, each.options, reading)
+        further = expanded_sql(store, tenant, each.further, reading, level + 1)
+        body = json_sql(columns, reading, further)
+        where = visible_rows(store, each.target)
+        store.index(each.target, tenant, [far for _, far in each.navigation.on])
+        table = store.table(each.target, tenant)
+        found[each.navigation.name] = related_sql(
+            each, body, table, " AND ".join(where), level, reading.related_cap
+        )
+    return found
 
 
 def check(options: Mapping[str, str]) -> None:
     """Refuse the options that the interface does not know."""
-    if "$expand" in options:
-        message = "The query option '$expand' is not supported here."
-        raise Refusal(message, HTTPStatus.NOT_IMPLEMENTED)
     for option in REFUSED:
         if option in options:
             message = f"The query parameter '{option}' is not supported."
@@ -159,16 +190,19 @@ def read_page(
     table = store.table(entity_type, tenant)
     where = conditions(store, entity_type, options, reading)
     order = ordering(entity_type, options, reading)
-    body = json_sql(columns, reading) if columns else "'{}'"
+    expand = options.get("$expand", "").strip()
+    expanded = read(store.model, entity_type, expand) if expand else ()
+    body = json_sql(columns, reading, expanded_sql(store, tenant, expanded, reading))
     window = f"LIMIT {-1 if limit is None else limit + 1} OFFSET {skip or 0}"
-    sql = joined("SELECT", body, "FROM", table, where, order, window)
+    sql = joined("SELECT", body, "FROM", table, "AS t0", where, order, window)
     rows = [str(row[0]) for row in store.read(sql)]
     more = limit is not None and len(rows) > limit
     count = None
     if reading.count and options.get("$count", "").lower() == "true":
         count = count_rows(store, entity_type, tenant, options, reading)
-    names = tuple(each.name for each in columns) if "$select" in options else ()
-    return Page(rows[:limit] if more else rows, count, names, more)
+    names = [each.name for each in columns] if "$select" in options else []
+    names += filter(None, (each.context for each in expanded))
+    return Page(rows[:limit] if more else rows, count, tuple(names), more)
 
 
 def filter_none(*values: int | None) -> list[int]:

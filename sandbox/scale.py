@@ -83,7 +83,7 @@ def links(number: int, count: int, names: list[str]) -> tuple[Navigation, ...]:
         short = target.rpartition(".")[2]
         many = at % 2 == 0
         name = f"{short}Collection{at}" if many else f"{short}By{WORDS[at % len(WORDS)]}Ref{at}"
-        found.append(Navigation(name, target, many))
+        found.append(Navigation(name, target, many, (("RefNbr", "RefNbr"),)))
     return tuple(found)
 
 

@@ -158,6 +158,19 @@ class Store:
             for statement in indexes(root, table):
                 connection.execute(statement)
 
+    def index(self, entity_type: EntityType, tenant: str, columns: Sequence[str]) -> None:
+        """Make an index for lookups by some columns, unless there is one."""
+        table = self.table(entity_type, tenant)
+        index = name(f"{self._table(entity_type, tenant)}:{','.join(columns)}")
+        if index in self._tables:
+            return
+        listed = ",".join(name(entity_type.stored_as(each)) for each in columns)
+        with self._transaction() as connection:
+            connection.execute(
+                joined("CREATE INDEX IF NOT EXISTS", index, "ON", table, f"({listed})")
+            )
+        self._tables.add(index)
+
     def next_version(self) -> str:
         """A new row version, base64 of eight bytes."""
         return base64.b64encode(struct.pack(">Q", next(self._version))).decode()

@@ -17,6 +17,7 @@ from tap_acumatica import accounts
 from tap_acumatica.catalog import DiscoverySettings
 from tap_acumatica.odata.client import ClientSettings
 from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.expand import DEEPEST, parse, parse_all
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging import Paging
 from tap_acumatica.odata.service import QueryLimits
@@ -87,6 +88,7 @@ def _beyond_schema(settings: Mapping[str, Any]) -> Iterator[str]:
     yield from _about_time(settings)
     yield from _about_tenants(settings.get("tenants"))
     yield from _about_headers(settings)
+    yield from _about_expand(settings.get("expand") or {})
     bundle = settings.get("ca_bundle")
     if bundle and not Path(bundle).exists():
         yield f"The setting ca_bundle names a file that is not there ({bundle}): correct its path."
@@ -99,6 +101,19 @@ def _about_tenants(tenants: list[str] | None) -> Iterator[str]:
     for name, times in names.items():
         if times > 1:
             yield f"The setting tenants names {name} more than once: name each tenant once."
+
+
+def _about_expand(expand: Mapping[str, list[str]]) -> Iterator[str]:
+    for stream, texts in expand.items():
+        for text in texts:
+            try:
+                parse(text)
+            except ValueError as error:
+                yield (
+                    f"The setting expand cannot be read for {stream} ({error}, in {text!r}): write "
+                    "Navigation, Navigation(Column,Column) or "
+                    f"Navigation(Column,Navigation(Column)), at most {DEEPEST} levels deep."
+                )
 
 
 def _about_headers(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -211,6 +226,7 @@ def discovery_settings(settings: Mapping[str, Any]) -> DiscoverySettings:
         replication_keys=settings["replication_keys"] if dated else (),
         decimals_as_strings=settings["decimals_as_strings"],
         tenant_column=settings["tenant_column"] if settings.get("tenants") else None,
+        expand={name: parse_all(texts) for name, texts in (settings.get("expand") or {}).items()},
     )
 
 

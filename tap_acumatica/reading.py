@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.atom import AtomDecoder
 from tap_acumatica.odata.cursor import CursorPager, Window
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
+from tap_acumatica.odata.formats import ATOM, JSON, Format
 from tap_acumatica.odata.instants import DAY, DISPLAY_ERROR, InstantReader, written
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging import KeyPager, Paging, Table
@@ -29,12 +31,17 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.client import Reply
     from tap_acumatica.odata.frame import Frame, FrameFinder
     from tap_acumatica.odata.paging import Link, Pager
-    from tap_acumatica.odata.payload import Page, Row
+    from tap_acumatica.odata.payload import Decoder, Page, Row
     from tap_acumatica.odata.query import Query
 
 SMALLEST_PAGE: Final = 50
 PAGES_BEFORE_GROWTH: Final = 10
 TIMEOUTS_AT_SMALLEST: Final = 3
+
+DECODERS: Final[Mapping[Format, Callable[[str, Mapping[str, edm.EdmType]], Decoder]]] = {
+    JSON: JsonDecoder,
+    ATOM: AtomDecoder,
+}
 
 
 class Reads(Protocol):
@@ -137,7 +144,7 @@ class EntityReader:
         self._table = table
         self._settings = settings
         self._dated = dated
-        self._decoder = JsonDecoder(table.entity_set, table.columns)
+        self._decoder = DECODERS[table.format](table.entity_set, table.columns)
         self._timeouts = 0
         self._good_pages = 0
         self._size = settings.paging.size
@@ -329,6 +336,10 @@ class EntityReader:
             logger.warning("%s It is left out.", failed)
             columns = {n: t for n, t in self._table.columns.items() if n != failed.column}
             self._use(pager, replace(self._table, columns=columns))
+        elif failed.column and any(each.names(failed.column) for each in self._table.expand):
+            logger.warning("%s It is left out of the related records.", failed)
+            expand = tuple(each.without(failed.column) for each in self._table.expand)
+            self._use(pager, replace(self._table, expand=expand))
         elif isinstance(pager, KeyPager) and pager.delivered:
             return self._by_offset(pager, str(failed))
         elif self._table.select and failed.column is None:

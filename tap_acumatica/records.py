@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
-from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -15,8 +15,11 @@ from tap_acumatica.odata.instants import InstantReader, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from decimal import Decimal
 
     from tap_acumatica.odata.payload import Row
+
+    Conversions = list[tuple[str, Callable[[Any], Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,7 @@ class Records:
         """
         self._settings = settings
         self._nulls: dict[str, None] = dict.fromkeys(absent)
-        self._conversions = [
-            (name, convert)
-            for name, edm_type in columns.items()
-            if (convert := self._conversion(name, edm_type, replication_key))
-        ]
+        self._conversions = self._conversions_of(columns, replication_key)
 
     def of(self, rows: Iterable[Row]) -> Iterable[Row]:
         """The records of these rows.
@@ -67,7 +66,7 @@ class Records:
                     continue
                 try:
                     row[name] = convert(value)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     message = (
                         f"Acumatica sent the column {name} with other values than the catalog says "
                         f"({error}): run discovery again."
@@ -76,6 +75,15 @@ class Records:
             if self._nulls:
                 row.update(self._nulls)
             yield row
+
+    def _conversions_of(
+        self, columns: Mapping[str, edm.EdmType], replication_key: str | None
+    ) -> Conversions:
+        return [
+            (name, convert)
+            for name, edm_type in columns.items()
+            if (convert := self._conversion(name, edm_type, replication_key))
+        ]
 
     def _conversion(
         self, name: str, edm_type: edm.EdmType, replication_key: str | None
@@ -88,8 +96,16 @@ class Records:
             return _decimal_text if self._settings.decimals_as_strings else _finite
         if edm_type is edm.UNKNOWN:
             return _text
-        if edm_type.wire not in {str, int, bool}:
-            return _nested
+        return self._nested(name, edm_type.schema)
+
+    def _nested(self, name: str, schema: edm.Schema) -> Callable[[Any], Any] | None:
+        """What is to be done within lists and objects: the same as outside of them."""
+        if "items" in schema:
+            convert = self._conversion(name, edm.from_schema(schema["items"]), None)
+            return convert and partial(_each, convert)
+        if "properties" in schema:
+            conversions = self._conversions_of(edm.columns_of(schema), None)
+            return partial(_within, conversions) if conversions else None
         return None
 
     def _bookmarked(self, value: str) -> str:
@@ -122,8 +138,17 @@ def _finite(value: Decimal) -> Decimal | None:
     return value if value.is_finite() else None
 
 
+LONGEST_NUMBER: Final = 1000
+"""Digits of a number that is written out; of those that a server can hold the longest has 324."""
+
+
 def _decimal_text(value: Decimal) -> str | None:
-    return format(value, "f") if value.is_finite() else None
+    if not value.is_finite():
+        return None
+    if abs(value.adjusted()) > LONGEST_NUMBER:
+        message = f"a number with the exponent {value.adjusted()}"
+        raise ValueError(message)
+    return format(value, "f")
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
@@ -133,10 +158,13 @@ def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
 _JSON: Final = msgspec.json.Encoder(decimal_format="number")
 
 
-def _nested(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Lists and objects as they came, but for numbers that JSON cannot hold."""
-    if isinstance(value, list):
-        return [_nested(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _nested(item) for name, item in value.items()}
-    return _finite(value) if isinstance(value, Decimal) else value
+def _each(convert: Callable[[Any], Any], values: list[Any]) -> list[Any]:
+    return [None if value is None else convert(value) for value in values]
+
+
+def _within(conversions: Conversions, row: Row) -> Row:
+    for name, convert in conversions:
+        value = row.get(name)
+        if value is not None:
+            row[name] = convert(value)
+    return row

@@ -169,6 +169,17 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         ),
     ),
     th.Property(
+        "data_format",
+        th.StringType,
+        allowed_values=["json", "atom"],
+        default="json",
+        title="Data format",
+        description=(
+            "atom: read services of OData 3 as Atom feeds, with the same records; those of OData 4 "
+            "are always read as JSON"
+        ),
+    ),
+    th.Property(
         "timeout",
         th.IntegerType(minimum=1),
         default=660,
@@ -306,6 +317,16 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=False,
         title="Soft-deleted rows",
         description="Read rows too that are marked deleted",
+    ),
+    th.Property(
+        "expand",
+        th.ObjectType(additional_properties=th.ArrayType(th.StringType(min_length=1))),
+        title="Related records",
+        description=(
+            "For each stream (by name or alias) the navigation properties to read along, each with "
+            "the columns to take of it or with all: "
+            '{"GLTran": ["AccountByAccountID(AccountCD,Description)"]}'
+        ),
     ),
     th.Property(
         "decimals_as_strings",

@@ -16,11 +16,14 @@ from typing_extensions import override
 from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
+from tap_acumatica.odata.formats import ATOM, JSON
 from tap_acumatica.odata.instants import DISPLAY_ERROR
+from tap_acumatica.odata.metadata import Protocol
 from tap_acumatica.odata.paging import Table
 from tap_acumatica.prefetch import Stopped
 from tap_acumatica.reading import Reached
 from tap_acumatica.records import Records
+from tap_acumatica.related import expansions_for, fill, located, prune
 from tap_acumatica.union import Absence
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ class EntityStream(Stream):
         self, tap: TapAcumatica, entry: CatalogEntry, absence: Absence | None = None
     ) -> None:
         """Make the stream of a catalog entry, discovered or given."""
+        self._location, self._related = located(entry.table or entry.tap_stream_id)
+        prune(entry)
         super().__init__(tap, schema=entry.schema.to_dict(), name=entry.tap_stream_id)
         self._acumatica = tap
         self._entry = entry
@@ -83,6 +88,11 @@ class EntityStream(Stream):
         """Whether it is read by windows of its replication key."""
         return self.replication_method == INCREMENTAL
 
+    @property
+    def speaks_odata_3(self) -> bool:
+        """Whether it is read from a service of OData 3, the only ones that know Atom."""
+        return self._location.split("/")[1:2] == [Protocol.V3]
+
     def table(self, tenant: str | None = None) -> Table:
         """The entity with the columns that are selected, as the pagers see it in a tenant."""
         absent = self._absence.columns.get((self.name, tenant), ())
@@ -94,13 +104,17 @@ class EntityStream(Stream):
         key = tuple(name for name in self.primary_keys if name in columns)
         singleton = self._entry.row_count == 1
         return Table(
-            entity_set=(self._entry.table or self.name).rpartition("/")[2],
+            entity_set=self._location.rpartition("/")[2],
             columns=columns,
             key=key,
             replication_key=self.replication_key if self.dated else None,
             # The server does not let a set be ordered by a key that it does not show.
             select=bool(key) or singleton,
             singleton=singleton,
+            expand=expansions_for(
+                {name: self.schema["properties"][name] for name in columns}, self._related
+            ),
+            format=ATOM if self._acumatica.wants_atom and self.speaks_odata_3 else JSON,
         )
 
     def bookmark(self, context: Context | None) -> Bookmark:
@@ -187,8 +201,11 @@ class EntityStream(Stream):
                 version=self._stream_version,
                 time_extracted=utc_now(),
             )
-        else:
-            yield from super()._generate_record_messages(record)
+            return
+        flattening = self.stream_maps[0].flattening_options
+        if flattening and flattening.enabled:
+            fill(record, self.schema["properties"], self._related, flattening.max_level)
+        yield from super()._generate_record_messages(record)
 
     @override
     def get_replication_key_signpost(self, context: Context | None = None) -> None:

@@ -28,6 +28,7 @@ from tap_acumatica.odata.service import Address, Service
 from tap_acumatica.outcome import Outcome
 from tap_acumatica.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading import Dated, EntityReader
+from tap_acumatica.related import prune
 from tap_acumatica.selection import only_selected, require_sensible
 from tap_acumatica.settings import SCHEMA
 from tap_acumatica.streams import EntityStream
@@ -101,6 +102,11 @@ class TapAcumatica(Tap):
     def tenant_column(self) -> str | None:
         """The column that holds the tenant, where the settings name tenants."""
         return self.config["tenant_column"] if self.tenants else None
+
+    @property
+    def wants_atom(self) -> bool:
+        """Whether services that know Atom are to be read in it."""
+        return str(self.config["data_format"]) == "atom"
 
     @cached_property
     def record_settings(self) -> RecordSettings:
@@ -214,6 +220,12 @@ class TapAcumatica(Tap):
             if not self.tenants or absence.tenants(entry.tap_stream_id, self.tenants)
         ]
 
+    @override
+    def setup_mapper(self) -> None:
+        for entry in self.input_catalog.streams if self.input_catalog else ():
+            prune(entry)
+        super().setup_mapper()
+
     @property
     @override
     def catalog_dict(self) -> dict[str, Any]:
@@ -325,9 +337,20 @@ class TapAcumatica(Tap):
         """
         streams = self.selected_streams()
         self._interruptible = False
+        self._say_what_is_no_atom(streams)
         with progress.shown(sum(len(stream.tenants) or 1 for stream in streams)) as self.progress:
             self.sync_all()
         self.report_missed(streams)
+
+    def _say_what_is_no_atom(self, streams: Iterable[EntityStream]) -> None:
+        others = [stream.name for stream in streams if not stream.speaks_odata_3]
+        if self.wants_atom and others:
+            self.logger.warning(
+                "%d streams are read as JSON in spite of data_format, since their services speak "
+                "OData 4 (such as %s).",
+                len(others),
+                others[0],
+            )
 
     # Command line
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.query import Query
 
 STATUS = "PX_Objects_IN_INLocationStatus"
+ITEM = "PX_Objects_IN_InventoryItem"
 KEY = ("InventoryID", "LocationID", "SiteID", "SubItemID")
 
 
@@ -47,8 +48,10 @@ def test_a_table_that_changes_between_requests_arrives_in_its_last_version(
     seed: int, size: int, fractions: Any, skew: tuple[int, ...], connections: int
 ) -> None:
     random = Random(seed)
+    related = random.random() < 0.5
     with Sandbox(now=NOW, fractions=fractions, skew=skew) as box:
         config = settings_for(box, STATUS, "Terms", page_size=size, max_pool_size=connections)
+        config["expand"] = {STATUS: ["InventoryItemByInventoryID(InventoryCD)"]} if related else {}
         catalog = select_all(discover(config))
 
         changing = True
@@ -83,6 +86,10 @@ def test_a_table_that_changes_between_requests_arrives_in_its_last_version(
         delivered |= {key_of(r): r["QtyOnHand"] for r in second.records(STATUS)}
         surviving = {key_of(row): row["QtyOnHand"] for row in box.rows(STATUS)}
         assert {key: delivered.get(key) for key in surviving} == surviving
+        codes = {row["InventoryID"]: {"InventoryCD": row["InventoryCD"]} for row in box.rows(ITEM)}
+        for record in (*first.records(STATUS), *second.records(STATUS)):
+            item = codes.get(record["InventoryID"]) if related else None
+            assert record.get("InventoryItemByInventoryID") == item
 
 
 class Ties:

@@ -10,6 +10,7 @@ from sandbox.company.book import FIRST_DAY, Book, Posting, both, money, period
 LEDGER, BRANCH, SUB = 5, 16, 500
 EXPENSES = (1012, 1013, 1014, 1015)
 CASH = 1000
+SUBACCOUNTS = 3  # over which lines are spread
 UNDATED_EVERY = 9  # balances without a stamp
 
 
@@ -63,11 +64,13 @@ def batch(book: Book, at: int, posting: Posting) -> None:
         **both("ControlTotal", total),
         **stamps,
     )
-    for line, (_, debit, credit) in enumerate(posting.lines, start=1):
+    for line, (account, debit, credit) in enumerate(posting.lines, start=1):
         book.add(
             "PX.Objects.GL.GLTran",
             **shared,
             LineNbr=line,
+            AccountID=account,
+            SubID=SUB + line % SUBACCOUNTS,
             BranchID=BRANCH,
             RefNbr=posting.batch,
             TranID=at * 10 + line,

@@ -83,6 +83,9 @@ TYPES: Final[Mapping[str, EdmType]] = {
     "Edm.Binary": EdmType({"type": "string", "contentEncoding": "base64"}, str),
 }
 
+GOES_ON: Final = "@odata.nextLink"
+"""What stands behind a list's name where the server sent only a part of it."""
+
 _COLLECTION: Final = re.compile(r"Collection\((.*)\)")
 
 
@@ -124,6 +127,11 @@ def columns_of(schema: Schema) -> dict[str, EdmType]:
 
 
 def row_type(columns: Mapping[str, EdmType]) -> Any:  # noqa: ANN401 - a type made at run time
-    """A dict type of these columns: what decodes into it has them, right in type, and no others."""
+    """A dict type of these columns: what decodes into it has them, right in type, and no others.
+
+    Beside a list it has what says that the list goes on elsewhere.
+    """
     fields = {name: edm_type.wire | None for name, edm_type in columns.items()}
+    lists = [name for name, edm_type in columns.items() if "items" in edm_type.schema]
+    fields.update({name + GOES_ON: str | None for name in lists})
     return TypedDict("Row", fields, total=False)  # type: ignore[operator] # made at run time

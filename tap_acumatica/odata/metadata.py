@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from sys import intern
 from typing import TYPE_CHECKING, Final
 from xml.sax import SAXException, SAXParseException
 from xml.sax.handler import ContentHandler
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION: Final = "Org.OData.Core.V1.Description"
 RESTRICTIONS: Final = ".FilterRestrictions"
+
+ENCRYPTED: Final = "Password"
+"""Columns of this name come encrypted, so they are not selected unless asked for."""
 
 
 class Protocol(StrEnum):
@@ -52,6 +56,8 @@ class EntityType:
     label: str | None = None
     key: list[str] = field(default_factory=list)
     properties: list[Property] = field(default_factory=list)
+    navigations: dict[str, str] = field(default_factory=dict)
+    """The types of its navigation properties, by name: another entity type, or a collection."""
 
 
 @dataclass(slots=True)
@@ -79,6 +85,7 @@ class Entity:
     properties: tuple[Property, ...]
     restricted: frozenset[str]
     singleton: bool
+    type_name: str
 
 
 @dataclass(slots=True)
@@ -99,19 +106,35 @@ class Model:
             yield entity_type
             name = entity_type.base
 
+    def navigations(self, name: str) -> dict[str, str]:
+        """The types of the navigation properties of a type and its base types, by name."""
+        return {
+            navigation: target
+            for base in reversed(list(self.bases(name)))
+            for navigation, target in base.navigations.items()
+        }
+
     def entities(self) -> Iterator[Entity]:
         """One entity for each entity type that has a set or singleton, in order of name."""
+        by_type = self._sets_by_type()
+        restrictions = self._restrictions(by_type)
+        for name, sets in sorted(by_type.items()):
+            yield self._entity(name, sets, restrictions)
+
+    def entity(self, type_name: str) -> Entity:
+        """The entity of a type, with or without a set."""
+        by_type = self._sets_by_type()
+        return self._entity(type_name, by_type.get(type_name, []), self._restrictions(by_type))
+
+    def _sets_by_type(self) -> dict[str, list[EntitySet]]:
         by_type: dict[str, list[EntitySet]] = {}
         for entity_set in self.sets:
-            by_type.setdefault(entity_set.entity_type, []).append(entity_set)
-        restrictions = {
-            name: self._restricted(name, sets)
-            for name, sets in by_type.items()
-            if name in self.types
-        }
-        for name, sets in sorted(by_type.items()):
-            if name in self.types:
-                yield self._entity(name, sets, restrictions)
+            if entity_set.entity_type in self.types:
+                by_type.setdefault(entity_set.entity_type, []).append(entity_set)
+        return by_type
+
+    def _restrictions(self, by_type: dict[str, list[EntitySet]]) -> dict[str, set[str]]:
+        return {name: self._restricted(name, sets) for name, sets in by_type.items()}
 
     def _restricted(self, type_name: str, sets: Iterable[EntitySet]) -> set[str]:
         restricted = set().union(*(entity_set.restricted for entity_set in sets))
@@ -127,7 +150,7 @@ class Model:
         restricted = set().union(*(restrictions.get(base.name, ()) for base in chain))
         generated = type_name.replace(".", "_")
         names = [entity_set.name for entity_set in sets]
-        name = generated if generated in names else names[0]
+        name = generated if generated in names or not names else names[0]
         return Entity(
             name=name,
             aliases=tuple(names),
@@ -136,6 +159,7 @@ class Model:
             properties=tuple(properties.values()),
             restricted=frozenset(restricted & properties.keys()),
             singleton=all(entity_set.singleton for entity_set in sets),
+            type_name=type_name,
         )
 
 
@@ -237,7 +261,10 @@ class _Handler(ContentHandler):
             self._type.properties.append(declared)
             self._labelled = declared
 
-    def _navigation(self, _: AttributesImpl) -> None:
+    def _navigation(self, attrs: AttributesImpl) -> None:
+        # There are 23,000 of them: their types are few, and kept once each.
+        if self._type and "Type" in attrs:
+            self._type.navigations[attrs["Name"]] = intern(attrs["Type"])
         self._labelled = None
 
     def _entity_set(self, attrs: AttributesImpl) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_acumatica.odata.errors import InconsistentAnswer
+from tap_acumatica.odata.formats import JSON, Format
 from tap_acumatica.odata.order import unordered
 from tap_acumatica.odata.place import Place
 from tap_acumatica.odata.query import Query, all_of
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_acumatica.odata import edm
+    from tap_acumatica.odata.expand import Expansion
     from tap_acumatica.odata.payload import Page, Row
 
 
@@ -38,11 +40,23 @@ class Table:
     """Whether the columns may be named in `$select`."""
     singleton: bool = False
     """Whether it is one object, not a set."""
+    expand: tuple[Expansion, ...] = ()
+    """How the columns that are related records are asked for."""
+    format: Format = JSON
 
     def query(self, *conditions: str, orderby: tuple[str, ...] = ()) -> Query:
         """A query for the columns of the rows that fit all conditions."""
-        select = tuple(self.columns) if self.select else ()
-        return Query(self.entity_set, select, all_of(*conditions), orderby)
+        expand = tuple(each for each in self.expand if each.name in self.columns)
+        related = {each.name for each in expand}
+        select = tuple(name for name in self.columns if name not in related) if self.select else ()
+        return Query(
+            self.entity_set,
+            select,
+            all_of(*conditions),
+            orderby,
+            expand=expand,
+            format=self.format,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,7 @@ class Link:
 
     url: str
     entity_set: str = ""
+    format: Format = JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +149,8 @@ class Counting:
 class Links:
     """The nextLinks that were followed."""
 
-    def __init__(self, entity_set: str) -> None:
-        self._entity_set = entity_set
+    def __init__(self, table: Table) -> None:
+        self._table = table
         self._followed: set[str] = set()
 
     def follow(self, link: str) -> Link:
@@ -146,12 +161,12 @@ class Links:
         """
         if link in self._followed:
             message = (
-                f"Acumatica's nextLinks for {self._entity_set} lead back to a page that was read: "
-                "set client_side_paging to true."
+                f"Acumatica's nextLinks for {self._table.entity_set} lead back to a page that was "
+                "read: set client_side_paging to true."
             )
             raise InconsistentAnswer(message)
         self._followed.add(link)
-        return Link(link, self._entity_set)
+        return Link(link, self._table.entity_set, self._table.format)
 
 
 class KeyPager:
@@ -171,7 +186,7 @@ class KeyPager:
         self.place = Place(table.key, table.replication_key)
         self._last: Row | None = None
         self._link: Link | None = None
-        self._links = Links(table.entity_set)
+        self._links = Links(table)
         self._counting = Counting(paging)
         self._with_nulls: set[tuple[Any, ...]] = set()
         self._answers = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Row = dict[str, Any]
+Lists = dict[str, "Lists"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,18 @@ class Page:
     next_link: str | None = None
 
 
+class Decoder(Protocol):
+    """Makes pages of the answers for one entity."""
+
+    def page(self, body: bytes) -> Page:
+        """A page of an entity set."""
+        ...
+
+    def singleton(self, body: bytes) -> Page:
+        """The one object of a singleton, as a page of one row."""
+        ...
+
+
 class JsonDecoder:
     """Decodes the JSON answers for one entity, values checked and converted on the way.
 
@@ -42,6 +55,7 @@ class JsonDecoder:
     def __init__(self, entity_set: str, columns: Mapping[str, edm.EdmType]) -> None:
         self._entity_set = entity_set
         self._columns = columns
+        self._lists = _lists({name: edm_type.schema for name, edm_type in columns.items()})
         row = edm.row_type(columns)
         envelope = msgspec.defstruct(
             "Envelope",
@@ -76,26 +90,61 @@ class JsonDecoder:
         return Page(self._known([self._decode(self._row, body)]))
 
     def _known(self, rows: list[Row]) -> list[Row]:
-        """The rows, of which each has one of the columns at least."""
-        if self._columns and not all(rows):
-            message = (
-                f"Acumatica sent rows of {self._entity_set} with none of the columns that the "
-                "catalog says: run discovery again."
-            )
-            raise InconsistentAnswer(message)
-        return rows
+        if self._lists:
+            for row in rows:
+                self._check_whole(row, self._lists)
+        return known(rows, self._entity_set, self._columns)
+
+    def _check_whole(self, row: Row, lists: Lists) -> None:
+        """Refuse lists of which the server kept the rest back."""
+        for name, within in lists.items():
+            if row.get(name + edm.GOES_ON) is not None:
+                message = (
+                    f"Acumatica sent only a part of {name} with a row of {self._entity_set}: take "
+                    "it out of the setting expand, and read the related entity as a stream."
+                )
+                raise InconsistentAnswer(message)
+            value = row.get(name)
+            for each in value if isinstance(value, list) else [value]:
+                if within and each:
+                    self._check_whole(each, within)
 
     def _decode(self, decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:  # noqa: ANN401
         try:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
-            message = (
-                f"Acumatica sent {self._entity_set} with other values than the catalog says "
-                f"({error}): run discovery again."
-            )
-            raise InconsistentAnswer(message) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise other_values(self._entity_set, error) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BrokenPayload(str(error)) from error
 
 
+def _lists(columns: Mapping[str, edm.Schema]) -> Lists:
+    """The columns that are lists, or have some within."""
+    found = {}
+    for name, schema in columns.items():
+        within = _lists(schema.get("items", schema).get("properties", {}))
+        if within or "items" in schema:
+            found[name] = within
+    return found
+
+
 _WITHOUT_VALUE: Final = "an object without rows"
+
+
+def known(rows: list[Row], entity_set: str, columns: Mapping[str, edm.EdmType]) -> list[Row]:
+    """The rows, of which each has one of the columns at least."""
+    if columns and not all(rows):
+        message = (
+            f"Acumatica sent rows of {entity_set} with none of the columns that the catalog says: "
+            "run discovery again."
+        )
+        raise InconsistentAnswer(message)
+    return rows
+
+
+def other_values(entity_set: str, error: Exception) -> InconsistentAnswer:
+    """The error of values that do not fit their columns."""
+    return InconsistentAnswer(
+        f"Acumatica sent {entity_set} with other values than the catalog says ({error}): run "
+        "discovery again."
+    )

@@ -134,7 +134,8 @@ class Service:
             RequestFailed: As `Client.get`.
             InconsistentAnswer: A nextLink leads out of this service, or other content came.
         """
-        return self._ask(_Question(lambda root: self._url(root, query), subject, decode))
+        accept = query.format.accept
+        return self._ask(_Question(lambda root: self._url(root, query), subject, decode, accept))
 
     @property
     def root(self) -> str | None:

@@ -64,6 +64,7 @@ def test_an_entity_is_as_declared() -> None:
         ),
         restricted=frozenset({"NoteText"}),
         singleton=False,
+        type_name="PX.Objects.SO.SOOrder",
     )
 
 
@@ -183,6 +184,25 @@ def test_a_navigation_lends_its_label_to_nothing() -> None:
     unlabelled = replace(ORDER, label=None, columns=(Column("OrderNbr"),))
     assert entity(unlabelled).label is None
     assert [each.label for each in entity(unlabelled).properties] == [None]
+
+
+def test_navigations_are_those_of_the_type_and_its_bases() -> None:
+    quote = Type("PX.Quote", base=ORDER.name, navigations=("Lost",))
+    model = parse([Document((quote, ORDER)).encode()])
+    assert model.navigations(quote.name) == {
+        "SOLineCollection": f"Collection({ORDER.name})",
+        "Lost": f"Collection({quote.name})",
+    }
+
+
+def test_a_type_without_a_set_is_an_entity_for_those_that_lead_to_it() -> None:
+    quote = Type("PX.Quote", (Column("Own"),), base=ORDER.name)
+    model = parse([Document((quote, ORDER)).encode()])
+    assert [each.type_name for each in model.entities()] == [ORDER.name]
+    found = model.entity(quote.name)
+    assert (found.name, found.aliases, found.key) == ("PX_Quote", (), ORDER.key)
+    assert found.properties[-1] == Property("Own", "Edm.String")
+    assert found.restricted == {"NoteText"}
 
 
 def test_complex_types_and_enums_are_known() -> None:

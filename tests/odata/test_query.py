@@ -9,6 +9,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_acumatica.odata.expand import parse
 from tap_acumatica.odata.query import Query, all_of
 
 NAMES = st.text(st.characters(categories=["L", "N"], include_characters="_"), min_size=1)
@@ -81,6 +82,26 @@ def test_columns_are_left_out_where_the_query_would_be_too_long(longest: int) ->
     assert options["$filter"] == query.filter
     assert options["$orderby"] == "Column1"
     assert options["extra"] == "x"
+
+
+RELATED = parse("Lines(Qty,Item(Code))")
+
+
+@pytest.mark.parametrize(
+    ("longest", "select", "expand"),
+    [
+        (None, "Column1,Column2", "Lines($select=Qty;$expand=Item($select=Code))"),
+        (70, None, "Lines($select=Qty;$expand=Item($select=Code))"),
+        (40, None, "Lines($expand=Item)"),
+    ],
+)
+def test_related_records_are_asked_for_however_long_the_query(
+    longest: int | None, select: str | None, expand: str
+) -> None:
+    query = Query(ENTITY, ("Column1", "Column2"), expand=RELATED)
+    options = received(query.string(longest=longest))
+    assert options.get("$select") == select
+    assert options["$expand"] == expand
 
 
 @pytest.mark.parametrize(

@@ -122,16 +122,14 @@ def test_order_is_what_was_asked_for(read: Get, shared_box: Sandbox) -> None:
         ("filter", " or ".join(["LineNbr eq 1"] * 1500), "Recursion depth exceeded"),
         ("top", "9" * 30, "Invalid value"),
         ("top", "many", "Invalid value 'many' for $top"),
+        ("expand", "Missing", "Could not find a property named 'Missing' on type"),
+        ("expand", "SubBySubID($select=NoteText)", "not allowed because it is a virtual field"),
     ],
 )
 def test_refusals_are_500_with_a_message(read: Get, option: str, text: str, message: str) -> None:
     answer = read(TRAN, **{option: text})
     assert answer.status_code == 500
     assert message in answer.json()["message"]
-
-
-def test_expand_is_not_implemented(read: Get) -> None:
-    assert read(TRAN, expand="BatchByBatchNbr").status_code == 501
 
 
 @pytest.mark.parametrize(
