@@ -16,6 +16,7 @@ from sandbox.company import populate
 from sandbox.control import Control
 from sandbox.extras import small_model
 from sandbox.fill import fill
+from sandbox.inquiries import Inquiries
 from sandbox.query import Reading, json_sql, ordering
 from sandbox.quirks import Quirks, Switches
 from sandbox.scale import full_model
@@ -74,7 +75,8 @@ class Sandbox:
         self.store.show = self.quirks.show
         self.service = Service(self.model, self.store)
         directory = "/" + directory.strip("/") if directory.strip("/") else ""
-        self.app = App(self.service, self.clock, self.quirks, directory=directory)
+        self.inquiries = Inquiries(self.store, self.quirks)
+        self.app = App(self.service, self.inquiries, self.clock, self.quirks, directory=directory)
         self.faults = self.app.faults
         self.app.control = Control(self)
         if not empty:
@@ -131,6 +133,12 @@ class Sandbox:
                     row[column] = Decimal(value)
             found.append(row)
         return found
+
+    def inquiry_rows(
+        self, title: str, tenant: str | None = None, **values: str
+    ) -> list[dict[str, object]]:
+        """The rows of an inquiry, in no order; its parameters are given as SQL texts."""
+        return self.inquiries.rows(title, self._tenant(tenant), values)
 
     def insert(self, entity: str, rows: Row | Iterable[Row], tenant: str | None = None) -> int:
         """Add one row or many; what is not given gets a default."""
