@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.instants import DISPLAY_ERROR
 from tap_acumatica.odata.paging import not_obeyed
@@ -57,8 +56,8 @@ class CursorPager(OffsetPager):
     @override
     def _conditions(self) -> Iterable[str]:
         if self._base:
-            yield f"{self._replication_key} ge {edm.instant_literal(self._base)}"
-        yield f"{self._replication_key} lt {edm.instant_literal(self._window.high)}"
+            yield f"{self._replication_key} ge {self.table.instant(self._base)}"
+        yield f"{self._replication_key} lt {self.table.instant(self._window.high)}"
 
     @override
     def _order(self) -> tuple[str, ...]:
@@ -94,8 +93,9 @@ class CursorPager(OffsetPager):
         if self._whole_second and self._skip and fresh:
             message = (
                 f"More rows of {self.table.entity_set} were changed within one second than the "
-                "server sends in one answer, and no key tells them apart: read the entity in full "
-                "(replication method FULL_TABLE in the catalog), or exclude it."
+                "server sends in one answer, and no key tells them apart: give the inquiry a key "
+                "with inquiry_keys, or read it in full (replication method FULL_TABLE in the "
+                "catalog)."
             )
             raise InconsistentAnswer(message)
         super()._go_on(page, fresh)

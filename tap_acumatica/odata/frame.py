@@ -96,7 +96,7 @@ class FrameFinder:
         tomorrow = (self._now or datetime.now(UTC)) + DAY
         rows = reply.content.rows
         if rows and self._undated(rows[0][replication_key], tomorrow):
-            condition = f"{replication_key} lt {edm.instant_literal(tomorrow)}"
+            condition = f"{replication_key} lt {table.instant(tomorrow)}"
             rows = ask(replace(query, filter=condition)).content.rows
         if not rows:
             return None
@@ -157,7 +157,7 @@ class FrameFinder:
         if rested:
             yield newest
         query = _narrow(table).query(
-            f"{replication_key} lt {edm.instant_literal(min(below, a_day_ago))}",
+            f"{replication_key} lt {table.instant(min(below, a_day_ago))}",
             orderby=(f"{replication_key} desc", *table.key),
         )
         older = ask(replace(query, top=WITNESSES - rested)).content.rows
@@ -168,7 +168,7 @@ class FrameFinder:
     def _comes_again(self, table: Table, ask: Callable[[Query], Reply[Page]], row: Row) -> bool:
         replication_key = table.replication_key or ""
         instant = self._instants.read(row[replication_key])
-        low, high = (edm.instant_literal(instant + d) for d in (-DISPLAY_ERROR, DISPLAY_ERROR))
+        low, high = (table.instant(instant + d) for d in (-DISPLAY_ERROR, DISPLAY_ERROR))
         condition = all_of(
             *_is_row(table, row), f"{replication_key} ge {low}", f"{replication_key} le {high}"
         )
@@ -203,7 +203,4 @@ def _narrow(table: Table) -> Table:
 
 
 def _is_row(table: Table, row: Row) -> list[str]:
-    return [
-        f"{name} eq {'null' if row[name] is None else table.columns[name].literal(row[name])}"
-        for name in table.key
-    ]
+    return [f"{name} eq {table.literal(name, row[name])}" for name in table.key]

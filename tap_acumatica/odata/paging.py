@@ -10,16 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.order import unordered
 from tap_acumatica.odata.place import Place
+from tap_acumatica.odata.protocol import Protocol as ODataProtocol
 from tap_acumatica.odata.query import Query, all_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
-    from tap_acumatica.odata import edm
     from tap_acumatica.odata.payload import Page, Row
+    from tap_acumatica.odata.query import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,33 @@ class Table:
     """Whether the columns may be named in `$select`."""
     singleton: bool = False
     """Whether it is one object, not a set."""
+    protocol: ODataProtocol = ODataProtocol.V4
+    inquiry: bool = False
+    """Whether it is a generic inquiry, which cannot be counted."""
+    call: Call | None = None
+    """How its parameters are given, where it has some."""
 
     def query(self, *conditions: str, orderby: tuple[str, ...] = ()) -> Query:
         """A query for the columns of the rows that fit all conditions."""
         select = tuple(self.columns) if self.select else ()
-        return Query(self.entity_set, select, all_of(*conditions), orderby)
+        return Query(
+            self.entity_set,
+            select,
+            all_of(*conditions),
+            orderby,
+            protocol=self.protocol,
+            call=self.call,
+        )
+
+    def literal(self, name: str, value: Any) -> str:  # noqa: ANN401 - of the column's type
+        """A value of a column as it is written in a condition."""
+        if value is None:
+            return "null"
+        return self.columns[name].written(value, self.protocol)
+
+    def instant(self, moment: datetime) -> str:
+        """An instant as it is written in a condition."""
+        return edm.instant_literal(moment, self.protocol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +79,7 @@ class Link:
 
     url: str
     entity_set: str = ""
+    protocol: ODataProtocol = ODataProtocol.V4
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +160,8 @@ class Counting:
 class Links:
     """The nextLinks that were followed."""
 
-    def __init__(self, entity_set: str) -> None:
-        self._entity_set = entity_set
+    def __init__(self, table: Table) -> None:
+        self._table = table
         self._followed: set[str] = set()
 
     def follow(self, link: str) -> Link:
@@ -146,12 +172,12 @@ class Links:
         """
         if link in self._followed:
             message = (
-                f"Acumatica's nextLinks for {self._entity_set} lead back to a page that was read: "
-                "set client_side_paging to true."
+                f"Acumatica's nextLinks for {self._table.entity_set} lead back to a page that was "
+                "read: set client_side_paging to true."
             )
             raise InconsistentAnswer(message)
         self._followed.add(link)
-        return Link(link, self._entity_set)
+        return Link(link, self._table.entity_set, self._table.protocol)
 
 
 class KeyPager:
@@ -171,7 +197,7 @@ class KeyPager:
         self.place = Place(table.key, table.replication_key)
         self._last: Row | None = None
         self._link: Link | None = None
-        self._links = Links(table.entity_set)
+        self._links = Links(table)
         self._counting = Counting(paging)
         self._with_nulls: set[tuple[Any, ...]] = set()
 
@@ -239,7 +265,7 @@ class KeyPager:
 
     def _after(self, row: Row) -> str:
         """Rows behind this one: (A gt a) or (A eq a and B gt b) or ..."""
-        literals = [(name, self.table.columns[name].literal(row[name])) for name in self.table.key]
+        literals = [(name, self.table.literal(name, row[name])) for name in self.table.key]
         if len(literals) == 1:
             return "{} gt {}".format(*literals[0])
         steps = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -19,8 +20,9 @@ from tap_acumatica.odata.errors import (
     RequestFailed,
     SettingsError,
 )
-from tap_acumatica.odata.log import masking
+from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.paging import Link
+from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,8 +32,63 @@ if TYPE_CHECKING:
 
 Content = TypeVar("Content")
 
-CURRENT: Final = re.compile(r"(?P<site>.*)/t/(?P<tenant>[^/]+)/api/odata/dac", re.IGNORECASE)
-OLDER: Final = re.compile(r"(?P<site>.*)/odatav4(?:/(?P<tenant>[^/]+))?", re.IGNORECASE)
+DAC: Final = "dac"
+INQUIRY: Final = "gi"
+INTERFACES: Final[Mapping[str, str]] = {DAC: "data access classes", INQUIRY: "generic inquiries"}
+"""What an instance may expose, and what each is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A form of address under which an interface may answer.
+
+    Attributes:
+        protocol: The version that is spoken there as far as is known; its metadata have the word.
+        path: Below the site, to be formatted with the tenant.
+        pattern: Of the path of an address that a user gives.
+        without_tenant: The path where no tenant is named; None where one has to be.
+    """
+
+    interface: str
+    protocol: Protocol
+    path: str
+    pattern: re.Pattern[str]
+    without_tenant: str | None = None
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(f"(?P<site>.*(?<!/api)){text}", re.IGNORECASE)
+
+
+FAMILIES: Final = (
+    Family(
+        DAC,
+        Protocol.V4,
+        "/t/{tenant}/api/odata/dac/",
+        _pattern(r"/t/(?P<tenant>[^/]+)/api/odata/dac"),
+    ),
+    Family(
+        DAC,
+        Protocol.V4,
+        "/odatav4/{tenant}/",
+        _pattern(r"/odatav4(?:/(?P<tenant>[^/]+))?"),
+        "/odatav4/",
+    ),
+    Family(
+        INQUIRY,
+        Protocol.V4,
+        "/t/{tenant}/api/odata/gi/",
+        _pattern(r"/t/(?P<tenant>[^/]+)/api/odata/gi"),
+    ),
+    Family(
+        INQUIRY,
+        Protocol.V3,
+        "/odata/{tenant}/",
+        _pattern(r"/odata(?:/(?P<tenant>[^/]+))?"),
+        "/odata/",
+    ),
+)
+"""Those of current releases first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +98,19 @@ class Address:
     Attributes:
         site: Scheme, host and virtual directory, without a slash at the end.
         tenant: Login name in the address, or None.
-        roots: Templates of the service's address, those of current releases first.
+        families: Forms of address under which services may answer.
     """
 
     site: str
     tenant: str | None
-    roots: tuple[str, ...]
+    families: tuple[Family, ...] = FAMILIES
 
     @classmethod
     def parse(cls, url: str) -> Address:
         """Take any of the forms apart in which users have the address.
 
         Raises:
-            SettingsError: It has a query, or is the address of another interface.
+            SettingsError: It has a query, or is the address of something below a service.
         """
         parts = urlsplit(url.strip())
         if parts.query or parts.fragment:
@@ -64,26 +121,45 @@ class Address:
             raise SettingsError(message)
         path = re.sub(r"/(\$metadata)?$", "", parts.path)
         origin = f"{parts.scheme}://{parts.netloc}"
-        current, older = "{site}/t/{tenant}/api/odata/dac/", "{site}/odatav4/{tenant}/"
-        for pattern, roots in ((CURRENT, (current,)), (OLDER, (older,))):
-            if found := pattern.fullmatch(path):
+        for family in FAMILIES:
+            if found := family.pattern.fullmatch(path):
                 tenant = found["tenant"]
-                return cls(origin + found["site"], tenant and unquote(tenant), roots)
+                return cls(origin + found["site"], tenant and unquote(tenant), (family,))
         if re.search(r"/odata\b", path, re.IGNORECASE):
             message = (
-                f"The setting url ({url}) is no address of the DAC interface: give the site alone, "
+                f"The setting url ({url}) is no address of an OData service: give the site alone, "
                 "such as https://company.acumatica.com."
             )
             raise SettingsError(message)
-        return cls(origin + path.rstrip("/"), None, (current, older))
+        return cls(origin + path.rstrip("/"), None)
 
-    def candidates(self, tenant: str | None) -> tuple[str, ...]:
-        """Addresses at which the tenant's service may answer; each ends with a slash."""
+    @property
+    def interfaces(self) -> tuple[str, ...]:
+        """The interfaces that it leads to: a full address names its own."""
+        return tuple(dict.fromkeys(family.interface for family in self.families))
+
+    def candidates(
+        self, tenant: str | None, interface: str = DAC, protocol: Protocol | None = None
+    ) -> tuple[str, ...]:
+        """Addresses at which the tenant's service may answer; each ends with a slash.
+
+        Args:
+            tenant: Its login name; None: the one in the address.
+            interface: One of INTERFACES.
+            protocol: Where it is likely to be spoken comes first.
+        """
         tenant = tenant or self.tenant
-        if tenant is None:
-            return (f"{self.site}/odatav4/",)
-        name = quote(tenant, safe="")
-        return tuple(root.format(site=self.site, tenant=name) for root in self.roots)
+        families = [family for family in self.families if family.interface == interface]
+        families.sort(key=lambda family: protocol not in {None, family.protocol})
+        paths = (
+            family.without_tenant if tenant is None else family.path.format(tenant=_segment(tenant))
+            for family in families
+        )
+        return tuple(self.site + path for path in paths if path)
+
+
+def _segment(tenant: str) -> str:
+    return quote(tenant, safe="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +178,12 @@ class _Question(Generic[Content]):
     subject: str
     decode: Callable[[bytes], Content]
     accept: str = "application/json"
+    protocol: Protocol | None = None
+    """The version in which it is asked, where that is known."""
 
 
 class Service:
-    """The DAC interface of one tenant."""
+    """One interface of one tenant."""
 
     def __init__(
         self,
@@ -113,13 +191,14 @@ class Service:
         address: Address,
         tenant: str | None,
         limits: QueryLimits = QueryLimits(),
+        interface: str = DAC,
     ) -> None:
         self.client = client
         self.tenant = tenant or address.tenant
-        self._site = address.site
-        self._candidates = address.candidates(tenant)
+        self.interface = interface
+        self._address = address
         self._limits = limits
-        self._root: str | None = None
+        self._roots: dict[Protocol | None, str] = {}
         self._finding = threading.Lock()
 
     def read(
@@ -131,7 +210,9 @@ class Service:
             RequestFailed: As `Client.get`.
             InconsistentAnswer: A nextLink leads out of this service, or other content came.
         """
-        return self._ask(_Question(lambda root: self._url(root, query), subject, decode))
+        protocol = query.protocol
+        url = partial(self._url, query=query)
+        return self._ask(_Question(url, subject, decode, protocol=protocol))
 
     def metadata(self) -> metadata.Model:
         """The service's `$metadata`. XML is asked for: for JSON the server answers 500.
@@ -147,16 +228,22 @@ class Service:
             accept="application/xml",
         )
         try:
-            return self._ask(question).content
+            model = self._ask(question).content
         except RequestFailed as failed:
             if failed.cause != "not found":
                 raise
-            tenant = f"the tenant {self.tenant!r}" if self.tenant else "no tenant named"
-            message = (
-                f"Acumatica has no OData service at {self._site} for {tenant} (404): check the "
-                "setting url and the tenant's login name in it or in tenants."
-            )
-            raise DiscoveryError(message) from failed
+            raise self._missing() from failed
+        self._roots[model.protocol] = self._roots[None]
+        return model
+
+    def _missing(self) -> DiscoveryError:
+        tenant = f"the tenant {self.tenant!r}" if self.tenant else "no tenant named"
+        message = (
+            f"Acumatica has no OData service of {INTERFACES[self.interface]} at "
+            f"{self._address.site} for {tenant} (404): check the setting url and the tenant's "
+            "login name in it or in tenants."
+        )
+        return DiscoveryError(message)
 
     def _url(self, root: str, query: Query | Link) -> str:
         if isinstance(query, Link):
@@ -169,17 +256,22 @@ class Service:
             )
             raise InconsistentAnswer(masking.masked(message))
         text = query.string(self._limits.parameters, self._limits.longest)
-        return root + quote(query.entity_set, safe="") + ("?" + text if text else "")
+        return root + query.path + ("?" + text if text else "")
 
     def _ask(self, question: _Question[Content]) -> Reply[Content]:
-        if self._root is None:
+        root = self._roots.get(question.protocol)
+        if root is None:
             with self._finding:
                 return self._find(question)
-        return self._ask_at(self._root, question)
+        return self._ask_at(root, question)
 
     def _find(self, question: _Question[Content]) -> Reply[Content]:
         """Ask at each address in turn; the first that does not answer 404 is the service's."""
-        *others, last = (self._root,) if self._root else self._candidates
+        known = self._roots.get(question.protocol)
+        candidates = self._address.candidates(self.tenant, self.interface, question.protocol)
+        if not candidates:
+            raise self._missing()
+        *others, last = (known,) if known else candidates
         for root in others:
             try:
                 reply = self._ask_at(root, question)
@@ -187,15 +279,20 @@ class Service:
                 if failed.cause != "not found":
                     raise
             else:
-                self._root = root
-                return reply
-        reply = self._ask_at(last, question)
-        self._root = last
+                return self._found(root, question, reply)
+        return self._found(last, question, self._ask_at(last, question))
+
+    def _found(
+        self, root: str, question: _Question[Content], reply: Reply[Content]
+    ) -> Reply[Content]:
+        if root not in self._roots.values():
+            logger.info("The %s are at %s", INTERFACES[self.interface], root)
+        self._roots[question.protocol] = root
         return reply
 
     def _ask_at(self, root: str, question: _Question[Content]) -> Reply[Content]:
-        # Wherever the service is, it is the same tenant, and has the same sessions.
-        owner = self._candidates[0]
+        # Whatever is asked of a tenant, and wherever, has the same sessions.
+        owner = f"{self._address.site} {self.tenant or ''}"
         request = Request(question.url(root), question.subject, owner, question.accept)
         return self.client.get(request, question.decode)
 

@@ -42,7 +42,7 @@ class OffsetPager:
         self._steps = 0
         self._starts = 0
         self._link: Link | None = None
-        self._links = Links(table.entity_set)
+        self._links = Links(table)
 
     @classmethod
     def after(cls, pager: KeyPager) -> OffsetPager:

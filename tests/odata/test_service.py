@@ -135,15 +135,14 @@ def test_a_tenant_is_one_segment_and_never_encoded_twice(tenant: str, site: str)
 @pytest.mark.parametrize(
     "url",
     [
-        "https://host/t/Company/api/odata/gi",
-        "https://host/odata/Company",
-        "https://host/OData",
+        "https://host/t/Company/api/odata/gi/Customer%20Contacts",
+        "https://host/odata/Company/Customer%20Contacts",
         "https://host/t/Company/api/odata/dac/SOOrder",
         "https://host/t/Company/api/odata",
     ],
 )
-def test_the_address_of_another_interface_is_refused(url: str) -> None:
-    with pytest.raises(SettingsError, match="no address of the DAC interface: give the site"):
+def test_the_address_of_what_is_below_a_service_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="no address of an OData service: give the site"):
         Address.parse(url)
 
 
