@@ -177,11 +177,17 @@ class Sandbox:
 
     def forbid(self, entity: str, status: int = HTTPStatus.FORBIDDEN) -> None:
         """Let reads of an entity be refused, as without rights (403) or without data (404)."""
-        self.service.statuses[self.model.find(entity).name] = status
+        self._set_status(entity, status)
 
     def allow(self, entity: str) -> None:
         """Let an entity be read."""
-        self.service.statuses[self.model.find(entity).name] = HTTPStatus.OK
+        self._set_status(entity, HTTPStatus.OK)
+
+    def _set_status(self, entity: str, status: int) -> None:
+        if entity.lower() in self.inquiries.known:
+            self.inquiries.statuses[entity.lower()] = status
+        else:
+            self.service.statuses[self.model.find(entity).name] = status
 
     def counters(self) -> Counters:
         """What happened since the start, or the last reset."""

@@ -5,15 +5,16 @@ The entry holds all that a sync needs, so that a sync with a catalog asks for no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.service import DAC, INQUIRY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from tap_acumatica.odata.metadata import Entity, Model, Property
 
@@ -29,6 +30,8 @@ class StreamDescription:
         table_name: `<interface>/<protocol>/<entity set>`: where a sync reads it.
         schema: JSON Schema of its records.
         unsupported: Columns that the server refuses to select.
+        declared_key: What an inquiry's metadata call its key, which need not be one.
+        function: What takes an inquiry's parameters, with their types.
     """
 
     name: str
@@ -40,6 +43,8 @@ class StreamDescription:
     singleton: bool
     selected: bool
     tenant_column: str | None = None
+    declared_key: tuple[str, ...] | None = None
+    function: str = ""
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -49,8 +54,13 @@ class StreamDescription:
             "inclusion": "available",
             "selected": self.selected,
             "selected-by-default": self.selected,
-            "table-key-properties": list(self.key),
+            "table-key-properties": list(
+                self.key if self.declared_key is None else self.declared_key
+            ),
         }
+        if self.function:
+            # The SDK drops all metadata but those that it knows, and this is one of them.
+            stream_metadata["schema-name"] = self.function
         if self.replication_key:
             stream_metadata["valid-replication-keys"] = [self.replication_key]
         entry: dict[str, Any] = {
@@ -92,21 +102,46 @@ class DiscoverySettings:
     decimals_as_strings: bool = False
     tenant_column: str | None = None
     """Column that the tap adds, first in the key, or None."""
+    inquiry_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Columns to use as the key, by the stream's name or title of an inquiry."""
 
-    def wants(self, entity: Entity) -> bool:
-        """Whether the globs ask for this entity, by its name or any alias."""
-        names = [name.lower() for name in (entity.name, *entity.aliases)]
+    def wants(self, names: Iterable[str], interface: str) -> bool:
+        """Whether the globs ask for an entity of an interface, by any of its names."""
+        lower = [name.lower() for name in names]
 
         def fits(globs: Sequence[str]) -> bool:
-            return any(fnmatchcase(name, glob.lower()) for glob in globs for name in names)
+            return any(
+                fnmatchcase(name, glob.lower())
+                for glob in globs
+                if interface in _reach(glob)
+                for name in lower
+            )
 
         return (self.entities is None or fits(self.entities)) and not fits(self.exclude_entities)
+
+    def may_want(self, interface: str) -> bool:
+        """Whether the globs, as they are, can ask for anything of an interface."""
+        globs = self.entities if self.entities is not None else ("*",)
+        barred = {"*", f"{PREFIXES[interface]}*"} if interface == INQUIRY else {"*"}
+        excluded = any(glob.lower() in barred for glob in self.exclude_entities)
+        return not excluded and any(interface in _reach(glob) for glob in globs)
+
+
+PREFIXES: Final[Mapping[str, str]] = {DAC: "px_", INQUIRY: "gi_"}
+"""With what a glob begins that asks for one interface alone."""
+
+
+def _reach(glob: str) -> Collection[str]:
+    """The interfaces of which a glob can ask for something."""
+    return [name for name, prefix in PREFIXES.items() if glob.lower().startswith(prefix)] or (
+        PREFIXES.keys()
+    )
 
 
 def discover(model: Model, settings: DiscoverySettings) -> Iterator[StreamDescription]:
     """The streams of the DAC interface."""
     for entity in model.entities():
-        if settings.wants(entity):
+        if settings.wants((entity.name, *entity.aliases), DAC):
             yield _describe(entity, model, settings)
 
 
@@ -121,7 +156,7 @@ def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> Stre
             ", ".join(sorted(hidden)),
         )
     readable = not hidden and not entity.singleton
-    schemas = _Schemas(model, settings)
+    schemas = Schemas(model, settings)
     columns = {
         prop.name: schemas.column(prop, required=readable and prop.name in key)
         for prop in entity.properties
@@ -132,7 +167,7 @@ def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> Stre
         key = (settings.tenant_column, *key) if key else ()
     return StreamDescription(
         name=entity.name,
-        table_name=f"dac/{model.protocol}/{entity.name}",
+        table_name=f"{DAC}/{model.protocol}/{entity.name}",
         schema={"type": "object", "properties": columns},
         key=key,
         replication_key=next(
@@ -152,7 +187,7 @@ def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> Stre
     )
 
 
-class _Schemas:
+class Schemas:
     """JSON Schemas of columns. Every column that is no key may be null, whatever it declares."""
 
     def __init__(self, model: Model, settings: DiscoverySettings) -> None:
@@ -160,6 +195,7 @@ class _Schemas:
         self._settings = settings
 
     def column(self, prop: Property, *, required: bool) -> dict[str, Any]:
+        """The schema of a property."""
         schema = self._of(prop.type, depth=0)
         if not required:
             schema["type"] = [schema["type"], "null"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -14,12 +15,15 @@ from singer_sdk.singerlib import RecordMessage
 from typing_extensions import override
 
 from tap_acumatica.bookmarks import Bookmark
+from tap_acumatica.inquiries import Parameters, order, within
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
+from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.instants import DISPLAY_ERROR
 from tap_acumatica.odata.paging import Table
+from tap_acumatica.odata.protocol import Protocol
+from tap_acumatica.odata.service import DAC, INQUIRY, INTERFACES
 from tap_acumatica.prefetch import Stopped
-from tap_acumatica.reading import Reached
+from tap_acumatica.reading import InFull, Reached
 from tap_acumatica.records import Records
 
 if TYPE_CHECKING:
@@ -34,6 +38,32 @@ INCREMENTAL: Final = "INCREMENTAL"
 
 WAS_READ: Final = "was_read"
 """In the state of a full table: it was read once, so that it is missed if it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an entity is read: what the catalog's `table_name` says."""
+
+    interface: str
+    protocol: Protocol
+    entity_set: str
+
+    @classmethod
+    def of(cls, table_name: str) -> Origin:
+        """Take a `table_name` apart.
+
+        Raises:
+            DiscoveryError: It is none of the tap's.
+        """
+        interface, _, rest = table_name.partition("/")
+        protocol, _, entity_set = rest.partition("/")
+        if interface not in INTERFACES or protocol not in set(Protocol) or not entity_set:
+            message = (
+                f"The catalog's table_name {table_name!r} is none of the tap's: run discovery "
+                "again."
+            )
+            raise DiscoveryError(message)
+        return cls(interface, Protocol(protocol), entity_set)
 
 
 class EntityStream(Stream):
@@ -55,6 +85,7 @@ class EntityStream(Stream):
         self._latest = ""
         self._most: datetime | None = None
         self._complete = True
+        self._in_full = False
         self._held_version: int | None = None
 
     @property
@@ -70,23 +101,65 @@ class EntityStream(Stream):
         """Whether it is read by windows of its replication key."""
         return self.replication_method == INCREMENTAL
 
+    @cached_property
+    def origin(self) -> Origin:
+        """Where the entity is read."""
+        return Origin.of(self._entry.table or f"{DAC}/{Protocol.V4}/{self.name}")
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """The parameters of an inquiry."""
+        signed = self._entry.metadata.root.schema_name or ""
+        given = self.config.get("inquiry_parameters") or {}
+        inquiry = self.origin.interface == INQUIRY
+        return Parameters(signed, self.name, self.origin.entity_set, given if inquiry else {})
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What of the settings decides which rows this stream has, beside what holds for all."""
+        # As texts: a number that went through a state may have become another object.
+        call = self.parameters.call(Protocol.V3)
+        return {"inquiry_parameters": dict(call.parameters)} if call else {}
+
     def table(self) -> Table:
-        """The entity with the columns that are selected, as the pagers see it."""
+        """The entity with the columns that are selected, as the pagers see it.
+
+        Raises:
+            SettingsError: It is an inquiry whose parameters are not given as they should be.
+        """
+        schemas = {
+            name: column
+            for name, column in self.schema["properties"].items()
+            if name != self._tenant_column
+        }
         columns = {
             name: edm.from_schema(column)
-            for name, column in self.schema["properties"].items()
-            if name != self._tenant_column and self.mask["properties", name]
+            for name, column in schemas.items()
+            if self.mask["properties", name]
         }
         key = tuple(name for name in self.primary_keys if name in columns)
         singleton = self._entry.row_count == 1
-        return Table(
-            entity_set=(self._entry.table or self.name).rpartition("/")[2],
+        table = Table(
+            entity_set=self.origin.entity_set,
             columns=columns,
             key=key,
             replication_key=self.replication_key if self.dated else None,
             # The server does not let a set be ordered by a key that it does not show.
             select=bool(key) or singleton,
             singleton=singleton,
+            protocol=self.origin.protocol,
+        )
+        if self.origin.interface != INQUIRY:
+            return table
+        declared = self._entry.metadata.root.table_key_properties or ()
+        usable = [name for name in order(schemas, declared) if name in columns]
+        return replace(
+            table,
+            key=key if set(key) <= set(usable) else (),
+            order=within(usable, self.config["max_url_length"] // 2),
+            select=True,
+            inquiry=True,
+            call=self.parameters.call(self.origin.protocol),
         )
 
     def bookmark(self, context: Context | None) -> Bookmark:
@@ -101,6 +174,7 @@ class EntityStream(Stream):
     def get_records(self, context: Context | None) -> Iterable[Record]:
         self._context = context
         self._latest = ""
+        self._in_full = not self.dated
         try:
             yield from self._records(context)
         except RequestFailed as failed:
@@ -109,15 +183,12 @@ class EntityStream(Stream):
             self._complete = False
             self._acumatica.skipped(failed, expected=self._was_read(context))
         else:
-            if not self.dated and self.ABORT_AT_RECORD_COUNT is None:
+            if self._in_full and self.ABORT_AT_RECORD_COUNT is None:
                 self.get_context_state(context)[WAS_READ] = True
 
     def _records(self, context: Context | None) -> Iterator[Record]:
-        records = Records(
-            self.table().columns,
-            self.replication_key if self.dated else None,
-            self._acumatica.record_settings,
-        )
+        table = self.table()
+        records = Records(table.columns, table.replication_key, self._acumatica.record_settings)
         if self.ABORT_AT_RECORD_COUNT is not None:
             self._complete = False
             yield from records.of(self._acumatica.reader(self, context).one_row())
@@ -125,6 +196,9 @@ class EntityStream(Stream):
         for brought in self._acumatica.prefetched(self, context):
             if isinstance(brought, Reached):
                 self._store(brought.bookmark)
+                continue
+            if isinstance(brought, InFull):
+                self._in_full = True
                 continue
             self._most = brought.most
             for record in records.of(brought.rows):

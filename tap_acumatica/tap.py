@@ -6,6 +6,7 @@ import signal
 import sys
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, Self
 
@@ -20,12 +21,19 @@ from typing_extensions import override
 
 from tap_acumatica import commands, configuration
 from tap_acumatica.catalog import discover
+from tap_acumatica.inquiries import discover_inquiries, named
 from tap_acumatica.odata.auth import BasicAuth
 from tap_acumatica.odata.client import Client
-from tap_acumatica.odata.errors import DiscoveryError, RequestFailed, SettingsError
+from tap_acumatica.odata.errors import (
+    Action,
+    AcumaticaError,
+    DiscoveryError,
+    RequestFailed,
+    SettingsError,
+)
 from tap_acumatica.odata.frame import FrameFinder
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
-from tap_acumatica.odata.service import Address, Service
+from tap_acumatica.odata.service import DAC, INQUIRY, INTERFACES, Address, Service
 from tap_acumatica.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading import Dated, EntityReader
 from tap_acumatica.settings import SCHEMA
@@ -40,12 +48,16 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
     from singer_sdk.singerlib.catalog import Catalog
 
-    from tap_acumatica.catalog import StreamDescription
-    from tap_acumatica.reading import Reached, Rows
+    from tap_acumatica.catalog import DiscoverySettings, StreamDescription
+    from tap_acumatica.odata.metadata import Model
+    from tap_acumatica.reading import InFull, Reached, Rows
     from tap_acumatica.records import RecordSettings
 
 MOST_STREAMS: Final = 200
 """Streams that are read without the user having named entities."""
+
+DISCOVERIES: Final = {DAC: discover, INQUIRY: discover_inquiries}
+"""What makes streams of what an interface has."""
 
 SIGNAL_EXIT: Final = 128
 """The exit code of a process that a signal ended is this and the signal's number."""
@@ -118,19 +130,24 @@ class TapAcumatica(Tap):
         return Client(configuration.client_settings(self.config), auth)
 
     @cached_property
-    def services(self) -> Mapping[str | None, Service]:
-        """The service of each tenant."""
+    def services(self) -> Mapping[tuple[str, str | None], Service]:
+        """The service of each interface and tenant."""
         limits = configuration.query_limits(self.config)
         return {
-            tenant: Service(self.client, self.address, tenant, limits)
-            for tenant in self.tenants or (None,)
+            (interface, tenant): Service(self.client, self.address, tenant, limits, interface)
+            for interface in configuration.interfaces(self.config)
+            for tenant in self._tenants
         }
 
+    @property
+    def _tenants(self) -> Sequence[str | None]:
+        return self.tenants or (None,)
+
     @cached_property
-    def _frames(self) -> Mapping[str | None, FrameFinder]:
+    def _frames(self) -> Mapping[tuple[str, str | None], FrameFinder]:
         instants = configuration.instant_reader(self.config)
         zone_is_set = self.config.get("time_zone") is not None
-        return {tenant: FrameFinder(instants, zone_is_set=zone_is_set) for tenant in self.services}
+        return {key: FrameFinder(instants, zone_is_set=zone_is_set) for key in self.services}
 
     def close(self) -> None:
         """Stop reading ahead and sign out."""
@@ -145,8 +162,13 @@ class TapAcumatica(Tap):
     def descriptions(self) -> Sequence[StreamDescription]:
         """What the instance has, by name."""
         settings = configuration.discovery_settings(self.config)
-        service = next(iter(self.services.values()))
-        found = sorted(discover(service.metadata(), settings), key=lambda stream: stream.name)
+        tenant = self._tenants[0]
+        found = [
+            description
+            for interface, model in self._models(tenant, settings)
+            for description in DISCOVERIES[interface](model, settings)
+        ]
+        found.sort(key=lambda stream: stream.name)
         if not found:
             message = (
                 "The instance has no entity that fits entities and exclude_entities: compare them "
@@ -154,6 +176,28 @@ class TapAcumatica(Tap):
             )
             raise DiscoveryError(message)
         return found
+
+    def _models(
+        self, tenant: str | None, settings: DiscoverySettings
+    ) -> Iterator[tuple[str, Model]]:
+        """What each interface of a tenant has, as far as the settings can ask for it.
+
+        Raises:
+            AcumaticaError: None of them is there.
+        """
+        wanted = [name for name in configuration.interfaces(self.config) if settings.may_want(name)]
+        missing: list[AcumaticaError] = []
+        for interface in wanted:
+            try:
+                yield interface, self.services[interface, tenant].metadata()
+            except (DiscoveryError, RequestFailed) as failed:
+                if isinstance(failed, RequestFailed) and failed.action is not Action.SKIP:
+                    raise
+                missing.append(failed)
+        if missing and len(missing) == len(wanted):
+            raise missing[0]
+        for left_out in missing:
+            self.logger.warning("%s Its streams are left out.", left_out)
 
     @override
     def discover_streams(self) -> Sequence[EntityStream]:
@@ -188,6 +232,15 @@ class TapAcumatica(Tap):
                     "fit the setting tenants: run discovery again."
                 )
                 raise DiscoveryError(message)
+            title = (entry.table or "").split("/", 2)[-1]
+            wanted = named(self.config.get("inquiry_keys") or {}, entry.tap_stream_id, title)
+            own = [name.casefold() for name in key if name != self.tenant_column]
+            if wanted is not None and own != [name.casefold() for name in wanted]:
+                message = (
+                    f"The catalog's key of {entry.tap_stream_id} is {list(key)}, which does not "
+                    "fit the setting inquiry_keys: run discovery again."
+                )
+                raise DiscoveryError(message)
 
     # Reading
 
@@ -199,28 +252,32 @@ class TapAcumatica(Tap):
     def reader(self, stream: EntityStream, context: Context | None) -> EntityReader:
         """A reader of one stream in one tenant."""
         tenant = context[self.tenant_column] if context and self.tenant_column else None
+        service = (stream.origin.interface, tenant)
+        settings = configuration.read_settings(self.config)
         return EntityReader(
-            self.services[tenant],
+            self.services[service],
             stream.table(),
-            configuration.read_settings(self.config),
-            Dated(self._frames[tenant], stream.bookmark(context)) if stream.dated else None,
+            replace(settings, scope={**settings.scope, **stream.scope}),
+            Dated(self._frames[service], stream.bookmark(context)) if stream.dated else None,
         )
 
-    def prefetched(self, stream: EntityStream, context: Context | None) -> Iterator[Rows | Reached]:
+    def prefetched(
+        self, stream: EntityStream, context: Context | None
+    ) -> Iterator[Rows | Reached | InFull]:
         """What the reader of one stream in one tenant brings."""
         tenant = context[self.tenant_column] if context and self.tenant_column else None
         return self._prefetcher.items((stream.name, tenant))
 
     @cached_property
-    def _prefetcher(self) -> Prefetcher[tuple[str, str | None], Rows | Reached]:
+    def _prefetcher(self) -> Prefetcher[tuple[str, str | None], Rows | Reached | InFull]:
         plan = [
             (name, tenant)
             for name, stream in self.streams.items()
             if stream.selected
-            for tenant in self.services
+            for tenant in self._tenants
         ]
 
-        def read(key: tuple[str, str | None]) -> Iterable[Rows | Reached]:
+        def read(key: tuple[str, str | None]) -> Iterable[Rows | Reached | InFull]:
             name, tenant = key
             stream = self.streams[name]
             context = {self.tenant_column: tenant} if self.tenant_column else None
@@ -243,9 +300,14 @@ class TapAcumatica(Tap):
         """The streams to read.
 
         Raises:
-            SettingsError: There are none, or so many that it can hardly be meant.
+            SettingsError: There are none, or so many that it can hardly be meant; or the settings
+                do not fit one of them.
         """
-        streams = [stream for stream in self.streams.values() if stream.selected]
+        streams: list[EntityStream] = [
+            stream  # type: ignore[misc] # all are ours
+            for stream in self.streams.values()
+            if stream.selected
+        ]
         if not streams:
             message = (
                 "No stream is selected: select streams in the catalog (in Meltano with select), or "
@@ -258,7 +320,17 @@ class TapAcumatica(Tap):
                 "fewer in the catalog, or name those that you want in the setting entities."
             )
             raise SettingsError(message)
-        return streams  # type: ignore[return-value] # all are ours
+        reached = configuration.interfaces(self.config)
+        for stream in streams:
+            if stream.origin.interface not in reached:
+                message = (
+                    f"The stream {stream.name} belongs to {INTERFACES[stream.origin.interface]}, "
+                    "which the settings url and interfaces do not lead to: change them, or "
+                    "deselect the stream."
+                )
+                raise SettingsError(message)
+            stream.table()
+        return streams
 
     def report_missed(self, asked_for: int) -> None:
         """Fail if something is missing that was expected, or everything.
@@ -269,7 +341,7 @@ class TapAcumatica(Tap):
         missed = [failed for failed, expected in self._refusals if expected]
         if missed:
             raise missed[-1]
-        if len(self._refusals) == asked_for * len(self.services):
+        if len(self._refusals) == asked_for * len(self._tenants):
             raise self._refusals[-1][0]
 
     def sync(self) -> None:
@@ -279,9 +351,16 @@ class TapAcumatica(Tap):
             AcumaticaError: Something that was asked for is missing.
             Stopped: A signal asked to stop; the state is written.
         """
-        asked_for = len(self.selected_streams())
+        streams = self.selected_streams()
+        appended = [s.name for s in streams if s.origin.interface == INQUIRY and not s.primary_keys]
+        if appended:
+            self.logger.warning(
+                "Inquiries without a key are appended to what the target has (%s): give them one "
+                "with inquiry_keys where columns tell their rows apart.",
+                ", ".join(appended),
+            )
         self.sync_all()
-        self.report_missed(asked_for)
+        self.report_missed(len(streams))
 
     # Command line
 

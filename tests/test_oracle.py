@@ -118,7 +118,7 @@ def run(
             state=state,
             message_writer=collector,
         )
-        tap.__dict__["services"] = {None: history.sim}
+        tap.__dict__["services"] = {("dac", None): history.sim}
         try:
             tap.sync()
         except Cut:

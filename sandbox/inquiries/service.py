@@ -228,7 +228,7 @@ class Inquiries:
             given = {each.name: query[each.name] for each in inquiry.parameters
                      if each.name in query}  # fmt: skip
         names = {each.name for each in inquiry.parameters}
-        if given.keys() != names and (address.version == FOUR or not given):
+        if address.version == FOUR and given.keys() != names:
             raise not_found(address.path)
         return {
             each.name: sql_text(each, given.get(each.name), address.version, self.quirks)
