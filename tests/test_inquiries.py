@@ -517,9 +517,8 @@ def test_a_refusal_under_way_is_not_blamed_on_formulas(box: Sandbox) -> None:
     assert error.cause == "empty body"
 
 
-@pytest.mark.parametrize("path", [V4, V3])
+@pytest.mark.parametrize(("path", "sided"), [(V4, True), (V3, False)])
 @pytest.mark.parametrize("style", ["absolute", "relative", "service", "query", "token"])
-@pytest.mark.parametrize("sided", [True, False])
 def test_next_links_of_either_version_lose_no_row(
     box: Sandbox, path: str, style: str, sided: bool
 ) -> None:
