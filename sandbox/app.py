@@ -10,6 +10,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
+from sandbox.addresses import CONTROL, ENTITY, LOGOUT, Address, find
 from sandbox.errors import Refusal
 from sandbox.faultkinds import KINDS, silence
 from sandbox.faults import Exchange, Faults
@@ -22,11 +23,12 @@ from sandbox.http import (
     message,
     no_such_page,
     refusal,
+    refuse_json,
     unauthorized,
 )
 from sandbox.identity import IdentityServer
 from sandbox.licence import Account, Queue
-from sandbox.service import CONTROL, ENTITY, LOGOUT, Address, Service, find, kind_of, versions
+from sandbox.service import Service, versions
 from sandbox.sessions import COOKIE, RequestRecord, Session, Sessions, credentials, session_id
 from sandbox.signin import IDENTITY, SignInService
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from sandbox.clock import Clock
     from sandbox.identity import Grant
+    from sandbox.inquiries import Inquiries
     from sandbox.quirks import Quirks
 
 USERNAME = "odata"
@@ -83,12 +86,14 @@ class App:
     def __init__(
         self,
         service: Service,
+        inquiries: Inquiries,
         clock: Clock,
         quirks: Quirks,
         *,
         directory: str = "",
     ) -> None:
         self.service = service
+        self.inquiries = inquiries
         self.clock = clock
         self.directory = directory
         self.quirks = quirks
@@ -118,9 +123,11 @@ class App:
             return login_page()
         if match := IDENTITY.fullmatch(inner):
             return self._identity(match[1], request)
-        address = find(inner, self.service.store.tenants)
+        address = find(inner, self.service.store.tenants, self.quirks.addresses)
         logout = LOGOUT.fullmatch(inner) is not None
-        request.kind = "logout" if logout else cast("RequestKind", kind_of(address))
+        request.kind = (
+            "logout" if logout else cast("RequestKind", address.kind if address else "other")
+        )
         record = request.record()
         self.sessions.enter(record)
         try:
@@ -180,8 +187,12 @@ class App:
             hook(response)
         return response
 
-    def _exchange(self, request: Request, session: Session, root: str) -> Exchange:
-        reading = self.quirks.reading()
+    def _exchange(
+        self, request: Request, session: Session, root: str, address: Address | None = None
+    ) -> Exchange:
+        shown = {3: self.quirks.shown_in_odata3, 4: self.quirks.shown_in_inquiries}
+        inquiries = address is not None and address.inquiries
+        reading = self.quirks.reading(shown[address.version] if address and inquiries else None)
         return Exchange(request, reading, session, self.sessions, self.site, root)
 
     def _strike(self, exchange: Exchange) -> Response | None:
@@ -229,7 +240,9 @@ class App:
                     response = self._read(request, address, record, session)
             except Refusal as error:
                 response = refusal(error, self.quirks.refusal_shape)
-        self._cookies(response, session, new=new)
+        # The recorded data of OData 3 do not name the zone.
+        named = address is None or address.version != 3 or request.kind != "data"  # noqa: PLR2004
+        self._cookies(response, session, new=new, zone=self.quirks.cookie if named else None)
         return response
 
     def _read(
@@ -246,7 +259,7 @@ class App:
             for callback in tuple(self.before):
                 callback(record)
         resume(request)
-        exchange = self._exchange(request, session, self.site + address.root)
+        exchange = self._exchange(request, session, self.site + address.root, address)
         response = self._strike(exchange) or self._serve(address, exchange)
         for hook in exchange.response_hooks:
             hook(response)
@@ -254,6 +267,8 @@ class App:
 
     def _serve(self, address: Address, exchange: Exchange) -> Response:
         request, service = exchange.request, self.service
+        if address.inquiries:
+            return self._serve_inquiries(address, exchange)
         if request.kind == "service":
             return service.root(self.site, address)
         if request.kind == "metadata":
@@ -262,10 +277,21 @@ class App:
             return service.count(address, request, exchange.reading)
         return service.data(self.site, address, request, exchange.reading, exchange.page_hooks)
 
-    def _cookies(self, response: Response, session: Session, *, new: bool) -> None:
+    def _serve_inquiries(self, address: Address, exchange: Exchange) -> Response:
+        request, inquiries = exchange.request, self.inquiries
+        if request.kind == "service":
+            return inquiries.root(self.site, address, request)
+        if request.kind == "metadata":
+            refuse_json(request)
+            return inquiries.metadata(address.version)
+        return inquiries.data(self.site, address, request, exchange.reading, exchange.page_hooks)
+
+    def _cookies(
+        self, response: Response, session: Session, *, new: bool, zone: str | None
+    ) -> None:
         if new:
             response.headers.append(("Set-Cookie", f"{COOKIE}={session.id}; path=/; HttpOnly"))
         response.headers.append(("Set-Cookie", f"UserBranch={BRANCH}; path=/"))
-        if self.quirks.cookie is not None:
-            locale = f"Locale=TimeZone={self.quirks.cookie}&Culture=en-US; path=/"
+        if zone is not None:
+            locale = f"Locale=TimeZone={zone}&Culture=en-US; path=/"
             response.headers.append(("Set-Cookie", locale))

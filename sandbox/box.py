@@ -17,6 +17,7 @@ from sandbox.control import Control
 from sandbox.extras import small_model
 from sandbox.fill import fill
 from sandbox.identity import CLIENT_SECRET
+from sandbox.inquiries import Inquiries
 from sandbox.query import Reading, json_sql, ordering
 from sandbox.quirks import Quirks, Switches
 from sandbox.scale import full_model
@@ -81,7 +82,8 @@ class Sandbox:
         self.store.show = self.quirks.show
         self.service = Service(self.model, self.store)
         directory = "/" + directory.strip("/") if directory.strip("/") else ""
-        self.app = App(self.service, self.clock, self.quirks, directory=directory)
+        self.inquiries = Inquiries(self.store, self.quirks)
+        self.app = App(self.service, self.inquiries, self.clock, self.quirks, directory=directory)
         self.faults = self.app.faults
         self.identity = self.app.identity
         self.client_id, self.client_secret = self.identity.client_id(self.tenants[0]), CLIENT_SECRET
@@ -152,6 +154,12 @@ class Sandbox:
             found.append(row)
         return found
 
+    def inquiry_rows(
+        self, title: str, tenant: str | None = None, **values: str
+    ) -> list[dict[str, object]]:
+        """The rows of an inquiry, in no order; its parameters are given as SQL texts."""
+        return self.inquiries.rows(title, self._tenant(tenant), values)
+
     def insert(self, entity: str, rows: Row | Iterable[Row], tenant: str | None = None) -> int:
         """Add one row or many; what is not given gets a default."""
         given = [rows] if isinstance(rows, Mapping) else rows
@@ -192,8 +200,11 @@ class Sandbox:
     ) -> None:
         """Let reads of an entity be refused, as without rights (403) or without data (404).
 
-        In one tenant, or in all.
+        In one tenant, or in all; inquiries in all.
         """
+        if entity.lower() in self.inquiries.known:
+            self.inquiries.statuses[entity.lower()] = status
+            return
         for each in self.tenants if tenant is None else (tenant,):
             self.service.statuses[each, self.model.find(entity).name] = status
 

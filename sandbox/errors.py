@@ -19,6 +19,13 @@ class Refusal(Exception):  # noqa: N818 - an answer of the server, not an error 
         self.status = status
 
 
+class EmptyAnswer(Refusal):
+    """200 without a body: how inquiries answer a query that they do not support."""
+
+    def __init__(self) -> None:
+        super().__init__("", HTTPStatus.OK)
+
+
 def unknown_property(name: str, type_name: str) -> Refusal:
     """A property that the type does not declare."""
     return Refusal(f"Could not find a property named '{name}' on type '{type_name}'.")

@@ -17,13 +17,17 @@ from odata_query.grammar import ODataLexer, ODataParser
 from odata_query.sql.sqlite import AstToSqliteSqlVisitor
 from typing_extensions import override
 
-from sandbox.errors import Refusal, restricted_property, unknown_property
+from sandbox.errors import EmptyAnswer, Refusal, restricted_property, unknown_property
 from sandbox.model import Column, EntityType
 from sandbox.values import Group, instant, traits
 
-# The lexer takes the head of a name such as AllowedSessions for the word `all`.
+# The lexer takes the head of a name such as AllowedSessions for the word `all`, and knows no
+# names that begin with a letter beyond ASCII.
 MASK = "zz__"
-RESERVED = re.compile(r"'(?:[^']|'')*'|\bnot\(|\b(?:any|all|null|true|false|not)\w+", re.IGNORECASE)
+RESERVED = re.compile(
+    r"'(?:[^']|'')*'|\bnot\(|\b(?:any|all|null|true|false|not)\w+|\b(?![_a-zA-Z])[^\W\d]\w*",
+    re.IGNORECASE,
+)
 OPERATORS: dict[type[ast._Node], tuple[str, str]] = {
     ast.Eq: ("=", "Equal"),
     ast.NotEq: ("<>", "NotEqual"),
@@ -72,17 +76,20 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''").replace("\0", "") + "'"
 
 
-def column_of(entity_type: EntityType, name: str) -> Column:
+def column_of(entity_type: EntityType, name: str, *, selecting: bool = False) -> Column:
     """Find a column that may be named in a query, whatever the case of its letters.
 
     Raises:
         Refusal: There is none, or it is restricted.
+        EmptyAnswer: It is a formula, which can be selected only.
     """
     column = entity_type.columns.get(name.lower())
     if column is None:
         raise unknown_property(name, entity_type.name)
     if column.restricted:
         raise restricted_property(column.name)
+    if column.declared.formula and not selecting:
+        raise EmptyAnswer
     return column
 
 

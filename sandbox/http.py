@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from html import escape
 from http import HTTPStatus
 from socket import socket
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import parse_qsl, unquote
 
+from sandbox.errors import EmptyAnswer, Refusal
 from sandbox.sessions import RequestRecord
-
-if TYPE_CHECKING:
-    from sandbox.errors import Refusal
 
 JSON = "application/json; charset=utf-8"
 ODATA_JSON = "application/json; odata.metadata=minimal"
@@ -115,6 +113,19 @@ def shaped(status: int, text: str, shape: Shape) -> Response:
     return Response(status, bodies[shape].encode(), types.get(shape, JSON))
 
 
+def refuse_json(request: Request) -> None:
+    """Refuse to give metadata in a form that does not exist.
+
+    Raises:
+        Refusal: JSON is asked for.
+    """
+    accept = request.headers.get("accept", "*/*").lower()
+    wants_json = "json" in request.query.get("$format", "").lower()
+    if wants_json or ("json" in accept and "xml" not in accept and "*/*" not in accept):
+        text = "A supported MIME type could not be found that matches the content type."
+        raise Refusal(text)
+
+
 def login_page() -> Response:
     """The page that asks people to sign in."""
     body = b"<!DOCTYPE html><html><head><title>Sign In</title></head><body>Sign In</body></html>"
@@ -137,6 +148,8 @@ def no_such_page() -> Response:
 
 def refusal(error: Refusal, shape: Shape = "message") -> Response:
     """The answer that a refusal stands for."""
+    if isinstance(error, EmptyAnswer):
+        return Response()
     return shaped(error.status, error.message, shape)
 
 

@@ -29,18 +29,25 @@ INSTANTS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A property as a type declares it."""
+    """A property as a type declares it.
+
+    Attributes:
+        instant: Whether a date-time is an instant although its name does not tell.
+        formula: Computed after the query, so that no filter and no order can use it.
+    """
 
     name: str
     type: str
     required: bool = False
     restricted: bool = False
     label: str = ""
+    instant: bool = False
+    formula: bool = False
 
     @property
     def is_date(self) -> bool:
         """Whether a date-time is a pure date, which no time zone moves."""
-        instant = self.name.endswith("DateTime") or self.name in INSTANTS
+        instant = self.instant or self.name.endswith("DateTime") or self.name in INSTANTS
         return self.type == "Edm.DateTimeOffset" and not instant
 
 

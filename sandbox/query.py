@@ -37,6 +37,7 @@ class Reading:
     vanished: frozenset[str] = frozenset()
     restricted_returned: bool = False
     related_cap: int | None = None
+    source: str | None = None  # the subquery of an inquiry; else the table of the class
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Page:
     count: int | None
     selected: tuple[str, ...]
     more: bool = False
+    columns: tuple[Column, ...] = ()
 
 
 def whole_number(options: Mapping[str, str], option: str) -> int | None:
@@ -76,12 +78,16 @@ def selected(entity_type: EntityType, options: Mapping[str, str], reading: Readi
         every = reading.restricted_returned
         offered = tuple(entity_type.columns.values()) if every else entity_type.readable
         return [each for each in offered if each.name.lower() not in lost]
-    found = [known(column_of(entity_type, each), entity_type, reading) for each in names]
+    found = [
+        known(column_of(entity_type, each, selecting=True), entity_type, reading) for each in names
+    ]
     return list(dict.fromkeys(found))
 
 
 def ordering(entity_type: EntityType, options: Mapping[str, str], reading: Reading) -> str:
-    """The ORDER BY clause; without ``$orderby`` the key."""
+    """The ORDER BY clause; without ``$orderby`` the key, or none at all for an inquiry."""
+    if reading.source and not (reading.order and options.get("$orderby")):
+        return "ORDER BY random()"
     if not reading.order:
         return "ORDER BY rowid * 7919 % 10007"
     last = " NULLS LAST" if reading.nulls_last else ""
@@ -187,7 +193,7 @@ def read_page(
     columns = selected(entity_type, options, reading)
     top, skip = whole_number(options, "$top"), whole_number(options, "$skip")
     limit = top if reading.cap is None else min(filter_none(top, reading.cap))
-    table = store.table(entity_type, tenant)
+    table = reading.source or store.table(entity_type, tenant)
     where = conditions(store, entity_type, options, reading)
     order = ordering(entity_type, options, reading)
     expand = options.get("$expand", "").strip()
@@ -202,7 +208,7 @@ def read_page(
         count = count_rows(store, entity_type, tenant, options, reading)
     names = [each.name for each in columns] if "$select" in options else []
     names += filter(None, (each.context for each in expanded))
-    return Page(rows[:limit] if more else rows, count, tuple(names), more)
+    return Page(rows[:limit] if more else rows, count, tuple(names), more, tuple(columns))
 
 
 def filter_none(*values: int | None) -> list[int]:
@@ -216,7 +222,8 @@ def count_rows(
     """How many rows a filter lets through."""
     check(options)
     where = conditions(store, entity_type, options, reading)
-    sql = joined("SELECT count(*) FROM", store.table(entity_type, tenant), where)
+    table = reading.source or store.table(entity_type, tenant)
+    sql = joined("SELECT count(*) FROM", table, where)
     return int(str(store.read(sql)[0][0]))
 
 

@@ -31,7 +31,8 @@ ZONES = {
     "GMTP0100G": "Europe/Berlin",
 }
 CODES = {zone: code for code, zone in ZONES.items()}
-SHOWN_JSON = """coalesce('"'||shown({0},{date})||'"','null')"""
+SHOWN_JSON = """coalesce('"'||shown({0},{date},'%s')||'"','null')"""
+ADDRESSES = ("t/dac", "t/gi", "odatav4", "odata")
 
 
 class Switches(TypedDict, total=False):
@@ -55,6 +56,10 @@ class Switches(TypedDict, total=False):
     maintenance: bool
     odata: bool
     release: str | None
+    shown_in_inquiries: Shown
+    shown_in_odata3: Shown
+    text_numbers: bool
+    addresses: Sequence[str]
 
 
 @dataclass
@@ -84,6 +89,10 @@ class Quirks:
         maintenance: Whether all that is answered is the page that says so.
         odata: Whether the OData interface is switched on.
         release: What ``/entity`` tells of the release; None: an older one, which does not.
+        shown_in_inquiries: As ``shown``, for inquiries in OData 4.
+        shown_in_odata3: As ``shown``, for inquiries in OData 3.
+        text_numbers: Whether decimals are strings in OData 4 too, as the documentation prints them.
+        addresses: The families of addresses that answer, of ``ADDRESSES``.
     """
 
     time_zone: str = "UTC"
@@ -104,6 +113,10 @@ class Quirks:
     maintenance: bool = False
     odata: bool = True
     release: str | None = "26.101.0225"
+    shown_in_inquiries: Shown = "utc"
+    shown_in_odata3: Shown = "naive"
+    text_numbers: bool = False
+    addresses: Sequence[str] = ADDRESSES
 
     def __post_init__(self) -> None:
         """Refuse a zone that is none before anything is asked of the server."""
@@ -121,11 +134,12 @@ class Quirks:
             return CODES.get(self.time_zone, self.time_zone)
         return self.locale
 
-    def reading(self) -> Reading:
-        """How tables are read."""
-        plain = self.shown == "utc" and self.fractions == "exact"
+    def reading(self, shown: Shown | None = None) -> Reading:
+        """How tables are read; ``shown`` stands in place of the field."""
+        shown = shown or self.shown
+        plain = shown == "utc" and self.fractions == "exact"
         return Reading(
-            instant_json=None if plain else SHOWN_JSON,
+            instant_json=None if plain else SHOWN_JSON % shown,
             read_literal=read_instant if self.literals == "instant" else self.read_wall,
             nulls_last=self.nulls_last,
             restricted_returned=self.restricted_returned,
@@ -139,10 +153,10 @@ class Quirks:
             return instant(wall)
         return instant(wall.replace(tzinfo=self.zone))
 
-    def show(self, stored: str, is_date: int) -> str:
+    def show(self, stored: str, is_date: int, shown: str) -> str:
         """The wire text of a stored instant; a pure date stays the day it is."""
         moment = rounded(datetime.fromisoformat(stored), self.fractions).replace(tzinfo=UTC)
-        if self.shown == "utc":
+        if shown == "utc":
             return trimmed(moment) + "Z"
         local = moment.replace(tzinfo=self.zone) if is_date else moment.astimezone(self.zone)
         labels = {
@@ -151,7 +165,7 @@ class Quirks:
             "wall_z": "Z",
             "naive": "",
         }
-        return trimmed(local) + labels[self.shown]
+        return trimmed(local) + labels[shown]
 
 
 def rounded(moment: datetime, fractions: Fractions) -> datetime:

@@ -3,75 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from sandbox.errors import Refusal, not_found
-from sandbox.http import ODATA_JSON, XML, Request, Response
+from sandbox.http import ODATA_JSON, XML, Request, Response, refuse_json
 from sandbox.metadata import document
 from sandbox.query import Page, Reading, count_rows, read_page, read_single
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sandbox.addresses import Address
     from sandbox.model import EntityType, Model
     from sandbox.store import Store
 
 FORBIDDEN = "You have insufficient rights to access the object ({0})."
-NEW = re.compile(r"/t/([^/]+)/api/odata/dac(?:/(.*))?", re.IGNORECASE | re.DOTALL)
-OLD = re.compile(r"/odatav4(?:/(.*))?", re.IGNORECASE | re.DOTALL)
-LOGOUT = re.compile(r"/entity/auth/logout/?", re.IGNORECASE)
-ENTITY = re.compile(r"/entity/?", re.IGNORECASE)
 ENDPOINTS = [{"name": "Default", "version": "25.200.001", "href": "/entity/Default/25.200.001/"}]
-CONTROL = re.compile(r"/_control(?:/(.*))?")
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a request goes: the root it came by, the tenant, and what stands behind."""
-
-    root: str
-    tenant: str
-    rest: str
-
-    @property
-    def path(self) -> str:
-        """The path below the site."""
-        return f"{self.root}/{self.rest}"
-
-
-def find(path: str, tenants: Sequence[str]) -> Address | None:
-    """Split a decoded path, without the virtual directory; None if it leads nowhere."""
-    known = {each.lower(): each for each in tenants}
-    if match := NEW.fullmatch(path):
-        tenant = known.get(match[1].lower())
-        if tenant is None:
-            return None
-        return Address(f"/t/{quote(tenant)}/api/odata/dac", tenant, (match[2] or "").rstrip("/"))
-    if match := OLD.fullmatch(path):
-        first, _, rest = (match[1] or "").partition("/")
-        if first.lower() in known:
-            tenant = known[first.lower()]
-            return Address(f"/odatav4/{quote(tenant)}", tenant, rest.rstrip("/"))
-        if len(tenants) == 1:
-            return Address("/odatav4", tenants[0], (match[1] or "").rstrip("/"))
-    return None
-
-
-def kind_of(address: Address | None) -> str:
-    """What a request asks for."""
-    if address is None:
-        return "other"
-    lower = address.rest.lower()
-    if lower == "":
-        return "service"
-    if lower == "$metadata":
-        return "metadata"
-    return "count" if lower.endswith("/$count") else "data"
 
 
 def versions(release: str | None) -> Response:
@@ -82,7 +31,7 @@ def versions(release: str | None) -> Response:
 
 
 class Service:
-    """Answers what lies under the roots of the OData interfaces."""
+    """Answers what lies under the roots of the data access classes."""
 
     def __init__(self, model: Model, store: Store) -> None:
         self.models = dict.fromkeys(store.tenants, model)
@@ -94,11 +43,7 @@ class Service:
 
     def metadata(self, request: Request, tenant: str, *, annotations: bool) -> Response:
         """The metadata document of a tenant, which exists as XML only."""
-        accept = request.headers.get("accept", "*/*").lower()
-        wants_json = "json" in request.query.get("$format", "").lower()
-        if wants_json or ("json" in accept and "xml" not in accept and "*/*" not in accept):
-            message = "A supported MIME type could not be found that matches the content type."
-            raise Refusal(message)
+        refuse_json(request)
         # Many sessions may ask for the large document at once; it is made once.
         with self._metadata_lock:
             body = document(self.models[tenant], annotations=annotations)

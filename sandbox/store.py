@@ -58,7 +58,7 @@ class Store:
         self.tenants = tuple(tenants)
         self.clock = clock
         self.hidden_rows = False
-        self.show: Callable[[str, int], str] = lambda stored, _: stored
+        self.show: Callable[[str, int, str], str] = lambda stored, *_: stored
         self._folder = Path(tempfile.mkdtemp(prefix="sandbox-"))
         self._path = self._folder / "rows.db"
         self._pool: LifoQueue[sqlite3.Connection] = LifoQueue()
@@ -106,14 +106,14 @@ class Store:
             self._path, check_same_thread=False, isolation_level=None, timeout=60
         )
         connection.create_collation("DECIMAL", compare_decimals)
-        connection.create_function("shown", 2, self._show)
+        connection.create_function("shown", 3, self._show)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-65536")
         return connection
 
-    def _show(self, stored: str | None, is_date: int) -> str | None:
-        return None if stored is None else self.show(stored, is_date)
+    def _show(self, stored: str | None, is_date: int, shown: str) -> str | None:
+        return None if stored is None else self.show(stored, is_date, shown)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

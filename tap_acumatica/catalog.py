@@ -13,16 +13,15 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.metadata import ENCRYPTED
+from tap_acumatica.odata.service import DAC, INQUIRY
 from tap_acumatica.related import Related, Relations
 from tap_acumatica.union import ABSENT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from tap_acumatica.odata.expand import Expansion
     from tap_acumatica.odata.metadata import Entity, Model, Property
-    from tap_acumatica.odata.service import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,8 @@ class StreamDescription:
         types: The columns' Edm types, as a sentence can name them.
         absent_in: Tenants that do not have it, where there are many.
         columns_absent_in: The same of its columns, those that all have left out.
+        declared_key: What an inquiry's metadata call its key, which need not be one.
+        function: What takes an inquiry's parameters, with their types.
     """
 
     name: str
@@ -52,6 +53,8 @@ class StreamDescription:
     absent_in: tuple[str, ...] = ()
     columns_absent_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     related: Related = field(default_factory=Related)
+    declared_key: tuple[str, ...] | None = None
+    function: str = ""
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -61,8 +64,13 @@ class StreamDescription:
             "inclusion": "available",
             "selected": self.selected,
             "selected-by-default": self.selected,
-            "table-key-properties": list(self.key),
+            "table-key-properties": list(
+                self.key if self.declared_key is None else self.declared_key
+            ),
         }
+        if self.function:
+            # The SDK drops all metadata but those that it knows, and this is one of them.
+            stream_metadata["schema-name"] = self.function
         if self.replication_key:
             stream_metadata["valid-replication-keys"] = [self.replication_key]
         if self.absent_in:
@@ -117,15 +125,29 @@ class DiscoverySettings:
     """Column that the tap adds, first in the key, or None."""
     expand: Mapping[str, Sequence[Expansion]] = field(default_factory=dict)
     """Navigation properties to read along, by name or alias of an entity."""
+    inquiry_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Columns to use as the key, by the stream's name or title of an inquiry."""
 
-    def wants(self, entity: Entity) -> bool:
-        """Whether the globs ask for this entity, by its name or any alias."""
-        names = _lower_names(entity)
+    def wants(self, names: Iterable[str], interface: str) -> bool:
+        """Whether the globs ask for an entity of an interface, by any of its names."""
+        lower = [name.lower() for name in names]
 
         def fits(globs: Sequence[str]) -> bool:
-            return any(fnmatchcase(name, glob.lower()) for glob in globs for name in names)
+            return any(
+                fnmatchcase(name, glob.lower())
+                for glob in globs
+                if interface in _reach(glob)
+                for name in lower
+            )
 
         return (self.entities is None or fits(self.entities)) and not fits(self.exclude_entities)
+
+    def may_want(self, interface: str) -> bool:
+        """Whether the globs, as they are, can ask for anything of an interface."""
+        globs = self.entities if self.entities is not None else ("*",)
+        barred = {"*", f"{PREFIXES[interface]}*"} if interface == INQUIRY else {"*"}
+        excluded = any(glob.lower() in barred for glob in self.exclude_entities)
+        return not excluded and any(interface in _reach(glob) for glob in globs)
 
     def expansions(self, entity: Entity) -> list[Expansion]:
         """What the settings want to be read along with this entity."""
@@ -135,39 +157,18 @@ class DiscoverySettings:
         ]
 
 
+PREFIXES: Final[Mapping[str, str]] = {DAC: "px_", INQUIRY: "gi_"}
+"""With what a glob begins that asks for one interface alone."""
+
+
 def _lower_names(entity: Entity) -> set[str]:
     return {name.lower() for name in (entity.name, *entity.aliases)}
 
 
-@dataclass(frozen=True, slots=True)
-class Discovered:
-    """What one tenant has.
-
-    Attributes:
-        streams: Those that the settings ask for.
-        counts: How many there are in all, by interface.
-        protocol: Of the interface.
-        date: The server's clock when it answered, or None.
-        locale: The Locale cookie, which names the account's time zone, or None.
-    """
-
-    streams: Sequence[StreamDescription]
-    counts: Mapping[str, int]
-    protocol: str
-    date: datetime | None
-    locale: str | None
-
-
-def discovered(service: Service, settings: DiscoverySettings) -> Discovered:
-    """Ask a service what there is."""
-    reply = service.describe()
-    model = reply.content
-    return Discovered(
-        streams=list(discover(model, settings)),
-        counts={"entities": sum(1 for _ in model.entities())},
-        protocol=str(model.protocol),
-        date=reply.date,
-        locale=reply.locale,
+def _reach(glob: str) -> Collection[str]:
+    """The interfaces of which a glob can ask for something."""
+    return [name for name, prefix in PREFIXES.items() if glob.lower().startswith(prefix)] or (
+        PREFIXES.keys()
     )
 
 
@@ -179,7 +180,7 @@ def discover(model: Model, settings: DiscoverySettings) -> Iterator[StreamDescri
     """
     expanded = _Expanded(settings.expand)
     for entity in model.entities():
-        wanted = settings.wants(entity)
+        wanted = settings.wants((entity.name, *entity.aliases), DAC)
         expanded.meet(entity, wanted=wanted)
         if wanted:
             yield _describe(entity, model, settings)
@@ -223,7 +224,7 @@ def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> Stre
             ", ".join(sorted(hidden)),
         )
     readable = not hidden and not entity.singleton
-    schemas = _Schemas(model, settings)
+    schemas = Schemas(model, settings)
     columns = {
         prop.name: schemas.column(prop, required=readable and prop.name in key)
         for prop in entity.properties
@@ -239,7 +240,7 @@ def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> Stre
         key = (settings.tenant_column, *key) if key else ()
     return StreamDescription(
         name=entity.name,
-        table_name=f"dac/{model.protocol}/{entity.name}{related.mark}",
+        table_name=f"{DAC}/{model.protocol}/{entity.name}{related.mark}",
         schema={"type": "object", "properties": columns},
         key=key,
         replication_key=next(
@@ -261,7 +262,7 @@ def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> Stre
     )
 
 
-class _Schemas:
+class Schemas:
     """JSON Schemas of columns. Every column that is no key may be null, whatever it declares."""
 
     def __init__(self, model: Model, settings: DiscoverySettings) -> None:
@@ -270,6 +271,7 @@ class _Schemas:
         self._left = 0
 
     def column(self, prop: Property, *, required: bool) -> dict[str, Any]:
+        """The schema of a property."""
         self._left = MOST_PARTS
         schema = self._of(prop.type, depth=0)
         if not required:

@@ -13,13 +13,14 @@ from tap_acumatica.odata.client import Patience
 from tap_acumatica.odata.errors import OF_THE_SITE, AcumaticaError
 from tap_acumatica.odata.instants import account_offset, agrees
 from tap_acumatica.odata.log import masking
+from tap_acumatica.odata.service import INTERFACES
 from tap_acumatica.probing import Clocks, Probe, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
 
-    from tap_acumatica.catalog import Discovered
+    from tap_acumatica.discovery import Discovered
     from tap_acumatica.odata.service import Service
     from tap_acumatica.streams import EntityStream
     from tap_acumatica.tap import TapAcumatica
@@ -57,6 +58,7 @@ STEPS: Final[Mapping[str, str]] = {
 FAMILIES: Final[Mapping[str, str]] = {
     "/api/odata/": "current releases",
     "/odatav4/": "releases before 2024 R2",
+    "/odata/": "releases before 2024 R2",
 }
 
 
@@ -112,7 +114,7 @@ class Checker:
     def findings(self) -> Iterator[Finding]:
         """Try one thing after the other."""
         found: dict[str | None, Discovered | AcumaticaError] = {}
-        for tenant in self._tap.services:
+        for tenant in self._tap.tenants or (None,):
             try:
                 found[tenant] = self._tap.discovered(tenant)
             except AcumaticaError as error:
@@ -130,31 +132,29 @@ class Checker:
             if isinstance(each, AcumaticaError):
                 yield failure(each, tenant)
                 continue
-            service, clocks = self._tap.services[tenant], Clocks(self._now)
+            services, clocks = self._tap.services_of(tenant), Clocks(self._now)
             clocks.note(each.date)
-            yield from self._site(tenant, service, each)
-            yield from self._reads(tenant, service, each, clocks, streams)
+            yield from self._site(tenant, services, each)
+            yield from self._reads(tenant, services, each, clocks, streams)
 
-    def _site(self, tenant: str | None, service: Service, found: Discovered) -> Iterator[Finding]:
-        root = service.root or ""
-        family = next((each for part, each in FAMILIES.items() if part in root.lower()), "")
-        yield Finding(
-            "Address",
-            Status.GOOD,
-            f"{root} answers, as {family} do",
-            tenant,
-            facts={"root": root, "family": family},
-        )
-        yield Finding(
-            "Protocol",
-            Status.GOOD,
-            f"OData {found.protocol.removeprefix('v')}",
-            tenant,
-            facts={"protocol": found.protocol},
-        )
+    def _site(
+        self, tenant: str | None, services: Mapping[str, Service], found: Discovered
+    ) -> Iterator[Finding]:
+        for interface, protocol in found.protocols.items():
+            root = services[interface].root or ""
+            family = next((each for part, each in FAMILIES.items() if part in root.lower()), "")
+            yield Finding(
+                "Address",
+                Status.GOOD,
+                f"{root} answers in OData {protocol.removeprefix('v')}, as {family} do",
+                tenant,
+                facts={"root": root, "family": family, "protocol": protocol},
+            )
+        for sentence in found.missing:
+            yield Finding("Interface", Status.NOTE, masking.masked(sentence), tenant)
         name = self._tap.config.get("username")
         yield Finding("Sign-in", Status.GOOD, f"accepted, as {name}", tenant)
-        release = service.release()
+        release = next(iter(services.values())).release()
         yield Finding(
             "Release",
             Status.GOOD,
@@ -168,13 +168,13 @@ class Checker:
     def _reads(
         self,
         tenant: str | None,
-        service: Service,
+        services: Mapping[str, Service],
         found: Discovered,
         clocks: Clocks,
         streams: Iterable[EntityStream],
     ) -> Iterator[Finding]:
         probes = [
-            (stream, Probe(service, stream.table(tenant), clocks))
+            (stream, Probe(services[stream.origin.interface], stream.table(tenant), clocks))
             for stream in streams
             if tenant is None or tenant in stream.tenants
         ]
@@ -290,11 +290,15 @@ class Checker:
     ) -> Iterator[Finding]:
         """The account's zone, the round trip and the frame, on the dated streams."""
         dated = [each for each in samples if each.dated and each.row]
+        yield self._zone(tenant, account_offset(found.locale), dated)
+        for interface in INTERFACES:
+            of_it = [each for each in dated if each.stream.origin.interface == interface]
+            if of_it:
+                yield from self._frame(tenant, of_it)
+
+    def _frame(self, tenant: str | None, dated: Sequence[Sample]) -> Iterator[Finding]:
+        """The round trip and the frame, once for each interface."""
         finder = self._tap.frame_finder()
-        account = account_offset(found.locale)
-        yield self._zone(tenant, account, dated)
-        if not dated:
-            return
         try:
             for sample in dated[:NAMES_SHOWN]:
                 frame = finder.frame(sample.probe.table, sample.probe.ask)

@@ -20,7 +20,7 @@ from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.expand import DEEPEST, parse, parse_all
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging import Paging
-from tap_acumatica.odata.service import QueryLimits
+from tap_acumatica.odata.service import Address, QueryLimits
 from tap_acumatica.odata.sessions import PoolSettings
 from tap_acumatica.odata.transport import is_private
 from tap_acumatica.reading import ReadSettings
@@ -89,6 +89,8 @@ def _beyond_schema(settings: Mapping[str, Any]) -> Iterator[str]:
     yield from _about_tenants(settings.get("tenants"))
     yield from _about_headers(settings)
     yield from _about_expand(settings.get("expand") or {})
+    if settings.get("interfaces") == []:
+        yield "The setting interfaces is empty: name dac, gi or both, or leave it out."
     bundle = settings.get("ca_bundle")
     if bundle and not Path(bundle).exists():
         yield f"The setting ca_bundle names a file that is not there ({bundle}): correct its path."
@@ -227,7 +229,25 @@ def discovery_settings(settings: Mapping[str, Any]) -> DiscoverySettings:
         decimals_as_strings=settings["decimals_as_strings"],
         tenant_column=settings["tenant_column"] if settings.get("tenants") else None,
         expand={name: parse_all(texts) for name, texts in (settings.get("expand") or {}).items()},
+        inquiry_keys=settings.get("inquiry_keys") or {},
     )
+
+
+def interfaces(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The interfaces to use: those that are asked for, and to which the address leads.
+
+    Raises:
+        SettingsError: There are none.
+    """
+    reached = Address.parse(settings["url"]).interfaces
+    found = tuple(name for name in reached if name in settings["interfaces"])
+    if not found:
+        message = (
+            f"The setting url ({settings['url']}) is an address of {reached[0]} alone, which the "
+            "setting interfaces leaves out: give the site alone, or change interfaces."
+        )
+        raise SettingsError(message)
+    return found
 
 
 def read_settings(settings: Mapping[str, Any]) -> ReadSettings:

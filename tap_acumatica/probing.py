@@ -168,7 +168,7 @@ class Sample:
 
     def _is_row(self) -> list[str]:
         table, row = self.probe.table, self.row or {}
-        return [f"{name} eq {table.columns[name].literal(row[name])}" for name in table.key]
+        return [f"{name} eq {table.literal(name, row[name])}" for name in table.key]
 
     def _key(self, row: Row) -> tuple[object, ...]:
         return tuple([row.get(name) for name in self.probe.table.key])

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tap_acumatica.bookmarks import Bookmark
-from tap_acumatica.odata import edm
+from tap_acumatica.formulas import Formulas, require_distinct
 from tap_acumatica.odata.atom import AtomDecoder
 from tap_acumatica.odata.cursor import CursorPager, Window
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from datetime import datetime
 
+    from tap_acumatica.odata import edm
     from tap_acumatica.odata.client import Reply
     from tap_acumatica.odata.frame import Frame, FrameFinder
     from tap_acumatica.odata.paging import Link, Pager
@@ -71,6 +72,11 @@ class Reached:
     """A part of the entity was read to its end; the bookmark is as good as the rows before it."""
 
     bookmark: Bookmark
+
+
+@dataclass(frozen=True, slots=True)
+class InFull:
+    """The entity is read in full after all, and its bookmark stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,8 @@ class EntityReader:
         """
         self._service = service
         self._table = table
+        if table.inquiry:
+            settings = replace(settings, paging=replace(settings.paging, count=False))
         self._settings = settings
         self._dated = dated
         self._decoder = DECODERS[table.format](table.entity_set, table.columns)
@@ -150,20 +158,40 @@ class EntityReader:
         self._size = settings.paging.size
         self._tally = Tally()
 
-    def __iter__(self) -> Iterator[Rows | Reached]:
+    def __iter__(self) -> Iterator[Rows | Reached | InFull]:
         """Read. Each `Rows` holds a page's new rows.
 
         Raises:
             AcumaticaError: The read cannot be completed.
         """
+        if self._table.inquiry:
+            yield from self._inquiry()
+        else:
+            yield from self._entity()
+        logger.info("%s: %s", self._table.entity_set, self._tally)
+
+    def _entity(self) -> Iterator[Rows | Reached | InFull]:
         if self._table.singleton:
             yield self._counted(Rows(self.one_row()))
         elif self._dated is None:
             yield from self._whole("")
+        elif self._table.replication_key is None:
+            yield InFull()
+            yield from self._whole("")
         else:
             frame = self._dated.frames.frame(self._table, self._ask)
             yield from self._since_bookmark(self._dated.bookmark, frame)
-        logger.info("%s: %s", self._table.entity_set, self._tally)
+
+    def _inquiry(self) -> Iterator[Rows | Reached | InFull]:
+        """Read an inquiry; if its first query is refused, do without the formulas among columns."""
+        try:
+            yield from self._entity()
+        except RequestFailed as failed:
+            if failed.action is not Action.REPHRASE or self._tally.pages:
+                raise
+            self._table = Formulas(self._table, self._ask).left_out(failed)
+            self._tally.window = None
+            yield from self._entity()
 
     def one_row(self) -> list[Row]:
         """The one row of a singleton, or the first of a set."""
@@ -193,7 +221,7 @@ class EntityReader:
         if bookmark.undated_read_on == today:
             return
         replication_key = self._table.replication_key
-        to_come = edm.instant_literal(frame.now + DAY)
+        to_come = self._table.instant(frame.now + DAY)
         for condition in (f"{replication_key} eq null", f"{replication_key} ge {to_come}"):
             yield from self._whole(condition)
         yield Reached(replace(bookmark, undated_read_on=today))
@@ -295,7 +323,8 @@ class EntityReader:
             yield from self._pages(again)
 
     def _verifier(self) -> Verifier:
-        return (Verifier if self._settings.verify_counts else NoVerifier)(self._table)
+        counted = self._settings.verify_counts and not self._table.inquiry
+        return (Verifier if counted else NoVerifier)(self._table)
 
     def _pages(self, pager: Pager) -> Iterator[list[Row]]:
         """The new rows of each page that has some."""
@@ -306,6 +335,7 @@ class EntityReader:
             except RequestFailed as failed:
                 pager = self._otherwise(pager, failed)
                 continue
+            require_distinct(self._table, page.rows)
             rows = pager.accept(page)
             self._grow(pager)
             if rows:
@@ -330,7 +360,8 @@ class EntityReader:
         if failed.action is Action.SHRINK:
             self._shrink(pager, failed)
             return pager
-        if failed.action is not Action.REPHRASE:
+        go_on_by_key = isinstance(pager, KeyPager) and pager.delivered
+        if failed.action is not Action.REPHRASE or (self._table.inquiry and not go_on_by_key):
             raise failed
         if failed.column in self._optional_columns():
             logger.warning("%s It is left out.", failed)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.protocol import Protocol
+from tap_acumatica.odata.service import INQUIRY, INTERFACES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
+
+    from tap_acumatica.streams import EntityStream
 
 MOST_STREAMS: Final = 200
 """Streams that are read without the user having named entities."""
@@ -51,3 +56,44 @@ def require_sensible(selected: int, *, named: bool) -> None:
             "fewer in the catalog, or name those that you want in the setting entities."
         )
         raise SettingsError(message)
+
+
+def require_reached(streams: Iterable[EntityStream], interfaces: Collection[str]) -> None:
+    """Refuse streams that the settings do not fit.
+
+    Raises:
+        SettingsError: A stream is of an interface that the settings leave out, or an inquiry whose
+            parameters are not given as they should be.
+    """
+    for stream in streams:
+        if stream.origin.interface not in interfaces:
+            message = (
+                f"The stream {stream.name} belongs to {INTERFACES[stream.origin.interface]}, "
+                "which the settings url and interfaces do not lead to: change them, or deselect "
+                "the stream."
+            )
+            raise SettingsError(message)
+        stream.table()
+
+
+def say_what_is_odd(streams: Iterable[EntityStream], *, wants_atom: bool) -> None:
+    """Warn once of what the user may not expect of these streams."""
+    appended, others = [], []
+    for stream in streams:
+        if stream.origin.interface == INQUIRY and not stream.primary_keys:
+            appended.append(stream.name)
+        if wants_atom and stream.origin.protocol is not Protocol.V3:
+            others.append(stream.name)
+    if appended:
+        logger.warning(
+            "Inquiries without a key are appended to what the target has (%s): give them one "
+            "with inquiry_keys where columns tell their rows apart.",
+            ", ".join(appended),
+        )
+    if others:
+        logger.warning(
+            "%d streams are read as JSON in spite of data_format, since their services speak "
+            "OData 4 (such as %s).",
+            len(others),
+            others[0],
+        )

@@ -40,12 +40,22 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         description="Column added to every record, first in the key, when tenants is set",
     ),
     th.Property(
+        "interfaces",
+        th.ArrayType(th.StringType(allowed_values=["dac", "gi"])),
+        default=["dac", "gi"],
+        title="Interfaces",
+        description=(
+            "What to discover: data access classes (dac), generic inquiries (gi) or both. A full "
+            "OData address names its own"
+        ),
+    ),
+    th.Property(
         "entities",
         th.ArrayType(th.StringType(min_length=1)),
         title="Entities",
         description=(
             "Which streams to discover, as globs matched without regard to case against the "
-            "stream's name and every alias of its entity set (SOOrder, PX_Objects_GL_*). The "
+            "stream's name and every alias of its entity set (SOOrder, PX_Objects_GL_*, GI_*). The "
             "streams found are selected unless a catalog says otherwise"
         ),
     ),
@@ -326,6 +336,24 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
             "For each stream (by name or alias) the navigation properties to read along, each with "
             "the columns to take of it or with all: "
             '{"GLTran": ["AccountByAccountID(AccountCD,Description)"]}'
+        ),
+    ),
+    th.Property(
+        "inquiry_parameters",
+        th.ObjectType(additional_properties=th.ObjectType(additional_properties=True)),
+        title="Inquiry parameters",
+        description=(
+            "For each inquiry that has parameters, by its stream's name or title, their values; "
+            "null for one without a value"
+        ),
+    ),
+    th.Property(
+        "inquiry_keys",
+        th.ObjectType(additional_properties=th.ArrayType(th.StringType(min_length=1))),
+        title="Inquiry keys",
+        description=(
+            "For each inquiry, by its stream's name or title, the columns that tell its rows "
+            "apart; without them its records are appended"
         ),
     ),
     th.Property(

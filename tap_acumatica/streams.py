@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -14,14 +15,16 @@ from singer_sdk.singerlib import RecordMessage
 from typing_extensions import override
 
 from tap_acumatica.bookmarks import Bookmark
+from tap_acumatica.inquiries import Parameters, order, within
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
+from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.formats import ATOM, JSON
 from tap_acumatica.odata.instants import DISPLAY_ERROR
-from tap_acumatica.odata.metadata import Protocol
 from tap_acumatica.odata.paging import Table
+from tap_acumatica.odata.protocol import Protocol
+from tap_acumatica.odata.service import DAC, INQUIRY, INTERFACES
 from tap_acumatica.prefetch import Stopped
-from tap_acumatica.reading import Reached
+from tap_acumatica.reading import InFull, Reached
 from tap_acumatica.records import Records
 from tap_acumatica.related import expansions_for, fill, located, prune
 from tap_acumatica.union import Absence
@@ -40,6 +43,32 @@ WAS_READ: Final = "was_read"
 """In the state of a full table: it was read once, so that it is missed if it is refused."""
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an entity is read: what the catalog's `table_name` says."""
+
+    interface: str
+    protocol: Protocol
+    entity_set: str
+
+    @classmethod
+    def of(cls, table_name: str) -> Origin:
+        """Take a `table_name` apart.
+
+        Raises:
+            DiscoveryError: It is none of the tap's.
+        """
+        interface, _, rest = table_name.partition("/")
+        protocol, _, entity_set = rest.partition("/")
+        if interface not in INTERFACES or protocol not in set(Protocol) or not entity_set:
+            message = (
+                f"The catalog's table_name {table_name!r} is none of the tap's: run discovery "
+                "again."
+            )
+            raise DiscoveryError(message)
+        return cls(interface, Protocol(protocol), entity_set)
+
+
 class EntityStream(Stream):
     """One entity, in each tenant that is asked for."""
 
@@ -50,7 +79,9 @@ class EntityStream(Stream):
         self, tap: TapAcumatica, entry: CatalogEntry, absence: Absence | None = None
     ) -> None:
         """Make the stream of a catalog entry, discovered or given."""
-        self._location, self._related = located(entry.table or entry.tap_stream_id)
+        self._location, self._related = located(
+            entry.table or f"{DAC}/{Protocol.V4}/{entry.tap_stream_id}"
+        )
         prune(entry)
         super().__init__(tap, schema=entry.schema.to_dict(), name=entry.tap_stream_id)
         self._acumatica = tap
@@ -64,6 +95,7 @@ class EntityStream(Stream):
         self._latest = ""
         self._most: datetime | None = None
         self._complete = True
+        self._in_full = False
         self._held_version: int | None = None
 
     @property
@@ -88,33 +120,69 @@ class EntityStream(Stream):
         """Whether it is read by windows of its replication key."""
         return self.replication_method == INCREMENTAL
 
+    @cached_property
+    def origin(self) -> Origin:
+        """Where the entity is read."""
+        return Origin.of(self._location)
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """The parameters of an inquiry."""
+        signed = self._entry.metadata.root.schema_name or ""
+        given = self.config.get("inquiry_parameters") or {}
+        inquiry = self.origin.interface == INQUIRY
+        return Parameters(signed, self.name, self.origin.entity_set, given if inquiry else {})
+
     @property
-    def speaks_odata_3(self) -> bool:
-        """Whether it is read from a service of OData 3, the only ones that know Atom."""
-        return self._location.split("/")[1:2] == [Protocol.V3]
+    def scope(self) -> dict[str, Any]:
+        """What of the settings decides which rows this stream has, beside what holds for all."""
+        # As texts: a number that went through a state may have become another object.
+        call = self.parameters.call(Protocol.V3)
+        return {"inquiry_parameters": dict(call.parameters)} if call else {}
 
     def table(self, tenant: str | None = None) -> Table:
-        """The entity with the columns that are selected, as the pagers see it in a tenant."""
+        """The entity with the columns that are selected, as the pagers see it in a tenant.
+
+        Raises:
+            SettingsError: It is an inquiry whose parameters are not given as they should be.
+        """
         absent = self._absence.columns.get((self.name, tenant), ())
+        schemas = {
+            name: column
+            for name, column in self.schema["properties"].items()
+            if name != self._tenant_column and name not in absent
+        }
         columns = {
             name: edm.from_schema(column)
-            for name, column in self.schema["properties"].items()
-            if name != self._tenant_column and self.mask["properties", name] and name not in absent
+            for name, column in schemas.items()
+            if self.mask["properties", name]
         }
         key = tuple(name for name in self.primary_keys if name in columns)
         singleton = self._entry.row_count == 1
-        return Table(
-            entity_set=self._location.rpartition("/")[2],
+        protocol = self.origin.protocol
+        table = Table(
+            entity_set=self.origin.entity_set,
             columns=columns,
             key=key,
             replication_key=self.replication_key if self.dated else None,
             # The server does not let a set be ordered by a key that it does not show.
             select=bool(key) or singleton,
             singleton=singleton,
-            expand=expansions_for(
-                {name: self.schema["properties"][name] for name in columns}, self._related
-            ),
-            format=ATOM if self._acumatica.wants_atom and self.speaks_odata_3 else JSON,
+            expand=expansions_for({name: schemas[name] for name in columns}, self._related),
+            format=ATOM if self._acumatica.wants_atom and protocol is Protocol.V3 else JSON,
+            protocol=protocol,
+        )
+        if self.origin.interface != INQUIRY:
+            return table
+        declared = self._entry.metadata.root.table_key_properties or ()
+        usable = [name for name in order(schemas, declared) if name in columns]
+        return replace(
+            table,
+            key=key if set(key) <= set(usable) else (),
+            order=within(usable, self.config["max_url_length"] // 2),
+            select=True,
+            inquiry=True,
+            call=self.parameters.call(protocol),
         )
 
     def bookmark(self, context: Context | None) -> Bookmark:
@@ -129,6 +197,7 @@ class EntityStream(Stream):
     def get_records(self, context: Context | None) -> Iterable[Record]:
         self._context = context
         self._latest = ""
+        self._in_full = not self.dated
         tenant = self.tenant(context)
         if self._acumatica.outcome.has_failed(tenant):
             self._complete = False
@@ -143,16 +212,16 @@ class EntityStream(Stream):
                 self._keep_progress()
                 self._acumatica.give_up(tenant, error)
         else:
-            if not self.dated and self.ABORT_AT_RECORD_COUNT is None:
+            if self._in_full and self.ABORT_AT_RECORD_COUNT is None:
                 self.get_context_state(context)[WAS_READ] = True
 
     def _records(self, context: Context | None) -> Iterator[Record]:
         tenant = self.tenant(context)
-        columns = self.table(tenant).columns
+        table = self.table(tenant)
         absent = self._absence.columns.get((self.name, tenant), ())
         records = Records(
-            columns,
-            self.replication_key if self.dated else None,
+            table.columns,
+            table.replication_key,
             self._acumatica.record_settings,
             [
                 name
@@ -169,6 +238,9 @@ class EntityStream(Stream):
         for brought in self._acumatica.prefetched(self, context):
             if isinstance(brought, Reached):
                 self._store(brought.bookmark)
+                continue
+            if isinstance(brought, InFull):
+                self._in_full = True
                 continue
             self._most = brought.most
             progress.page(len(brought.rows))

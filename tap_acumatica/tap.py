@@ -6,6 +6,7 @@ import signal
 import sys
 from collections import Counter
 from copy import deepcopy
+from dataclasses import replace
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -18,8 +19,9 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_acumatica import accounts, commands, configuration, login, progress
-from tap_acumatica.catalog import Discovered, discovered
+from tap_acumatica.discovery import Discovered, discovered
 from tap_acumatica.files import read_object
+from tap_acumatica.inquiries import require_inquiry_keys
 from tap_acumatica.odata.client import Client, Patience
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError
 from tap_acumatica.odata.frame import FrameFinder
@@ -29,7 +31,12 @@ from tap_acumatica.outcome import Outcome
 from tap_acumatica.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading import Dated, EntityReader
 from tap_acumatica.related import prune
-from tap_acumatica.selection import only_selected, require_sensible
+from tap_acumatica.selection import (
+    only_selected,
+    require_reached,
+    require_sensible,
+    say_what_is_odd,
+)
 from tap_acumatica.settings import SCHEMA
 from tap_acumatica.streams import EntityStream
 from tap_acumatica.union import Absence, require_keys, union
@@ -46,7 +53,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.auth import Auth
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.odata.instants import InstantReader
-    from tap_acumatica.reading import Reached, Rows
+    from tap_acumatica.reading import InFull, Reached, Rows
     from tap_acumatica.records import RecordSettings
 
 
@@ -133,14 +140,34 @@ class TapAcumatica(Tap):
         return Client(self.patience.applied(settings), auth, self.address.site)
 
     @cached_property
-    def services(self) -> Mapping[str | None, Service]:
-        """The service of each tenant."""
+    def services(self) -> Mapping[tuple[str, str | None], Service]:
+        """The service of each interface and tenant."""
         limits = configuration.query_limits(self.config)
         return {
-            tenant: Service(self.client, self.address, tenant or own, limits, auth)
+            (interface, tenant): Service(
+                self.client,
+                self.address,
+                tenant or own,
+                limits,
+                auth=auth,
+                interface=interface,
+            )
             for own, (tenant, auth) in zip(
                 accounts.tenants(self.config) or (None,), self._accounts.items(), strict=True
             )
+            for interface in configuration.interfaces(self.config)
+        }
+
+    @property
+    def _tenants(self) -> Sequence[str | None]:
+        return self.tenants or (None,)
+
+    def services_of(self, tenant: str | None) -> dict[str, Service]:
+        """The services of a tenant, by interface."""
+        return {
+            interface: service
+            for (interface, name), service in self.services.items()
+            if name == tenant
         }
 
     @cached_property
@@ -149,12 +176,12 @@ class TapAcumatica(Tap):
         return configuration.instant_reader(self.config)
 
     def frame_finder(self) -> FrameFinder:
-        """Finds a tenant's frame."""
+        """Finds the frame of an interface of a tenant."""
         return FrameFinder(self.instants, zone_is_set=self.config.get("time_zone") is not None)
 
     @cached_property
-    def _frames(self) -> Mapping[str | None, FrameFinder]:
-        return {tenant: self.frame_finder() for tenant in self.services}
+    def _frames(self) -> Mapping[tuple[str, str | None], FrameFinder]:
+        return {key: self.frame_finder() for key in self.services}
 
     def close(self) -> None:
         """Stop reading ahead and sign out."""
@@ -175,7 +202,7 @@ class TapAcumatica(Tap):
         if tenant not in self._discovered:
             try:
                 self._discovered[tenant] = discovered(
-                    self.services[tenant], configuration.discovery_settings(self.config)
+                    self.services_of(tenant), configuration.discovery_settings(self.config)
                 )
             except AcumaticaError as error:
                 self._discovered[tenant] = error
@@ -188,7 +215,7 @@ class TapAcumatica(Tap):
     def descriptions(self) -> Sequence[StreamDescription]:
         """What the instance has, by name: all that any tenant has."""
         by_tenant: dict[str | None, Sequence[StreamDescription]] = {}
-        for tenant in self.services:
+        for tenant in self.tenants or (None,):
             try:
                 by_tenant[tenant] = self.discovered(tenant).streams
             except AcumaticaError as error:
@@ -209,6 +236,7 @@ class TapAcumatica(Tap):
         if self.input_catalog is not None:
             entries = self.input_catalog.streams
             require_keys(entries, self.config["tenant_column"], many=bool(self.tenants))
+            require_inquiry_keys(entries, self.config.get("inquiry_keys") or {}, self.tenant_column)
             absence = self._absence or Absence()
         else:
             found = [description.entry for description in self.descriptions]
@@ -254,24 +282,28 @@ class TapAcumatica(Tap):
     @cached_property
     def outcome(self) -> Outcome:
         """What is missing of the run so far."""
-        return Outcome(list(self.services))
+        return Outcome(list(self.tenants or (None,)))
 
     def reader(self, stream: EntityStream, context: Context | None) -> EntityReader:
         """A reader of one stream in one tenant."""
         tenant = stream.tenant(context)
+        service = (stream.origin.interface, tenant)
+        settings = configuration.read_settings(self.config)
         return EntityReader(
-            self.services[tenant],
+            self.services[service],
             stream.table(tenant),
-            configuration.read_settings(self.config),
-            Dated(self._frames[tenant], stream.bookmark(context)) if stream.dated else None,
+            replace(settings, scope={**settings.scope, **stream.scope}),
+            Dated(self._frames[service], stream.bookmark(context)) if stream.dated else None,
         )
 
-    def prefetched(self, stream: EntityStream, context: Context | None) -> Iterator[Rows | Reached]:
+    def prefetched(
+        self, stream: EntityStream, context: Context | None
+    ) -> Iterator[Rows | Reached | InFull]:
         """What the reader of one stream in one tenant brings."""
         return self._prefetcher.items((stream.name, stream.tenant(context)))
 
     @cached_property
-    def _prefetcher(self) -> Prefetcher[tuple[str, str | None], Rows | Reached]:
+    def _prefetcher(self) -> Prefetcher[tuple[str, str | None], Rows | Reached | InFull]:
         plan = [
             (name, tenant)
             for name, stream in self.streams.items()
@@ -280,7 +312,7 @@ class TapAcumatica(Tap):
             if not self.outcome.has_failed(tenant)
         ]
 
-        def read(key: tuple[str, str | None]) -> Iterable[Rows | Reached]:
+        def read(key: tuple[str, str | None]) -> Iterable[Rows | Reached | InFull]:
             name, tenant = key
             stream = self.streams[name]
             context = {self.tenant_column: tenant} if self.tenant_column else None
@@ -313,10 +345,12 @@ class TapAcumatica(Tap):
         """The streams to read.
 
         Raises:
-            SettingsError: There are none, or so many that it can hardly be meant.
+            SettingsError: There are none, or so many that it can hardly be meant; or the settings
+                do not fit one of them.
         """
         streams = [stream for stream in self.streams.values() if stream.selected]
         require_sensible(len(streams), named=self.config.get("entities") is not None)
+        require_reached(streams, configuration.interfaces(self.config))  # type: ignore[arg-type] # all are ours
         return streams  # type: ignore[return-value] # all are ours
 
     def report_missed(self, streams: Iterable[EntityStream]) -> None:
@@ -337,20 +371,10 @@ class TapAcumatica(Tap):
         """
         streams = self.selected_streams()
         self._interruptible = False
-        self._say_what_is_no_atom(streams)
+        say_what_is_odd(streams, wants_atom=self.wants_atom)
         with progress.shown(sum(len(stream.tenants) or 1 for stream in streams)) as self.progress:
             self.sync_all()
         self.report_missed(streams)
-
-    def _say_what_is_no_atom(self, streams: Iterable[EntityStream]) -> None:
-        others = [stream.name for stream in streams if not stream.speaks_odata_3]
-        if self.wants_atom and others:
-            self.logger.warning(
-                "%d streams are read as JSON in spite of data_format, since their services speak "
-                "OData 4 (such as %s).",
-                len(others),
-                others[0],
-            )
 
     # Command line
 

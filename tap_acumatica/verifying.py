@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.instants import DISPLAY_ERROR
 from tap_acumatica.odata.query import all_of
@@ -66,8 +65,8 @@ class Verifier:
     def _window(self, low: datetime | None, high: datetime) -> str:
         name = self._table.replication_key
         return all_of(
-            f"{name} ge {edm.instant_literal(low)}" if low else "",
-            f"{name} lt {edm.instant_literal(high)}",
+            f"{name} ge {self._table.instant(low)}" if low else "",
+            f"{name} lt {self._table.instant(high)}",
         )
 
     def _compare(self, condition: str, delivered: int, ask: Ask) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -16,15 +17,32 @@ LATEST = timedelta(minutes=20)
 """How long a transaction takes at the most."""
 
 
+@dataclass(frozen=True)
+class Shape:
+    """As what a table is read: a data access class, or an inquiry with or without a key."""
+
+    interface: str = "dac"
+    protocol: str = "v4"
+    keyed: bool = True
+
+
+DAC = Shape()
+INQUIRIES = tuple(
+    Shape("gi", version, keyed) for version in ("v3", "v4") for keyed in (True, False)
+)
+
+
 class History:
     """A table, and the changes that come between requests.
 
     Attributes:
         late: Whether transactions take time, so that rows show up after their stamp.
+        shape: As what the table is read.
     """
 
-    def __init__(self, seed: int, server: Server, *, late: bool = True) -> None:
+    def __init__(self, seed: int, server: Server, *, late: bool = True, shape: Shape = DAC) -> None:
         self.random = Random(seed)
+        self.shape = shape
         self.late = late
         width = self.random.choice([1, 1, 2, 3, 4])
         self.kinds = tuple(self.random.choice(["int", "int", "str", "guid"]) for _ in range(width))
@@ -122,4 +140,4 @@ class History:
         return tuple(row[name] for name in self.sim.key)
 
 
-__all__ = ["LATEST", "NOWS", "History", "R"]
+__all__ = ["DAC", "INQUIRIES", "LATEST", "NOWS", "History", "R", "Shape"]

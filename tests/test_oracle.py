@@ -6,6 +6,7 @@ The whole tap runs, but for the network: a simulated table answers in place of t
 from __future__ import annotations
 
 import os
+import re
 import threading
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from histories import History
+from histories import DAC, INQUIRIES, History, Shape
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import in_this_process
@@ -89,8 +90,8 @@ def catalog_of(history: History, *, dated: bool) -> dict[str, Any]:
     columns |= {"Version": {"type": "integer"}}
     entry: dict[str, Any] = {
         "tap_stream_id": "Rows",
-        "table_name": "dac/v4/Rows",
-        "key_properties": list(history.sim.key),
+        "table_name": f"{history.shape.interface}/{history.shape.protocol}/Rows",
+        "key_properties": list(history.sim.key) if history.shape.keyed else [],
         "replication_method": "INCREMENTAL" if dated else "FULL_TABLE",
         "schema": {"type": "object", "properties": columns},
         "metadata": [{"breadcrumb": [], "metadata": {"selected": True}}],
@@ -118,7 +119,7 @@ def run(
             state=state,
             message_writer=collector,
         )
-        tap.__dict__["services"] = {None: history.sim}
+        tap.__dict__["services"] = {(history.shape.interface, None): history.sim}
         try:
             tap.sync()
         except Cut:
@@ -132,15 +133,23 @@ def run(
     return rows, collector.state() or (state or {}), collector.messages
 
 
+def refuses(shape: Shape, error: AcumaticaError) -> bool:
+    """Whether a read of rows that nothing tells apart may end so, rather than lose some."""
+    return not shape.keyed and bool(re.search("within one second|shifts faster", str(error)))
+
+
 def missing(history: History, delivered: list[Row]) -> dict[Any, Any]:
     last = {history.key_of(row): row["Version"] for row in delivered}
     return {k: v for k, v in history.surviving().items() if last.get(k) != v}
 
 
 @st.composite
-def servers(draw: st.DrawFn, *, late: bool = True) -> tuple[Server, dict[str, Any]]:
+def servers(
+    draw: st.DrawFn, *, late: bool = True, shape: Shape = DAC
+) -> tuple[Server, dict[str, Any]]:
     """A healthy server, and the settings that fit it."""
     shown, config = draw(st.sampled_from(WORLDS))
+    formulas = [frozenset[str](), frozenset({R}), frozenset({"Version"})]
     server = Server(
         cap=draw(st.sampled_from([None, None, 7, 25])),
         counts=draw(st.booleans()),
@@ -148,7 +157,8 @@ def servers(draw: st.DrawFn, *, late: bool = True) -> tuple[Server, dict[str, An
         rounds=draw(st.booleans()),
         nulls_last=draw(st.booleans()),
         skews=(-SKEW / 2, timedelta(0), SKEW / 2) if late and draw(st.booleans()) else (SKEW * 0,),
-        slow_above=draw(st.sampled_from([None, None, 60])),
+        slow_above=draw(st.sampled_from([None, None, 60])) if shape.keyed else None,
+        formulas=draw(st.sampled_from(formulas)) if shape is not DAC else formulas[0],
         **shown,
     )
     return server, {**config, "time_offset": 3600 if late else 0}
@@ -162,6 +172,7 @@ def _often() -> Any:
     EntityStream.STATE_MSG_FREQUENCY = before
 
 
+SHAPES = st.sampled_from([DAC] * len(INQUIRIES) + [*INQUIRIES])
 SIZES = st.sampled_from([10, 10, 13, 50, 100])
 PROPERTY = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None
@@ -174,9 +185,10 @@ def test_every_surviving_row_is_delivered_in_its_last_version(
     data: st.DataObject, seed: int, size: int
 ) -> None:
     late = data.draw(st.booleans())
-    server, config = data.draw(servers(late=late))
+    shape = data.draw(SHAPES)
+    server, config = data.draw(servers(late=late, shape=shape))
     config["page_size"] = size
-    history = History(seed, server, late=late)
+    history = History(seed, server, late=late, shape=shape)
     delivered: list[Row] = []
     state: dict[str, Any] = {}
     quiet = data.draw(st.booleans())
@@ -184,14 +196,24 @@ def test_every_surviving_row_is_delivered_in_its_last_version(
         history.sim.between = history.change
     for _ in range(data.draw(st.integers(1, 3))):
         cut = data.draw(st.none() | st.integers(1, 150))
-        rows, state, _ = run(history, config, state, cut=cut)
+        try:
+            rows, state, _ = run(history, config, state, cut=cut)
+        except AcumaticaError as error:
+            if not refuses(shape, error):
+                raise
+            return
         delivered += rows
         if quiet:
             versions = [row["Version"] for row in rows]
             assert len(versions) == len(set(versions))
         history.sim.now += timedelta(minutes=data.draw(st.sampled_from([0, 1, 90])))
     history.settle()
-    rows, _, _ = run(history, config, state)
+    try:
+        rows, _, _ = run(history, config, state)
+    except AcumaticaError as error:
+        if not refuses(shape, error):
+            raise
+        return
     assert missing(history, delivered + rows) == {}
 
 
@@ -200,8 +222,9 @@ def test_every_surviving_row_is_delivered_in_its_last_version(
 def test_every_row_that_was_there_all_the_time_is_in_a_full_read(
     data: st.DataObject, seed: int, size: int
 ) -> None:
-    server, config = data.draw(servers())
-    history = History(seed, server)
+    shape = data.draw(SHAPES)
+    server, config = data.draw(servers(shape=shape))
+    history = History(seed, server, shape=shape)
     before = set(history.sim.rows)
     gone: set[Any] = set()
 
@@ -210,7 +233,12 @@ def test_every_row_that_was_there_all_the_time_is_in_a_full_read(
         gone.update(before - history.sim.rows.keys())
 
     history.sim.between = change
-    rows, _, _ = run(history, {**config, "page_size": size}, dated=False)
+    try:
+        rows, _, _ = run(history, {**config, "page_size": size}, dated=False)
+    except AcumaticaError as error:
+        if not refuses(shape, error):
+            raise
+        return
     assert not (before - gone) - {history.key_of(row) for row in rows}
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.instants import DISPLAY_ERROR
 from tap_acumatica.odata.paging import not_obeyed
@@ -53,12 +52,13 @@ class CursorPager(OffsetPager):
         self._base = window.low
         self._follows_links = paging.size is None
         self._whole_second = False
+        self._looks_behind = False
 
     @override
     def _conditions(self) -> Iterable[str]:
         if self._base:
-            yield f"{self._replication_key} ge {edm.instant_literal(self._base)}"
-        yield f"{self._replication_key} lt {edm.instant_literal(self._window.high)}"
+            yield f"{self._replication_key} ge {self.table.instant(self._base)}"
+        yield f"{self._replication_key} lt {self.table.instant(self._window.high)}"
 
     @override
     def _order(self) -> tuple[str, ...]:
@@ -91,24 +91,26 @@ class CursorPager(OffsetPager):
 
     @override
     def _go_on(self, page: Page, fresh: list[Row]) -> None:
-        if self._whole_second and self._skip and fresh:
+        if self._looks_behind and self._skip and fresh:
             message = (
                 f"More rows of {self.table.entity_set} were changed within one second than the "
-                "server sends in one answer, and no key tells them apart: read the entity in full "
-                "(replication method FULL_TABLE in the catalog), or exclude it."
+                "server sends in one answer, and no key tells them apart: give the inquiry a key "
+                "with inquiry_keys, or read it in full (replication method FULL_TABLE in the "
+                "catalog)."
             )
             raise InconsistentAnswer(message)
         super()._go_on(page, fresh)
 
     @override
     def _at_end(self, rows: list[Row], fresh: list[Row]) -> bool:
-        may_be_capped = self._whole_second and not self._skip and bool(rows)
+        may_be_capped = self._whole_second and not self._looks_behind and bool(rows)
         return not may_be_capped and super()._at_end(rows, fresh)
 
     @override
     def _step_back(self, rows: list[Row]) -> None:
         if self._whole_second:
             self._skip, self._overlap = 0, self._place.size
+            self._looks_behind = False
         else:
             super()._step_back(rows)
 
@@ -117,7 +119,7 @@ class CursorPager(OffsetPager):
         base = self._base_after(rows)
         if base:
             self._base = base
-            self._whole_second = False
+            self._whole_second = self._looks_behind = False
             self._skip = 0
             self._overlap = self._at_or_above(rows, base)
         elif self.table.key or not read:
@@ -139,7 +141,8 @@ class CursorPager(OffsetPager):
 
     def _read_whole_second(self, read: int) -> None:
         """Ask for all rows of the base again and more; once none is new, look behind the last."""
-        if read > MOST_TIES or (self._whole_second and read == self._overlap):
+        self._looks_behind = read > MOST_TIES or (self._whole_second and read == self._overlap)
+        if self._looks_behind:
             self._set_out(read)
         else:
             self._skip, self._overlap = 0, read

@@ -65,27 +65,22 @@ def look_at_root(client: Client, site: str, owner: str) -> Root:
     return Root(acumatica=known, release=build if isinstance(build, str) else None)
 
 
-def no_rights() -> NoService:
+def no_rights(interface: str) -> NoService:
     """The interface is there, but not for this account."""
     message = (
-        "The account may not use Acumatica's OData interface (403): give it the role OData4 User "
-        "on User Roles (SM201005)."
+        f"The account may not use Acumatica's OData interface of {interface} (403): give it the "
+        "role OData4 User on User Roles (SM201005)."
     )
     return NoService("role missing", message)
 
 
 def not_found(
-    failed: RequestFailed, client: Client, site: str, owner: str, tenant: str | None
+    failed: RequestFailed, client: Client, site: str, owner: str, unknown_tenant: NoService
 ) -> NoService:
     """Nothing answers at the addresses of a tenant's service."""
     if not failed.is_page:
         # The application itself answered: the interface is there, the tenant is not.
-        named = f"the tenant {tenant!r}" if tenant else "no tenant named"
-        message = (
-            f"Acumatica has no OData service at {site} for {named} (404): check the "
-            "setting url and the tenant's login name in it or in tenants."
-        )
-        return NoService("unknown tenant", message)
+        return unknown_tenant
     if look_at_root(client, site, owner).acumatica:
         message = (
             f"Acumatica at {site} serves no OData (404, the web server's own page): have an "

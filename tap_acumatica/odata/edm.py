@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
+from tap_acumatica.odata.protocol import Protocol
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,10 +25,16 @@ def quoted(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def instant_literal(value: datetime) -> str:
-    """An instant in UTC, as OData 4 writes it; trailing zeros of the fraction are left out."""
+def instant_literal(value: datetime, protocol: Protocol = Protocol.V4) -> str:
+    """An instant in UTC; trailing zeros of the fraction are left out."""
     text = value.astimezone(UTC).replace(tzinfo=None).isoformat()
-    return (text.rstrip("0") if "." in text else text) + "Z"
+    text = (text.rstrip("0") if "." in text else text) + "Z"
+    return f"datetime'{text}'" if protocol is Protocol.V3 else text
+
+
+def _decimal_3(value: Decimal) -> str:
+    """With the letter that tells it from a double."""
+    return f"{value:f}M"
 
 
 def _boolean_literal(value: bool) -> str:  # noqa: FBT001 - a value, not a switch
@@ -49,6 +57,14 @@ class EdmType:
     ordered: bool = False
     """Whether `gt` on it follows `$orderby` for certain, so that pages can go on from a value."""
 
+    literal_3: Callable[[Any], str] | None = None
+    """As OData 3 writes it, where that differs."""
+
+    def written(self, value: Any, protocol: Protocol) -> str:  # noqa: ANN401 - of its own type
+        """A decoded value as a version of OData writes it in a URL."""
+        older = self.literal_3 if protocol is Protocol.V3 else None
+        return (older or self.literal)(value)
+
 
 def _integer(bits: int, *, signed: bool = True) -> EdmType:
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
@@ -58,8 +74,10 @@ def _integer(bits: int, *, signed: bool = True) -> EdmType:
 
 STRING: Final = EdmType({"type": "string"}, str, quoted, ordered=True)
 INTEGER: Final = EdmType({"type": "integer"}, int, ordered=True)
-NUMBER: Final = EdmType({"type": "number"}, Decimal)
-INSTANT: Final = EdmType({"type": "string", "format": "date-time"}, str)
+NUMBER: Final = EdmType({"type": "number"}, Decimal, literal_3=_decimal_3)
+INSTANT: Final = EdmType(
+    {"type": "string", "format": "date-time"}, str, literal_3="datetime'{}'".format
+)
 UNKNOWN: Final = EdmType({"type": "string", "contentMediaType": "application/json"}, Any)
 """A type that is not in the table; its values become JSON text."""
 
@@ -79,7 +97,7 @@ TYPES: Final[Mapping[str, EdmType]] = {
     "Edm.Date": EdmType({"type": "string", "format": "date"}, str, ordered=True),
     "Edm.TimeOfDay": EdmType({"type": "string", "format": "time"}, str),
     "Edm.Duration": EdmType({"type": "string", "format": "duration"}, str),
-    "Edm.Guid": EdmType({"type": "string", "format": "uuid"}, str),
+    "Edm.Guid": EdmType({"type": "string", "format": "uuid"}, str, literal_3="guid'{}'".format),
     "Edm.Binary": EdmType({"type": "string", "contentEncoding": "base64"}, str),
 }
 

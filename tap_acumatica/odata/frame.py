@@ -106,7 +106,7 @@ class FrameFinder:
         tomorrow = (self._now or datetime.now(UTC)) + DAY
         rows = reply.content.rows
         if rows and self._undated(rows[0][replication_key], tomorrow):
-            condition = f"{replication_key} lt {edm.instant_literal(tomorrow)}"
+            condition = f"{replication_key} lt {table.instant(tomorrow)}"
             rows = ask(replace(query, filter=condition)).content.rows
         if not rows:
             return None
@@ -145,52 +145,55 @@ class FrameFinder:
         """
         replication_key = table.replication_key or ""
         failed = []
-        for row in self._witnesses(table, ask, newest):
+        for row, seen_by in self._witnesses(table, ask, newest):
             if not self._instants.certain(row[replication_key]):
                 continue
             if self._comes_again(table, ask, row):
                 self._round_trip_done = True
                 return
-            if self._unchanged(table, ask, row):
+            if self._unchanged(table, ask, row, seen_by):
                 failed.append(row[replication_key])
         if failed:
             raise SettingsError(self._disagreement(failed[0]))
 
     def _witnesses(
         self, table: Table, ask: Callable[[Query], Reply[Page]], newest: Row
-    ) -> Iterator[Row]:
-        """The newest row if it rested for a day; then the rows before it that did, or all."""
+    ) -> Iterator[tuple[Row, Query]]:
+        """The newest row if it rested for a day; then the rows before it that did, or all.
+
+        Each with a query that shows it, whatever a filter by its instant would mean.
+        """
         replication_key = table.replication_key or ""
         below = self._instants.read(newest[replication_key])
         a_day_ago = (self._now or datetime.now(UTC)) - DAY
         rested = below < a_day_ago
+        newest_first = _narrow(table).query(orderby=(f"{replication_key} desc", *table.key))
+        the_newest = replace(newest_first, top=WITNESSES)
         if rested:
-            yield newest
-        query = _narrow(table).query(
-            f"{replication_key} lt {edm.instant_literal(min(below, a_day_ago))}",
-            orderby=(f"{replication_key} desc", *table.key),
-        )
-        older = ask(replace(query, top=WITNESSES - rested)).content.rows
-        yield from older
+            yield newest, the_newest
+        condition = f"{replication_key} lt {table.instant(min(below, a_day_ago))}"
+        before = replace(newest_first, filter=condition, top=WITNESSES - rested)
+        older = ask(before).content.rows
+        for row in older:
+            yield row, before
         if not older and not rested:
-            yield newest
+            yield newest, the_newest
 
     def _comes_again(self, table: Table, ask: Callable[[Query], Reply[Page]], row: Row) -> bool:
         replication_key = table.replication_key or ""
         instant = self._instants.read(row[replication_key])
-        low, high = (edm.instant_literal(instant + d) for d in (-DISPLAY_ERROR, DISPLAY_ERROR))
+        low, high = (table.instant(instant + d) for d in (-DISPLAY_ERROR, DISPLAY_ERROR))
         condition = all_of(
             *_is_row(table, row), f"{replication_key} ge {low}", f"{replication_key} le {high}"
         )
         return bool(ask(replace(_narrow(table).query(condition), top=1)).content.rows)
 
-    def _unchanged(self, table: Table, ask: Callable[[Query], Reply[Page]], row: Row) -> bool:
+    def _unchanged(
+        self, table: Table, ask: Callable[[Query], Reply[Page]], row: Row, seen_by: Query
+    ) -> bool:
         """Whether the row, asked for without its instant, still shows it."""
         if not table.key:
-            return (
-                self._instants.read(row[table.replication_key or ""])
-                < (self._now or datetime.now(UTC)) - DAY
-            )
+            return row in ask(seen_by).content.rows
         query = _narrow(table).query(*_is_row(table, row))
         return row in ask(replace(query, top=1)).content.rows
 
@@ -213,7 +216,4 @@ def _narrow(table: Table) -> Table:
 
 
 def _is_row(table: Table, row: Row) -> list[str]:
-    return [
-        f"{name} eq {'null' if row[name] is None else table.columns[name].literal(row[name])}"
-        for name in table.key
-    ]
+    return [f"{name} eq {table.literal(name, row[name])}" for name in table.key]

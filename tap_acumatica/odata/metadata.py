@@ -8,7 +8,6 @@ Facts: docs/acumatica.md, "Metadata".
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from sys import intern
 from typing import TYPE_CHECKING, Final
 from xml.sax import SAXException, SAXParseException
@@ -19,9 +18,10 @@ from defusedxml.sax import make_parser
 from typing_extensions import override
 
 from tap_acumatica.odata.errors import BrokenPayload
+from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from xml.sax.xmlreader import AttributesImpl
 
 DESCRIPTION: Final = "Org.OData.Core.V1.Description"
@@ -30,12 +30,8 @@ RESTRICTIONS: Final = ".FilterRestrictions"
 ENCRYPTED: Final = "Password"
 """Columns of this name come encrypted, so they are not selected unless asked for."""
 
-
-class Protocol(StrEnum):
-    """The version of OData that a service speaks."""
-
-    V3 = "v3"
-    V4 = "v4"
+WITH_PARAMETERS: Final = "_WithParameters"
+"""With what the name of a function ends through which an inquiry takes parameters."""
 
 
 @dataclass(slots=True)
@@ -89,6 +85,39 @@ class Entity:
 
 
 @dataclass(slots=True)
+class Function:
+    """A function, or its import into the container, under which an inquiry takes parameters.
+
+    Attributes:
+        entity_set: Name of the set whose rows it returns, if it tells.
+        implementation: Qualified name of the function that an import of OData 4 stands for.
+    """
+
+    name: str
+    entity_set: str | None = None
+    implementation: str | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """A generic inquiry that can be read.
+
+    Attributes:
+        title: Also the name of its set.
+        key: The key columns of all its source tables; they need not tell its rows apart.
+        function: Name under which it takes its parameters; empty where it has none.
+        parameters: Their types, by name.
+    """
+
+    title: str
+    key: tuple[str, ...]
+    properties: tuple[Property, ...]
+    function: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Model:
     """What one `$metadata` document declares."""
 
@@ -97,6 +126,8 @@ class Model:
     complex_types: dict[str, EntityType] = field(default_factory=dict)
     enums: set[str] = field(default_factory=set)
     sets: list[EntitySet] = field(default_factory=list)
+    functions: dict[str, Function] = field(default_factory=dict)
+    imports: list[Function] = field(default_factory=list)
 
     def bases(self, name: str | None) -> Iterator[EntityType]:
         """A type and its base types, from the type itself upwards."""
@@ -135,6 +166,36 @@ class Model:
 
     def _restrictions(self, by_type: dict[str, list[EntitySet]]) -> dict[str, set[str]]:
         return {name: self._restricted(name, sets) for name, sets in by_type.items()}
+
+    def inquiries(self) -> Iterator[Inquiry]:
+        """One inquiry for each set, in order of title."""
+        for entity_set in sorted(self.sets, key=lambda each: each.name):
+            declared = self.types.get(entity_set.entity_type)
+            if declared is None:
+                continue
+            function = self._function(entity_set)
+            yield Inquiry(
+                title=entity_set.name,
+                key=tuple(declared.key),
+                properties=tuple(declared.properties),
+                function=function.name if function else "",
+                parameters=self._parameters(function) if function else {},
+            )
+
+    def _function(self, entity_set: EntitySet) -> Function | None:
+        """The function of an inquiry that has parameters."""
+        conventional = entity_set.entity_type.rpartition(".")[2] + WITH_PARAMETERS
+        for imported in self.imports:
+            if not imported.name.endswith(WITH_PARAMETERS) or not self._parameters(imported):
+                continue
+            if entity_set.name == imported.entity_set or imported.name == conventional:
+                return imported
+        return None
+
+    def _parameters(self, imported: Function) -> dict[str, str]:
+        """OData 3 declares them in the import, OData 4 in the function."""
+        function = self.functions.get(imported.implementation or "")
+        return imported.parameters or (function.parameters if function else {})
 
     def _restricted(self, type_name: str, sets: Iterable[EntitySet]) -> set[str]:
         restricted = set().union(*(entity_set.restricted for entity_set in sets))
@@ -199,6 +260,7 @@ class _Handler(ContentHandler):
         self._type: EntityType | None = None
         self._labelled: EntityType | Property | None = None
         self._set: EntitySet | None = None
+        self._function: Function | None = None
         self._restrictions = False
         self._record_property = ""
         self._path: list[str] | None = None
@@ -218,6 +280,8 @@ class _Handler(ContentHandler):
                 self._labelled = self._type
             case "EntitySet" | "Singleton":
                 self._set = None
+            case "Function" | "FunctionImport":
+                self._function = None
             case "Annotation":
                 self._restrictions = False
             case "PropertyPath" if self._path is not None and self._set:
@@ -275,6 +339,18 @@ class _Handler(ContentHandler):
         self._set = EntitySet(attrs["Name"], attrs["Type"], singleton=True)
         self.model.sets.append(self._set)
 
+    def _declared_function(self, attrs: AttributesImpl) -> None:
+        self._function = Function(attrs["Name"])
+        self.model.functions[f"{self._namespace}.{attrs['Name']}"] = self._function
+
+    def _function_import(self, attrs: AttributesImpl) -> None:
+        self._function = Function(attrs["Name"], attrs.get("EntitySet"), attrs.get("Function"))
+        self.model.imports.append(self._function)
+
+    def _parameter(self, attrs: AttributesImpl) -> None:
+        if self._function:
+            self._function.parameters[attrs["Name"]] = attrs.get("Type", "")
+
     def _annotation(self, attrs: AttributesImpl) -> None:
         term = attrs.get("Term", "")
         if self._set:
@@ -302,6 +378,9 @@ class _Handler(ContentHandler):
         "NavigationProperty": _navigation,
         "EntitySet": _entity_set,
         "Singleton": _singleton,
+        "Function": _declared_function,
+        "FunctionImport": _function_import,
+        "Parameter": _parameter,
         "Annotation": _annotation,
         "PropertyValue": _property_value,
         "PropertyPath": _property_path,

@@ -10,18 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.formats import JSON, Format
 from tap_acumatica.odata.order import unordered
 from tap_acumatica.odata.place import Place
+from tap_acumatica.odata.protocol import Protocol as ODataProtocol
 from tap_acumatica.odata.query import Query, all_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
-    from tap_acumatica.odata import edm
     from tap_acumatica.odata.expand import Expansion
     from tap_acumatica.odata.payload import Page, Row
+    from tap_acumatica.odata.query import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,11 @@ class Table:
     expand: tuple[Expansion, ...] = ()
     """How the columns that are related records are asked for."""
     format: Format = JSON
+    protocol: ODataProtocol = ODataProtocol.V4
+    inquiry: bool = False
+    """Whether it is a generic inquiry, which cannot be counted."""
+    call: Call | None = None
+    """How its parameters are given, where it has some."""
 
     def query(self, *conditions: str, orderby: tuple[str, ...] = ()) -> Query:
         """A query for the columns of the rows that fit all conditions."""
@@ -56,7 +64,19 @@ class Table:
             orderby,
             expand=expand,
             format=self.format,
+            protocol=self.protocol,
+            call=self.call,
         )
+
+    def literal(self, name: str, value: Any) -> str:  # noqa: ANN401 - of the column's type
+        """A value of a column as it is written in a condition."""
+        if value is None:
+            return "null"
+        return self.columns[name].written(value, self.protocol)
+
+    def instant(self, moment: datetime) -> str:
+        """An instant as it is written in a condition."""
+        return edm.instant_literal(moment, self.protocol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +89,7 @@ class Link:
     url: str
     entity_set: str = ""
     format: Format = JSON
+    protocol: ODataProtocol = ODataProtocol.V4
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +187,7 @@ class Links:
             )
             raise InconsistentAnswer(message)
         self._followed.add(link)
-        return Link(link, self._table.entity_set, self._table.format)
+        return Link(link, self._table.entity_set, self._table.format, self._table.protocol)
 
 
 class KeyPager:
@@ -193,8 +214,12 @@ class KeyPager:
 
     @staticmethod
     def suits(table: Table) -> bool:
-        """Whether the server's `gt` on every key column is sure to follow its `$orderby`."""
-        return bool(table.key) and all(table.columns[name].ordered for name in table.key)
+        """Whether the server's `gt` on every key column is sure to follow its `$orderby`.
+
+        An inquiry shows labels and may sort by codes, and no count would tell.
+        """
+        ordered = all(table.columns[name].ordered for name in table.key)
+        return bool(table.key) and ordered and not table.inquiry
 
     def request(self) -> Query | Link:
         """What to ask for next."""
@@ -266,7 +291,7 @@ class KeyPager:
 
     def _after(self, row: Row) -> str:
         """Rows behind this one: (A gt a) or (A eq a and B gt b) or ..."""
-        literals = [(name, self.table.columns[name].literal(row[name])) for name in self.table.key]
+        literals = [(name, self.table.literal(name, row[name])) for name in self.table.key]
         if len(literals) == 1:
             return "{} gt {}".format(*literals[0])
         steps = []

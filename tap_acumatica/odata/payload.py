@@ -26,7 +26,8 @@ class Page:
         rows: Columns that were not asked for are left out; numbers are int or Decimal, instants
             text.
         count: `@odata.count`: rows that fit the filter, whatever `$top` and `$skip` say.
-        next_link: `@odata.nextLink` as it came: the server has more rows.
+        next_link: `@odata.nextLink`, or `odata.nextLink` in OData 3, as it came: the server has
+            more rows.
     """
 
     rows: list[Row]
@@ -63,6 +64,7 @@ class JsonDecoder:
                 ("value", list[row] | msgspec.UnsetType, msgspec.UNSET),  # type: ignore[valid-type]
                 ("count", int | None, msgspec.field(name="@odata.count", default=None)),
                 ("next_link", str | None, msgspec.field(name="@odata.nextLink", default=None)),
+                ("older_link", str | None, msgspec.field(name="odata.nextLink", default=None)),
             ],
         )
         self._envelope = msgspec.json.Decoder(envelope, strict=False, float_hook=Decimal)
@@ -80,7 +82,8 @@ class JsonDecoder:
         envelope = self._decode(self._envelope, body)
         if envelope.value is msgspec.UNSET:
             raise BrokenPayload(_WITHOUT_VALUE)
-        return Page(self._known(envelope.value), envelope.count, envelope.next_link)
+        link = envelope.next_link or envelope.older_link
+        return Page(self._known(envelope.value), envelope.count, link)
 
     def singleton(self, body: bytes) -> Page:
         """The one object of a singleton, as a page of one row."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tap_acumatica.odata import expand
 from tap_acumatica.odata.formats import JSON, Format
+from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,36 @@ if TYPE_CHECKING:
 
 READABLE = "$,:'()/="
 """Characters left as they are in a query's values, so that the log can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The function through which an inquiry takes its parameters.
+
+    Attributes:
+        parameters: Literals of OData 4, or plain texts in OData 3, which leaves out those without
+            a value.
+    """
+
+    function: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def path(self, protocol: Protocol) -> str:
+        """What stands in the place of the entity set.
+
+        Values go by aliases, so that it does not matter which letters a path may hold.
+        """
+        name = quote(self.function, safe="")
+        if protocol is Protocol.V3:
+            return name
+        aliases = [f"{quote(p, safe='')}=@{i}" for i, p in enumerate(self.parameters, 1)]
+        return f"{name}({','.join(aliases)})"
+
+    def options(self, protocol: Protocol) -> dict[str, str]:
+        """What stands in the query string."""
+        if protocol is Protocol.V3:
+            return dict(self.parameters)
+        return {f"@{i}": literal for i, literal in enumerate(self.parameters.values(), 1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +62,13 @@ class Query:
     count: bool = False
     expand: tuple[Expansion, ...] = ()
     format: Format = JSON
+    protocol: Protocol = Protocol.V4
+    call: Call | None = None
+
+    @property
+    def path(self) -> str:
+        """The address below the service's root, without the query string."""
+        return self.call.path(self.protocol) if self.call else quote(self.entity_set, safe="")
 
     def string(self, extra: Mapping[str, str] | None = None, longest: int | None = None) -> str:
         """The query string.
@@ -58,13 +96,16 @@ class Query:
             "$top": "" if self.top is None else str(self.top),
             "$skip": str(self.skip or ""),
             "$count": "true" if self.count else "",
-            "$format": self.format.option,
+            # Whatever the headers say, older services answer in Atom without it.
+            "$format": self.format.option or ("json" if self.protocol is Protocol.V3 else ""),
             **extra,
         }
+        given = {name: value for name, value in options.items() if value}
+        if self.call:
+            given |= self.call.options(self.protocol)
         return "&".join(
-            f"{quote(name, safe='$')}={quote(value, safe=READABLE)}"
-            for name, value in options.items()
-            if value
+            f"{quote(name, safe='$@')}={quote(value, safe=READABLE)}"
+            for name, value in given.items()
         )
 
 

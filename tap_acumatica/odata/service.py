@@ -8,18 +8,21 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tap_acumatica.odata import diagnosis, metadata
 from tap_acumatica.odata.client import Reply, Request
+from tap_acumatica.odata.diagnosis import NoService
 from tap_acumatica.odata.errors import (
     InconsistentAnswer,
     RequestFailed,
     SettingsError,
 )
-from tap_acumatica.odata.log import masking
+from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.paging import Link
+from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,8 +34,63 @@ if TYPE_CHECKING:
 
 Content = TypeVar("Content")
 
-CURRENT: Final = re.compile(r"(?P<site>.*)/t/(?P<tenant>[^/]+)/api/odata/dac", re.IGNORECASE)
-OLDER: Final = re.compile(r"(?P<site>.*)/odatav4(?:/(?P<tenant>[^/]+))?", re.IGNORECASE)
+DAC: Final = "dac"
+INQUIRY: Final = "gi"
+INTERFACES: Final[Mapping[str, str]] = {DAC: "data access classes", INQUIRY: "generic inquiries"}
+"""What an instance may expose, and what each is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A form of address under which an interface may answer.
+
+    Attributes:
+        protocol: The version that is spoken there as far as is known; its metadata have the word.
+        path: Below the site, to be formatted with the tenant.
+        pattern: Of the path of an address that a user gives.
+        without_tenant: The path where no tenant is named; None where one has to be.
+    """
+
+    interface: str
+    protocol: Protocol
+    path: str
+    pattern: re.Pattern[str]
+    without_tenant: str | None = None
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(f"(?P<site>.*(?<!/api)){text}", re.IGNORECASE)
+
+
+FAMILIES: Final = (
+    Family(
+        DAC,
+        Protocol.V4,
+        "/t/{tenant}/api/odata/dac/",
+        _pattern(r"/t/(?P<tenant>[^/]+)/api/odata/dac"),
+    ),
+    Family(
+        DAC,
+        Protocol.V4,
+        "/odatav4/{tenant}/",
+        _pattern(r"/odatav4(?:/(?P<tenant>[^/]+))?"),
+        "/odatav4/",
+    ),
+    Family(
+        INQUIRY,
+        Protocol.V4,
+        "/t/{tenant}/api/odata/gi/",
+        _pattern(r"/t/(?P<tenant>[^/]+)/api/odata/gi"),
+    ),
+    Family(
+        INQUIRY,
+        Protocol.V3,
+        "/odata/{tenant}/",
+        _pattern(r"/odata(?:/(?P<tenant>[^/]+))?"),
+        "/odata/",
+    ),
+)
+"""Those of current releases first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +100,19 @@ class Address:
     Attributes:
         site: Scheme, host and virtual directory, without a slash at the end.
         tenant: Login name in the address, or None.
-        roots: Templates of the service's address, those of current releases first.
+        families: Forms of address under which services may answer.
     """
 
     site: str
     tenant: str | None
-    roots: tuple[str, ...]
+    families: tuple[Family, ...] = FAMILIES
 
     @classmethod
     def parse(cls, url: str) -> Address:
         """Take any of the forms apart in which users have the address.
 
         Raises:
-            SettingsError: It has a query, or is the address of another interface.
+            SettingsError: It has a query, or is the address of something below a service.
         """
         parts = urlsplit(url.strip())
         if parts.query or parts.fragment:
@@ -65,26 +123,45 @@ class Address:
             raise SettingsError(message)
         path = re.sub(r"/(\$metadata)?$", "", parts.path)
         origin = f"{parts.scheme}://{parts.netloc}"
-        current, older = "{site}/t/{tenant}/api/odata/dac/", "{site}/odatav4/{tenant}/"
-        for pattern, roots in ((CURRENT, (current,)), (OLDER, (older,))):
-            if found := pattern.fullmatch(path):
+        for family in FAMILIES:
+            if found := family.pattern.fullmatch(path):
                 tenant = found["tenant"]
-                return cls(origin + found["site"], tenant and unquote(tenant), roots)
+                return cls(origin + found["site"], tenant and unquote(tenant), (family,))
         if re.search(r"/odata\b", path, re.IGNORECASE):
             message = (
-                f"The setting url ({url}) is no address of the DAC interface: give the site alone, "
+                f"The setting url ({url}) is no address of an OData service: give the site alone, "
                 "such as https://company.acumatica.com."
             )
             raise SettingsError(message)
-        return cls(origin + path.rstrip("/"), None, (current, older))
+        return cls(origin + path.rstrip("/"), None)
 
-    def candidates(self, tenant: str | None) -> tuple[str, ...]:
-        """Addresses at which the tenant's service may answer; each ends with a slash."""
+    @property
+    def interfaces(self) -> tuple[str, ...]:
+        """The interfaces that it leads to: a full address names its own."""
+        return tuple(dict.fromkeys(family.interface for family in self.families))
+
+    def candidates(
+        self, tenant: str | None, interface: str = DAC, protocol: Protocol | None = None
+    ) -> tuple[str, ...]:
+        """Addresses at which the tenant's service may answer; each ends with a slash.
+
+        Args:
+            tenant: Its login name; None: the one in the address.
+            interface: One of INTERFACES.
+            protocol: Where it is likely to be spoken comes first.
+        """
         tenant = tenant or self.tenant
-        if tenant is None:
-            return (f"{self.site}/odatav4/",)
-        name = quote(tenant, safe="")
-        return tuple(root.format(site=self.site, tenant=name) for root in self.roots)
+        families = [family for family in self.families if family.interface == interface]
+        families.sort(key=lambda family: protocol not in {None, family.protocol})
+        paths = (
+            family.without_tenant if tenant is None else family.path.format(tenant=_segment(tenant))
+            for family in families
+        )
+        return tuple(self.site + path for path in paths if path)
+
+
+def _segment(tenant: str) -> str:
+    return quote(tenant, safe="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,26 +180,30 @@ class _Question(Generic[Content]):
     subject: str
     decode: Callable[[bytes], Content]
     accept: str = "application/json"
+    protocol: Protocol | None = None
+    """The version in which it is asked, where that is known."""
 
 
 class Service:
-    """The DAC interface of one tenant."""
+    """One interface of one tenant."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a choice of its own
         self,
         client: Client,
         address: Address,
         tenant: str | None,
         limits: QueryLimits = QueryLimits(),
+        *,
         auth: Auth | None = None,
+        interface: str = DAC,
     ) -> None:
         self.client = client
         self._auth = auth
         self.tenant = tenant or address.tenant
-        self._site = address.site
-        self._candidates = address.candidates(tenant)
+        self.interface = interface
+        self._address = address
         self._limits = limits
-        self._root: str | None = None
+        self._roots: dict[Protocol | None, str] = {}
         self._finding = threading.Lock()
 
     def read(
@@ -134,17 +215,18 @@ class Service:
             RequestFailed: As `Client.get`.
             InconsistentAnswer: A nextLink leads out of this service, or other content came.
         """
-        accept = query.format.accept
-        return self._ask(_Question(lambda root: self._url(root, query), subject, decode, accept))
+        url = partial(self._url, query=query)
+        question = _Question(url, subject, decode, query.format.accept, query.protocol)
+        return self._ask(question)
 
     @property
     def root(self) -> str | None:
         """The address that answered; None while none did."""
-        return self._root
+        return next(iter(self._roots.values()), None)
 
     def release(self) -> str | None:
         """The build of Acumatica, where the account is told."""
-        return diagnosis.look_at_root(self.client, self._site, self._candidates[0]).release
+        return diagnosis.look_at_root(self.client, self._address.site, self._owner).release
 
     def metadata(self) -> Model:
         """The content of `describe`."""
@@ -164,16 +246,31 @@ class Service:
             accept="application/xml",
         )
         try:
-            return self._ask(question)
+            reply = self._ask(question)
         except RequestFailed as failed:
             if failed.cause == "no rights":
-                raise diagnosis.no_rights() from failed
-            if failed.cause == "not found":
-                owner = self._candidates[0]
-                raise diagnosis.not_found(
-                    failed, self.client, self._site, owner, self.tenant
-                ) from failed
-            raise
+                raise diagnosis.no_rights(INTERFACES[self.interface]) from failed
+            if failed.cause != "not found":
+                raise
+            raise diagnosis.not_found(
+                failed, self.client, self._address.site, self._owner, self._missing()
+            ) from failed
+        self._roots[reply.content.protocol] = self._roots[None]
+        return reply
+
+    @property
+    def _owner(self) -> str:
+        """Whatever is asked of a tenant, and wherever, has the same sessions."""
+        return f"{self._address.site} {self.tenant or ''}"
+
+    def _missing(self) -> NoService:
+        tenant = f"the tenant {self.tenant!r}" if self.tenant else "no tenant named"
+        message = (
+            f"Acumatica has no OData service of {INTERFACES[self.interface]} at "
+            f"{self._address.site} for {tenant} (404): check the setting url and the tenant's "
+            "login name in it or in tenants."
+        )
+        return NoService("unknown tenant", message)
 
     def _url(self, root: str, query: Query | Link) -> str:
         if isinstance(query, Link):
@@ -186,17 +283,22 @@ class Service:
             )
             raise InconsistentAnswer(masking.masked(message))
         text = query.string(self._limits.parameters, self._limits.longest)
-        return root + quote(query.entity_set, safe="") + ("?" + text if text else "")
+        return root + query.path + ("?" + text if text else "")
 
     def _ask(self, question: _Question[Content]) -> Reply[Content]:
-        if self._root is None:
+        root = self._roots.get(question.protocol)
+        if root is None:
             with self._finding:
                 return self._find(question)
-        return self._ask_at(self._root, question)
+        return self._ask_at(root, question)
 
     def _find(self, question: _Question[Content]) -> Reply[Content]:
         """Ask at each address in turn; the first that does not answer 404 is the service's."""
-        *others, last = (self._root,) if self._root else self._candidates
+        known = self._roots.get(question.protocol)
+        candidates = self._address.candidates(self.tenant, self.interface, question.protocol)
+        if not candidates:
+            raise self._missing()
+        *others, last = (known,) if known else candidates
         for root in others:
             try:
                 reply = self._ask_at(root, question)
@@ -204,16 +306,21 @@ class Service:
                 if failed.cause != "not found":
                     raise
             else:
-                self._root = root
-                return reply
-        reply = self._ask_at(last, question)
-        self._root = last
+                return self._found(root, question, reply)
+        return self._found(last, question, self._ask_at(last, question))
+
+    def _found(
+        self, root: str, question: _Question[Content], reply: Reply[Content]
+    ) -> Reply[Content]:
+        if root not in self._roots.values():
+            logger.info("The %s are at %s", INTERFACES[self.interface], root)
+        self._roots[question.protocol] = root
         return reply
 
     def _ask_at(self, root: str, question: _Question[Content]) -> Reply[Content]:
-        # Wherever the service is, it is the same tenant, and has the same sessions.
-        owner = self._candidates[0]
-        request = Request(question.url(root), question.subject, owner, question.accept, self._auth)
+        request = Request(
+            question.url(root), question.subject, self._owner, question.accept, self._auth
+        )
         return self.client.get(request, question.decode)
 
 

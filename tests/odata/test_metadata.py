@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from sandbox.extras import small_model
 from sandbox.metadata import document
 from tap_acumatica.odata.errors import BrokenPayload
-from tap_acumatica.odata.metadata import Entity, Model, Property, Protocol, parse
+from tap_acumatica.odata.metadata import Entity, Model, Property, parse
+from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -239,6 +240,61 @@ def test_inquiries_of_odata_3_are_read() -> None:
     assert set(found) == {"PM-Project Summary", "BI-LeadConversion"}
     assert found["PM-Project Summary"].key == ("ProjectID", "Warehouse_2")
     assert found["PM-Project Summary"].properties[1].type == "Edm.DateTime"
+
+
+OLDER = b"""<edmx:Edmx Version="1.0" xmlns:edmx="http://schemas.microsoft.com/ado/2007/06/edmx">
+<edmx:DataServices><Schema Namespace="PX.Data"
+  xmlns="http://schemas.microsoft.com/ado/2009/11/edm">
+<EntityType Name="DBStorageDetails"><Key><PropertyRef Name="InventoryID"/></Key>
+  <Property Name="InventoryID" Type="Edm.String"/><Property Name="At" Type="Edm.DateTime"/>
+</EntityType>
+<EntityType Name="Other"><Property Name="_2Update" Type="Edm.String"/></EntityType>
+<EntityContainer Name="Default">
+  <EntitySet Name="Other" EntityType="PX.Data.Other"/>
+  <EntitySet Name="Lost" EntityType="PX.Data.Nowhere"/>
+  <EntitySet Name="DB-StorageDetails" EntityType="PX.Data.DBStorageDetails"/>
+  <FunctionImport Name="DBStorageDetails_WithParameters" %s>
+    <Parameter Name="Warehouse" Type="Edm.String"/><Parameter Name="Date" Type="Edm.DateTime"/>
+  </FunctionImport>
+  <FunctionImport Name="Other_WithParameters" EntitySet="Other"/>
+  <FunctionImport Name="Elsewhere" EntitySet="Other"><Parameter Name="X" Type="Edm.String"/>
+  </FunctionImport>
+</EntityContainer></Schema></edmx:DataServices></edmx:Edmx>"""
+NEWER = b"""<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx">
+<edmx:DataServices><Schema Namespace="GenericInquiry"
+  xmlns="http://docs.oasis-open.org/odata/ns/edm">
+<EntityType Name="DBStorageDetails"><Key><PropertyRef Name="InventoryID"/></Key>
+  <Property Name="InventoryID" Type="Edm.String"/><Property Name="At" Type="Edm.DateTimeOffset"/>
+</EntityType>
+<EntityType Name="Other"><Property Name="_2Update" Type="Edm.String"/></EntityType>
+<Function Name="DB-StorageDetails"><Parameter Name="Warehouse" Type="Edm.String"/>
+  <Parameter Name="Date" Type="Edm.DateTimeOffset"/>
+  <ReturnType Type="Collection(GenericInquiry.DBStorageDetails)" Nullable="false"/></Function>
+<EntityContainer Name="Default">
+  <EntitySet Name="DB-StorageDetails" EntityType="GenericInquiry.DBStorageDetails"/>
+  <EntitySet Name="Other" EntityType="GenericInquiry.Other"/>
+  <FunctionImport Name="DBStorageDetails_WithParameters"
+    Function="GenericInquiry.DB-StorageDetails" %s/>
+</EntityContainer></Schema></edmx:DataServices></edmx:Edmx>"""
+
+
+@pytest.mark.parametrize("where", [b'EntitySet="DB-StorageDetails"', b""])
+@pytest.mark.parametrize(
+    ("document", "date"), [(OLDER, "Edm.DateTime"), (NEWER, "Edm.DateTimeOffset")]
+)
+def test_parameters_of_inquiries_are_found_in_either_version(
+    document: bytes, date: str, where: bytes
+) -> None:
+    with_parameters, other = parse([document % where]).inquiries()
+    assert with_parameters.title == "DB-StorageDetails"
+    assert with_parameters.key == ("InventoryID",)
+    assert [(each.name, each.type) for each in with_parameters.properties] == [
+        ("InventoryID", "Edm.String"),
+        ("At", date),
+    ]
+    assert with_parameters.function == "DBStorageDetails_WithParameters"
+    assert with_parameters.parameters == {"Warehouse": "Edm.String", "Date": date}
+    assert (other.title, other.function, other.parameters) == ("Other", "", {})
 
 
 @st.composite

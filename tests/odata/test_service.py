@@ -30,8 +30,9 @@ from tap_acumatica.odata.errors import (
 )
 from tap_acumatica.odata.paging import Link
 from tap_acumatica.odata.payload import JsonDecoder
+from tap_acumatica.odata.protocol import Protocol
 from tap_acumatica.odata.query import Query
-from tap_acumatica.odata.service import Address, QueryLimits, Service
+from tap_acumatica.odata.service import DAC, INQUIRY, Address, QueryLimits, Service
 from tap_acumatica.odata.sessions import PoolSettings
 
 if TYPE_CHECKING:
@@ -118,6 +119,45 @@ def test_a_site_alone_has_the_service_at_either_place(url: str) -> None:
     assert address.candidates(None) == ("https://host/odatav4/",)
 
 
+@pytest.mark.parametrize("site", ["https://company.acumatica.com", "https://host:8443/ERP"])
+@pytest.mark.parametrize(
+    ("path", "tenant", "root"),
+    [
+        ("/t/Company%20A/api/odata/gi", "Company A", "/t/Company%20A/api/odata/gi/"),
+        ("/T/Company/API/OData/GI/$metadata", "Company", "/t/Company/api/odata/gi/"),
+        ("/OData/Company", "Company", "/odata/Company/"),
+        ("/odata/", None, "/odata/"),
+    ],
+)
+def test_an_address_of_inquiries_names_its_own_interface(
+    site: str, path: str, tenant: str | None, root: str
+) -> None:
+    address = Address.parse(site + path)
+    assert (address.site, address.tenant, address.interfaces) == (site, tenant, (INQUIRY,))
+    assert address.candidates(None, INQUIRY) == (site + root,)
+    assert address.candidates(None) == ()
+
+
+def test_the_family_that_speaks_the_version_is_asked_first() -> None:
+    address = Address.parse("https://host")
+    newer, older = "https://host/t/A/api/odata/gi/", "https://host/odata/A/"
+    assert address.candidates("A", INQUIRY) == (newer, older)
+    assert address.candidates("A", INQUIRY, Protocol.V4) == (newer, older)
+    assert address.candidates("A", INQUIRY, Protocol.V3) == (older, newer)
+    assert address.interfaces == (DAC, INQUIRY)
+
+
+def test_an_interface_to_which_the_address_does_not_lead_is_missing(stack: ExitStack) -> None:
+    box = opened(stack)
+    found = service(stack, box)
+    elsewhere = Service(
+        found.client, Address.parse(f"{box.url}/odatav4/Company"), None, interface=INQUIRY
+    )
+    with pytest.raises(DiscoveryError, match="no OData service of generic inquiries"):
+        elsewhere.metadata()
+    assert box.log == []
+
+
 def test_a_tenant_that_is_named_overrules_the_one_in_the_address() -> None:
     address = Address.parse("https://host/t/Company/api/odata/dac")
     assert address.candidates("Other") == ("https://host/t/Other/api/odata/dac/",)
@@ -138,15 +178,14 @@ def test_a_tenant_is_one_segment_and_never_encoded_twice(tenant: str, site: str)
 @pytest.mark.parametrize(
     "url",
     [
-        "https://host/t/Company/api/odata/gi",
-        "https://host/odata/Company",
-        "https://host/OData",
+        "https://host/t/Company/api/odata/gi/Customer%20Contacts",
+        "https://host/odata/Company/Customer%20Contacts",
         "https://host/t/Company/api/odata/dac/SOOrder",
         "https://host/t/Company/api/odata",
     ],
 )
-def test_the_address_of_another_interface_is_refused(url: str) -> None:
-    with pytest.raises(SettingsError, match="no address of the DAC interface: give the site"):
+def test_the_address_of_what_is_below_a_service_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="no address of an OData service: give the site"):
         Address.parse(url)
 
 
