@@ -35,7 +35,7 @@ def test_each_type_that_has_a_set_is_one_stream_under_its_generated_name(box: Sa
 
 
 def test_a_stream_is_incremental_exactly_where_it_can_be(box: Sandbox) -> None:
-    streams = discover(settings_for(box))
+    streams = discover(settings_for(box, interfaces=["dac"]))
     model = {entity.name.replace(".", "_"): entity for entity in box.model.types}
     readable = {name for name, entity in model.items() if entity.sets}
     assert streams.keys() == readable
@@ -94,7 +94,7 @@ def differences(
 def test_a_full_sync_equals_the_tables_value_for_value(box: Sandbox) -> None:
     box.insert(TERMS, {"TermsID": "O'B  ", "Descr": '\u00fc & <b> "q" \U0001f600 % + # \\'})
     box.clock.advance(60)
-    settings = settings_for(box)
+    settings = settings_for(box, interfaces=["dac"])
     catalog = select_all(discover(settings))
     box.reset_counters()
     output = run(settings, catalog=catalog)
