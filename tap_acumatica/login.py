@@ -48,12 +48,12 @@ WORDS: Final[Mapping[str, str]] = {
 def command(tap: type[TapAcumatica]) -> click.Command:
     """The command `login`."""
 
-    def callback(config: _ConfigInput, tenant: str | None, *, no_browser: bool) -> None:
+    def callback(config: _ConfigInput, tenant: str | None, *, browser: bool) -> None:
         with opened(tap, config, setup_mapper=False) as made:
             # A tap takes signals for a wish to stop between two records; here they are to end it.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            login(made.config, tenant, browser=not no_browser)
+            login(made.config, tenant, browser=browser)
 
     return click.Command(
         "login",
@@ -67,7 +67,12 @@ def command(tap: type[TapAcumatica]) -> click.Command:
                 callback=tap.cb_config,
             ),
             click.Option(["--tenant"], help="Sign in to this tenant only."),
-            click.Option(["--no-browser"], is_flag=True, help="Print the address, open nothing."),
+            # With either of them Meltano does not discover first, which needs a sign-in.
+            click.Option(
+                ["--browser/--no-browser"],
+                default=True,
+                help="Open the browser, or only print the address.",
+            ),
         ],
     )
 

@@ -63,7 +63,7 @@ class Login:
 
     def finish(self) -> subprocess.CompletedProcess[str]:
         """Wait for its end."""
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=120)
         return subprocess.CompletedProcess(
             COMMAND, self.process.returncode, self.printed + out, err
         )

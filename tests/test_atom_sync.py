@@ -60,7 +60,8 @@ def answer(request: requests.Request, context: Any) -> bytes:
 
 def read(location: str, data_format: str) -> tuple[list[dict[str, Any]], list[Any]]:
     settings = {
-        "url": "https://host/odatav4/Company",
+        "url": "https://host",
+        "tenants": None,
         "username": "reader",
         "password": "of-feeds",
         "data_format": data_format,

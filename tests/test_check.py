@@ -82,7 +82,6 @@ def test_all_that_a_sync_needs_is_tried(box: Sandbox) -> None:
     found = by_step(checked(box, {**settings_for(box, *ENTITIES), "url": url}))
     assert list(found) == [
         "Address",
-        "Protocol",
         "Sign-in",
         "Release",
         "Entities",
