@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sandbox import Sandbox
 from sandbox.app import PASSWORD, USERNAME
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 NOW = "2026-06-01T12:00:00Z"
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 SECRETS = (PASSWORD, quote(PASSWORD), b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode())
 
