@@ -118,7 +118,7 @@ def conditions(
     store: Store, entity_type: EntityType, options: Mapping[str, str], reading: Reading
 ) -> str:
     """The WHERE clause."""
-    parts = visible_rows(store, entity_type)
+    parts = [] if reading.source else visible_rows(store, entity_type)
     text = options.get("$filter", "").strip()
     if text:
         wanted = condition(text, entity_type, reading.read_literal)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sandbox import Sandbox
 from sandbox.app import PASSWORD, USERNAME
@@ -17,6 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 NOW = "2026-06-01T12:00:00Z"
+
+# How long an example takes says more about the machine than about the code. Where a change is
+# judged, the same examples are drawn each time: it must not fail for those of another one.
+settings.register_profile(
+    "untimed",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
+settings.load_profile("untimed")
 
 SECRETS = (
     *(form for secret in (PASSWORD, CLIENT_SECRET) for form in (secret, quote(secret))),
