@@ -15,10 +15,10 @@ from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.cursor import CursorPager, Window
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
-from tap_acumatica.odata.instants import DAY, DISPLAY_ERROR, InstantReader, written
+from tap_acumatica.odata.instants import DAY, InstantReader, earlier, written
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging import KeyPager, Paging, Table
-from tap_acumatica.odata.payload import JsonDecoder
+from tap_acumatica.odata.payload import JsonDecoder, other_values
 from tap_acumatica.odata.skipping import OffsetPager
 from tap_acumatica.verifying import NoVerifier, Verifier
 
@@ -137,7 +137,9 @@ class EntityReader:
         self._table = table
         self._settings = settings
         self._dated = dated
-        self._decoder = JsonDecoder(table.entity_set, table.columns)
+        replication_key = [table.replication_key] if table.replication_key else []
+        required = (*table.key, *replication_key)
+        self._decoder = JsonDecoder(table.entity_set, table.columns, required)
         self._timeouts = 0
         self._good_pages = 0
         self._size = settings.paging.size
@@ -149,6 +151,13 @@ class EntityReader:
         Raises:
             AcumaticaError: The read cannot be completed.
         """
+        try:
+            yield from self._all()
+        except ValueError as error:  # a replication key that is no date-time
+            raise other_values(self._table.entity_set, error) from error
+        logger.info("%s: %s", self._table.entity_set, self._tally)
+
+    def _all(self) -> Iterator[Rows | Reached]:
         if self._table.singleton:
             yield self._counted(Rows(self.one_row()))
         elif self._dated is None:
@@ -156,7 +165,6 @@ class EntityReader:
         else:
             frame = self._dated.frames.frame(self._table, self._ask)
             yield from self._since_bookmark(self._dated.bookmark, frame)
-        logger.info("%s: %s", self._table.entity_set, self._tally)
 
     def one_row(self) -> list[Row]:
         """The one row of a singleton, or the first of a set."""
@@ -218,22 +226,27 @@ class EntityReader:
 
     def _window(self, bookmark: Bookmark, frame: Frame) -> Window:
         low = (
-            bookmark.instant - self._settings.time_offset
+            earlier(bookmark.instant, self._settings.time_offset)
             if bookmark.instant
             else self._settings.start_date
         )
         return Window(low, frame.now if frame.proved else frame.now + DAY)
 
     def _window_rows(self, window: Window, frame: Frame) -> Generator[Rows, None, datetime | None]:
-        """Read the window; returns the instant before which all of it was delivered."""
+        """Read the window; returns the instant before which the rows show that all was delivered.
+
+        Where the frame is not proved a row of the future shows nothing: others may come below it.
+        """
         instants = self._settings.instants
         pager = CursorPager(self._table, self._settings.paging, window, instants)
         verifier = self._verifier()
         reached = None
         for page in self._pages(pager):
             verifier.add(page)
-            newest = instants.read(page[-1][self._table.replication_key or ""])
-            reached = min(_latest(reached, newest - DISPLAY_ERROR) or newest, frame.now)
+            if not frame.proved:
+                shown = (instants.read(row[self._table.replication_key or ""]) for row in page)
+                newest = _latest(*(instant for instant in shown if instant <= frame.now))
+                reached = _latest(reached, newest and earlier(newest))
             yield self._counted(Rows(page, most=frame.now))
         verifier.verify_window(window, self._settings, self._ask)
         return reached
@@ -248,7 +261,8 @@ class EntityReader:
             pager = OffsetPager(self._table, self._settings.paging, condition)
         pages = self._pages(pager)
         if isinstance(pager, KeyPager):
-            pages = chain(pages, self._proof(pager), self._unseen(pager), self._in_doubt(pager))
+            seen = map(pager.saw, chain(pages, self._proof(pager)))
+            pages = chain(seen, self._unseen(pager), self._in_doubt(pager))
         for page in pages:
             verifier.add(page)
             yield self._counted(Rows(page))

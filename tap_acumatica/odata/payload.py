@@ -12,7 +12,7 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import BrokenPayload, InconsistentAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Row = dict[str, Any]
 
@@ -39,10 +39,23 @@ class JsonDecoder:
     Numbers never pass through a float, and may come as numbers or as strings of digits.
     """
 
-    def __init__(self, entity_set: str, columns: Mapping[str, edm.EdmType]) -> None:
+    def __init__(
+        self,
+        entity_set: str,
+        columns: Mapping[str, edm.EdmType],
+        required: Iterable[str] = (),
+    ) -> None:
+        """Prepare to decode.
+
+        Args:
+            entity_set: For the sentences of errors.
+            columns: What rows may have.
+            required: Columns without which a row cannot be read.
+        """
         self._entity_set = entity_set
         self._columns = columns
-        row = edm.row_type(columns)
+        self._missed: set[frozenset[str]] = set()
+        row = edm.row_type(columns, required)
         envelope = msgspec.defstruct(
             "Envelope",
             [
@@ -66,7 +79,10 @@ class JsonDecoder:
         envelope = self._decode(self._envelope, body)
         if envelope.value is msgspec.UNSET:
             raise BrokenPayload(_WITHOUT_VALUE)
-        return Page(self._known(envelope.value), envelope.count, envelope.next_link)
+        rows = self._known(envelope.value)
+        if rows and (missing := self._columns.keys() - rows[0].keys()):
+            self._refuse_other_case(frozenset(missing), body)
+        return Page(rows, envelope.count, envelope.next_link)
 
     def singleton(self, body: bytes) -> Page:
         """The one object of a singleton, as a page of one row."""
@@ -85,17 +101,36 @@ class JsonDecoder:
             raise InconsistentAnswer(message)
         return rows
 
+    def _refuse_other_case(self, missing: frozenset[str], body: bytes) -> None:
+        """Names in a query are found in any case, but rows have them in one (docs/acumatica.md)."""
+        if missing in self._missed:
+            return
+        self._missed.add(missing)
+        sent = msgspec.json.decode(body)["value"][0].keys() - self._columns.keys()
+        by_letters = {name.casefold(): name for name in sent}
+        for name in missing:
+            if other := by_letters.get(name.casefold()):
+                message = (
+                    f"Acumatica sends the column {name} of {self._entity_set} as {other}: "
+                    "run discovery again."
+                )
+                raise InconsistentAnswer(message)
+
     def _decode(self, decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:  # noqa: ANN401
         try:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
-            message = (
-                f"Acumatica sent {self._entity_set} with other values than the catalog says "
-                f"({error}): run discovery again."
-            )
-            raise InconsistentAnswer(message) from error
+            raise other_values(self._entity_set, error) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BrokenPayload(str(error)) from error
+
+
+def other_values(entity_set: str, error: Exception) -> InconsistentAnswer:
+    """The error of an entity whose values are not what the catalog says."""
+    return InconsistentAnswer(
+        f"Acumatica sent {entity_set} with other values than the catalog says ({error}): "
+        "run discovery again."
+    )
 
 
 _WITHOUT_VALUE: Final = "an object without rows"
