@@ -248,7 +248,8 @@ class EntityReader:
                 newest = _latest(*(instant for instant in shown if instant <= frame.now))
                 reached = _latest(reached, newest and earlier(newest))
             yield self._counted(Rows(page, most=frame.now))
-        verifier.verify_window(window, self._settings, self._ask)
+        verified = replace(window, high=min(window.high, reached or frame.now))
+        verifier.verify_window(verified, self._settings, self._ask)
         return reached
 
     def _whole(self, condition: str) -> Iterator[Rows]:

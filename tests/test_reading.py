@@ -321,3 +321,28 @@ def test_a_read_ends_with_one_line_of_what_it_took(caplog: pytest.LogCaptureFixt
         read(sim, replace(table, replication_key=R))
     (line,) = [text for text in caplog.messages if text.startswith("Rows: ")]
     assert "window from the beginning to 2026-06-01T12:00:00.000000+00:00" in line
+
+
+def test_a_proof_by_count_leaves_out_what_is_added_where_no_frame_is_proved() -> None:
+    """Values are five hours behind and say that they are in UTC, and so do filters."""
+    zone = ZoneInfo("America/New_York")
+    sim, table = keyless(0, Server(zone=zone, label="Z", wall_filters=True, cookie=None))
+    sim.key, table = ("K",), replace(table, key=("K",))
+    for number in range(12):
+        sim.put((number,), CLOCK - timedelta(hours=9 + number))
+
+    def add_at_the_end() -> None:
+        if len(sim.queries) == 4:
+            sim.put((99,), CLOCK)
+
+    sim.between = add_at_the_end
+    dated = Dated(FrameFinder(InstantReader(), zone_is_set=True), Bookmark())
+    settings = ReadSettings(paging=Paging(20), verify_counts=True)
+    rows = [
+        row["K"]
+        for item in EntityReader(sim, table, settings, dated)
+        if isinstance(item, Rows)
+        for row in item.rows
+    ]
+    assert sorted(rows) == list(range(12))
+    assert 99 in {key for (key,) in sim.rows}
