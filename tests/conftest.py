@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+from hypothesis import settings
 
 from sandbox import Sandbox
 from sandbox.app import PASSWORD, USERNAME
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 NOW = "2026-06-01T12:00:00Z"
 
 SECRETS = (PASSWORD, quote(PASSWORD), b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode())
+
+# A busy machine is no failure of a property.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture
