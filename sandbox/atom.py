@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
@@ -17,18 +16,6 @@ UPDATED = "<updated>2026-06-01T12:00:00Z</updated>"
 # Parsers take a bare carriage return for a line break, so it is written as a reference; so are
 # characters that XML does not have at all, as .NET does it, though no parser takes them then.
 REFERENCES = {chr(code): f"&#x{code:X};" for code in (*range(9), 11, 12, *range(13, 32))}
-
-
-def parsed(text: str) -> dict[str, object]:
-    """A row as JSON text, its numbers with their digits."""
-    row: dict[str, object] = json.loads(text, parse_float=Digits, parse_int=Digits)
-    return row
-
-
-class Digits(str):
-    """A number as it is written."""
-
-    __slots__ = ()
 
 
 def value(name: str, edm_type: str, given: object) -> str:
@@ -56,7 +43,7 @@ def entry(row: Mapping[str, object], types: Mapping[str, str], term: str) -> str
 def feed(  # noqa: PLR0913 - what a feed consists of
     root: str,
     entity_set: str,
-    rows: Iterable[str],
+    rows: Iterable[Mapping[str, object]],
     types: Mapping[str, str],
     *,
     term: str = "",
@@ -68,7 +55,7 @@ def feed(  # noqa: PLR0913 - what a feed consists of
     Args:
         root: Address of the service, with a slash at the end.
         entity_set: Its name, as it stands in the address.
-        rows: JSON text of each row.
+        rows: Each by column; numbers with the digits that are to be shown.
         types: The Edm types of all columns, by name.
         term: Qualified name of the entity type.
         count: How many rows fit the filter, where it was asked for (``$inlinecount``).
@@ -83,6 +70,6 @@ def feed(  # noqa: PLR0913 - what a feed consists of
         f'<title type="text">{escape(entity_set)}</title>{UPDATED}',
         f'<link rel="self" title={quoteattr(entity_set)} href={quoteattr(entity_set)} />',
     ]
-    entries = [entry(parsed(row), types, term) for row in rows]
+    entries = [entry(row, types, term) for row in rows]
     link = "" if next_link is None else f'<link rel="next" href={quoteattr(next_link)} />'
     return "".join([*head, *entries, link, "</feed>"]).encode()

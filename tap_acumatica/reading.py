@@ -17,10 +17,10 @@ from tap_acumatica.odata.atom import AtomDecoder
 from tap_acumatica.odata.cursor import CursorPager, Window
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.formats import ATOM, JSON, Format
-from tap_acumatica.odata.instants import DAY, DISPLAY_ERROR, InstantReader, written
+from tap_acumatica.odata.instants import DAY, InstantReader, earlier, written
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging import KeyPager, Paging, Table
-from tap_acumatica.odata.payload import JsonDecoder
+from tap_acumatica.odata.payload import JsonDecoder, other_values
 from tap_acumatica.odata.skipping import OffsetPager
 from tap_acumatica.verifying import NoVerifier, Verifier
 
@@ -28,18 +28,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from datetime import datetime
 
-    from tap_acumatica.odata import edm
     from tap_acumatica.odata.client import Reply
     from tap_acumatica.odata.frame import Frame, FrameFinder
     from tap_acumatica.odata.paging import Link, Pager
-    from tap_acumatica.odata.payload import Decoder, Page, Row
+    from tap_acumatica.odata.payload import Page, Row
     from tap_acumatica.odata.query import Query
 
 SMALLEST_PAGE: Final = 50
 PAGES_BEFORE_GROWTH: Final = 10
 TIMEOUTS_AT_SMALLEST: Final = 3
 
-DECODERS: Final[Mapping[Format, Callable[[str, Mapping[str, edm.EdmType]], Decoder]]] = {
+DECODERS: Final[Mapping[Format, type[JsonDecoder | AtomDecoder]]] = {
     JSON: JsonDecoder,
     ATOM: AtomDecoder,
 }
@@ -152,7 +151,9 @@ class EntityReader:
             settings = replace(settings, paging=replace(settings.paging, count=False))
         self._settings = settings
         self._dated = dated
-        self._decoder = DECODERS[table.format](table.entity_set, table.columns)
+        replication_key = [table.replication_key] if table.replication_key else []
+        required = (*table.key, *replication_key)
+        self._decoder = DECODERS[table.format](table.entity_set, table.columns, required)
         self._timeouts = 0
         self._good_pages = 0
         self._size = settings.paging.size
@@ -164,10 +165,10 @@ class EntityReader:
         Raises:
             AcumaticaError: The read cannot be completed.
         """
-        if self._table.inquiry:
-            yield from self._inquiry()
-        else:
-            yield from self._entity()
+        try:
+            yield from self._inquiry() if self._table.inquiry else self._entity()
+        except ValueError as error:  # a replication key that is no date-time
+            raise other_values(self._table.entity_set, error) from error
         logger.info("%s: %s", self._table.entity_set, self._tally)
 
     def _entity(self) -> Iterator[Rows | Reached | InFull]:
@@ -253,24 +254,30 @@ class EntityReader:
 
     def _window(self, bookmark: Bookmark, frame: Frame) -> Window:
         low = (
-            bookmark.instant - self._settings.time_offset
+            earlier(bookmark.instant, self._settings.time_offset)
             if bookmark.instant
             else self._settings.start_date
         )
         return Window(low, frame.now if frame.proved else frame.now + DAY)
 
     def _window_rows(self, window: Window, frame: Frame) -> Generator[Rows, None, datetime | None]:
-        """Read the window; returns the instant before which all of it was delivered."""
+        """Read the window; returns the instant before which the rows show that all was delivered.
+
+        Where the frame is not proved a row of the future shows nothing: others may come below it.
+        """
         instants = self._settings.instants
         pager = CursorPager(self._table, self._settings.paging, window, instants)
         verifier = self._verifier()
         reached = None
         for page in self._pages(pager):
             verifier.add(page)
-            newest = instants.read(page[-1][self._table.replication_key or ""])
-            reached = min(_latest(reached, newest - DISPLAY_ERROR) or newest, frame.now)
+            if not frame.proved:
+                shown = (instants.read(row[self._table.replication_key or ""]) for row in page)
+                newest = _latest(*(instant for instant in shown if instant <= frame.now))
+                reached = _latest(reached, newest and earlier(newest))
             yield self._counted(Rows(page, most=frame.now))
-        verifier.verify_window(window, self._settings, self._ask)
+        verified = replace(window, high=min(window.high, reached or frame.now))
+        verifier.verify_window(verified, self._settings, self._ask)
         return reached
 
     def _whole(self, condition: str) -> Iterator[Rows]:
@@ -283,7 +290,8 @@ class EntityReader:
             pager = OffsetPager(self._table, self._settings.paging, condition)
         pages = self._pages(pager)
         if isinstance(pager, KeyPager):
-            pages = chain(pages, self._proof(pager), self._unseen(pager), self._in_doubt(pager))
+            seen = map(pager.saw, chain(pages, self._proof(pager)))
+            pages = chain(seen, self._unseen(pager), self._in_doubt(pager))
         for page in pages:
             verifier.add(page)
             yield self._counted(Rows(page))

@@ -19,7 +19,7 @@ from tap_acumatica.inquiries import Parameters, order, within
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.formats import ATOM, JSON
-from tap_acumatica.odata.instants import DISPLAY_ERROR
+from tap_acumatica.odata.instants import earlier, written
 from tap_acumatica.odata.paging import Table
 from tap_acumatica.odata.protocol import Protocol
 from tap_acumatica.odata.service import DAC, INQUIRY, INTERFACES
@@ -291,9 +291,11 @@ class EntityStream(Stream):
     def _increment_stream_state(
         self, latest_record: Record, *, context: Context | None = None
     ) -> None:
-        """Remember the greatest instant that was written; undated rows have none."""
+        """Remember the greatest instant that was written; rows of the future count for nothing."""
         if self._most and self.dated:
-            self._latest = max(self._latest, latest_record[self.replication_key or ""])
+            instant = latest_record[self.replication_key or ""]
+            if instant <= written(self._most):
+                self._latest = max(self._latest, instant)
 
     @override
     def _write_state_message(self) -> None:
@@ -307,8 +309,7 @@ class EntityStream(Stream):
         A displayed instant may be up to a second above the stored one.
         """
         if self._latest:
-            instant = datetime.fromisoformat(self._latest) - DISPLAY_ERROR
-            instant = min(instant, self._most or instant)
+            instant = earlier(datetime.fromisoformat(self._latest))
             kept = self.bookmark(self._context)
             self._store(Bookmark(instant, kept.undated_read_on, kept.scope))
 

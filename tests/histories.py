@@ -13,6 +13,8 @@ from simulation import Key, R, Row, Server, SimulatedTable, at
 NOWS = ("2026-06-01T12:00:00", "2026-03-08T08:10:00", "2026-11-01T06:40:00", "2026-11-01T07:30:00")
 """The last three lie around the changes of New York's clocks."""
 
+ANCIENT = ("0001-01-01T00:00:00", "1950-01-01T00:00:00")
+
 LATEST = timedelta(minutes=20)
 """How long a transaction takes at the most."""
 
@@ -65,7 +67,8 @@ class History:
             return number
         if kind == "guid":
             return str(UUID(int=number * 2**120 + number))
-        return self.random.choice(["{:03}", "K{}'&", "{} ", "Ä{}"]).format(number)
+        forms = ["{:03}", "K{}'&", "k{}'&", "{} ", "{}", "Ä{}", "K-{}"]
+        return self.random.choice(forms).format(number)
 
     def _fill(self) -> None:
         random, now = self.random, self.sim.now
@@ -79,20 +82,22 @@ class History:
             )
             chance = random.random()
             if chance < 0.02:
-                instant = at("1950-01-01T00:00:00")
+                instant = at(random.choice(ANCIENT))
             elif chance < 0.04:
                 instant = None
             elif chance < 0.06 and future:
-                instant = at("2031-01-01T00:00:00")
+                instant = random.choice([at("2031-01-01T00:00:00"), now + timedelta(hours=18)])
             self.sim.put(self._key(), instant)
 
     def change(self) -> None:
         """Something happens between two requests."""
         sim, random = self.sim, self.random
+        if sim.counting and random.random() < 0.7:
+            return
         sim.now += timedelta(milliseconds=random.randrange(3000))
         for waiting in [*self._waiting]:
             due, key, instant = waiting
-            if due <= len(sim.queries):
+            if due <= len(sim.queries) or sim.now - instant > LATEST:
                 sim.put(key, instant)
                 self._waiting.remove(waiting)
         for _ in range(random.choice([0, 0, 1, 1, 3])):
@@ -134,6 +139,11 @@ class History:
     def surviving(self) -> dict[Key, int]:
         """The last version of each row that is there."""
         return {key: row["Version"] for key, row in self.sim.rows.items()}
+
+    def is_to_come(self, key: Key) -> bool:
+        """Whether the row is dated within a day ahead: it is read when that has passed."""
+        instant = self.sim.rows[key][R]
+        return instant is not None and timedelta(0) < instant - self.sim.now < timedelta(days=1)
 
     def key_of(self, row: Row) -> Key:
         """The key of a delivered row."""

@@ -44,7 +44,7 @@ MUTANTS = (
     Mutant(
         "the base stays a second below the last row",
         "odata/cursor.py",
-        "base = self._instant(rows[-1]) - DISPLAY_ERROR",
+        "base = earlier(self._instant(rows[-1]))",
         "base = self._instant(rows[-1])",
     ),
     Mutant(
@@ -68,6 +68,12 @@ MUTANTS = (
         "if skipped and len(fresh) == len(page.rows) and not fresh:",
     ),
     Mutant(
+        "a pager's own request comes before a link",
+        "odata/skipping.py",
+        "(self._counting.size is None or not fresh)",
+        "True",
+    ),
+    Mutant(
         "rows are known by key and replication key",
         "odata/place.py",
         "(*key, replication_key) if replication_key else key",
@@ -82,7 +88,7 @@ MUTANTS = (
     Mutant(
         "an interrupted run resumes a second below its last row",
         "streams.py",
-        "datetime.fromisoformat(self._latest) - DISPLAY_ERROR",
+        "earlier(datetime.fromisoformat(self._latest))",
         "datetime.fromisoformat(self._latest)",
     ),
     Mutant(

@@ -7,7 +7,7 @@ gets what a server would give for it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -33,6 +33,8 @@ R = "LastModifiedDateTime"
 SECOND = timedelta(seconds=1)
 ENDLESS = 5000
 """Requests after which a simulated read is held for one that never ends."""
+YEAR_1 = 1001
+"""What year 1 is taken for in comparisons: the parser knows no year below 1000."""
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -74,12 +76,20 @@ class Server:
     """What in a filter makes the answer empty, without a word."""
     formulas: frozenset[str] = frozenset()
     """Columns by which an inquiry is neither filtered nor sorted: such a query gets no answer."""
+    collates: bool = False
+    """Whether text is compared without regard to case, blanks at its end, and hyphens."""
+    links: bool = False
+    """Whether each page but the last carries a nextLink, by `$skip`."""
+    counts_apart: bool = False
+    """Whether the table may change between counting and reading the rows of one answer."""
 
     def compared(self, stored: datetime) -> datetime:
         """What filters compare with."""
+        if stored.year == 1:
+            return stored.replace(year=YEAR_1)
         if not self.wall_filters:
             return stored
-        return stored.astimezone(self.zone).replace(tzinfo=UTC)
+        return self._in_zone(stored).replace(tzinfo=UTC)
 
     def shown(self, stored: datetime | None) -> str | None:
         """How the server displays an instant."""
@@ -88,10 +98,20 @@ class Server:
         step = self.precision
         micros = stored.microsecond + (step // 2 if self.rounds else 0)
         moment = stored.replace(microsecond=0) + timedelta(microseconds=micros // step * step)
-        wall = moment if self.label == "UTC" else moment.astimezone(self.zone)
+        wall = moment if self.label == "UTC" else self._in_zone(moment)
         text = wall.replace(tzinfo=None).isoformat()
         text = text.rstrip("0") if "." in text else text
         return text + {"UTC": "Z", "Z": "Z", "offset": wall.isoformat()[-6:], "": ""}[self.label]
+
+    def _in_zone(self, moment: datetime) -> datetime:
+        """In the account's zone; the first year of all stays what it is."""
+        return moment if moment.year == 1 else moment.astimezone(self.zone)
+
+    def comparable(self, value: Any) -> Any:
+        """What sorting and filtering compare."""
+        if self.collates and isinstance(value, str):
+            return value.casefold().rstrip().replace("-", "")
+        return value
 
 
 class SimulatedTable:
@@ -106,14 +126,21 @@ class SimulatedTable:
         self.late: list[Row] = []
         self.queries: list[Query] = []
         self.between: Callable[[], None] = lambda: None
+        self.counting = False
+        """Whether rows were counted, and are to be read now."""
         self.versions = 0
         self._parsed: dict[str, Any] = {}
+        self._links: dict[str, Query] = {}
 
     # Changes
 
     def put(self, key: Key, instant: datetime | None) -> Row:
         """Insert a row or make a new version of it."""
         self.versions += 1
+        if self.server.collates:
+            compared = self._comparable(key)
+            for same in [k for k in self.rows if k != key and self._comparable(k) == compared]:
+                del self.rows[same]
         row = {**dict(zip(self.key, key, strict=True)), R: instant, "Version": self.versions}
         self.rows[key] = row
         return row
@@ -131,8 +158,9 @@ class SimulatedTable:
 
     def read(self, query: Query | Link, subject: str, decode: Callable[[bytes], Any]) -> Reply[Any]:
         """Answer as a service does."""
-        assert not isinstance(query, Link)
         self.between()
+        if isinstance(query, Link):
+            query = self._links[query.url]
         self.queries.append(query)
         assert len(self.queries) < ENDLESS, f"A read does not end: {self.queries[-9:]}"
         slow = self.server.slow_above
@@ -144,19 +172,34 @@ class SimulatedTable:
             failed = failure(Answer(subject, 200))
             assert failed
             raise failed
-        rows = [row for row in self.rows.values() if self._fits(row, in_odata_4(query))]
-        if self.server.empties and self.server.empties in query.filter:
-            rows = []
-        total = len(rows)
+        total = len(self._matching(query))
+        if self.server.counts_apart:
+            self.counting = query.count
+            self.between()
+            self.counting = False
+        rows = self._matching(query)
         self._sort(rows, query.orderby or self.key)
+        behind = len(rows) - query.skip
         rows = rows[query.skip :]
         for most in (query.top, self.server.cap):
             rows = rows if most is None else rows[:most]
         body: dict[str, Any] = {"value": [{**row, R: self.server.shown(row[R])} for row in rows]}
         if query.count and self.server.counts:
             body["@odata.count"] = total
+        if self.server.links and len(rows) < behind:
+            link = f"Rows?$skiptoken={len(self._links)}"
+            self._links[link] = replace(query, skip=query.skip + len(rows))
+            body["@odata.nextLink"] = link
         date = (self.now + self.random.choice(self.server.skews)).replace(microsecond=0)
         return Reply(decode(msgspec.json.encode(body)), date, self.server.cookie)
+
+    def _matching(self, query: Query) -> list[Row]:
+        if self.server.empties and self.server.empties in query.filter:
+            return []
+        return [row for row in self.rows.values() if self._fits(row, in_odata_4(query))]
+
+    def _comparable(self, key: Key) -> Key:
+        return tuple(map(self.server.comparable, key))
 
     def _sort(self, rows: list[Row], orderby: Iterable[str]) -> None:
         if self.server.shuffles:
@@ -167,7 +210,7 @@ class SimulatedTable:
             rows.sort(
                 key=lambda row: (
                     (row[name] is None) == last,
-                    0 if row[name] is None else row[name],
+                    0 if row[name] is None else self.server.comparable(row[name]),
                 ),
                 reverse=direction == "desc",
             )
@@ -176,19 +219,21 @@ class SimulatedTable:
         if not condition:
             return True
         if condition not in self._parsed:
-            self._parsed[condition] = ODataParser().parse(ODataLexer().tokenize(condition))
+            known = condition.replace(" 0001-", f" {YEAR_1}-")
+            self._parsed[condition] = ODataParser().parse(ODataLexer().tokenize(known))
         compared = {**row, R: row[R] and self.server.compared(row[R])}
-        return bool(_value(self._parsed[condition], compared))
+        return bool(_value(self._parsed[condition], compared, self.server.comparable))
 
 
-def _value(node: Any, row: Row) -> Any:  # noqa: PLR0911 - one case a line
+def _value(node: Any, row: Row, form: Callable[[Any], Any]) -> Any:  # noqa: PLR0911 - one case a line
     match node:
         case ast.BoolOp(op=ast.And()):
-            return _value(node.left, row) and _value(node.right, row)
+            return _value(node.left, row, form) and _value(node.right, row, form)
         case ast.BoolOp(op=ast.Or()):
-            return _value(node.left, row) or _value(node.right, row)
+            return _value(node.left, row, form) or _value(node.right, row, form)
         case ast.Compare():
-            return _compared(node, _value(node.left, row), _value(node.right, row))
+            left, right = (form(_value(side, row, form)) for side in (node.left, node.right))
+            return _compared(node, left, right)
         case ast.Identifier():
             return row[node.name]
         case ast.Null():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 STREAM = "GI_Stock"
 ROOT = "https://host/odata/Company/"
 TYPES = {"InventoryID": "Edm.String", "QtyOnHand": "Edm.Decimal", "ModifiedOn": "Edm.DateTime"}
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"InventoryID": "A ", "QtyOnHand": "1999.000000", "ModifiedOn": "2022-09-14T21:26:36.33"},
     {"InventoryID": "B\r\n<ü>", "QtyOnHand": None, "ModifiedOn": "2022-09-15T00:00:00"},
     {"InventoryID": None, "QtyOnHand": "-0.10", "ModifiedOn": None},
@@ -48,14 +48,13 @@ def answer(request: requests.Request, context: Any) -> bytes:
     """A page of one row, in Atom or JSON as it was asked for, with a link to the next."""
     options = request.qs  # type: ignore[attr-defined] # requests-mock's
     at = int((options.get("at") or options.get("$skip") or ["0"])[0])
-    rows = list(map(json.dumps, ROWS[at : at + 1]))
+    rows = ROWS[at : at + 1]
     link = f"{request.path}?at={at + 1}" if at + 1 < len(ROWS) else None  # type: ignore[attr-defined]
     if request.headers["Accept"] == "application/atom+xml":
         context.headers["Content-Type"] = atom.CONTENT_TYPE
         return atom.feed(ROOT, "Stock", rows, TYPES, next_link=link)
     context.headers["Content-Type"] = "application/json"
-    value = [json.loads(row) for row in rows]
-    return json.dumps({"value": value, **({"@odata.nextLink": link} if link else {})}).encode()
+    return json.dumps({"value": rows, **({"@odata.nextLink": link} if link else {})}).encode()
 
 
 def read(location: str, data_format: str) -> tuple[list[dict[str, Any]], list[Any]]:

@@ -5,6 +5,7 @@ The bodies are drawn as noise, as real ones that were damaged, and as structure 
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from contextlib import suppress
 from itertools import product
@@ -54,7 +55,14 @@ JSON = (
     b'{"@odata.context":"x","@odata.count":2,"value":[%s],"@odata.nextLink":"x?$skip=2"}'
     % (ROW % ',"Any":{"A":[1.0,null]},"Lines":[{"Qty":1e3},null]').encode()
 )
-ATOM = atom.feed("https://host/odata/", "X", [ROW % ""], TYPES, count=2, next_link="x?$skip=2")
+ATOM = atom.feed(
+    "https://host/odata/",
+    "X",
+    [json.loads(ROW % "", parse_float=str, parse_int=str)],
+    TYPES,
+    count=2,
+    next_link="x?$skip=2",
+)
 
 
 COMPLEX = """<Schema Namespace="PX.Api" xmlns="http://docs.oasis-open.org/odata/ns/edm">

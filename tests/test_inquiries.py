@@ -98,35 +98,36 @@ def asked_metadata(box: Sandbox) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def both() -> Any:
-    """What either version brings of every inquiry, in small pages."""
+def forms() -> Any:
+    """What each form brings of every inquiry, in small pages: OData 4, OData 3 in JSON and Atom."""
     with Sandbox(now=NOW) as box:
-        outputs = {path: run(of_inquiries(box, path, page_size=50)) for path in (V4, V3)}
+        outputs = [
+            run(of_inquiries(box, path, page_size=50, **more))
+            for path, more in ((V4, {}), (V3, {}), (V3, {"data_format": "atom"}))
+        ]
         shown = {each.title: box.inquiry_rows(each.title, **BOUND.get(each.title, {}))
                  for each in INQUIRIES}  # fmt: skip
     return outputs, shown
 
 
 @pytest.mark.parametrize("title", NAMES)
-def test_every_inquiry_gives_the_rows_of_the_company_in_either_version(
-    both: Any, title: str
-) -> None:
-    outputs, shown = both
+def test_every_inquiry_gives_the_rows_of_the_company_in_every_form(forms: Any, title: str) -> None:
+    outputs, shown = forms
     expected = comparable(instants(shown[title]))
     assert expected, title
-    for output in outputs.values():
+    for output in outputs:
         assert output.error is None
         assert comparable(output.records(NAMES[title])) == expected
 
 
-def test_the_digits_of_decimals_are_equal_in_either_version(both: Any) -> None:
-    outputs, _ = both
+def test_the_digits_of_decimals_are_equal_in_every_form(forms: Any) -> None:
+    outputs, _ = forms
     for name in NAMES.values():
         texts = [
             sorted(msgspec.json.encode(record) for record in output.records(name))
-            for output in outputs.values()
+            for output in outputs
         ]
-        assert texts[0] == texts[1]
+        assert texts[0] == texts[1] == texts[2]
 
 
 # Discovery

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from running import run, settings_for
@@ -197,3 +203,146 @@ def test_rows_added_meanwhile_do_not_hide_those_with_a_null_in_their_key() -> No
     reader = EntityReader(sim, table, ReadSettings(paging=Paging(10)))
     delivered = [row for item in reader if isinstance(item, Rows) for row in item.rows]
     assert {row["Version"] for row in delivered} == {row["Version"] for row in sim.rows.values()}
+
+
+def full(sim: SimulatedTable, table: Table, size: int = 10) -> list[int]:
+    reader = EntityReader(sim, table, ReadSettings(paging=Paging(size)))
+    return [row["Version"] for item in reader if isinstance(item, Rows) for row in item.rows]
+
+
+def by_key(rows: int, server: Server, kind: edm.EdmType = edm.INTEGER) -> tuple[Any, Table]:
+    sim = SimulatedTable(("K",), server, CLOCK, Random(1))
+    for number in range(rows):
+        sim.put((number * 2 if kind is edm.INTEGER else str(UUID(int=number)),), CLOCK)
+    return sim, Table("Rows", {"K": kind, "Version": edm.INTEGER}, key=("K",))
+
+
+@pytest.mark.parametrize("kind", [edm.INTEGER, edm.TYPES["Edm.Guid"]])
+@pytest.mark.parametrize("cap", [None, 5])
+def test_a_count_that_is_taken_before_the_rows_does_not_end_a_read_early(
+    kind: edm.EdmType, cap: int | None
+) -> None:
+    """A row that is added between the two pushes the last one out of an answer that is full."""
+    sim, table = by_key(10, Server(counts_apart=True, cap=cap), kind)
+    there = {row["Version"] for row in sim.rows.values()}
+    added: list[Any] = []
+
+    def add_one() -> None:
+        if sim.counting and len(sim.queries) == (2 if cap else 1) and not added:
+            added.append(sim.put((13 if kind is edm.INTEGER else f"{UUID(int=6)}!",), CLOCK))
+
+    sim.between = add_one
+    assert there <= set(full(sim, table, size=6 if cap else 10))
+    assert added
+
+
+def test_a_link_that_skips_loses_no_row_where_the_table_shifts() -> None:
+    sim, table = by_key(60, Server(cap=10, links=True), edm.TYPES["Edm.Guid"])
+    keys = list(sim.rows)
+    there = {row["Version"] for key, row in sim.rows.items() if key not in keys[:3]}
+
+    def delete_one() -> None:
+        if len(sim.queries) in {1, 2, 3}:
+            del sim.rows[keys[len(sim.queries) - 1]]
+
+    sim.between = delete_one
+    assert there <= set(full(sim, table, size=50))
+
+
+@pytest.mark.parametrize("nulls_last", [True, False])
+def test_rows_with_a_null_in_their_key_come_once(nulls_last: bool) -> None:
+    server = Server(nulls_last=nulls_last, shuffles=False)
+    sim = SimulatedTable(("A", "B"), server, CLOCK, Random(1))
+    for number in range(60):
+        sim.put((number // 3, None if number % 3 == 0 else number), CLOCK)
+    columns = {"A": edm.INTEGER, "B": edm.INTEGER, "Version": edm.INTEGER}
+    for size in (10, 12, 15):
+        versions = full(sim, Table("Rows", columns, key=("A", "B")), size)
+        assert sorted(versions) == list(range(1, 61))
+
+
+def test_the_first_of_all_instants_is_a_date_like_any_other() -> None:
+    sim, table = keyless(0, Server())
+    sim.key, table = ("K",), replace(table, key=("K",))
+    for number in range(30):
+        sim.put((number,), at("0001-01-01T00:00:00"))
+    assert sorted(read(sim, table)[0]) == list(range(30))
+    assert sorted(read(sim, table, bookmark=Bookmark(at("0001-01-01T00:00:00")))[0]) == [*range(30)]
+
+
+def test_dates_of_the_last_century_do_not_tell_of_zones() -> None:
+    """Tables of zones differ about them: this server knows no local mean time."""
+    zone = ZoneInfo("America/New_York")
+    server = Server(zone=zone, label="", cookie="TimeZone=GMTM0500G")
+    sim, table = keyless(0, server)
+    sim.key, table = ("K",), replace(table, key=("K",))
+    sim.put((1,), at("0001-01-01T00:00:00"))
+    sim.put((2,), CLOCK - timedelta(minutes=1))
+    dated = Dated(FrameFinder(InstantReader(zone), zone_is_set=True), Bookmark())
+    reader = EntityReader(sim, table, ReadSettings(instants=InstantReader(zone)), dated)
+    assert sum(len(item.rows) for item in reader if isinstance(item, Rows)) == 2
+
+
+def test_a_row_of_the_future_does_not_move_an_unproved_bookmark() -> None:
+    """Values are five hours behind and say that they are in UTC, and so do filters."""
+    zone = ZoneInfo("America/New_York")
+    sim, table = keyless(0, Server(zone=zone, label="Z", wall_filters=True, cookie=None))
+    sim.key, table = ("K",), replace(table, key=("K",))
+    sim.put((1,), CLOCK - timedelta(hours=9))
+    sim.put((2,), CLOCK + timedelta(hours=20))
+    _, bookmark = read(sim, table)
+    sim.now += timedelta(hours=2)
+    sim.put((3,), sim.now - timedelta(hours=1))
+    assert 3 in read(sim, table, bookmark=bookmark)[0]
+
+
+def test_a_replication_key_that_is_no_date_time_is_an_error_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sim, table = keyless(3, Server())
+    monkeypatch.setattr(Server, "shown", lambda *_: "2026-05-29T24:00:00Z")
+    with pytest.raises(InconsistentAnswer, match=r"Rows with other values.*run discovery again"):
+        read(sim, table)
+
+
+def test_a_read_ends_with_one_line_of_what_it_took(caplog: pytest.LogCaptureFixture) -> None:
+    sim, table = keyless(25, Server(counts=False))
+    table = replace(table, key=("K",), replication_key=None)
+    sim.key = ("K",)
+    with caplog.at_level(logging.INFO):
+        full(sim, table)
+    (line,) = [text for text in caplog.messages if text.startswith("Rows: ")]
+    pattern = r"Rows: 25 rows, 3 pages, (\d+) requests, 0 retries, \d+\.\d s"
+    found = re.fullmatch(pattern, line)
+    assert found
+    assert int(found[1]) == len(sim.queries)
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        read(sim, replace(table, replication_key=R))
+    (line,) = [text for text in caplog.messages if text.startswith("Rows: ")]
+    assert "window from the beginning to 2026-06-01T12:00:00.000000+00:00" in line
+
+
+def test_a_proof_by_count_leaves_out_what_is_added_where_no_frame_is_proved() -> None:
+    """Values are five hours behind and say that they are in UTC, and so do filters."""
+    zone = ZoneInfo("America/New_York")
+    sim, table = keyless(0, Server(zone=zone, label="Z", wall_filters=True, cookie=None))
+    sim.key, table = ("K",), replace(table, key=("K",))
+    for number in range(12):
+        sim.put((number,), CLOCK - timedelta(hours=9 + number))
+
+    def add_at_the_end() -> None:
+        if len(sim.queries) == 4:
+            sim.put((99,), CLOCK)
+
+    sim.between = add_at_the_end
+    dated = Dated(FrameFinder(InstantReader(), zone_is_set=True), Bookmark())
+    settings = ReadSettings(paging=Paging(20), verify_counts=True)
+    rows = [
+        row["K"]
+        for item in EntityReader(sim, table, settings, dated)
+        if isinstance(item, Rows)
+        for row in item.rows
+    ]
+    assert sorted(rows) == list(range(12))
+    assert 99 in {key for (key,) in sim.rows}

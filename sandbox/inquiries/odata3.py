@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from sandbox import atom
 from sandbox.errors import Refusal
 from sandbox.http import Response
 from sandbox.inquiries.model import OLDER_TYPES
@@ -106,7 +107,22 @@ def as_json(feed: Feed) -> Response:
     return Response(body=json.dumps(body).encode(), content_type="application/json")
 
 
-FORMS: Mapping[str, Callable[[Feed], Response]] = {"json": as_json}
+def as_atom(feed: Feed) -> Response:
+    """The answer as an Atom feed, in which each value tells its type."""
+    types = {each.name: feed.edm_type(each) for each in feed.columns}
+    name = re.sub(r"\W", "", feed.title)
+    body = atom.feed(
+        feed.root,
+        quote(feed.title),
+        feed.rows,
+        types,
+        term=f"PX.Data.{name}",
+        next_link=feed.next_link,
+    )
+    return Response(body=body, content_type=atom.CONTENT_TYPE)
+
+
+FORMS: Mapping[str, Callable[[Feed], Response]] = {"json": as_json, "atom": as_atom}
 """What ``$format`` may ask for."""
 
 

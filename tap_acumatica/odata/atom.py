@@ -20,7 +20,7 @@ from tap_acumatica.odata.errors import BrokenPayload
 from tap_acumatica.odata.payload import Page, Row, known, other_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 ATOM: Final = "http://www.w3.org/2005/Atom"
 DATA: Final = "http://schemas.microsoft.com/ado/2007/08/dataservices"
@@ -39,10 +39,13 @@ DEEPEST: Final = 64
 class AtomDecoder:
     """Decodes the Atom answers for one entity; what it gives equals what a `JsonDecoder` gives."""
 
-    def __init__(self, entity_set: str, columns: Mapping[str, edm.EdmType]) -> None:
+    def __init__(
+        self, entity_set: str, columns: Mapping[str, edm.EdmType], required: Iterable[str] = ()
+    ) -> None:
+        """As that of a `JsonDecoder`."""
         self._entity_set = entity_set
         self._columns = columns
-        self._row = edm.row_type(columns)
+        self._row = edm.row_type(columns, required)
 
     def page(self, body: bytes) -> Page:
         """A page of an entity set.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from typing_extensions import override
 
 from tap_acumatica.odata.errors import InconsistentAnswer
-from tap_acumatica.odata.instants import DISPLAY_ERROR
+from tap_acumatica.odata.instants import DISPLAY_ERROR, earlier
 from tap_acumatica.odata.paging import not_obeyed
 from tap_acumatica.odata.skipping import OffsetPager
 
@@ -50,7 +50,6 @@ class CursorPager(OffsetPager):
         self._window = window
         self._instants = instants
         self._base = window.low
-        self._follows_links = paging.size is None
         self._whole_second = False
         self._looks_behind = False
 
@@ -69,7 +68,7 @@ class CursorPager(OffsetPager):
 
     @override
     def _check(self, rows: list[Row]) -> None:
-        low = self._base - DISPLAY_ERROR if self._base else None
+        low = earlier(self._base) if self._base else None
         high = self._window.high + DISPLAY_ERROR
         before = None
         for row in rows:
@@ -84,10 +83,6 @@ class CursorPager(OffsetPager):
             if before and instant < before:
                 raise not_obeyed(self.table, "$orderby")
             before = instant
-
-    @override
-    def _follows(self, page: Page) -> bool:
-        return self._follows_links or not page.rows
 
     @override
     def _go_on(self, page: Page, fresh: list[Row]) -> None:
@@ -133,7 +128,7 @@ class CursorPager(OffsetPager):
             self._instants.certain(row[self._replication_key]) for row in (rows[0], rows[-1])
         ):
             return None
-        base = self._instant(rows[-1]) - DISPLAY_ERROR
+        base = earlier(self._instant(rows[-1]))
         if self._instant(rows[0]) >= base:
             return None
         crowded = self._at_or_above(rows, base) * 2 > len(rows)

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
 
 from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 Schema = Mapping[str, Any]
 
@@ -144,12 +144,14 @@ def columns_of(schema: Schema) -> dict[str, EdmType]:
     return {name: from_schema(column) for name, column in schema.get("properties", {}).items()}
 
 
-def row_type(columns: Mapping[str, EdmType]) -> Any:  # noqa: ANN401 - a type made at run time
+def row_type(columns: Mapping[str, EdmType], required: Iterable[str] = ()) -> Any:  # noqa: ANN401 - a type made at run time
     """A dict type of these columns: what decodes into it has them, right in type, and no others.
 
-    Beside a list it has what says that the list goes on elsewhere.
+    Only the required ones must be there. Beside a list it has what says that the list goes on
+    elsewhere.
     """
     fields = {name: edm_type.wire | None for name, edm_type in columns.items()}
+    fields |= {name: Required[fields[name]] for name in required}
     lists = [name for name, edm_type in columns.items() if "items" in edm_type.schema]
     fields.update({name + GOES_ON: str | None for name in lists})
     return TypedDict("Row", fields, total=False)  # type: ignore[operator] # made at run time

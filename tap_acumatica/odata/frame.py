@@ -38,6 +38,9 @@ NEAR: Final = timedelta(minutes=10)
 WITNESSES: Final = 6
 """Rows that are asked for again before filter and values are said to disagree."""
 
+ANCIENT: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""An instant before it tells nothing of zones: tables of them differ about the past."""
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -146,13 +149,14 @@ class FrameFinder:
         replication_key = table.replication_key or ""
         failed = []
         for row, seen_by in self._witnesses(table, ask, newest):
-            if not self._instants.certain(row[replication_key]):
+            value = row[replication_key]
+            if not self._instants.certain(value) or self._instants.read(value) < ANCIENT:
                 continue
             if self._comes_again(table, ask, row):
                 self._round_trip_done = True
                 return
             if self._unchanged(table, ask, row, seen_by):
-                failed.append(row[replication_key])
+                failed.append(value)
         if failed:
             raise SettingsError(self._disagreement(failed[0]))
 

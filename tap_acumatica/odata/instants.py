@@ -15,6 +15,7 @@ DISPLAY_ERROR: Final = timedelta(seconds=1)
 
 DAY: Final = timedelta(days=1)
 
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _ZONE_CODE: Final = re.compile(r"TimeZone=GMT([EMP])(\d\d)(\d\d)")
 _SIGNS: Final = {"E": 0, "P": 1, "M": -1}
 _CLOCK_CHANGE: Final = timedelta(hours=1)
@@ -66,6 +67,11 @@ class InstantReader:
     def labelled(self, value: str) -> bool:
         """Whether the value's own offset decides."""
         return not self.ignore_offsets and datetime.fromisoformat(value).tzinfo is not None
+
+
+def earlier(moment: datetime, by: timedelta = DISPLAY_ERROR) -> datetime:
+    """The instant so much earlier; the first of all where there is none."""
+    return max(moment, _FIRST + by) - by
 
 
 def written(moment: datetime) -> str:

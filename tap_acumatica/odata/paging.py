@@ -136,24 +136,33 @@ class Counting:
     """When to ask for `$count`: with the first page, and with each that should be the last.
 
     The count of the first page only tells when the end is near: rows that come or go meanwhile
-    make it wrong. The end is proved by an answer that reaches its own count.
+    make it wrong. The end is proved by an answer that reaches its own count and was not cut: a
+    server may count at another moment than it reads the rows, so that one that is cut could hold
+    as many rows as were counted, but others.
     """
 
     def __init__(self, paging: Paging) -> None:
         self.size = paging.size
         self._asks = paging.count
         self._expected: int | None = None
+        self._cap = 0
 
     def wanted(self, delivered: int) -> bool:
         """Whether to ask for it with the next page, after so many rows."""
-        near = (
-            self._expected is None or self.size is None or self._expected - delivered <= self.size
-        )
+        near = self._expected is None or self.size is None or self._expected - delivered < self.size
         return self._asks and near
 
     def covers(self, delivered: int) -> bool:
         """Whether so many rows are all that there were at the first page."""
         return self._expected is not None and delivered >= self._expected
+
+    def may_be_cut(self, page: Page, overlap: int = 0) -> bool:
+        """Whether it is as long as was asked for, or as an earlier one that was cut to less."""
+        rows, cap = len(page.rows), self._cap
+        full = self.size is not None and rows >= self.size + overlap
+        if not full:
+            self._cap = max(rows, cap)
+        return full or 0 < cap <= rows
 
     @property
     def known(self) -> bool:
@@ -239,8 +248,6 @@ class KeyPager:
         if unordered(page.rows, self.table.key):
             raise not_obeyed(self.table, "$orderby")
         self.delivered += len(fresh)
-        keys = map(self._key, fresh)
-        self._with_nulls.update(key for key in keys if None in key)
         if page.rows:
             self.place.move(page.rows)
             self._last = page.rows[-1]
@@ -248,7 +255,8 @@ class KeyPager:
                 self.stuck = "a row has no value in its key"
         linked, self._link = self._link, None
         if page.next_link is None:
-            self.done = (not page.rows and not linked) or len(fresh) == page.count
+            whole = not self._counting.may_be_cut(page)
+            self.done = (not page.rows and not linked) or (whole and len(fresh) == page.count)
         elif not page.rows or self._counting.size is None:
             self._link = self._links.follow(page.next_link)
         return fresh
@@ -281,6 +289,11 @@ class KeyPager:
     def covers(self, delivered: int) -> bool:
         """Whether so many rows are as many as there were at first, as far as that is known."""
         return not self.done or not self._counting.known or self._counting.covers(delivered)
+
+    def saw(self, rows: list[Row]) -> list[Row]:
+        """Take note of these rows, delivered by this pager or by another in its place."""
+        self._with_nulls.update(key for key in map(self._key, rows) if None in key)
+        return rows
 
     def passed_over(self, rows: list[Row]) -> list[Row]:
         """Those of the unseen rows that were not seen after all."""

@@ -12,7 +12,7 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import BrokenPayload, InconsistentAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Row = dict[str, Any]
 Lists = dict[str, "Lists"]
@@ -35,6 +35,15 @@ class Page:
     next_link: str | None = None
 
 
+class _Names(msgspec.Struct):
+    """The names of the columns of each row, and their values unread."""
+
+    value: list[dict[str, msgspec.Raw]]
+
+
+_NAMES: Final = msgspec.json.Decoder(_Names)
+
+
 class Decoder(Protocol):
     """Makes pages of the answers for one entity."""
 
@@ -53,11 +62,24 @@ class JsonDecoder:
     Numbers never pass through a float, and may come as numbers or as strings of digits.
     """
 
-    def __init__(self, entity_set: str, columns: Mapping[str, edm.EdmType]) -> None:
+    def __init__(
+        self,
+        entity_set: str,
+        columns: Mapping[str, edm.EdmType],
+        required: Iterable[str] = (),
+    ) -> None:
+        """Prepare to decode.
+
+        Args:
+            entity_set: For the sentences of errors.
+            columns: What rows may have.
+            required: Columns without which a row cannot be read.
+        """
         self._entity_set = entity_set
         self._columns = columns
         self._lists = _lists({name: edm_type.schema for name, edm_type in columns.items()})
-        row = edm.row_type(columns)
+        self._missed: set[frozenset[str]] = set()
+        row = edm.row_type(columns, required)
         envelope = msgspec.defstruct(
             "Envelope",
             [
@@ -82,8 +104,10 @@ class JsonDecoder:
         envelope = self._decode(self._envelope, body)
         if envelope.value is msgspec.UNSET:
             raise BrokenPayload(_WITHOUT_VALUE)
-        link = envelope.next_link or envelope.older_link
-        return Page(self._known(envelope.value), envelope.count, link)
+        rows = self._known(envelope.value)
+        if rows and (missing := self._columns.keys() - rows[0].keys()):
+            self._refuse_other_case(frozenset(missing), body)
+        return Page(rows, envelope.count, envelope.next_link or envelope.older_link)
 
     def singleton(self, body: bytes) -> Page:
         """The one object of a singleton, as a page of one row."""
@@ -111,6 +135,24 @@ class JsonDecoder:
             for each in value if isinstance(value, list) else [value]:
                 if within and each:
                     self._check_whole(each, within)
+
+    def _refuse_other_case(self, missing: frozenset[str], body: bytes) -> None:
+        """Names in a query are found in any case, but rows have them in one (docs/acumatica.md)."""
+        if missing in self._missed:
+            return
+        self._missed.add(missing)
+        try:
+            sent = _NAMES.decode(body).value[0].keys() - self._columns.keys()
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BrokenPayload(str(error)) from error
+        by_letters = {name.casefold(): name for name in sent}
+        for name in missing:
+            if other := by_letters.get(name.casefold()):
+                message = (
+                    f"Acumatica sends the column {name} of {self._entity_set} as {other}: "
+                    "run discovery again."
+                )
+                raise InconsistentAnswer(message)
 
     def _decode(self, decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:  # noqa: ANN401
         try:

@@ -121,8 +121,9 @@ class OffsetPager:
 
     def _go_on(self, page: Page, fresh: list[Row]) -> None:
         distinct = len(page.rows) - self._place.repeats(page.rows)
+        whole = not self._counting.may_be_cut(page, self._overlap)
         self.done = not page.next_link and (
-            self._skip + distinct == page.count or self._at_end(page.rows, fresh)
+            (whole and self._skip + distinct == page.count) or self._at_end(page.rows, fresh)
         )
         read = self._skip + len(page.rows)
         if fresh:
@@ -130,7 +131,7 @@ class OffsetPager:
         elif page.rows:
             self._place.last = self._place.identity(page.rows[-1])
         self._link = None
-        if page.next_link is not None and self._follows(page):
+        if page.next_link is not None and (self._counting.size is None or not fresh):
             self._link = self._links.follow(page.next_link)
             self._skip, self._overlap = read, 0
         elif not self.done:
@@ -141,10 +142,6 @@ class OffsetPager:
         if not rows:
             return self._skip == 0
         return not fresh and self._place.identity(rows[-1]) == self._place.last
-
-    def _follows(self, page: Page) -> bool:  # noqa: ARG002 - for subclasses
-        """Whether to go on with the server's nextLink."""
-        return True
 
     def _move(self, rows: list[Row], read: int) -> None:  # noqa: ARG002 - for subclasses
         """Set out for the rows behind the first `read` ones; `rows` are the last of them."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import unicodedata
+from random import Random
+from typing import TYPE_CHECKING, Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_acumatica.odata.order import unordered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WORDS = st.lists(st.text(alphabet="aAbB09-_ ", max_size=6), min_size=10, max_size=40, unique=True)
 
@@ -39,3 +46,45 @@ def test_descending_order_is_disorder(key: list[object]) -> None:
 def test_few_rows_and_nulls_prove_nothing() -> None:
     assert not unordered(rows([3, 2, 1]), ("K",))
     assert not unordered(rows([None] * 30), ("K",))
+
+
+def by_windows(text: str) -> list[tuple[int, str]]:
+    """As the collations of Windows compare: no accents, no hyphens, signs before digits."""
+    base = [c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)]
+    kept = [c for c in "".join(base).casefold() if c not in "-'"]
+    return [(c.isalnum() + c.isalpha(), c) for c in kept]
+
+
+@pytest.mark.parametrize(
+    ("words", "collation"),
+    [
+        (["Sales", "sales-dept", "O'Neil", "A/R", "#1", "IT_Ops", "2nd", "it ops"], by_windows),
+        (["A_1", "A1", "A-1", "A/1", "a.1", "A 1"], by_windows),
+        (["Ärzte", "arzt", "Össur", "oslo", "Émile", "edam", "zoo"], by_windows),
+        (["上海", "北京", "广州", "深圳", "天津", "重庆"], "北广海京上深天重州圳津庆".find),
+        (["iPad", "IPHONE", "ipod", "Imac", "x1", "X2"], str),
+    ],
+)
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("group", [3, 1000])
+def test_real_looking_keys_in_order_are_not_taken_for_disorder(
+    words: list[str], collation: Callable[[str], Any], seed: int, group: int
+) -> None:
+    random = Random(seed)
+    texts = {" ".join(random.choices(words, k=random.randint(1, 2))) for _ in range(60)}
+    keys = [(number // group, text) for number, text in enumerate(sorted(texts))]
+
+    def place(key: tuple[int, str]) -> Any:
+        return key[0], [collation(word) for word in key[1].split()]
+
+    in_order = [{"A": number, "B": text} for number, text in sorted(keys, key=place)]
+    for start in range(0, len(in_order), 10):
+        assert not unordered(in_order[start : start + 10], ("A", "B"))
+    assert not unordered(in_order, ("A", "B"))
+
+
+@pytest.mark.parametrize("form", ["SO{:06}", "{:04}-A/{}", "It_{} {}"])
+def test_keys_in_any_order_are_disorder(form: str) -> None:
+    random = Random(1)
+    keys: list[object] = [form.format(random.randrange(10**4), random.random()) for _ in range(40)]
+    assert unordered(rows(keys), ("K",))

@@ -189,3 +189,17 @@ def test_a_body_that_is_cut_off_anywhere_is_broken(length: int) -> None:
 def test_what_is_no_page_is_broken(body: bytes) -> None:
     with pytest.raises(BrokenPayload):
         DECODER.page(body)
+
+
+def test_a_row_without_a_column_that_reading_needs_is_an_error() -> None:
+    decoder = JsonDecoder("Items", COLUMNS, ["LineNbr"])
+    assert decoder.page(b'{"value":[{"LineNbr":null}]}').rows == [{"LineNbr": None}]
+    with pytest.raises(InconsistentAnswer, match=r"LineNbr.*run discovery again"):
+        decoder.page(b'{"value":[{"LineNbr":1},{"Active":true}]}')
+
+
+def test_a_column_in_another_case_is_not_taken_for_one_without_values() -> None:
+    decoder = JsonDecoder("Items", COLUMNS)
+    assert decoder.page(b'{"value":[{"Active":true,"Other":2}]}').rows == [{"Active": True}]
+    with pytest.raises(InconsistentAnswer, match="QtyOnHand of Items as QTYOnHand"):
+        decoder.page(b'{"value":[{"LineNbr":1,"QTYOnHand":2}, {"LineNbr":2}]}')
