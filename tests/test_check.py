@@ -98,7 +98,9 @@ def test_all_that_a_sync_needs_is_tried(box: Sandbox) -> None:
     assert {finding.status for finding in found.values()} == {Status.GOOD}
     assert found["Address"].facts["family"] == "current releases"
     assert found["Release"].text == "26.101.0225"
-    assert found["Entities"].facts == {"entities": len(discover(settings_for(box, interfaces=["dac"])))}
+    assert found["Entities"].facts == {
+        "entities": len(discover(settings_for(box, interfaces=["dac"])))
+    }
     assert found["Frame"].facts == {"proved": True}
     assert found["Clock"].facts["ahead_seconds"] == 0
     assert box.counters().sessions_open == 0
