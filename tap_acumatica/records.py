@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -14,9 +15,12 @@ from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader, written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from tap_acumatica.odata.payload import Row
+
+MOST_INSTANTS: Final = 10_000
+"""Values of a column whose conversion is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +47,37 @@ class Records:
             for name, edm_type in columns.items()
             if (convert := self._conversion(name, edm_type, replication_key))
         ]
+        # By far the most frequent conversion, so without a call for each value.
+        self._numbers = [
+            name
+            for name, edm_type in columns.items()
+            if edm_type is edm.NUMBER and not settings.decimals_as_strings
+        ]
 
-    def of(self, rows: Iterable[Row]) -> Iterable[Row]:
+    def of(self, rows: list[Row]) -> list[Row]:
         """The records of these rows.
 
         Raises:
             InconsistentAnswer: A date-time is none.
         """
-        for row in rows:
-            for name, convert in self._conversions:
+        for name, convert in self._conversions:
+            try:
+                for row in rows:
+                    value = row.get(name)
+                    if value is not None:
+                        row[name] = convert(value)
+            except ValueError as error:
+                message = (
+                    f"Acumatica sent the column {name} with other values than the catalog says "
+                    f"({error}): run discovery again."
+                )
+                raise InconsistentAnswer(message) from error
+        for name in self._numbers:
+            for row in rows:
                 value = row.get(name)
-                if value is None:
-                    continue
-                try:
-                    row[name] = convert(value)
-                except ValueError as error:
-                    message = (
-                        f"Acumatica sent the column {name} with other values than the catalog says "
-                        f"({error}): run discovery again."
-                    )
-                    raise InconsistentAnswer(message) from error
-            yield row
+                if value is not None and not value.is_finite():
+                    row[name] = None
+        return rows
 
     def _conversion(
         self, name: str, edm_type: edm.EdmType, replication_key: str | None
@@ -71,9 +85,11 @@ class Records:
         if name == replication_key:
             return self._bookmarked
         if edm_type is edm.INSTANT:
-            return self._instant if name.endswith("DateTime") else self._date_or_instant
+            # Dates come again and again, and few are as many as these.
+            convert = self._instant if name.endswith("DateTime") else self._date_or_instant
+            return lru_cache(MOST_INSTANTS)(convert)
         if edm_type is edm.NUMBER:
-            return _decimal_text if self._settings.decimals_as_strings else _finite
+            return _decimal_text if self._settings.decimals_as_strings else None
         if edm_type is edm.UNKNOWN:
             return _text
         if edm_type.wire not in {str, int, bool}:

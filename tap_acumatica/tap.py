@@ -30,7 +30,7 @@ from tap_acumatica.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading import Dated, EntityReader
 from tap_acumatica.settings import SCHEMA
 from tap_acumatica.streams import EntityStream
-from tap_acumatica.writer import Writer
+from tap_acumatica.writer import States, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -75,6 +75,7 @@ class TapAcumatica(Tap):
         self.stop_signal: int | None = None
         self._refusals: list[tuple[RequestFailed, bool]] = []
         super().__init__(catalog=_selected(catalog), **arguments)
+        self._state_writer = States(self.message_writer)
 
     # Settings
 

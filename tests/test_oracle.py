@@ -20,12 +20,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import in_this_process
 from simulation import R, Row, Server
+from singer_sdk.singerlib import RecordMessage
+from typing_extensions import override
 
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.streams import EntityStream
 from tap_acumatica.tap import TapAcumatica
+from tap_acumatica.writer import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
     from singer_sdk.singerlib.encoding.simple import Message
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "100"))
@@ -62,12 +68,24 @@ class Cut(AcumaticaError):  # noqa: N818 - no error
 
 
 @dataclass
-class Collector:
+class Collector(Writer):
     """Takes the messages; the run is cut after `most` of them."""
 
     most: int | None = None
     messages: list[Message] = field(default_factory=list)
 
+    @override
+    def write_records(
+        self,
+        stream: str,
+        records: Iterable[Row],
+        version: int | None,
+        time_extracted: datetime,
+    ) -> None:
+        for record in records:
+            self.write_message(RecordMessage(stream, record, version, time_extracted))
+
+    @override
     def write_message(self, message: Message) -> None:
         if self.most is not None and len(self.messages) >= self.most:
             raise Cut

@@ -72,8 +72,11 @@ class CursorPager(OffsetPager):
         low = self._base - DISPLAY_ERROR if self._base else None
         high = self._window.high + DISPLAY_ERROR
         before = None
-        for row in rows:
-            value = row.get(self._replication_key)
+        values = [row.get(self._replication_key) for row in rows]
+        if rows and self._instants.in_order(values):
+            # The others lie between these two.
+            values = [values[0], values[-1]]
+        for value in values:
             if value is None:
                 raise not_obeyed(self.table, "$filter")
             if not self._instants.certain(value):

@@ -7,6 +7,7 @@ hyphens, to accents. So not one pair of rows decides, but most of a page.
 from __future__ import annotations
 
 from itertools import pairwise
+from operator import gt
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -23,11 +24,10 @@ MOST_OFF: Final = 0.25
 
 def unordered(rows: list[Row], key: tuple[str, ...]) -> bool:
     """Whether the rows cannot be in ascending order of their key."""
-    pairs = [
-        pair
-        for pair in pairwise([tuple([row[name] for name in key]) for row in rows])
-        if None not in pair[0] and None not in pair[1]
-    ]
+    keys = [tuple([row[name] for name in key]) for row in rows]
+    if not any(None in each for each in keys) and not any(map(gt, keys, keys[1:])):
+        return False
+    pairs = [pair for pair in pairwise(keys) if None not in pair[0] and None not in pair[1]]
     if len(pairs) < FEWEST:
         return False
     return all(_off(pairs, form) > MOST_OFF * len(pairs) for form in (_folded, _letters))

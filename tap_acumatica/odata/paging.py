@@ -192,7 +192,7 @@ class KeyPager:
         """Take the answer; return its rows that were not delivered before."""
         self._counting.learn(page)
         fresh = self.place.fresh(page.rows)
-        if not self._link and any(map(self.place.knows, page.rows)):
+        if not self._link and self.place.knows_any(page.rows):
             raise not_obeyed(self.table, "$filter or $orderby")
         if unordered(page.rows, self.table.key):
             raise not_obeyed(self.table, "$orderby")
