@@ -49,6 +49,11 @@ class Writer(GenericSingerWriter[bytes, Message]):
         lines = [{**head, "record": record, **tail} for record in records]
         sys.stdout.buffer.write(self._encoder.encode_lines(lines))
 
+    def write_state(self, state: bytes) -> None:
+        """Write a state that is JSON already."""
+        sys.stdout.buffer.write(b'{"type":"STATE","value":' + state + b"}\n")
+        sys.stdout.buffer.flush()
+
 
 class States(StateWriter):
     """Writes a state if it is another than the last; the SDK copies it, value by value, for that.
@@ -58,14 +63,19 @@ class States(StateWriter):
 
     def __init__(self, writer: GenericSingerWriter[Any, Message]) -> None:
         super().__init__(writer)
+        self._writer = writer
         self._last: bytes | None = None
 
     @override
     def write_state(self, state: TapState) -> None:
         text = msgspec.json.encode(state)
-        if text != self._last:
-            self._message_writer.write_message(StateMessage(value=state))
-            self._last = text
+        if text == self._last:
+            return
+        if isinstance(self._writer, Writer):
+            self._writer.write_state(text)
+        else:
+            self._writer.write_message(StateMessage(value=state))
+        self._last = text
 
 
 def _content(message: Message) -> dict[str, Any]:

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import os
 import threading
-from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from histories import History
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import in_this_process
 from simulation import R, Row, Server
-from singer_sdk.singerlib import RecordMessage
+from singer_sdk.singerlib import RecordMessage, StateMessage
 from typing_extensions import override
 
 from tap_acumatica.odata.errors import AcumaticaError
@@ -86,11 +86,14 @@ class Collector(Writer):
             self.write_message(RecordMessage(stream, record, version, time_extracted))
 
     @override
+    def write_state(self, state: bytes) -> None:
+        self.write_message(StateMessage(value=msgspec.json.decode(state)))
+
+    @override
     def write_message(self, message: Message) -> None:
         if self.most is not None and len(self.messages) >= self.most:
             raise Cut
-        # The tap goes on to change the state that it wrote.
-        self.messages.append(deepcopy(message) if hasattr(message, "value") else message)
+        self.messages.append(message)
 
     def state(self) -> dict[str, Any]:
         states = [m.value for m in self.messages if hasattr(m, "value")]
