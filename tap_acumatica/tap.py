@@ -28,6 +28,7 @@ from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.odata.service import Address, Service
 from tap_acumatica.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading import Dated, EntityReader
+from tap_acumatica.selection import read_catalog, selected
 from tap_acumatica.settings import SCHEMA
 from tap_acumatica.streams import EntityStream
 from tap_acumatica.writer import States, Writer
@@ -74,7 +75,7 @@ class TapAcumatica(Tap):
         """As the SDK's; of a catalog only the selected streams are kept."""
         self.stop_signal: int | None = None
         self._refusals: list[tuple[RequestFailed, bool]] = []
-        super().__init__(catalog=_selected(catalog), **arguments)
+        super().__init__(catalog=selected(catalog), **arguments)
         self._state_writer = States(self.message_writer)
 
     # Settings
@@ -313,7 +314,7 @@ class TapAcumatica(Tap):
             tap.__init__(  # type: ignore[misc] # to be closed also when discovery fails in it
                 config=config.config,
                 parse_env_config=config.parse_env,
-                catalog=load_json(catalog.read()) if catalog else None,
+                catalog=read_catalog(catalog.read()) if catalog else None,
                 state=load_json(state.read()) if state else None,
                 setup_mapper=setup_mapper,
             )
@@ -365,18 +366,3 @@ class TapAcumatica(Tap):
             except Stopped:
                 tap.state_writer.write_state(tap.state)
                 sys.exit(SIGNAL_EXIT + (tap.stop_signal or signal.SIGTERM))
-
-
-def _selected(catalog: Any) -> Any:  # noqa: ANN401 - whatever the SDK takes
-    """A catalog without the streams that are not selected, so that none is built in vain."""
-    if not isinstance(catalog, dict):
-        return catalog
-    return {**catalog, "streams": [s for s in catalog.get("streams", []) if _is_selected(s)]}
-
-
-def _is_selected(stream: Mapping[str, Any]) -> bool:
-    root: Mapping[str, Any] = next(
-        (m["metadata"] for m in stream.get("metadata", []) if not m["breadcrumb"]), {}
-    )
-    chosen = root.get("selected", root.get("selected-by-default"))
-    return bool(chosen) if chosen is not None else bool(stream.get("selected"))
