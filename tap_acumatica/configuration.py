@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_acumatica.catalog import DiscoverySettings
+from tap_acumatica.metadata_cache import MetadataCache
 from tap_acumatica.odata.client import ClientSettings
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.instants import InstantReader
@@ -177,6 +178,12 @@ def client_settings(settings: Mapping[str, Any]) -> ClientSettings:
         ),
         verbosity=settings["verbosity"],
     )
+
+
+def metadata_cache(settings: Mapping[str, Any]) -> MetadataCache:
+    """Where metadata are kept."""
+    folder = settings.get("metadata_cache")
+    return MetadataCache(Path(folder) if folder else None, settings["metadata_max_age"])
 
 
 def query_limits(settings: Mapping[str, Any]) -> QueryLimits:

@@ -236,6 +236,23 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         ),
     ),
     th.Property(
+        "metadata_cache",
+        th.StringType(min_length=1),
+        title="Metadata cache",
+        description=(
+            "Folder in which the metadata (20 MB on a full instance) are kept for discoveries to "
+            "come, one file for each site, tenant, account and interface; none where not set. A "
+            "run that fails drops its files"
+        ),
+    ),
+    th.Property(
+        "metadata_max_age",
+        th.IntegerType(minimum=0),
+        default=86400,
+        title="Metadata age",
+        description="Seconds for which the files in metadata_cache count",
+    ),
+    th.Property(
         "verbosity",
         th.IntegerType(minimum=1, maximum=5),
         default=1,

@@ -222,7 +222,7 @@ class EntityStream(Stream):
     def _write_pages(self, writer: Writer, context: Context | None) -> Generator[Record, Any, Any]:
         """As the SDK's loop, but many records at once: what it does for each takes longer."""
         written = 0
-        contexts = [context] if context else self.partitions or [None]
+        contexts: list[Context | None] = [context] if context else [*(self.partitions or [None])]
         with self.get_record_counter() as counter, self.get_sync_timer() as timer:
             for each in contexts:
                 counter.with_context(each)

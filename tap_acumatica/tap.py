@@ -20,9 +20,15 @@ from typing_extensions import override
 
 from tap_acumatica import commands, configuration
 from tap_acumatica.catalog import discover
+from tap_acumatica.metadata_cache import MetadataCache, Source
 from tap_acumatica.odata.auth import BasicAuth
 from tap_acumatica.odata.client import Client
-from tap_acumatica.odata.errors import DiscoveryError, RequestFailed, SettingsError
+from tap_acumatica.odata.errors import (
+    AcumaticaError,
+    DiscoveryError,
+    RequestFailed,
+    SettingsError,
+)
 from tap_acumatica.odata.frame import FrameFinder
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.odata.service import Address, Service
@@ -47,6 +53,9 @@ if TYPE_CHECKING:
 
 MOST_STREAMS: Final = 200
 """Streams that are read without the user having named entities."""
+
+LONGEST_LINE: Final = 60_000
+"""Bytes of a line of the catalog: Meltano waits for ever on one over 64 KiB."""
 
 SIGNAL_EXIT: Final = 128
 """The exit code of a process that a signal ended is this and the signal's number."""
@@ -148,7 +157,8 @@ class TapAcumatica(Tap):
         """What the instance has, by name."""
         settings = configuration.discovery_settings(self.config)
         service = next(iter(self.services.values()))
-        found = sorted(discover(service.metadata(), settings), key=lambda stream: stream.name)
+        model = self._metadata_cache.model(self._source, service.metadata)
+        found = sorted(discover(model, settings), key=lambda stream: stream.name)
         if not found:
             message = (
                 "The instance has no entity that fits entities and exclude_entities: compare them "
@@ -156,6 +166,15 @@ class TapAcumatica(Tap):
             )
             raise DiscoveryError(message)
         return found
+
+    @cached_property
+    def _metadata_cache(self) -> MetadataCache:
+        return configuration.metadata_cache(self.config)
+
+    @property
+    def _source(self) -> Source:
+        tenant = next(iter(self.tenants), self.address.tenant)
+        return Source(self.address.site, tenant, self.config["username"], "dac")
 
     @override
     def discover_streams(self) -> Sequence[EntityStream]:
@@ -176,8 +195,9 @@ class TapAcumatica(Tap):
     @property
     @override
     def catalog_json_text(self) -> str:
-        """The catalog as text, in short lines: Meltano waits for ever on one over 64 KiB."""
-        return msgspec.json.format(msgspec.json.encode(self.catalog_dict), indent=1).decode()
+        """The catalog as text, in a line for each stream unless that would be too long."""
+        streams = ",\n".join(_in_lines(entry) for entry in self.catalog_dict["streams"])
+        return f'{{"streams":[\n{streams}\n]}}'
 
     def _check_keys(self, catalog: Catalog) -> None:
         """Refuse a catalog from before `tenants` was set or unset."""
@@ -282,8 +302,12 @@ class TapAcumatica(Tap):
             Stopped: A signal asked to stop; the state is written.
         """
         asked_for = len(self.selected_streams())
-        self.sync_all()
-        self.report_missed(asked_for)
+        try:
+            self.sync_all()
+            self.report_missed(asked_for)
+        except AcumaticaError:
+            self._metadata_cache.forget(self._source)
+            raise
 
     # Command line
 
@@ -366,3 +390,10 @@ class TapAcumatica(Tap):
             except Stopped:
                 tap.state_writer.write_state(tap.state)
                 sys.exit(SIGNAL_EXIT + (tap.stop_signal or signal.SIGTERM))
+
+
+def _in_lines(entry: dict[str, Any]) -> str:
+    text = msgspec.json.encode(entry)
+    if len(text) > LONGEST_LINE:
+        text = msgspec.json.format(text, indent=1)
+    return text.decode()

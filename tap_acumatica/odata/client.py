@@ -6,7 +6,10 @@ import random
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from functools import partial
+from http import HTTPStatus
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 import backoff
 import requests
@@ -23,7 +26,7 @@ from tap_acumatica.odata.log import logger, masking, tell
 from tap_acumatica.odata.sessions import Connection, ConnectionPool, PoolSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from requests.auth import AuthBase
@@ -34,6 +37,8 @@ CONNECT_TIMEOUT: Final = 30.0
 SIGN_OUT_TIMEOUT: Final = 5.0
 LONGEST_PAUSE: Final = 60.0
 """Seconds between two tries where the server names no time."""
+PART: Final = 65_536
+"""Bytes of a streamed answer that are decoded at once."""
 SHORTEST_PAUSE: Final = 0.5
 """Seconds, whatever the server says: a Retry-After of 0 must not lead to a storm without end."""
 
@@ -110,6 +115,17 @@ class Client:
             RequestFailed: What came back is no answer to work with, or not within patience.
             InconsistentAnswer: `decode` found other content than it was told to expect.
         """
+        return self._get(request, decode, streamed=False)
+
+    def get_stream(
+        self, request: Request, decode: Callable[[Iterable[bytes]], Content]
+    ) -> Reply[Content]:
+        """As `get`, of an answer that is decoded while it arrives and never held as a whole."""
+        return self._get(request, decode, streamed=True)
+
+    def _get(
+        self, request: Request, decode: Callable[[Any], Content], *, streamed: bool
+    ) -> Reply[Content]:
         patience = _Patience(self._settings.max_retry_time)
         retries = 0
 
@@ -128,7 +144,7 @@ class Client:
             logger=None,
         )
         def attempt() -> Reply[Content]:
-            return self._send(request, decode)
+            return self._send(request, decode, streamed=streamed)
 
         reply = attempt()
         return replace(reply, retries=retries) if retries else reply
@@ -150,13 +166,17 @@ class Client:
         session.headers.update({"User-Agent": "tap-acumatica", **self._settings.headers})
         return session
 
-    def _send(self, request: Request, decode: Callable[[bytes], Content]) -> Reply[Content]:
+    def _send(
+        self, request: Request, decode: Callable[[Any], Content], *, streamed: bool
+    ) -> Reply[Content]:
         with self._first:
             if not self._succeeded.is_set():
-                return self._exchange(request, decode)
-        return self._exchange(request, decode)
+                return self._exchange(request, decode, streamed=streamed)
+        return self._exchange(request, decode, streamed=streamed)
 
-    def _exchange(self, request: Request, decode: Callable[[bytes], Content]) -> Reply[Content]:
+    def _exchange(
+        self, request: Request, decode: Callable[[Any], Content], *, streamed: bool
+    ) -> Reply[Content]:
         if self._refused:
             raise self._refused
         if self._closed:
@@ -168,15 +188,16 @@ class Client:
         first = not self._succeeded.is_set()
         try:
             with self._pool.connection(request.owner) as connection:
-                response = self._fetch(connection, request)
+                response = self._fetch(connection, request, streamed=streamed)
                 tell(response, self._settings.verbosity)
                 cookies = [c.value for c in connection.session.cookies if c.name == "Locale"]
-            body = response.content
-            answer = Answer(
-                request.subject, response.status_code, response.headers, body, first=first
-            )
-            failed = failure(answer)
-            content = None if failed else decode(body)
+                body = _Body(response, in_parts=streamed)
+                answer = Answer(
+                    request.subject, response.status_code, response.headers, body.head, first=first
+                )
+                failed = failure(answer)
+                decoded = body.decoded(decode) if streamed and not failed else None
+            content = decoded() if decoded else None if failed else decode(body.head)
         except (requests.exceptions.RequestException, BrokenPayload) as error:
             answer = Answer(request.subject, exception=error, first=first)
             failed = failure(answer)
@@ -189,11 +210,13 @@ class Client:
                 self._refused = failed
             raise failed
         self._succeeded.set()
-        logger.info("GET %s: %d bytes in %.2f s", request.url, len(body), seconds)
+        logger.info("GET %s: %d bytes in %.2f s", request.url, body.length, seconds)
         date = http_date(response.headers.get("Date", ""))
         return Reply(content, date, cookies[-1] if cookies else None)  # type: ignore[arg-type]
 
-    def _fetch(self, connection: Connection, request: Request) -> requests.Response:
+    def _fetch(
+        self, connection: Connection, request: Request, *, streamed: bool
+    ) -> requests.Response:
         return connection.session.get(
             request.url,
             headers={"Accept": request.accept},
@@ -202,6 +225,7 @@ class Client:
             allow_redirects=False,
             # Given here, since requests lets the environment overrule the session's.
             verify=self._settings.verify,
+            stream=streamed,
         )
 
     def _sign_out(self, connection: Connection, site: str, timeout: float) -> None:
@@ -219,6 +243,36 @@ class Client:
     def _count_retry(self) -> None:
         with self._counting:
             self.retries += 1
+
+
+class _Body:
+    """The body of a response: as a whole, or in parts of which the first is looked at."""
+
+    def __init__(self, response: requests.Response, *, in_parts: bool) -> None:
+        self._response = response
+        in_parts = in_parts and response.status_code == HTTPStatus.OK
+        self._parts = response.iter_content(PART) if in_parts else iter(())
+        self.head = next(self._parts, b"") if in_parts else response.content
+        self.length = len(self.head)
+
+    def decoded(self, decode: Callable[[Iterable[bytes]], Content]) -> Callable[[], Content]:
+        """What the parts hold, or the error in them, once the connection was given back."""
+        try:
+            content = decode(chain([self.head], self._rest()))
+        except BrokenPayload as error:
+            # The connection is fit for further requests only when nothing is left in it.
+            self._response.close()
+            return partial(_raise, error)
+        return lambda: content
+
+    def _rest(self) -> Iterator[bytes]:
+        for part in self._parts:
+            self.length += len(part)
+            yield part
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 class _Patience:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tap_acumatica.odata import metadata
@@ -100,8 +100,9 @@ class _Question(Generic[Content]):
 
     url: Callable[[str], str]
     subject: str
-    decode: Callable[[bytes], Content]
+    decode: Callable[[Any], Content]
     accept: str = "application/json"
+    streamed: bool = False
 
 
 class Service:
@@ -143,8 +144,9 @@ class Service:
         question = _Question(
             lambda root: root + "$metadata",
             "$metadata",
-            lambda body: metadata.parse([body]),
+            metadata.parse,
             accept="application/xml",
+            streamed=True,
         )
         try:
             return self._ask(question).content
@@ -197,7 +199,8 @@ class Service:
         # Wherever the service is, it is the same tenant, and has the same sessions.
         owner = self._candidates[0]
         request = Request(question.url(root), question.subject, owner, question.accept)
-        return self.client.get(request, question.decode)
+        send = self.client.get_stream if question.streamed else self.client.get
+        return send(request, question.decode)
 
 
 def _below(url: str, root: str) -> bool:
