@@ -235,6 +235,7 @@ def read_settings(settings: Mapping[str, Any]) -> ReadSettings:
         start_date=_moment(start) if start else None,
         scope=scope,
         verify_counts=settings["verify_counts"],
+        readers=client_settings(settings).pool.size,
     )
 
 

@@ -222,9 +222,9 @@ class EntityStream(Stream):
     def _write_pages(self, writer: Writer, context: Context | None) -> Generator[Record, Any, Any]:
         """As the SDK's loop, but many records at once: what it does for each takes longer."""
         written = 0
-        contexts: list[Context | None] = [context] if context else [*(self.partitions or [None])]
+        contexts: list[Context | None] = [context] if context else [*(self.partitions or ())]
         with self.get_record_counter() as counter, self.get_sync_timer() as timer:
-            for each in contexts:
+            for each in contexts or [None]:
                 counter.with_context(each)
                 timer.with_context(each)
                 for records in self._pages(each):

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from tap_acumatica.catalog import StreamDescription
     from tap_acumatica.reading import Reached, Rows
     from tap_acumatica.records import RecordSettings
+    from tap_acumatica.splitting import Brought
 
 MOST_STREAMS: Final = 200
 """Streams that are read without the user having named entities."""
@@ -242,7 +243,7 @@ class TapAcumatica(Tap):
             for tenant in self.services
         ]
 
-        def read(key: tuple[str, str | None]) -> Iterable[Rows | Reached]:
+        def read(key: tuple[str, str | None]) -> Iterable[Brought]:
             name, tenant = key
             stream = self.streams[name]
             context = {self.tenant_column: tenant} if self.tenant_column else None

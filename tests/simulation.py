@@ -6,6 +6,7 @@ gets what a server would give for it.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -100,6 +101,7 @@ class SimulatedTable:
         self.between: Callable[[], None] = lambda: None
         self.versions = 0
         self._parsed: dict[str, Any] = {}
+        self._one_by_one = threading.Lock()
 
     # Changes
 
@@ -124,6 +126,10 @@ class SimulatedTable:
     def read(self, query: Query | Link, subject: str, decode: Callable[[bytes], Any]) -> Reply[Any]:
         """Answer as a service does."""
         assert not isinstance(query, Link)
+        with self._one_by_one:
+            return self._answer(query, subject, decode)
+
+    def _answer(self, query: Query, subject: str, decode: Callable[[bytes], Any]) -> Reply[Any]:
         self.between()
         self.queries.append(query)
         slow = self.server.slow_above

@@ -172,7 +172,12 @@ def servers(draw: st.DrawFn, *, late: bool = True) -> tuple[Server, dict[str, An
         slow_above=draw(st.sampled_from([None, None, 60])),
         **shown,
     )
-    return server, {**config, "time_offset": 3600 if late else 0}
+    connections = draw(st.sampled_from([1, 2, 4]))
+    return server, {
+        **config,
+        "time_offset": 3600 if late else 0,
+        "max_pool_size": connections,
+    }
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -54,6 +54,17 @@ class CursorPager(OffsetPager):
         self._follows_links = paging.size is None
         self._whole_second = False
 
+    @property
+    def left(self) -> int | None:
+        """Rows that are still to come, as far as the server counted them at first."""
+        return self._counting.left(self.delivered)
+
+    def narrow(self, high: datetime) -> None:
+        """End the window earlier, above all rows that were read."""
+        self._window = Window(self._window.low, high)
+        # The count is that of the wider window: ask anew with each page.
+        self._counting.expect(self.delivered)
+
     @override
     def _conditions(self) -> Iterable[str]:
         if self._base:

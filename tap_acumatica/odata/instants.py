@@ -88,6 +88,11 @@ def written(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
+def latest(*instants: datetime | None) -> datetime | None:
+    """The latest of the instants that there are."""
+    return max((instant for instant in instants if instant), default=None)
+
+
 def account_offset(cookie: str | None) -> timedelta | None:
     """The offset from UTC, without daylight saving, in a `Locale=TimeZone=...` cookie."""
     found = _ZONE_CODE.search(cookie or "")

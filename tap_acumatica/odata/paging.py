@@ -124,6 +124,14 @@ class Counting:
         """Whether the server counts."""
         return self._expected is not None
 
+    def left(self, delivered: int) -> int | None:
+        """How many more there were at the first page; None where the server does not count."""
+        return None if self._expected is None else max(self._expected - delivered, 0)
+
+    def expect(self, rows: int) -> None:
+        """There are about so many."""
+        self._expected = rows
+
     def learn(self, page: Page) -> None:
         """Take what the first page says."""
         if self._expected is None:
