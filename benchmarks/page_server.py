@@ -1,4 +1,4 @@
-"""``python -m benchmarks.page_server``: an OData service of made-up tables that never is the bottleneck.
+"""``python -m benchmarks.page_server``: made-up tables over OData, never the bottleneck.
 
 Each answer is rendered and compressed once; after that it leaves from memory, in well under a
 millisecond. It knows the queries that readers of any kind send: pages by key, by replication key,
@@ -240,7 +240,7 @@ class Server:
                 self.requests += 1
                 self._most_at_once = max(self._most_at_once, self._busy)
                 self._seconds.append(ready)
-            time.sleep(self._latency)
+            time.sleep(max(self._latency - ready, 0))
             with self._lock:
                 self._busy -= 1
         connection.sendall(head + body)

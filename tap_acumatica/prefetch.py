@@ -51,8 +51,9 @@ class Worker(Generic[Item]):
     """One reader in a thread of its own, no more than so many pages ahead."""
 
     def __init__(
-        self, items: Iterable[Item | Parts[Item]], name: str, pages: int = MOST_PAGES
+        self, items: Iterable[Item | Parts[Item]], name: str, pages: int | None = None
     ) -> None:
+        pages = pages or MOST_PAGES
         self._pages = pages
         self._queue: queue.SimpleQueue[tuple[Item | Parts[Item]] | BaseException | None] = (
             queue.SimpleQueue()

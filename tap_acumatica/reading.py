@@ -12,6 +12,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from tap_acumatica import prefetch
 from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.cursor import CursorPager, Window
@@ -164,7 +165,7 @@ class EntityReader:
         self._tally.window = window
         read = WindowRead(frame, self._verifier())
         finish = partial(self._finish, bookmark, window, read)
-        rest = yield from self._window_rows(Part(window), read)
+        rest = yield from self._window_rows(Part(window, prefetch.MOST_PAGES), read)
         if rest is None:
             yield from finish()
         else:

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from tap_acumatica.odata.cursor import Window
 from tap_acumatica.odata.instants import DISPLAY_ERROR, latest
-from tap_acumatica.prefetch import MOST_PAGES, Parts
+from tap_acumatica.prefetch import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,7 +52,7 @@ class Part:
     """
 
     window: Window
-    pages: int = MOST_PAGES
+    pages: int
     found: Callable[[int], None] = field(default=lambda _: None)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -23,6 +24,7 @@ from simulation import R, Row, Server
 from singer_sdk.singerlib import RecordMessage, StateMessage
 from typing_extensions import override
 
+from tap_acumatica import prefetch
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.streams import EntityStream
 from tap_acumatica.tap import TapAcumatica
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.encoding.simple import Message
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "100"))
+MANY = 4
+"""Connections with which windows are split as often as can be."""
 SKEW = timedelta(minutes=2)
 SCHEMAS = {
     "int": {"type": "integer"},
@@ -132,7 +136,9 @@ def run(
     """One run: its rows, its last state, and all its messages."""
     collector = Collector(cut)
     base = {"url": "https://erp.example", "username": "someone", "password": "something"}
-    with in_this_process():
+    # One page for each of many readers: nearly every window is split.
+    pages = 1 if config.get("max_pool_size") == MANY else 3
+    with in_this_process(), patch.object(prefetch, "MOST_PAGES", pages):
         tap = TapAcumatica(
             config={**base, **config},
             catalog=catalog_of(history, dated=dated),
@@ -172,7 +178,7 @@ def servers(draw: st.DrawFn, *, late: bool = True) -> tuple[Server, dict[str, An
         slow_above=draw(st.sampled_from([None, None, 60])),
         **shown,
     )
-    connections = draw(st.sampled_from([1, 2, 4]))
+    connections = draw(st.sampled_from([1, 2, MANY, MANY]))
     return server, {
         **config,
         "time_offset": 3600 if late else 0,
