@@ -1,0 +1,114 @@
+"""docs/performance.md: what was measured, where and when."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from html import escape
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.measure import ROOT
+from benchmarks.scenarios import FEWER_ROWS
+
+if TYPE_CHECKING:
+    from benchmarks.measure import Figures
+    from benchmarks.scenarios import Measure, Results
+
+PAGE: Final = ROOT / "docs" / "performance.md"
+PLOT: Final = ROOT / "docs" / "performance.svg"
+BEFORE: Final = ROOT / "benchmarks" / "performance.md"
+"""The words of the page, with places for what is measured."""
+
+BAR_HEIGHT, LEFT, WIDTH = 26, 130, 760
+
+
+def write(results: Results) -> None:
+    """Write the page and its plot."""
+    readers = results.figures["100,000 rows x 30 columns"]
+    PLOT.write_text(_plot(readers))
+    words = BEFORE.read_text()
+    for place, text in {
+        "BARS": _bars(results.measures),
+        "FIGURES": "\n\n".join(_figures(name, each) for name, each in results.figures.items()),
+        "MACHINE": _machine(),
+        "SERVER": f"{max(results.server, default=0):.2f} ms",
+        "MISSING": _missing(results.missing),
+    }.items():
+        words = words.replace(f"<!-- {place} -->", text)
+    PAGE.write_text(words)
+
+
+def _bars(measures: list[Measure]) -> str:
+    lines = ["| measure | measured | bar | |", "|---|---:|---:|---|"]
+    for each in measures:
+        unit = f" {each.unit}" if each.unit else ""
+        bar = "" if each.bar is None else f"{'≥' if each.least else '≤'} {each.bar:g}{unit}"
+        met = {None: "", True: "met", False: "**missed**"}[each.met]
+        value = f"{each.value:.0f}" if each.unit == "MB" else f"{each.value:.2f}"
+        lines.append(f"| {each.what} | {value}{unit} | {bar} | {met} |")
+    return "\n".join(lines)
+
+
+def _figures(name: str, found: dict[str, Figures]) -> str:
+    lines = [f"**{name}**", ""]
+    lines += ["| program | CPU | wall | peak memory |", "|---|---:|---:|---:|"]
+    for program, each in found.items():
+        lines.append(f"| {program} | {each.cpu:.2f} s | {each.wall:.2f} s | {each.memory:.0f} MB |")
+    return "\n".join(lines)
+
+
+def _machine() -> str:
+    day = datetime.now(UTC).date().isoformat()
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in _cpuinfo().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    cores = len(os.sched_getaffinity(0))
+    return (
+        f"{day}, {cores} cores ({model}), {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def _cpuinfo() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - no path of ours
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _missing(names: list[str]) -> str:
+    if not names:
+        return ""
+    return f"\n\nNot installed when this was measured, and so left out: {', '.join(names)}."
+
+
+def _plot(readers: dict[str, Figures]) -> str:
+    """Rows per second as horizontal bars."""
+    rates = {name: FEWER_ROWS / each.wall for name, each in readers.items()}
+    fastest = max(rates.values())
+    height = BAR_HEIGHT * len(rates) + 44
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+        f'font-family="sans-serif" font-size="13">',
+        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
+        '<text x="8" y="20" font-weight="bold">Rows per second, start included, '
+        f"{FEWER_ROWS:,} rows x 30 columns</text>",
+    ]
+    for at, (name, rate) in enumerate(rates.items()):
+        top = 34 + at * BAR_HEIGHT
+        width = (WIDTH - LEFT - 90) * rate / fastest
+        colour = "#2a6f97" if name == "tap" else "#a9b4c2"
+        lines += [
+            f'<text x="{LEFT - 8}" y="{top + 15}" text-anchor="end">{escape(name)}</text>',
+            f'<rect x="{LEFT}" y="{top}" width="{width:.0f}" height="{BAR_HEIGHT - 6}" '
+            f'fill="{colour}"/>',
+            f'<text x="{LEFT + width + 6:.0f}" y="{top + 15}">{rate:,.0f}</text>',
+        ]
+    return "\n".join([*lines, "</svg>", ""])
