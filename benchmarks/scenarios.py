@@ -206,7 +206,11 @@ class Bench:
             self._add(
                 Measure("discovery of 2,000 entities / bare", found["tap"].wall / bare.wall, 3.0),
                 Measure("the same, peak memory", found["tap"].memory, 400, "MB"),
-                Measure("the same with metadata_cache / bare", found["tap, cached"].wall / bare.wall, None),
+                Measure(
+                    "the same with metadata_cache / bare",
+                    found["tap, cached"].wall / bare.wall,
+                    None,
+                ),
             )
             wide, one = self._catalogs(config)
             first = self._measured(
@@ -218,7 +222,12 @@ class Bench:
             )
             ratio = first["wide catalog"].wall / first["catalog of one stream"].wall
             self._add(
-                Measure("first record, one stream selected of 2,000", first["wide catalog"].wall, 1.0, "s"),
+                Measure(
+                    "first record, one stream selected of 2,000",
+                    first["wide catalog"].wall,
+                    1.0,
+                    "s",
+                ),
                 Measure("the same / with a catalog of one stream", ratio, 1.5),
             )
 
@@ -269,7 +278,9 @@ class Bench:
                 warm_up=False,
             )
         ratio = found["max_pool_size 4"].wall / found["max_pool_size 1"].wall
-        self._add(Measure(f"one table of {PAGES} pages at 200 ms, max_pool_size 4 / 1", ratio, 0.40))
+        self._add(
+            Measure(f"one table of {PAGES} pages at 200 ms, max_pool_size 4 / 1", ratio, 0.40)
+        )
 
     def consumer(self) -> None:
         """A consumer that takes as long for a page as the server."""

@@ -2,8 +2,8 @@
 
 While a page is written the next ones are fetched, and with more than one connection streams that
 come later are fetched meanwhile. A reader may leave parts of its work to further readers, which
-run side by side and are consumed in its place. So many pages at most are in memory as `most`
-readers hold, three each.
+run side by side and are consumed in its place. At most `most` readers are at work, and the pages
+of all together are at most three for each of them.
 """
 
 from __future__ import annotations
@@ -68,10 +68,24 @@ class Worker(Generic[Item]):
     @property
     def pages(self) -> int:
         """Pages that it holds, or may come to hold."""
-        return self._queue.qsize() if self.done else self._pages
+        # The end waits in the queue as well.
+        return max(self._queue.qsize() - 1, 0) if self.done else self._pages
 
-    def items(self, stopping: Callable[[], bool]) -> Iterator[Item | Parts[Item]]:
-        """What the reader brings, in its order.
+    @property
+    def at_work(self) -> bool:
+        """Whether it reads, and does not wait for its pages to be consumed."""
+        return not self.done and self._queue.qsize() < self._pages
+
+    def widen(self, pages: int) -> None:
+        """Let it hold so many pages more."""
+        self._pages += pages
+        for _ in range(pages):
+            self._room.release()
+
+    def items(
+        self, stopping: Callable[[], bool], meanwhile: Callable[[], None]
+    ) -> Iterator[Item | Parts[Item]]:
+        """What the reader brings, in its order; now and then `meanwhile` is called.
 
         Raises:
             Stopped: `stopping` said so while waiting.
@@ -83,6 +97,7 @@ class Worker(Generic[Item]):
             except queue.Empty:
                 if stopping():
                     raise Stopped from None
+                meanwhile()
                 continue
             if brought is None:
                 return
@@ -151,7 +166,6 @@ class Prefetcher(Generic[Key, Item]):
         if key not in self._workers:
             self._start(key)
         line = self._line = deque([self._workers[key]])
-        self._look_ahead()
         try:
             yield from self._consume(line, key)
         finally:
@@ -166,38 +180,58 @@ class Prefetcher(Generic[Key, Item]):
 
     def _consume(self, line: deque[Worker[Item] | Parts[Item]], key: Key) -> Iterator[Item]:
         """What the readers of the line bring, and those of the parts that they leave."""
-        while line:
+
+        def go_on() -> None:
             self._start_parts(line, key)
+            self._look_ahead()
+
+        self._widen(self._workers[key])
+        while line:
+            go_on()
             first = line[0]
             if isinstance(first, Parts):
                 line[0] = first = Worker(first.after(), f"reader of {key}")
-            for brought in first.items(self._stopping):
+            for brought in first.items(self._stopping, go_on):
                 if isinstance(brought, Parts):
                     line.insert(1, brought)
                 else:
                     yield brought
-                self._start_parts(line, key)
+                go_on()
             line.popleft()
+
+    def _free(self) -> tuple[int, int]:
+        """How many readers more may be at work, and how many pages may be held."""
+        workers = {each for each in self._line if isinstance(each, Worker)}
+        workers.update(self._workers.values())
+        idle = self._most - sum(each.at_work for each in workers)
+        return idle, self._most * MOST_PAGES - sum(each.pages for each in workers)
+
+    def _widen(self, worker: Worker[Item]) -> None:
+        """Its turn has come: let it hold as many pages as a reader may."""
+        _, room = self._free()
+        if not worker.done and room > 0:
+            worker.widen(min(MOST_PAGES - min(worker.pages, MOST_PAGES), room))
 
     def _start_parts(self, line: deque[Worker[Item] | Parts[Item]], key: Key) -> None:
         """Start the readers of parts, in order, as far as there is room."""
         while parts := next((p for p in line if isinstance(p, Parts) and p.left), None):
             index = line.index(parts)
-            readers = [each for each in line if isinstance(each, Worker)]
-            idle = self._most - sum(not each.done for each in readers)
-            others = [worker for name, worker in self._workers.items() if name != key]
-            room = self._most * MOST_PAGES - sum(each.pages for each in (*readers, *others))
+            idle, room = self._free()
             if index and (idle < 1 or room < 1):
                 return
             pages = min(max(room // max(idle, 1), 1), MOST_PAGES)
             line.insert(index, Worker(parts.part(pages), f"reader of {key}", pages))
 
     def _look_ahead(self) -> None:
-        while self._ahead and len(self._workers) < self._most:
-            self._start(self._ahead.pop(0))
+        """Start the next readers, unless there is but one connection."""
+        while self._ahead and self._most > 1:
+            idle, room = self._free()
+            if idle < 1 or room < 1:
+                return
+            self._start(self._ahead.pop(0), min(max(room // idle, 1), MOST_PAGES))
 
-    def _start(self, key: Key) -> None:
-        self._workers[key] = Worker(self._reader(key), name=f"reader of {key}")
+    def _start(self, key: Key, pages: int | None = None) -> None:
+        self._workers[key] = Worker(self._reader(key), f"reader of {key}", pages)
 
 
 def _cancel(line: Iterable[Worker[Item] | Parts[Item]]) -> None:
