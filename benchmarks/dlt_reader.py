@@ -28,7 +28,7 @@ def main() -> int:
         data_selector="value",
     )
 
-    @dlt.resource(name=entity)
+    @dlt.resource(name=entity)  # type: ignore[untyped-decorator] # not installed here
     def rows() -> Iterator[Any]:
         yield from client.paginate(f"/{entity}", params={"$orderby": "RefNbr"})
 

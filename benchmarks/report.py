@@ -95,10 +95,10 @@ def _plot(readers: dict[str, Figures]) -> str:
     fastest = max(rates.values())
     height = BAR_HEIGHT * len(rates) + 44
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-        f'font-family="sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}"',
+        'font-family="sans-serif" font-size="13">',
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-        '<text x="8" y="20" font-weight="bold">Rows per second, start included, '
+        '<text x="8" y="20" font-weight="bold">Rows per second, start included,',
         f"{FEWER_ROWS:,} rows x 30 columns</text>",
     ]
     for at, (name, rate) in enumerate(rates.items()):
@@ -107,7 +107,7 @@ def _plot(readers: dict[str, Figures]) -> str:
         colour = "#2a6f97" if name == "tap" else "#a9b4c2"
         lines += [
             f'<text x="{LEFT - 8}" y="{top + 15}" text-anchor="end">{escape(name)}</text>',
-            f'<rect x="{LEFT}" y="{top}" width="{width:.0f}" height="{BAR_HEIGHT - 6}" '
+            f'<rect x="{LEFT}" y="{top}" width="{width:.0f}" height="{BAR_HEIGHT - 6}"',
             f'fill="{colour}"/>',
             f'<text x="{LEFT + width + 6:.0f}" y="{top + 15}">{rate:,.0f}</text>',
         ]

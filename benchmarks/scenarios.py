@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import requests
 
@@ -65,7 +66,7 @@ class Results:
     """Readers that are not installed."""
 
 
-def tap(name: str, address: str, **settings: Any) -> list[str]:
+def tap(name: str, address: str, **settings: object) -> list[str]:
     """The tap, with its settings in a file."""
     config = {
         "url": address,
@@ -233,8 +234,6 @@ class Bench:
 
     @staticmethod
     def _catalogs(config: str) -> tuple[str, str]:
-        import subprocess  # noqa: PLC0415 - for one command
-
         text = subprocess.run(  # noqa: S603 - our own
             [TAP, "--config", config, "--discover"], capture_output=True, check=True
         ).stdout

@@ -1,4 +1,4 @@
-"""Takes a while for each page that it reads: ``python -m benchmarks.slow_consumer ROWS SECONDS``."""
+"""Pauses for each page that it reads: ``python -m benchmarks.slow_consumer ROWS SECONDS``."""
 
 from __future__ import annotations
 

@@ -6,15 +6,19 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tap_acumatica import writer
 from tap_acumatica.tap import TapAcumatica
+
+if TYPE_CHECKING:
+    from singer_sdk.helpers.types import TapState
 
 spent = 0.0
 write_state = writer.States.write_state
 
 
-def timed(self: writer.States, state: dict[str, object]) -> None:
+def timed(self: writer.States, state: TapState) -> None:
     """As the method that it stands in for."""
     global spent  # noqa: PLW0603 - the only figure of this program
     started = time.perf_counter()

@@ -207,8 +207,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=1,
         title="Pool size",
         description=(
-            "Connections, each a session of its own in Acumatica; the number of streams read at "
-            "once"
+            "Connections, each a session of its own in Acumatica; the number of requests at once, "
+            "for several streams or parts of a large one"
         ),
     ),
     th.Property(
