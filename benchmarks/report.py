@@ -9,9 +9,11 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.measure import ROOT
-from benchmarks.scenarios import FEWER_ROWS
+from benchmarks.scenarios import FEWER_ROWS, READERS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from benchmarks.measure import Figures
     from benchmarks.scenarios import Measure, Results
 
@@ -23,17 +25,18 @@ BEFORE: Final = ROOT / "benchmarks" / "performance.md"
 BAR_HEIGHT, LEFT, WIDTH = 26, 130, 760
 
 
-def write(results: Results) -> None:
-    """Write the page and its plot."""
-    readers = results.figures["100,000 rows x 30 columns"]
-    PLOT.write_text(_plot(readers))
+def write(found: Mapping[str, Results]) -> None:
+    """Write the page and its plot from what the scenarios found."""
+    figures = {name: each for results in found.values() for name, each in results.figures.items()}
+    if READERS in figures:
+        PLOT.write_text(_plot(figures[READERS]))
     words = BEFORE.read_text()
     for place, text in {
-        "BARS": _bars(results.measures),
-        "FIGURES": "\n\n".join(_figures(name, each) for name, each in results.figures.items()),
+        "BARS": _bars([each for results in found.values() for each in results.measures]),
+        "FIGURES": "\n\n".join(_figures(name, each) for name, each in figures.items()),
         "MACHINE": _machine(),
-        "SERVER": f"{max(results.server, default=0):.2f} ms",
-        "MISSING": _missing(results.missing),
+        "SERVER": f"{max((ms for each in found.values() for ms in each.server), default=0):.2f} ms",
+        "MISSING": _missing([name for each in found.values() for name in each.missing]),
     }.items():
         words = words.replace(f"<!-- {place} -->", text)
     PAGE.write_text(words)

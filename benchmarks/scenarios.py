@@ -25,6 +25,7 @@ ROWS, WIDE_ROWS, FEWER_ROWS, MANY_ROWS = 500_000, 100_000, 100_000, 1_000_000
 SMALL_PAGE: Final = 500
 PAGES, STREAMS, CONSUMED_PAGES = 200, 60, 40
 STATES: Final = 3000
+READERS: Final = f"{FEWER_ROWS:,} rows x 30 columns"
 TERMS: Final = "PX_Objects_CS_Terms"
 
 
@@ -97,23 +98,29 @@ def _ready(address: str) -> float:
 class Bench:
     """All scenarios, one after the other."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], rounds: int) -> None:
+        """Prepare to run.
+
+        Args:
+            say: Told how it goes.
+            rounds: Runs of each program, of which the median counts.
+        """
         self.results = Results()
         self._say = say
+        self._rounds = rounds
 
-    def run(self, only: str = "") -> Results:
-        """Run the scenarios whose names hold a text."""
+    def run(self, name: str) -> Results:
+        """Run one scenario."""
         FOLDER.mkdir(parents=True, exist_ok=True)
-        for name, scenario in SCENARIOS.items():
-            if only in name:
-                self._say(f"-- {name}")
-                scenario(self)
+        self._say(f"-- {name}")
+        self.results = Results()
+        SCENARIOS[name](self)
         return self.results
 
     def _measured(
-        self, name: str, programs: Mapping[str, Program], times: int = 5, *, warm_up: bool = True
+        self, name: str, programs: Mapping[str, Program], most: int = 5, *, warm_up: bool = True
     ) -> dict[str, Figures]:
-        found = in_turn(programs, times, warm_up=warm_up, say=self._say)
+        found = in_turn(programs, min(most, self._rounds), warm_up=warm_up, say=self._say)
         self.results.figures[name] = found
         return found
 
@@ -126,7 +133,7 @@ class Bench:
         """Processor time for each record, against the floor."""
         with serving(page_server(rows=ROWS, columns=30)) as address:
             found = self._measured(
-                "500,000 rows x 30 columns",
+                f"{ROWS:,} rows x 30 columns",
                 {
                     "raw loop": Program(python("raw_loop", address, ENTITY)),
                     "tap, full table": Program(tap("full", address, tracking_type="none")),
@@ -143,7 +150,7 @@ class Bench:
         """The same with many columns."""
         with serving(page_server(rows=WIDE_ROWS, columns=200)) as address:
             found = self._measured(
-                "100,000 rows x 200 columns",
+                f"{WIDE_ROWS:,} rows x 200 columns",
                 {
                     "raw loop": Program(python("raw_loop", address, ENTITY)),
                     "tap, full table": Program(tap("full", address, tracking_type="none")),
@@ -182,7 +189,7 @@ class Bench:
                     programs[name] = Program(command)
                 else:
                     self.results.missing.append(name)
-            found = self._measured("100,000 rows x 30 columns", programs)
+            found = self._measured(READERS, programs)
         ratio = found["vanilla tap"].wall / found["tap"].wall
         self._add(Measure("rows per second, tap / vanilla tap", ratio, 4.0, least=True))
 
@@ -273,7 +280,7 @@ class Bench:
                     )
                     for size in (1, 4)
                 },
-                times=3,
+                most=3,
                 warm_up=False,
             )
         ratio = found["max_pool_size 4"].wall / found["max_pool_size 1"].wall
@@ -295,7 +302,7 @@ class Bench:
                     "tap": Program(command),
                     "tap and a consumer of 200 ms a page": Program(command, consumer=consumer),
                 },
-                times=3,
+                most=3,
                 warm_up=False,
             )
         alone, together = (each.wall for each in found.values())
@@ -316,14 +323,14 @@ class Bench:
         """A million rows, with one connection and with four."""
         with serving(page_server(rows=MANY_ROWS, columns=30)) as address:
             found = self._measured(
-                "1,000,000 rows x 30 columns",
+                f"{MANY_ROWS:,} rows x 30 columns",
                 {
                     f"max_pool_size {size}": Program(
                         tap(f"pool{size}", address, max_pool_size=size)
                     )
                     for size in (1, 4)
                 },
-                times=1,
+                most=1,
                 warm_up=False,
             )
         for size, bar in ((1, 150), (4, 250)):
