@@ -106,6 +106,12 @@ def _wait_for_output(
     return wall
 
 
+def save(command: Sequence[str], path: str) -> None:
+    """Run a command, its output into a file."""
+    with open(path, "wb") as file:  # noqa: PTH123 - a name like any other
+        subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL, check=True, env=ENVIRONMENT)  # noqa: S603 - our own
+
+
 def in_turn(
     programs: Mapping[str, Program],
     times: int = 5,

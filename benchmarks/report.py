@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Final
@@ -28,9 +29,11 @@ BAR_HEIGHT, LEFT, WIDTH = 26, 130, 760
 def write(found: Mapping[str, Results]) -> None:
     """Write the page and its plot from what the scenarios found."""
     figures = {name: each for results in found.values() for name, each in results.figures.items()}
+    words = BEFORE.read_text()
     if READERS in figures:
         PLOT.write_text(_plot(figures[READERS]))
-    words = BEFORE.read_text()
+    else:
+        words = re.sub(r"!\[.*\]\(performance.svg\)\n\n", "", words)
     for place, text in {
         "BARS": _bars([each for results in found.values() for each in results.measures]),
         "FIGURES": "\n\n".join(_figures(name, each) for name, each in figures.items()),
@@ -74,7 +77,8 @@ def _machine() -> str:
     cores = len(os.sched_getaffinity(0))
     return (
         f"{day}, {cores} cores ({model}), {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}"
+        f"Python {platform.python_version()}; load average {os.getloadavg()[2]:.1f} when the last "
+        "of it was measured"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import requests
 
-from benchmarks.measure import ROOT, Figures, Program, in_turn, python, run, serving
+from benchmarks.measure import ROOT, Figures, Program, in_turn, python, run, save, serving
 from sandbox.app import PASSWORD, USERNAME
 
 if TYPE_CHECKING:
@@ -241,14 +240,10 @@ class Bench:
 
     @staticmethod
     def _catalogs(config: str) -> tuple[str, str]:
-        text = subprocess.run(  # noqa: S603 - our own
-            [TAP, "--config", config, "--discover"], capture_output=True, check=True
-        ).stdout
-        catalog = json.loads(text)
-        for stream in catalog["streams"]:
-            stream["metadata"][0]["metadata"]["selected"] = stream["stream"] == TERMS
-        one = [stream for stream in catalog["streams"] if stream["stream"] == TERMS]
-        return _written("wide", catalog), _written("one", {"streams": one})
+        found, wide, one = (str(FOLDER / f"{name}.json") for name in ("found", "wide", "one"))
+        save([TAP, "--config", config, "--discover"], found)
+        save(python("catalogs", TERMS, found, wide, one), "/dev/null")
+        return wide, one
 
     def streams(self) -> None:
         """Many small streams, with one connection and with four."""

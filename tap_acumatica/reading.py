@@ -231,7 +231,8 @@ class EntityReader:
         paging = replace(self._settings.paging, size=self._size)
         pager = CursorPager(self._table, paging, part.window, instants)
         cutter = Cutter(part, instants, partial(self._part, read))
-        splits = self._settings.readers > 1 and bool(self._table.key)
+        # Links would lead on in the window as it was.
+        splits = self._settings.readers > 1 and self._size and self._table.key
         for page in self._pages(pager):
             read.verifier.add(page)
             read.reach(instants.read(page[-1][replication_key]))

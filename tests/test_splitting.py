@@ -205,6 +205,21 @@ def test_an_error_in_a_part_comes_after_all_rows_before_it() -> None:
     assert 250 < len(brought) < 350
 
 
+@pytest.mark.parametrize("paging", [True, False])
+@pytest.mark.parametrize("style", ["absolute", "token"])
+def test_next_links_lead_through_windows_whether_they_are_split_or_not(
+    ledger: Sandbox, paging: bool, style: str
+) -> None:
+    ledger.faults.add(Fault("next_link", style=style, size=90))
+    settings = settings_for(ledger, LEDGER, page_size=300, max_pool_size=4)
+    output = run({**settings, "client_side_paging": paging})
+    ledger.faults.clear()
+    assert output.error is None
+    instants = [record[R] for record in output.records(LEDGER)]
+    assert instants == sorted(instants)
+    assert len(set(instants)) == len(instants) == 4000
+
+
 @pytest.fixture(scope="module")
 def ledger() -> Any:
     with Sandbox(now=NOW, empty=True) as box:
