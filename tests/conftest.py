@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sandbox import Sandbox
 from sandbox.app import PASSWORD, USERNAME
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 NOW = "2026-06-01T12:00:00Z"
 
