@@ -42,9 +42,9 @@ class Parts(ABC, Generic[Item]):
     def part(self, pages: int) -> Iterable[Item | Parts[Item]]:
         """The reader of the next part, which is to bring about so many pages."""
 
+    @abstractmethod
     def after(self) -> Iterable[Item]:
         """What is read when all parts were consumed."""
-        return ()
 
 
 class Worker(Generic[Item]):
