@@ -198,6 +198,10 @@ class EntityStream(Stream):
         super()._write_state_message()
 
     @override
+    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
+        """Nothing: each sync has ended with it, and the state of all streams is long."""
+
+    @override
     def _write_activate_version_message(self, full_table_version: int) -> None:
         """Hold it back: before the records it would empty the table in the warehouse."""
         self._held_version = full_table_version

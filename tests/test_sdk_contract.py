@@ -53,6 +53,7 @@ def test_no_stream_brings_a_key_twice() -> None:
         "_write_activate_version_message",
         "_write_starting_replication_value",
         "_write_state_message",
+        "finalize_state_progress_markers",
         "generate_child_contexts",
         "get_records",
         "get_replication_key_signpost",
@@ -68,6 +69,7 @@ def test_the_sdk_calls_the_hooks_in_the_order_that_is_relied_on() -> None:
     """A record is written before it moves the bookmark; a version is announced before records."""
     records = inspect.getsource(Stream._sync_records)
     assert records.index("_write_record_message(") < records.index("_increment_stream_state(")
+    assert records.rindex("_finalize_state(") < records.rindex("_write_state_message(")
     sync = inspect.getsource(Stream.sync)
     assert sync.index("_write_activate_version_message(") < sync.index("_sync_records(")
 
