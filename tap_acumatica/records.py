@@ -60,23 +60,23 @@ class Records:
         Raises:
             InconsistentAnswer: A date-time is none.
         """
-        for name, convert in self._conversions:
-            try:
-                for row in rows:
+        name = ""
+        try:
+            for row in rows:
+                for name, convert in self._conversions:
                     value = row.get(name)
                     if value is not None:
                         row[name] = convert(value)
-            except ValueError as error:
-                message = (
-                    f"Acumatica sent the column {name} with other values than the catalog says "
-                    f"({error}): run discovery again."
-                )
-                raise InconsistentAnswer(message) from error
-        for name in self._numbers:
-            for row in rows:
-                value = row.get(name)
-                if value is not None and not value.is_finite():
-                    row[name] = None
+                for number in self._numbers:
+                    value = row.get(number)
+                    if value is not None and not value.is_finite():
+                        row[number] = None
+        except ValueError as error:
+            message = (
+                f"Acumatica sent the column {name} with other values than the catalog says "
+                f"({error}): run discovery again."
+            )
+            raise InconsistentAnswer(message) from error
         return rows
 
     def _conversion(
