@@ -36,7 +36,11 @@ def write(found: Mapping[str, Results]) -> None:
         words = re.sub(r"!\[.*\]\(performance.svg\)\n\n", "", words)
     for place, text in {
         "BARS": _bars([each for results in found.values() for each in results.measures]),
-        "FIGURES": "\n\n".join(_figures(name, each) for name, each in figures.items()),
+        "FIGURES": "\n\n".join(
+            _figures(name, each, results.rounds[name])
+            for results in found.values()
+            for name, each in results.figures.items()
+        ),
         "MACHINE": _machine(),
         "SERVER": f"{max((ms for each in found.values() for ms in each.server), default=0):.2f} ms",
         "MISSING": _missing([name for each in found.values() for name in each.missing]),
@@ -56,8 +60,8 @@ def _bars(measures: list[Measure]) -> str:
     return "\n".join(lines)
 
 
-def _figures(name: str, found: dict[str, Figures]) -> str:
-    lines = [f"**{name}**", ""]
+def _figures(name: str, found: dict[str, Figures], rounds: int) -> str:
+    lines = [f"**{name}** ({'one run' if rounds == 1 else f'medians of {rounds} runs'})", ""]
     lines += ["| program | CPU | wall | peak memory |", "|---|---:|---:|---:|"]
     for program, each in found.items():
         lines.append(f"| {program} | {each.cpu:.2f} s | {each.wall:.2f} s | {each.memory:.0f} MB |")

@@ -60,6 +60,8 @@ class Results:
 
     measures: list[Measure] = field(default_factory=list)
     figures: dict[str, dict[str, Figures]] = field(default_factory=dict)
+    rounds: dict[str, int] = field(default_factory=dict)
+    """Runs of which the figures are medians."""
     server: list[float] = field(default_factory=list)
     """99 % of the answers of the page server were ready within so many ms, by scenario."""
     missing: list[str] = field(default_factory=list)
@@ -119,8 +121,10 @@ class Bench:
     def _measured(
         self, name: str, programs: Mapping[str, Program], most: int = 5, *, warm_up: bool = True
     ) -> dict[str, Figures]:
-        found = in_turn(programs, min(most, self._rounds), warm_up=warm_up, say=self._say)
+        times = min(most, self._rounds)
+        found = in_turn(programs, times, warm_up=warm_up, say=self._say)
         self.results.figures[name] = found
+        self.results.rounds[name] = times
         return found
 
     def _add(self, *measures: Measure) -> None:
