@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint typing unit browser oracle mutants format build constraints clean
+.PHONY: help install demo test lint typing unit browser oracle mutants bench format build constraints clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,13 @@ oracle: $(INSTALLED) ## Draw 2,000 histories of tables that change while they ar
 
 mutants: $(INSTALLED) ## Break each rule of reading in a copy, and see the oracle fail
 	$(BIN)/python -u tests/mutants.py
+# The other readers are compared with where they can be installed.
+bench: $(INSTALLED) .venv-dlt .venv-airbyte ## Measure how fast it is and write docs/performance.md (15 minutes)
+	$(BIN)/python -m benchmarks
+
+.venv-dlt .venv-airbyte: | $(INSTALLED)
+	$(UV) venv --quiet --python $(BIN)/python $@
+	$(UV) pip install --quiet --python $@/bin/python $(if $(findstring dlt,$@),dlt,airbyte-cdk) || rm -rf $@
 
 format: $(INSTALLED) ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff check --fix
@@ -64,7 +71,7 @@ constraints: $(INSTALLED) ## Pin the newest versions of all dependencies
 
 # Meltano's database stays: it may hold the state of real runs.
 clean: ## Remove all that was installed and made, but for Meltano's state
-	rm -rf $(VENV) $(MELTANO_VENV) .meltano/extractors .meltano/loaders .meltano/run output build dist .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf $(VENV) $(MELTANO_VENV) .venv-dlt .venv-airbyte .meltano/extractors .meltano/loaders .meltano/run output build dist .mypy_cache .pytest_cache .ruff_cache \
 		.hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

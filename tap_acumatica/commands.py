@@ -17,7 +17,8 @@ from typing_extensions import override
 
 from tap_acumatica import report
 from tap_acumatica.checking import PATIENCE, Checker, failure
-from tap_acumatica.files import read_object
+from tap_acumatica.files import read_catalog, read_object
+from tap_acumatica.metadata_cache import MetadataCache
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.log import logger, masking, quiet
 from tap_acumatica.prefetch import Stopped
@@ -104,7 +105,7 @@ def opened(
         made.__init__(  # type: ignore[misc] # to be closed also when discovery fails in it
             config=config.config,
             parse_env_config=config.parse_env,
-            catalog=read_object(catalog) if catalog else None,
+            catalog=read_catalog(catalog) if catalog else None,
             state=read_object(state) if state else None,
             setup_mapper=setup_mapper,
         )
@@ -173,6 +174,7 @@ def _findings(
         try:
             with opened(tap, config, catalog=catalog, setup_mapper=False) as checked:
                 checked.patience = PATIENCE
+                checked.metadata_cache = MetadataCache()  # what the server says now is asked for
                 talking(checked.config["verbosity"])
                 yield from Checker(checked, lambda: datetime.now(UTC)).findings()
         except AcumaticaError as error:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import pendulum
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_acumatica import accounts
 from tap_acumatica.catalog import DiscoverySettings
+from tap_acumatica.metadata_cache import MetadataCache
 from tap_acumatica.odata.client import ClientSettings
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.expand import DEEPEST, parse, parse_all
@@ -205,6 +205,12 @@ def client_settings(settings: Mapping[str, Any]) -> ClientSettings:
     )
 
 
+def metadata_cache(settings: Mapping[str, Any]) -> MetadataCache:
+    """Where metadata are kept."""
+    folder = settings.get("metadata_cache")
+    return MetadataCache(Path(folder) if folder else None, settings["metadata_max_age"])
+
+
 def query_limits(settings: Mapping[str, Any]) -> QueryLimits:
     """What is added to query strings, and how long they may be."""
     parameters = {**(settings.get("extra_params") or {}), **(settings.get("secret_params") or {})}
@@ -214,9 +220,14 @@ def query_limits(settings: Mapping[str, Any]) -> QueryLimits:
 def instant_reader(settings: Mapping[str, Any]) -> InstantReader:
     """How date-times are read."""
     zone = settings.get("time_zone")
-    return InstantReader(
-        UTC if zone in {None, "UTC"} else pendulum.timezone(zone), settings["ignore_offsets"]
-    )
+    return InstantReader(UTC if zone in {None, "UTC"} else _zone(zone), settings["ignore_offsets"])
+
+
+def _zone(name: str) -> tzinfo:
+    # Takes a tenth of the start of the tap, and most accounts are in UTC.
+    import pendulum  # noqa: PLC0415
+
+    return pendulum.timezone(name)
 
 
 def discovery_settings(settings: Mapping[str, Any]) -> DiscoverySettings:
@@ -268,6 +279,7 @@ def read_settings(settings: Mapping[str, Any]) -> ReadSettings:
         start_date=_moment(start) if start else None,
         scope=scope,
         verify_counts=settings["verify_counts"],
+        readers=client_settings(settings).pool.size,
     )
 
 

@@ -34,7 +34,7 @@ class Discovered:
         streams: Those that the settings ask for.
         counts: How many there are in all, by what they are called.
         protocols: The version of OData, by interface.
-        date: The server's clock when it answered, or None.
+        date: The server's clock when it answered, or None where it was not asked.
         locale: The Locale cookie, which names the account's time zone, or None.
         missing: What is said of interfaces that are not there.
     """
@@ -47,12 +47,17 @@ class Discovered:
     missing: Sequence[str] = ()
 
 
-def discovered(services: Mapping[str, Service], settings: DiscoverySettings) -> Discovered:
+def discovered(
+    services: Mapping[str, Service],
+    settings: DiscoverySettings,
+    describe: Callable[[str, Service], Reply[Model]],
+) -> Discovered:
     """Ask the services of one tenant what there is.
 
     Args:
         services: By interface.
         settings: What to discover.
+        describe: Brings the metadata of an interface, be it from the service or from a file.
 
     Raises:
         AcumaticaError: None of the interfaces is there, or one that is there fails.
@@ -63,7 +68,7 @@ def discovered(services: Mapping[str, Service], settings: DiscoverySettings) -> 
         if not settings.may_want(interface):
             continue
         try:
-            replies[interface] = service.describe()
+            replies[interface] = describe(interface, service)
         except (DiscoveryError, RequestFailed) as failed:
             if isinstance(failed, RequestFailed) and failed.action is not Action.SKIP:
                 raise

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
 from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.selection import decode_selected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def read_object(file: str | IO[str]) -> dict[str, Any]:
@@ -16,11 +20,22 @@ def read_object(file: str | IO[str]) -> dict[str, Any]:
     Raises:
         SettingsError: It cannot be read, or holds something else.
     """
+    return _read(file, msgspec.json.decode)
+
+
+def read_catalog(file: IO[str]) -> dict[str, Any]:
+    """The catalog in a file, without the streams that are not selected.
+
+    Raises:
+        SettingsError: As for `read_object`.
+    """
+    return _read(file, decode_selected)
+
+
+def _read(file: str | IO[str], decode: Callable[[bytes | str], Any]) -> dict[str, Any]:
     name = file if isinstance(file, str) else file.name
     try:
-        content = msgspec.json.decode(
-            Path(file).read_bytes() if isinstance(file, str) else file.read()
-        )
+        content = decode(Path(file).read_bytes() if isinstance(file, str) else file.read())
     except OSError as error:
         message = f"The file {name} cannot be read ({error.strerror}): check its path."
         raise SettingsError(message) from error

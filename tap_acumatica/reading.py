@@ -5,27 +5,31 @@ Runs in a worker thread. It knows nothing of messages: what it yields is written
 
 from __future__ import annotations
 
-import time
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from tap_acumatica import prefetch
 from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.formulas import Formulas, require_distinct
 from tap_acumatica.odata.atom import AtomDecoder
 from tap_acumatica.odata.cursor import CursorPager, Window
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.formats import ATOM, JSON, Format
-from tap_acumatica.odata.instants import DAY, InstantReader, earlier, written
+from tap_acumatica.odata.instants import DAY, InstantReader, earlier, latest, written
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging import KeyPager, Paging, Table
 from tap_acumatica.odata.payload import JsonDecoder, other_values
 from tap_acumatica.odata.skipping import OffsetPager
+from tap_acumatica.splitting import Cutter, Part, WindowRead
+from tap_acumatica.tally import Tally
 from tap_acumatica.verifying import NoVerifier, Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from tap_acumatica.odata.client import Reply
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.paging import Link, Pager
     from tap_acumatica.odata.payload import Page, Row
     from tap_acumatica.odata.query import Query
+    from tap_acumatica.splitting import Brought, Windows
 
 SMALLEST_PAGE: Final = 50
 PAGES_BEFORE_GROWTH: Final = 10
@@ -84,6 +89,7 @@ class ReadSettings:
 
     Attributes:
         scope: The settings that decide which rows exist; those at their default left out.
+        readers: That may read side by side.
     """
 
     paging: Paging = field(default_factory=Paging)
@@ -92,6 +98,7 @@ class ReadSettings:
     start_date: datetime | None = None
     scope: Mapping[str, Any] = field(default_factory=dict)
     verify_counts: bool = False
+    readers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,30 +112,6 @@ class Dated:
 
     frames: FrameFinder
     bookmark: Bookmark
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a read took."""
-
-    rows: int = 0
-    pages: int = 0
-    requests: int = 0
-    retries: int = 0
-    window: Window | None = None
-    started: float = field(default_factory=time.monotonic)
-
-    def __str__(self) -> str:
-        """As one line of the log."""
-        seconds = time.monotonic() - self.started
-        text = (
-            f"{self.rows} rows, {self.pages} pages, {self.requests} requests, "
-            f"{self.retries} retries, {seconds:.1f} s"
-        )
-        if self.window:
-            low = written(self.window.low) if self.window.low else "the beginning"
-            text += f", window from {low} to {written(self.window.high)}"
-        return text
 
 
 class EntityReader:
@@ -159,19 +142,15 @@ class EntityReader:
         self._size = settings.paging.size
         self._tally = Tally()
 
-    def __iter__(self) -> Iterator[Rows | Reached | InFull]:
+    def __iter__(self) -> Iterator[Brought]:
         """Read. Each `Rows` holds a page's new rows.
 
         Raises:
             AcumaticaError: The read cannot be completed.
         """
-        try:
-            yield from self._inquiry() if self._table.inquiry else self._entity()
-        except ValueError as error:  # a replication key that is no date-time
-            raise other_values(self._table.entity_set, error) from error
-        logger.info("%s: %s", self._table.entity_set, self._tally)
+        yield from self._in_words(self._inquiry() if self._table.inquiry else self._entity())
 
-    def _entity(self) -> Iterator[Rows | Reached | InFull]:
+    def _entity(self) -> Iterator[Brought]:
         if self._table.singleton:
             yield self._counted(Rows(self.one_row()))
         elif self._dated is None:
@@ -182,8 +161,10 @@ class EntityReader:
         else:
             frame = self._dated.frames.frame(self._table, self._ask)
             yield from self._since_bookmark(self._dated.bookmark, frame)
+            return
+        self._log()
 
-    def _inquiry(self) -> Iterator[Rows | Reached | InFull]:
+    def _inquiry(self) -> Iterator[Brought]:
         """Read an inquiry; if its first query is refused, do without the formulas among columns."""
         try:
             yield from self._entity()
@@ -194,6 +175,12 @@ class EntityReader:
             self._tally.window = None
             yield from self._entity()
 
+    def _in_words(self, items: Iterable[Brought]) -> Iterator[Brought]:
+        try:
+            yield from items
+        except ValueError as error:  # a replication key that is no date-time
+            raise other_values(self._table.entity_set, error) from error
+
     def one_row(self) -> list[Row]:
         """The one row of a singleton, or the first of a set."""
         if self._table.singleton:
@@ -201,9 +188,8 @@ class EntityReader:
         query = replace(self._table.query(orderby=self._table.key), top=1)
         return self._ask(query).content.rows[:1]
 
-    def _since_bookmark(self, last: Bookmark, frame: Frame) -> Iterator[Rows | Reached]:
+    def _since_bookmark(self, last: Bookmark, frame: Frame) -> Iterator[Brought]:
         bookmark = self._usable(last, frame)
-        today = frame.now.date().isoformat()
         window = self._window(bookmark, frame)
         if window.low and window.low >= window.high:
             logger.warning(
@@ -211,21 +197,37 @@ class EntityReader:
                 self._table.entity_set,
                 written(frame.now),
             )
+            self._log()
             return
         if bookmark != last:
             yield Reached(bookmark)
         self._tally.window = window
-        delivered = yield from self._window_rows(window, frame)
-        reached = frame.now if frame.proved else delivered
-        bookmark = replace(bookmark, instant=_latest(bookmark.instant, reached))
+        read = WindowRead(frame, self._verifier())
+        finish = partial(self._finish, bookmark, window, read)
+        rest = yield from self._window_rows(Part(window, prefetch.MOST_PAGES), read)
+        if rest is None:
+            yield from finish()
+        else:
+            rest.finish = finish
+
+    def _finish(
+        self, bookmark: Bookmark, window: Window, read: WindowRead
+    ) -> Iterator[Rows | Reached]:
+        """What follows when a window was read to its end."""
+        frame = read.frame
+        verified = replace(window, high=min(window.high, read.reached or frame.now))
+        read.verifier.verify_window(verified, self._settings, self._ask)
+        reached = frame.now if frame.proved else read.reached
+        bookmark = replace(bookmark, instant=latest(bookmark.instant, reached))
         yield Reached(bookmark)
-        if bookmark.undated_read_on == today:
-            return
-        replication_key = self._table.replication_key
-        to_come = self._table.instant(frame.now + DAY)
-        for condition in (f"{replication_key} eq null", f"{replication_key} ge {to_come}"):
-            yield from self._whole(condition)
-        yield Reached(replace(bookmark, undated_read_on=today))
+        today = frame.now.date().isoformat()
+        if bookmark.undated_read_on != today:
+            replication_key = self._table.replication_key
+            to_come = self._table.instant(frame.now + DAY)
+            for condition in (f"{replication_key} eq null", f"{replication_key} ge {to_come}"):
+                yield from self._whole(condition)
+            yield Reached(replace(bookmark, undated_read_on=today))
+        self._log()
 
     def _usable(self, bookmark: Bookmark, frame: Frame) -> Bookmark:
         """The bookmark, unless it counts for other rows than are to be read now."""
@@ -260,25 +262,32 @@ class EntityReader:
         )
         return Window(low, frame.now if frame.proved else frame.now + DAY)
 
-    def _window_rows(self, window: Window, frame: Frame) -> Generator[Rows, None, datetime | None]:
-        """Read the window; returns the instant before which the rows show that all was delivered.
-
-        Where the frame is not proved a row of the future shows nothing: others may come below it.
-        """
+    def _window_rows(
+        self, part: Part, read: WindowRead
+    ) -> Generator[Brought, None, Windows | None]:
+        """Read a window or a part of it; returns what is left to other readers."""
         instants = self._settings.instants
-        pager = CursorPager(self._table, self._settings.paging, window, instants)
-        verifier = self._verifier()
-        reached = None
+        replication_key = self._table.replication_key or ""
+        paging = replace(self._settings.paging, size=self._size)
+        pager = CursorPager(self._table, paging, part.window, instants)
+        cutter = Cutter(part, instants, partial(self._part, read))
+        # Links would lead on in the window as it was.
+        splits = self._settings.readers > 1 and self._size and self._table.key
         for page in self._pages(pager):
-            verifier.add(page)
-            if not frame.proved:
-                shown = (instants.read(row[self._table.replication_key or ""]) for row in page)
-                newest = _latest(*(instant for instant in shown if instant <= frame.now))
-                reached = _latest(reached, newest and earlier(newest))
-            yield self._counted(Rows(page, most=frame.now))
-        verified = replace(window, high=min(window.high, reached or frame.now))
-        verifier.verify_window(verified, self._settings, self._ask)
-        return reached
+            read.verifier.add(page)
+            if not read.frame.proved:
+                read.reach(instants.read(row[replication_key]) for row in page)
+            rest = cutter.cut(pager, page, replication_key) if splits else None
+            yield self._counted(Rows(page, most=read.frame.now))
+            if rest is not None:
+                yield rest
+        cutter.tell(pager.delivered)
+        return cutter.rest
+
+    def _part(self, read: WindowRead, part: Part) -> Iterator[Brought]:
+        """Another reader of the same entity, for a part of the window."""
+        other = copy(self)
+        return self._in_words(other._window_rows(part, read))  # noqa: SLF001 - one of its kind
 
     def _whole(self, condition: str) -> Iterator[Rows]:
         """Read all rows that fit; they do not move the bookmark."""
@@ -330,6 +339,9 @@ class EntityReader:
             again = OffsetPager(self._table, self._settings.paging, pager.condition)
             yield from self._pages(again)
 
+    def _log(self) -> None:
+        logger.info("%s: %s", self._table.entity_set, self._tally)
+
     def _verifier(self) -> Verifier:
         counted = self._settings.verify_counts and not self._table.inquiry
         return (Verifier if counted else NoVerifier)(self._table)
@@ -355,8 +367,7 @@ class EntityReader:
         self, query: Query | Link, decode: Callable[[bytes], Page] | None = None
     ) -> Reply[Page]:
         reply = self._service.read(query, self._table.entity_set, decode or self._decoder.page)
-        self._tally.requests += 1 + reply.retries
-        self._tally.retries += reply.retries
+        self._tally.add(requests=1 + reply.retries, retries=reply.retries)
         return reply
 
     def _otherwise(self, pager: Pager, failed: RequestFailed) -> Pager:
@@ -420,13 +431,8 @@ class EntityReader:
         pager.resize(size)
 
     def _counted(self, rows: Rows) -> Rows:
-        self._tally.pages += 1
-        self._tally.rows += len(rows.rows)
+        self._tally.add(pages=1, rows=len(rows.rows))
         return rows
-
-
-def _latest(*instants: datetime | None) -> datetime | None:
-    return max((instant for instant in instants if instant), default=None)
 
 
 def _wider(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.payload import Row
 
     Conversions = list[tuple[str, Callable[[Any], Any]]]
+
+MOST_INSTANTS: Final = 10_000
+"""Values of a column whose conversion is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +54,41 @@ class Records:
         """
         self._settings = settings
         self._nulls: dict[str, None] = dict.fromkeys(absent)
-        self._conversions = self._conversions_of(columns, replication_key)
+        # By far the most frequent conversion, so without a call for each value.
+        self._numbers = [
+            name
+            for name, edm_type in columns.items()
+            if edm_type is edm.NUMBER and not settings.decimals_as_strings
+        ]
+        others = {n: edm_type for n, edm_type in columns.items() if n not in self._numbers}
+        self._conversions = self._conversions_of(others, replication_key)
 
-    def of(self, rows: Iterable[Row]) -> Iterable[Row]:
+    def of(self, rows: list[Row]) -> list[Row]:
         """The records of these rows.
 
         Raises:
             InconsistentAnswer: A date-time is none.
         """
-        for row in rows:
-            for name, convert in self._conversions:
-                value = row.get(name)
-                if value is None:
-                    continue
-                try:
-                    row[name] = convert(value)
-                except (ValueError, RecursionError) as error:
-                    message = (
-                        f"Acumatica sent the column {name} with other values than the catalog says "
-                        f"({error}): run discovery again."
-                    )
-                    raise InconsistentAnswer(message) from error
-            if self._nulls:
-                row.update(self._nulls)
-            yield row
+        name = ""
+        try:
+            for row in rows:
+                for name, convert in self._conversions:
+                    value = row.get(name)
+                    if value is not None:
+                        row[name] = convert(value)
+                for number in self._numbers:
+                    value = row.get(number)
+                    if value is not None and not value.is_finite():
+                        row[number] = None
+                if self._nulls:
+                    row.update(self._nulls)
+        except (ValueError, RecursionError) as error:
+            message = (
+                f"Acumatica sent the column {name} with other values than the catalog says "
+                f"({error}): run discovery again."
+            )
+            raise InconsistentAnswer(message) from error
+        return rows
 
     def _conversions_of(
         self, columns: Mapping[str, edm.EdmType], replication_key: str | None
@@ -91,7 +105,9 @@ class Records:
         if name == replication_key:
             return self._bookmarked
         if edm_type is edm.INSTANT:
-            return self._instant if name.endswith("DateTime") else self._date_or_instant
+            # Dates come again and again, and few are as many as these.
+            convert = self._instant if name.endswith("DateTime") else self._date_or_instant
+            return lru_cache(MOST_INSTANTS)(convert)
         if edm_type is edm.NUMBER:
             return _decimal_text if self._settings.decimals_as_strings else _finite
         if edm_type is edm.UNKNOWN:

@@ -221,8 +221,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=1,
         title="Pool size",
         description=(
-            "Connections, each a session of its own in Acumatica; the number of streams read at "
-            "once"
+            "Connections, each a session of its own in Acumatica; the number of requests at once, "
+            "for several streams or parts of a large one"
         ),
     ),
     th.Property(
@@ -257,6 +257,23 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
             "Longest query string, in characters (IIS refuses more than 2048 by default); where "
             "the list of columns does not fit, all are asked for and dropped here"
         ),
+    ),
+    th.Property(
+        "metadata_cache",
+        th.StringType(min_length=1),
+        title="Metadata cache",
+        description=(
+            "Folder in which the metadata (20 MB on a full instance) are kept for discoveries to "
+            "come, one file for each site, tenant, account and interface; none where not set. A "
+            "run that fails drops its files"
+        ),
+    ),
+    th.Property(
+        "metadata_max_age",
+        th.IntegerType(minimum=0),
+        default=86400,
+        title="Metadata age",
+        description="Seconds for which the files in metadata_cache count",
     ),
     th.Property(
         "verbosity",

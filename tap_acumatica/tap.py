@@ -8,7 +8,7 @@ from collections import Counter
 from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 from singer_sdk import Tap
@@ -22,6 +22,7 @@ from tap_acumatica import accounts, commands, configuration, login, progress
 from tap_acumatica.discovery import Discovered, discovered
 from tap_acumatica.files import read_object
 from tap_acumatica.inquiries import require_inquiry_keys
+from tap_acumatica.metadata_cache import MetadataCache, Source
 from tap_acumatica.odata.client import Client, Patience
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError
 from tap_acumatica.odata.frame import FrameFinder
@@ -40,7 +41,7 @@ from tap_acumatica.selection import (
 from tap_acumatica.settings import SCHEMA
 from tap_acumatica.streams import EntityStream
 from tap_acumatica.union import Absence, require_keys, union
-from tap_acumatica.writer import Writer
+from tap_acumatica.writer import States, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,6 +56,10 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.reading import InFull, Reached, Rows
     from tap_acumatica.records import RecordSettings
+    from tap_acumatica.splitting import Brought
+
+LONGEST_LINE: Final = 60_000
+"""Bytes of a line of the catalog: Meltano waits for ever on one over 64 KiB."""
 
 
 class TapAcumatica(Tap):
@@ -87,6 +92,7 @@ class TapAcumatica(Tap):
         catalog = only_selected(catalog)
         self._absence = Absence.of(catalog["streams"]) if isinstance(catalog, dict) else None
         super().__init__(catalog=catalog, **arguments)
+        self._state_writer = States(self.message_writer)
 
     # Settings
 
@@ -202,7 +208,11 @@ class TapAcumatica(Tap):
         if tenant not in self._discovered:
             try:
                 self._discovered[tenant] = discovered(
-                    self.services_of(tenant), configuration.discovery_settings(self.config)
+                    self.services_of(tenant),
+                    configuration.discovery_settings(self.config),
+                    lambda interface, service: self.metadata_cache.reply(
+                        self._source(interface, tenant), service.describe
+                    ),
                 )
             except AcumaticaError as error:
                 self._discovered[tenant] = error
@@ -229,6 +239,15 @@ class TapAcumatica(Tap):
             )
             raise DiscoveryError(message)
         return found
+
+    @cached_property
+    def metadata_cache(self) -> MetadataCache:
+        """The metadata of earlier runs."""
+        return configuration.metadata_cache(self.config)
+
+    def _source(self, interface: str, tenant: str | None) -> Source:
+        account = self.config.get("username") or self.config.get("client_id") or ""
+        return Source(self.address.site, tenant or self.address.tenant, account, interface)
 
     @override
     def discover_streams(self) -> Sequence[EntityStream]:
@@ -269,8 +288,9 @@ class TapAcumatica(Tap):
     @property
     @override
     def catalog_json_text(self) -> str:
-        """The catalog as text, in short lines: Meltano waits for ever on one over 64 KiB."""
-        return msgspec.json.format(msgspec.json.encode(self.catalog_dict), indent=1).decode()
+        """The catalog as text, in a line for each stream unless that would be too long."""
+        streams = ",\n".join(_in_lines(entry) for entry in self.catalog_dict["streams"])
+        return f'{{"streams":[\n{streams}\n]}}'
 
     # Reading
 
@@ -312,7 +332,7 @@ class TapAcumatica(Tap):
             if not self.outcome.has_failed(tenant)
         ]
 
-        def read(key: tuple[str, str | None]) -> Iterable[Rows | Reached | InFull]:
+        def read(key: tuple[str, str | None]) -> Iterable[Brought]:
             name, tenant = key
             stream = self.streams[name]
             context = {self.tenant_column: tenant} if self.tenant_column else None
@@ -372,9 +392,15 @@ class TapAcumatica(Tap):
         streams = self.selected_streams()
         self._interruptible = False
         say_what_is_odd(streams, wants_atom=self.wants_atom)
-        with progress.shown(sum(len(stream.tenants) or 1 for stream in streams)) as self.progress:
-            self.sync_all()
-        self.report_missed(streams)
+        tables = sum(len(stream.tenants) or 1 for stream in streams)
+        try:
+            with progress.shown(tables) as self.progress:
+                self.sync_all()
+            self.report_missed(streams)
+        except AcumaticaError:
+            for interface, tenant in self.services:
+                self.metadata_cache.forget(self._source(interface, tenant))
+            raise
 
     # Command line
 
@@ -450,3 +476,10 @@ class TapAcumatica(Tap):
             except Stopped:
                 tap.state_writer.write_state(tap.state)
                 sys.exit(commands.SIGNAL_EXIT + (tap.stop_signal or signal.SIGTERM))
+
+
+def _in_lines(entry: dict[str, Any]) -> str:
+    text = msgspec.json.encode(entry)
+    if len(text) > LONGEST_LINE:
+        text = msgspec.json.format(text, indent=1)
+    return text.decode()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from singer_sdk.helpers._state import StateWriter
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.encoding.simple import Message, RecordMessage, StateMessage
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from singer_sdk.helpers.types import TapState
 
 
 class Writer(GenericSingerWriter[bytes, Message]):
@@ -29,6 +33,49 @@ class Writer(GenericSingerWriter[bytes, Message]):
         sys.stdout.buffer.write(self.format_message(message))
         if not isinstance(message, RecordMessage):
             sys.stdout.buffer.flush()
+
+    def write_records(
+        self,
+        stream: str,
+        records: Iterable[dict[str, Any]],
+        version: int | None,
+        time_extracted: datetime,
+    ) -> None:
+        """Write records at once, each as the message that `write_message` would write."""
+        head = {"type": "RECORD", "stream": stream}
+        tail: dict[str, Any] = {"time_extracted": time_extracted}
+        if version is not None:
+            tail = {"version": version, **tail}
+        lines = [{**head, "record": record, **tail} for record in records]
+        sys.stdout.buffer.write(self._encoder.encode_lines(lines))
+
+    def write_state(self, state: bytes) -> None:
+        """Write a state that is JSON already."""
+        sys.stdout.buffer.write(b'{"type":"STATE","value":' + state + b"}\n")
+        sys.stdout.buffer.flush()
+
+
+class States(StateWriter):
+    """Writes a state if it is another than the last; the SDK copies it, value by value, for that.
+
+    Each stream ends with the state of all, so that the time for it grows with their square.
+    """
+
+    def __init__(self, writer: GenericSingerWriter[Any, Message]) -> None:
+        super().__init__(writer)
+        self._writer = writer
+        self._last: bytes | None = None
+
+    @override
+    def write_state(self, state: TapState) -> None:
+        text = msgspec.json.encode(state)
+        if text == self._last:
+            return
+        if isinstance(self._writer, Writer):
+            self._writer.write_state(text)
+        else:
+            self._writer.write_message(StateMessage(value=state))
+        self._last = text
 
 
 def _content(message: Message) -> dict[str, Any]:

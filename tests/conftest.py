@@ -18,6 +18,10 @@ from tap_acumatica.odata.log import masking
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
 NOW = "2026-06-01T12:00:00Z"
 
 # How long an example takes says more about the machine than about the code. Where a change is

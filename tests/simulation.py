@@ -7,6 +7,7 @@ gets what a server would give for it.
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -131,6 +132,7 @@ class SimulatedTable:
         self.versions = 0
         self._parsed: dict[str, Any] = {}
         self._links: dict[str, Query] = {}
+        self._one_by_one = threading.Lock()
 
     # Changes
 
@@ -158,6 +160,12 @@ class SimulatedTable:
 
     def read(self, query: Query | Link, subject: str, decode: Callable[[bytes], Any]) -> Reply[Any]:
         """Answer as a service does."""
+        with self._one_by_one:
+            return self._answer(query, subject, decode)
+
+    def _answer(
+        self, query: Query | Link, subject: str, decode: Callable[[bytes], Any]
+    ) -> Reply[Any]:
         self.between()
         if isinstance(query, Link):
             query = self._links[query.url]

@@ -8,28 +8,38 @@ from __future__ import annotations
 import os
 import re
 import threading
-from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from histories import DAC, INQUIRIES, History, Shape
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import in_this_process
 from simulation import R, Row, Server
+from singer_sdk.singerlib import RecordMessage, StateMessage
+from typing_extensions import override
 
+from tap_acumatica import prefetch
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.streams import EntityStream
 from tap_acumatica.tap import TapAcumatica
+from tap_acumatica.writer import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
     from singer_sdk.singerlib.encoding.simple import Message
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "100"))
+MANY = 4
+"""Connections with which windows are split as often as can be."""
 SKEW = timedelta(minutes=2)
 SCHEMAS = {
     "int": {"type": "integer"},
@@ -63,17 +73,32 @@ class Cut(AcumaticaError):  # noqa: N818 - no error
 
 
 @dataclass
-class Collector:
+class Collector(Writer):
     """Takes the messages; the run is cut after `most` of them."""
 
     most: int | None = None
     messages: list[Message] = field(default_factory=list)
 
+    @override
+    def write_records(
+        self,
+        stream: str,
+        records: Iterable[Row],
+        version: int | None,
+        time_extracted: datetime,
+    ) -> None:
+        for record in records:
+            self.write_message(RecordMessage(stream, record, version, time_extracted))
+
+    @override
+    def write_state(self, state: bytes) -> None:
+        self.write_message(StateMessage(value=msgspec.json.decode(state)))
+
+    @override
     def write_message(self, message: Message) -> None:
         if self.most is not None and len(self.messages) >= self.most:
             raise Cut
-        # The tap goes on to change the state that it wrote.
-        self.messages.append(deepcopy(message) if hasattr(message, "value") else message)
+        self.messages.append(message)
 
     def state(self) -> dict[str, Any]:
         states = [m.value for m in self.messages if hasattr(m, "value")]
@@ -112,7 +137,9 @@ def run(
     """One run: its rows, its last state, and all its messages."""
     collector = Collector(cut)
     base = {"url": "https://erp.example", "username": "someone", "password": "something"}
-    with in_this_process():
+    # One page for each of many readers: nearly every window is split.
+    pages = 1 if config.get("max_pool_size") == MANY else 3
+    with in_this_process(), patch.object(prefetch, "MOST_PAGES", pages):
         tap = TapAcumatica(
             config={**base, **config},
             catalog=catalog_of(history, dated=dated),
@@ -164,7 +191,12 @@ def servers(
         counts_apart=draw(st.booleans()),
         **shown,
     )
-    return server, {**config, "time_offset": 3600 if late else 0}
+    connections = draw(st.sampled_from([1, 2, MANY, MANY]))
+    return server, {
+        **config,
+        "time_offset": 3600 if late else 0,
+        "max_pool_size": connections,
+    }
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_acumatica.prefetch import WAITING_PAGES, Prefetcher, Stopped
+from tap_acumatica.prefetch import MOST_PAGES, Prefetcher, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,7 +73,7 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
     items = ahead.items("a")
     assert readers.started == []
     assert next(items) == "a0"
-    assert readers.started == ["a", "b"]
+    assert readers.started[:2] == ["a", "b"]
 
 
 def test_with_one_connection_nothing_else_is_read_meanwhile() -> None:
@@ -95,7 +95,7 @@ def test_later_readers_are_ready_when_their_turn_comes() -> None:
 
     threading.Thread(target=let_go).start()
     assert list(items) == ["a0", "a1"]
-    assert readers.started == ["a", "b", "c"]
+    assert readers.started[:3] == ["a", "b", "c"]
     assert list(ahead.items("b")) == ["b0", "b1"]
     assert readers.started == ["a", "b", "c", "d"]
 
@@ -106,9 +106,9 @@ def test_a_reader_is_no_more_than_so_many_pages_ahead() -> None:
     items = ahead.items("a")
     for taken in range(1, 20):
         next(items)
-        readers.until(lambda taken=taken: readers.brought["a"] >= taken + WAITING_PAGES)  # type: ignore[misc]
+        readers.until(lambda taken=taken: readers.brought["a"] >= taken + MOST_PAGES)  # type: ignore[misc]
         # What was taken, what waits, and the one in hand.
-        assert readers.brought["a"] <= taken + WAITING_PAGES + 1
+        assert readers.brought["a"] <= taken + MOST_PAGES
     items.close()  # type: ignore[attr-defined]
 
 
@@ -152,12 +152,13 @@ def test_cancelling_ends_all_readers_and_starts_no_other() -> None:
     ahead = prefetcher(readers, most=3)
     items = ahead.items("a")
     next(items)
-    readers.until(lambda: set(readers.brought) == set("abc"))
+    readers.until(lambda: set(readers.brought) >= set("abc"))
     ahead.cancel()
+    started = [*readers.started]
     for thread in readers.threads.values():
         thread.join(PATIENCE)
         assert not thread.is_alive()
-    assert readers.started == ["a", "b", "c"]
+    assert readers.started == started
 
 
 def test_after_cancelling_nothing_is_read_ahead() -> None:
@@ -189,3 +190,28 @@ def test_readers_do_not_keep_the_process_alive() -> None:
 
 def test_a_reader_without_pages_is_at_its_end() -> None:
     assert list(prefetcher(Readers(pages=0)).items("a")) == []
+
+
+def test_no_more_pages_wait_than_readers_may_hold() -> None:
+    readers = Readers(pages=5)
+    ahead = prefetcher(readers, plan="abcdefgh", most=2)
+    taken = 0
+    for key in "abcdefgh":
+        for _ in ahead.items(key):
+            taken += 1
+            assert sum(readers.brought.values()) <= taken + 2 * MOST_PAGES
+    assert taken == 40
+
+
+def test_a_reader_may_hold_all_its_pages_once_its_turn_has_come() -> None:
+    readers = Readers(pages=50)
+    readers.gates["a"] = threading.Event()
+    ahead = prefetcher(readers, plan="ab", most=2)
+    items = ahead.items("a")
+    readers.gates["a"].set()
+    next(items)
+    items.close()  # type: ignore[attr-defined]
+    items = ahead.items("b")
+    next(items)
+    readers.until(lambda: readers.brought["b"] == 1 + MOST_PAGES)
+    ahead.cancel()

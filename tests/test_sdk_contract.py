@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import inspect
+import re
 from collections import Counter
 
 import pytest
@@ -17,6 +18,7 @@ from singer_sdk.testing import SuiteConfig, get_tap_test_class
 from sandbox import Sandbox
 from tap_acumatica.streams import EntityStream
 from tap_acumatica.tap import TapAcumatica
+from tap_acumatica.writer import States
 
 # The SDK's class discovers streams while pytest collects, so the server has to be there by then.
 BOX = Sandbox(now=NOW)
@@ -51,6 +53,7 @@ def test_no_stream_brings_a_key_twice() -> None:
         "_write_activate_version_message",
         "_write_starting_replication_value",
         "_write_state_message",
+        "finalize_state_progress_markers",
         "generate_child_contexts",
         "get_records",
         "get_replication_key_signpost",
@@ -66,8 +69,69 @@ def test_the_sdk_calls_the_hooks_in_the_order_that_is_relied_on() -> None:
     """A record is written before it moves the bookmark; a version is announced before records."""
     records = inspect.getsource(Stream._sync_records)
     assert records.index("_write_record_message(") < records.index("_increment_stream_state(")
+    assert records.rindex("_finalize_state(") < records.rindex("_write_state_message(")
     sync = inspect.getsource(Stream.sync)
     assert sync.index("_write_activate_version_message(") < sync.index("_sync_records(")
+
+
+def test_the_loop_that_pages_replace_does_what_is_relied_on() -> None:
+    """What the SDK's loop does for each record beyond what `_write_pages` does is to be looked at.
+
+    It is skipped only where it has no effect: no child streams, no maps, no limit of records.
+    """
+    loop = inspect.getsource(Stream._sync_records)
+    called = set(re.findall(r"self\.(\w+)\(", loop))
+    assert called == {
+        "_check_max_record_limit",
+        "_finalize_state",
+        "_get_state_partition_context",
+        "_increment_stream_state",
+        "_process_record",
+        "_write_record_message",
+        "_write_starting_replication_value",
+        "_write_state_message",
+        "get_context_state",
+        "get_record_counter",
+        "get_records",
+        "get_sync_timer",
+        "post_process",
+    }
+    row = {"A": 1}
+    assert Stream.post_process(None, row) is row  # type: ignore[arg-type] # it uses none
+    assert EntityStream.post_process is Stream.post_process
+
+
+def test_the_state_writer_is_the_one_that_is_replaced() -> None:
+    theirs = inspect.signature(StateWriter.write_state).parameters
+    assert [*theirs] == [*inspect.signature(States.write_state).parameters]
+    tap = TapAcumatica(config=SETTINGS, setup_mapper=False)
+    assert isinstance(tap.state_writer, States)
+
+
+def test_pages_and_single_records_end_in_the_same_messages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two tenants, states often, versions: the same, but for the time of extraction."""
+    with Sandbox(now=NOW, tenants=("A", "B")) as box:
+        settings = settings_for(
+            box,
+            "SOOrder",
+            "Terms",
+            tenants=["A", "B"],
+            page_size=50,
+            emit_activate_version_messages=True,
+        )
+        monkeypatch.setattr(EntityStream, "STATE_MSG_FREQUENCY", 7)
+        ours = run(settings)
+        monkeypatch.setattr(EntityStream, "_as_it_is", False)
+        theirs = run(settings)
+    assert ours.error is theirs.error is None
+    for output in (ours, theirs):
+        for message in output.messages:
+            message.pop("time_extracted", None)
+            message.pop("version", None)
+    assert ours.messages == theirs.messages
+    assert ours.types().count("STATE") > 20
 
 
 def test_a_row_count_and_a_table_name_survive_the_sdk() -> None:

@@ -18,11 +18,12 @@ from singer_sdk.singerlib import (
     SchemaMessage,
     StateMessage,
 )
+from singer_sdk.singerlib.encoding.simple import SimpleSingerWriter
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.payload import JsonDecoder
 from tap_acumatica.records import Records, RecordSettings
-from tap_acumatica.writer import Writer
+from tap_acumatica.writer import States, Writer
 
 if TYPE_CHECKING:
     from singer_sdk.singerlib import Message
@@ -123,3 +124,50 @@ def test_records_wait_for_the_next_other_message(monkeypatch: pytest.MonkeyPatch
     assert stdout.flushed == len(stdout.getvalue())
     lines = stdout.getvalue().splitlines()
     assert [json.loads(each)["type"] for each in lines] == ["RECORD"] * 3 + ["STATE"]
+
+
+ROWS = [
+    {"Amount": Decimal("1.10"), "Descr": "ä\n", "Empty": None},
+    {"Lines": [{"A": Decimal("0.0000001")}], "Flag": True},
+    {},
+]
+
+
+@pytest.mark.parametrize("version", [None, 7])
+def test_records_written_at_once_are_the_messages_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, version: int | None
+) -> None:
+    stdout = Stdout()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stdout))
+    Writer().write_records("Items", ROWS, version, EXTRACTED)
+    messages = [RecordMessage("Items", row, version, EXTRACTED) for row in ROWS]
+    assert stdout.getvalue().decode() == "".join(map(line, messages))
+    assert stdout.flushed == 0
+
+
+def test_a_state_is_written_and_flushed_if_it_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = Stdout()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stdout))
+    states = States(Writer())
+    state: dict[str, Any] = {"bookmarks": {"Items": {"replication_key_value": "1"}}}
+    for value in ("1", "1", "2", "2", "1"):
+        state["bookmarks"]["Items"]["replication_key_value"] = value
+        states.write_state(state)  # type: ignore[arg-type] # as the SDK holds it
+    written = [json.loads(each) for each in stdout.getvalue().splitlines()]
+    assert [each["type"] for each in written] == ["STATE"] * 3
+    values = [each["value"]["bookmarks"]["Items"]["replication_key_value"] for each in written]
+    assert values == ["1", "2", "1"]
+    assert stdout.flushed == len(stdout.getvalue())
+
+
+def test_a_state_reaches_a_writer_of_another_kind_as_a_message() -> None:
+    written: list[Any] = []
+
+    class Other(SimpleSingerWriter):
+        def write_message(self, message: Message) -> None:
+            written.append(message)
+
+    states = States(Other())
+    for _ in range(2):
+        states.write_state({"bookmarks": {"Items": {}}})
+    assert [each.value for each in written] == [{"bookmarks": {"Items": {}}}]

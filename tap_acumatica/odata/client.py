@@ -7,8 +7,10 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 import requests
 
@@ -26,7 +28,7 @@ from tap_acumatica.odata.patience import patiently
 from tap_acumatica.odata.sessions import Connection, ConnectionPool, PoolSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from tap_acumatica.odata.auth import Auth, Signature
@@ -43,6 +45,8 @@ BUSY_TIMEOUT: Final = 2.0
 SIGN_OUTS_AT_ONCE: Final = 8
 RETRY_TIME_AFTER_OTHERS: Final = 60.0
 """Patience in seconds where a request of another owner was just given up: the site may be down."""
+PART: Final = 65_536
+"""Bytes of a streamed answer that are decoded at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,21 @@ class Reply(Generic[Content]):
     retries: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Sending(Generic[Content]):
+    """One try to send a request.
+
+    Attributes:
+        decode: Of the whole body, or of its parts where it is streamed.
+    """
+
+    request: Request
+    decode: Callable[[Any], Content]
+    auth: Auth
+    signature: Signature
+    streamed: bool
+
+
 class Client:
     """Requests of a run: a connection pool, retries, the error table and sign-out.
 
@@ -150,6 +169,17 @@ class Client:
             RequestFailed: What came back is no answer to work with, or not within patience.
             InconsistentAnswer: `decode` found other content than it was told to expect.
         """
+        return self._get(request, decode, streamed=False)
+
+    def get_stream(
+        self, request: Request, decode: Callable[[Iterable[bytes]], Content]
+    ) -> Reply[Content]:
+        """As `get`, of an answer that is decoded while it arrives and never held as a whole."""
+        return self._get(request, decode, streamed=True)
+
+    def _get(
+        self, request: Request, decode: Callable[[Any], Content], *, streamed: bool
+    ) -> Reply[Content]:
         auth = request.auth or self._auth
         longest = self._settings.max_retry_time
         if self._given_up not in {None, request.owner}:
@@ -164,8 +194,9 @@ class Client:
         def attempt() -> Reply[Content]:
             signature = auth.sign()
             while True:
+                sending = _Sending(request, decode, auth, signature, streamed)
                 try:
-                    return self._send(request, decode, auth, signature)
+                    return self._send(sending)
                 except RequestFailed as failed:
                     if failed.action is not Action.REFRESH:
                         raise
@@ -217,26 +248,21 @@ class Client:
         session.headers.update({"User-Agent": "tap-acumatica", **self._settings.headers})
         return session
 
-    def _send(
-        self,
-        request: Request,
-        decode: Callable[[bytes], Content],
-        auth: Auth,
-        signature: Signature,
-    ) -> Reply[Content]:
+    def _send(self, sending: _Sending[Content]) -> Reply[Content]:
         try:
             with self._first:
                 if not self._succeeded.is_set():
-                    return self._exchange(request, decode, auth, signature)
+                    return self._exchange(sending)
             try:
-                return self._exchange(request, decode, auth, signature)
+                return self._exchange(sending)
             except RequestFailed as failed:
-                if failed.cause != "API login limit" or not self._make_room(request.owner):
+                owner = sending.request.owner
+                if failed.cause != "API login limit" or not self._make_room(owner):
                     raise
-            return self._exchange(request, decode, auth, signature)
+            return self._exchange(sending)
         except RequestFailed as failed:
             if failed.cause in FINAL:
-                self._refused[auth] = failed
+                self._refused[sending.auth] = failed
             raise
 
     def _make_room(self, owner: str) -> bool:
@@ -245,14 +271,9 @@ class Client:
         self._sign_out_all(idle, self._site, time.monotonic() + SIGN_OUT_TIMEOUT)
         return bool(idle)
 
-    def _exchange(
-        self,
-        request: Request,
-        decode: Callable[[bytes], Content],
-        auth: Auth,
-        signature: Signature,
-    ) -> Reply[Content]:
-        self._require_open(request, auth)
+    def _exchange(self, sending: _Sending[Content]) -> Reply[Content]:
+        request, signature = sending.request, sending.signature
+        self._require_open(request, sending.auth)
         self._budget.take()
         with self._counting:
             self.requests += 1
@@ -260,21 +281,23 @@ class Client:
         first = not self._succeeded.is_set()
         try:
             with self._pool.connection(request.owner) as connection:
-                self._require_open(request, auth)
-                response = self._fetch(connection, request, signature)
+                self._require_open(request, sending.auth)
+                response = self._fetch(connection, request, signature, streamed=sending.streamed)
                 tell(response, self._settings.verbosity)
                 cookies = [c.value for c in connection.session.cookies if c.name == "Locale"]
-            body = response.content
-            answer = Answer(
-                request.subject,
-                response.status_code,
-                response.headers,
-                body,
-                first=first,
-                credential=signature.credential,
-            )
-            failed = failure(answer)
-            content = None if failed else decode(body)
+                body = _Body(response, in_parts=sending.streamed)
+                answer = Answer(
+                    request.subject,
+                    response.status_code,
+                    response.headers,
+                    body.head,
+                    first=first,
+                    credential=signature.credential,
+                )
+                failed = failure(answer)
+                streamed = sending.streamed and not failed
+                decoded = body.decoded(sending.decode) if streamed else None
+            content = decoded() if decoded else None if failed else sending.decode(body.head)
         except (requests.exceptions.RequestException, BrokenPayload) as error:
             answer = Answer(request.subject, exception=error, first=first)
             failed = failure(answer)
@@ -285,7 +308,7 @@ class Client:
             )
             raise failed
         self._succeeded.set()
-        logger.info("GET %s: %d bytes in %.2f s", request.url, len(body), seconds)
+        logger.info("GET %s: %d bytes in %.2f s", request.url, body.length, seconds)
         date = http_date(response.headers.get("Date", ""))
         return Reply(content, date, cookies[-1] if cookies else None)  # type: ignore[arg-type]
 
@@ -298,7 +321,12 @@ class Client:
             raise AcumaticaError(message)
 
     def _fetch(
-        self, connection: Connection, request: Request, signature: Signature
+        self,
+        connection: Connection,
+        request: Request,
+        signature: Signature,
+        *,
+        streamed: bool = False,
     ) -> requests.Response:
         response = connection.session.get(
             request.url,
@@ -308,6 +336,7 @@ class Client:
             allow_redirects=False,
             # Given here, since requests lets the environment overrule the session's.
             verify=self._settings.verify,
+            stream=streamed,
         )
         if response.status_code != HTTPStatus.UNAUTHORIZED:
             connection.signature = signature
@@ -339,3 +368,33 @@ class Client:
     def _count_retry(self) -> None:
         with self._counting:
             self.retries += 1
+
+
+class _Body:
+    """The body of a response: as a whole, or in parts of which the first is looked at."""
+
+    def __init__(self, response: requests.Response, *, in_parts: bool) -> None:
+        self._response = response
+        in_parts = in_parts and response.status_code == HTTPStatus.OK
+        self._parts = response.iter_content(PART) if in_parts else iter(())
+        self.head = next(self._parts, b"") if in_parts else response.content
+        self.length = len(self.head)
+
+    def decoded(self, decode: Callable[[Iterable[bytes]], Content]) -> Callable[[], Content]:
+        """What the parts hold, or the error in them, once the connection was given back."""
+        try:
+            content = decode(chain([self.head], self._rest()))
+        except BrokenPayload as error:
+            # The connection is fit for further requests only when nothing is left in it.
+            self._response.close()
+            return partial(_raise, error)
+        return lambda: content
+
+    def _rest(self) -> Iterator[bytes]:
+        for part in self._parts:
+            self.length += len(part)
+            yield part
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error

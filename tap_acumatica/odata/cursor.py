@@ -53,6 +53,17 @@ class CursorPager(OffsetPager):
         self._whole_second = False
         self._looks_behind = False
 
+    @property
+    def left(self) -> int | None:
+        """Rows that are still to come, as far as the server counted them at first."""
+        return self._counting.left(self.delivered)
+
+    def narrow(self, high: datetime) -> None:
+        """End the window earlier, above all rows that were read."""
+        self._window = Window(self._window.low, high)
+        # The count is that of the wider window: ask anew with each page.
+        self._counting.expect(self.delivered)
+
     @override
     def _conditions(self) -> Iterable[str]:
         if self._base:
@@ -71,8 +82,11 @@ class CursorPager(OffsetPager):
         low = earlier(self._base) if self._base else None
         high = self._window.high + DISPLAY_ERROR
         before = None
-        for row in rows:
-            value = row.get(self._replication_key)
+        values = [row.get(self._replication_key) for row in rows]
+        if rows and self._instants.in_order(values):
+            # The others lie between these two.
+            values = [values[0], values[-1]]
+        for value in values:
             if value is None:
                 raise not_obeyed(self.table, "$filter")
             if not self._instants.certain(value):

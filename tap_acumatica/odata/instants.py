@@ -8,7 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Final
+from operator import gt
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DISPLAY_ERROR: Final = timedelta(seconds=1)
 """How far a displayed value may lie from the stored one: servers cut or round fractions."""
@@ -18,6 +22,7 @@ DAY: Final = timedelta(days=1)
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _ZONE_CODE: Final = re.compile(r"TimeZone=GMT([EMP])(\d\d)(\d\d)")
 _SIGNS: Final = {"E": 0, "P": 1, "M": -1}
+_TO_THE_SECOND: Final = len("2024-02-01T08:00:00")
 _CLOCK_CHANGE: Final = timedelta(hours=1)
 
 
@@ -57,6 +62,16 @@ class InstantReader:
         moment = moment.replace(tzinfo=self.zone)
         return moment.utcoffset() == moment.replace(fold=1).utcoffset()
 
+    def in_order(self, values: Sequence[str | None]) -> bool:
+        """Whether the values are known to be in ascending order, but for parts of a second.
+
+        Only such are looked at that need no calculation.
+        """
+        if self.zone is not UTC or self.ignore_offsets:
+            return False
+        seconds = [value[:_TO_THE_SECOND] for value in values if value and value[-1] == "Z"]
+        return len(seconds) == len(values) and not any(map(gt, seconds, seconds[1:]))
+
     def offset(self, value: str) -> timedelta | None:
         """The offset from UTC that the value is read with."""
         moment = datetime.fromisoformat(value)
@@ -77,6 +92,11 @@ def earlier(moment: datetime, by: timedelta = DISPLAY_ERROR) -> datetime:
 def written(moment: datetime) -> str:
     """An instant as bookmarks hold it: of fixed width, so that texts sort as instants do."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def latest(*instants: datetime | None) -> datetime | None:
+    """The latest of the instants that there are."""
+    return max((instant for instant in instants if instant), default=None)
 
 
 def account_offset(cookie: str | None) -> timedelta | None:

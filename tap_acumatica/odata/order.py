@@ -9,6 +9,7 @@ put them anywhere, by sound or by strokes.
 from __future__ import annotations
 
 from itertools import pairwise
+from operator import gt
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ _RULES: Final[tuple[Callable[[str], str], ...]] = (
 def unordered(rows: list[Row], key: tuple[str, ...]) -> bool:
     """Whether the rows cannot be in ascending order of their key."""
     keys = [tuple([row[name] for name in key]) for row in rows]
+    if not any(None in each for each in keys) and not any(map(gt, keys, keys[1:])):
+        return False
     pairs = [pair for pair in pairwise(keys) if all(map(_judged, pair))]
     off = sum(all(_off(pair, rule) for rule in _RULES) for pair in pairs)
     return len(pairs) >= FEWEST and off > MOST_OFF * len(pairs)

@@ -169,6 +169,14 @@ class Counting:
         """Whether the server counts."""
         return self._expected is not None
 
+    def left(self, delivered: int) -> int | None:
+        """How many more there were at the first page; None where the server does not count."""
+        return None if self._expected is None else max(self._expected - delivered, 0)
+
+    def expect(self, rows: int) -> None:
+        """There are about so many."""
+        self._expected = rows
+
     def learn(self, page: Page) -> None:
         """Take what the first page says."""
         if self._expected is None:
@@ -243,7 +251,7 @@ class KeyPager:
         self._answers += 1
         self._counting.learn(page)
         fresh = self.place.fresh(page.rows)
-        if not self._link and any(map(self.place.knows, page.rows)):
+        if not self._link and self.place.knows_any(page.rows):
             raise not_obeyed(self.table, "$filter or $orderby")
         if unordered(page.rows, self.table.key):
             raise not_obeyed(self.table, "$orderby")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
     from tap_acumatica.odata.payload import Row
 
@@ -23,8 +24,10 @@ class Place:
     def __init__(self, key: tuple[str, ...], replication_key: str | None) -> None:
         self._key = key
         self._columns = (*key, replication_key) if replication_key else key
+        self._parts: Callable[[Row], Any] = itemgetter(*self._columns) if key else _content
         self._known: Counter[Any] = Counter()
         self._sequence: list[Any] = []
+        self._answer: tuple[list[Row], list[Any]] = ([], [])
         self.last: Any = None
         """Identity of the row to go on from."""
 
@@ -35,19 +38,21 @@ class Place:
 
     def identity(self, row: Row) -> Any:  # noqa: ANN401 - whatever tells rows apart
         """What a row is known by."""
-        if self._key:
+        try:
+            return self._parts(row)
+        except KeyError:
             return tuple([row.get(name) for name in self._columns])
-        return msgspec.json.encode(row)
 
-    def knows(self, row: Row) -> bool:
-        """Whether the last page had this row."""
-        return self.identity(row) in self._known
+    def knows_any(self, rows: list[Row]) -> bool:
+        """Whether the last page had one of these rows."""
+        return not self._known.keys().isdisjoint(self._identities(rows))
 
     def move(self, rows: list[Row]) -> None:
         """These rows are the last page now."""
-        self._sequence = [self.identity(row) for row in rows]
+        self._sequence = self._identities(rows)
         self._known = Counter(self._sequence)
         self.last = self._sequence[-1] if rows else None
+        self._answer = ([], [])
 
     def forget(self) -> None:
         """Know no row any more."""
@@ -63,37 +68,56 @@ class Place:
                 are others.
         """
         if self._key:
-            return [row for row in self.without_repeats(rows) if not self.knows(row)]
+            return self._not_known(rows)
         if in_sequence:
             return rows[self._shared(rows) :]
         left = self._known.copy()
         fresh = []
-        for row in rows:
-            identity = self.identity(row)
+        for row, identity in zip(rows, self._identities(rows), strict=True):
             if left[identity]:
                 left[identity] -= 1
             else:
                 fresh.append(row)
         return fresh
 
-    def without_repeats(self, rows: list[Row]) -> list[Row]:
-        """The rows of one answer without those that it has twice (docs/acumatica.md, "Paging")."""
-        if not self._key or not self.repeats(rows):
-            return rows
-        seen: dict[Any, Row] = {}
-        return [row for row in rows if seen.setdefault(self.identity(row), row) is row]
-
-    def repeats(self, rows: Iterable[Row]) -> int:
+    def repeats(self, rows: list[Row]) -> int:
         """How many rows of one answer repeat another of it."""
         if not self._key:
             return 0
-        identities = [self.identity(row) for row in rows]
+        identities = self._identities(rows)
         return len(identities) - len(set(identities))
+
+    def _not_known(self, rows: list[Row]) -> list[Row]:
+        """The rows that are new, each once (docs/acumatica.md, "Paging")."""
+        if not self.repeats(rows) and not self.knows_any(rows):
+            return rows
+        seen = set(self._known)
+        fresh = []
+        for row, identity in zip(rows, self._identities(rows), strict=True):
+            if identity not in seen:
+                seen.add(identity)
+                fresh.append(row)
+        return fresh
+
+    def _identities(self, rows: list[Row]) -> list[Any]:
+        """What the rows of an answer are known by; made once, since it takes time for each row."""
+        of, identities = self._answer
+        if of is not rows:
+            try:
+                identities = list(map(self._parts, rows))
+            except KeyError:
+                identities = [self.identity(row) for row in rows]
+            self._answer = (rows, identities)
+        return identities
 
     def _shared(self, rows: list[Row]) -> int:
         """The length of the shortest end of the last page with which the answer begins."""
-        identities = [self.identity(row) for row in rows]
+        identities = self._identities(rows)
         for length in range(1, min(len(identities), len(self._sequence)) + 1):
             if identities[:length] == self._sequence[-length:]:
                 return length
         return 0
+
+
+def _content(row: Row) -> bytes:
+    return msgspec.json.encode(row)

@@ -9,7 +9,7 @@ import re
 import threading
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tap_acumatica.odata import diagnosis, metadata
@@ -178,10 +178,11 @@ class _Question(Generic[Content]):
 
     url: Callable[[str], str]
     subject: str
-    decode: Callable[[bytes], Content]
+    decode: Callable[[Any], Content]
     accept: str = "application/json"
     protocol: Protocol | None = None
     """The version in which it is asked, where that is known."""
+    streamed: bool = False
 
 
 class Service:
@@ -242,8 +243,9 @@ class Service:
         question = _Question(
             lambda root: root + "$metadata",
             "$metadata",
-            lambda body: metadata.parse([body]),
+            metadata.parse,
             accept="application/xml",
+            streamed=True,
         )
         try:
             reply = self._ask(question)
@@ -321,7 +323,8 @@ class Service:
         request = Request(
             question.url(root), question.subject, self._owner, question.accept, self._auth
         )
-        return self.client.get(request, question.decode)
+        send = self.client.get_stream if question.streamed else self.client.get
+        return send(request, question.decode)
 
 
 def _below(url: str, root: str) -> bool:

@@ -1,0 +1,41 @@
+"""The floor: ask for pages, decode, encode and write them, and nothing else.
+
+``python -m benchmarks.raw_loop ADDRESS ENTITY``
+"""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+
+import msgspec
+import requests
+
+PAGE = 2000
+
+
+def main() -> int:
+    """Read one entity set by ``$skip``."""
+    address, entity = sys.argv[1:]
+    decoder = msgspec.json.Decoder(float_hook=Decimal)
+    encoder = msgspec.json.Encoder(decimal_format="number")
+    session = requests.Session()
+    session.headers["Accept"] = "application/json"
+    session.auth = ("someone", "something")
+    read = 0
+    while True:
+        url = f"{address}/t/Company/api/odata/dac/{entity}"
+        query = {"$orderby": "RefNbr", "$top": str(PAGE), "$skip": str(read)}
+        rows = decoder.decode(session.get(url, params=query, timeout=60).content)["value"]
+        for row in rows:
+            message = {"type": "RECORD", "stream": entity, "record": row}
+            sys.stdout.buffer.write(encoder.encode(message) + b"\n")
+        read += len(rows)
+        if len(rows) < PAGE:
+            break
+    sys.stdout.buffer.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
