@@ -34,8 +34,8 @@ R = "LastModifiedDateTime"
 SECOND = timedelta(seconds=1)
 ENDLESS = 5000
 """Requests after which a simulated read is held for one that never ends."""
-YEAR_1 = 1001
-"""What year 1 is taken for in comparisons: the parser knows no year below 1000."""
+EARLY = re.compile(r"\b0\d{3}-\d\d-\d\dT[\d:.]+")
+"""A date-time of a year that the parser of filters does not know."""
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -86,8 +86,8 @@ class Server:
 
     def compared(self, stored: datetime) -> datetime:
         """What filters compare with."""
-        if stored.year == 1:
-            return stored.replace(year=YEAR_1)
+        if stored.year < 1000:
+            return late_enough(stored)
         if not self.wall_filters:
             return stored
         return self._in_zone(stored).replace(tzinfo=UTC)
@@ -227,7 +227,9 @@ class SimulatedTable:
         if not condition:
             return True
         if condition not in self._parsed:
-            known = condition.replace(" 0001-", f" {YEAR_1}-")
+            known = EARLY.sub(
+                lambda found: late_enough(at(found[0])).isoformat().partition("+")[0], condition
+            )
             self._parsed[condition] = ODataParser().parse(ODataLexer().tokenize(known))
         compared = {**row, R: row[R] and self.server.compared(row[R])}
         return bool(_value(self._parsed[condition], compared, self.server.comparable))
@@ -270,6 +272,11 @@ def _compared(node: Any, left: Any, right: Any) -> bool:
         case ast.LtE():
             return bool(left <= right)
     raise AssertionError(node)
+
+
+def late_enough(early: datetime) -> datetime:
+    """An instant before the year 1000 as one of its first days, in the same order."""
+    return at("1000-01-01T00:00:00") + (early - at("0001-01-01T00:00:00")) / 86_400
 
 
 def in_odata_4(query: Query) -> str:

@@ -111,6 +111,11 @@ class CursorPager(OffsetPager):
         super()._go_on(page, fresh)
 
     @override
+    def _follows(self, page: Page, fresh: list[Row]) -> bool:
+        # A second that is read as a whole is asked for again, not gone on in.
+        return super()._follows(page, page.rows if self._whole_second else fresh)
+
+    @override
     def _at_end(self, rows: list[Row], fresh: list[Row]) -> bool:
         may_be_capped = self._whole_second and not self._looks_behind and bool(rows)
         return not may_be_capped and super()._at_end(rows, fresh)

@@ -131,7 +131,7 @@ class OffsetPager:
         elif page.rows:
             self._place.last = self._place.identity(page.rows[-1])
         self._link = None
-        if page.next_link is not None and (self._counting.size is None or not fresh):
+        if page.next_link is not None and self._follows(page, fresh):
             self._link = self._links.follow(page.next_link)
             self._skip, self._overlap = read, 0
         elif not self.done:
@@ -142,6 +142,13 @@ class OffsetPager:
         if not rows:
             return self._skip == 0
         return not fresh and self._place.identity(rows[-1]) == self._place.last
+
+    def _follows(self, page: Page, fresh: list[Row]) -> bool:  # noqa: ARG002 - for subclasses
+        """Whether to go on with the server's nextLink: where the pager's own request leads nowhere.
+
+        The server's link is often a `$skip`, without an overlap that would show a shift.
+        """
+        return self._counting.size is None or not fresh
 
     def _move(self, rows: list[Row], read: int) -> None:  # noqa: ARG002 - for subclasses
         """Set out for the rows behind the first `read` ones; `rows` are the last of them."""
