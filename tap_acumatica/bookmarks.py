@@ -44,6 +44,14 @@ class Bookmark:
             return cls()
         return cls(_moment(value), state.get(UNDATED), state.get(SCOPE) or {})
 
+    def narrower_than(self, scope: Mapping[str, Any]) -> bool:
+        """Whether rows may be in this scope that were not in the bookmark's."""
+        started, starts = self.scope.get("start_date"), scope.get("start_date")
+        if started and (not starts or starts < started):
+            return True
+        names = (self.scope.keys() | scope.keys()) - {"start_date"}
+        return any(self.scope.get(name) != scope.get(name) for name in names)
+
     def store(self, state: MutableMapping[str, Any], replication_key: str) -> None:
         """Put it into a stream's state in place of the one there, if that is not ahead of it.
 

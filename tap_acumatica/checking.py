@@ -114,9 +114,9 @@ class Checker:
     def findings(self) -> Iterator[Finding]:
         """Try one thing after the other."""
         found: dict[str | None, Discovered | AcumaticaError] = {}
-        for tenant in self._tap.tenants or (None,):
+        for tenant in self._tap.instance.tenants:
             try:
-                found[tenant] = self._tap.discovered(tenant)
+                found[tenant] = self._tap.instance.discovered(tenant)
             except AcumaticaError as error:
                 if error.cause in OF_THE_SITE:
                     yield failure(error, tenant)
@@ -132,7 +132,7 @@ class Checker:
             if isinstance(each, AcumaticaError):
                 yield failure(each, tenant)
                 continue
-            services, clocks = self._tap.services_of(tenant), Clocks(self._now)
+            services, clocks = self._tap.instance.services_of(tenant), Clocks(self._now)
             clocks.note(each.date)
             yield from self._site(tenant, services, each)
             yield from self._reads(tenant, services, each, clocks, streams)
@@ -298,7 +298,7 @@ class Checker:
 
     def _frame(self, tenant: str | None, dated: Sequence[Sample]) -> Iterator[Finding]:
         """The round trip and the frame, once for each interface."""
-        finder = self._tap.frame_finder()
+        finder = self._tap.instance.frame_finder()
         try:
             for sample in dated[:NAMES_SHOWN]:
                 frame = finder.frame(sample.probe.table, sample.probe.ask)
@@ -318,7 +318,7 @@ class Checker:
     def _zone(
         self, tenant: str | None, account: timedelta | None, dated: Iterable[Sample]
     ) -> Finding:
-        zone = self._tap.instants.zone
+        zone = self._tap.instance.instants.zone
         assumed = str(self._tap.config.get("time_zone") or "UTC")
         if account is None:
             return Finding(
@@ -337,7 +337,9 @@ class Checker:
                 tenant,
                 facts=facts,
             )
-        labelled = all(self._tap.instants.labelled(each.instant) for each in dated if each.instant)
+        labelled = all(
+            self._tap.instance.instants.labelled(each.instant) for each in dated if each.instant
+        )
         text = f"the account is at {shown}, time_zone is {assumed}"
         text += (
             "; values carry their own offset" if labelled else "; set time_zone to the account's"

@@ -173,8 +173,9 @@ def _findings(
     with quiet() as talking:
         try:
             with opened(tap, config, catalog=catalog, setup_mapper=False) as checked:
-                checked.patience = PATIENCE
-                checked.metadata_cache = MetadataCache()  # what the server says now is asked for
+                checked.instance.patience = PATIENCE
+                # What the server says now is asked for.
+                checked.instance.metadata_cache = MetadataCache()
                 talking(checked.config["verbosity"])
                 yield from Checker(checked, lambda: datetime.now(UTC)).findings()
         except AcumaticaError as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tap_acumatica import prefetch
 from tap_acumatica.bookmarks import Bookmark
+from tap_acumatica.brought import InFull, Reached, Rows
 from tap_acumatica.formulas import Formulas, require_distinct
 from tap_acumatica.odata.atom import AtomDecoder
 from tap_acumatica.odata.cursor import CursorPager, Window
@@ -57,30 +58,6 @@ class Reads(Protocol):
     ) -> Reply[Page]:
         """Ask for rows."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """New rows of one page.
-
-    Attributes:
-        most: The greatest instant to which they may move the bookmark; None: they do not move it.
-    """
-
-    rows: list[Row]
-    most: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """A part of the entity was read to its end; the bookmark is as good as the rows before it."""
-
-    bookmark: Bookmark
-
-
-@dataclass(frozen=True, slots=True)
-class InFull:
-    """The entity is read in full after all, and its bookmark stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +220,7 @@ class EntityReader:
                 f"of the server's clock ({written(frame.now)}): correct or remove it in the state."
             )
             raise AcumaticaError(message)
-        if _wider(bookmark.scope, scope):
+        if bookmark.narrower_than(scope):
             logger.warning(
                 "%s is read in full, since the settings that decide which rows exist changed "
                 "from %s to %s.",
@@ -433,13 +410,3 @@ class EntityReader:
     def _counted(self, rows: Rows) -> Rows:
         self._tally.add(pages=1, rows=len(rows.rows))
         return rows
-
-
-def _wider(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether rows may be in scope now that were not before."""
-    started, starts = before.get("start_date"), now.get("start_date")
-    if started and (not starts or starts < started):
-        return True
-    return any(
-        before.get(name) != now.get(name) for name in (before.keys() | now.keys()) - {"start_date"}
-    )

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from typing import TypeAlias
 
+    from tap_acumatica.brought import InFull, Reached, Rows
     from tap_acumatica.odata.cursor import CursorPager
     from tap_acumatica.odata.frame import Frame
     from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.odata.payload import Row
-    from tap_acumatica.reading import InFull, Reached, Rows
     from tap_acumatica.verifying import Verifier
 
     Brought: TypeAlias = Rows | Reached | InFull | Parts[Rows | Reached | InFull]

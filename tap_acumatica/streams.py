@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -15,16 +15,17 @@ from singer_sdk.singerlib import RecordMessage
 from typing_extensions import override
 
 from tap_acumatica.bookmarks import Bookmark
+from tap_acumatica.brought import InFull, Reached
 from tap_acumatica.inquiries import Parameters, order, within
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
+from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.formats import ATOM, JSON
 from tap_acumatica.odata.instants import earlier, written
 from tap_acumatica.odata.paging import Table
 from tap_acumatica.odata.protocol import Protocol
-from tap_acumatica.odata.service import DAC, INQUIRY, INTERFACES
+from tap_acumatica.odata.service import DAC, INQUIRY
+from tap_acumatica.origin import Origin
 from tap_acumatica.prefetch import Stopped
-from tap_acumatica.reading import InFull, Reached
 from tap_acumatica.records import Records
 from tap_acumatica.related import expansions_for, fill, located, prune
 from tap_acumatica.union import Absence
@@ -45,32 +46,6 @@ WAS_READ: Final = "was_read"
 
 CHUNK: Final = 500
 """Records that are encoded and written at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where an entity is read: what the catalog's `table_name` says."""
-
-    interface: str
-    protocol: Protocol
-    entity_set: str
-
-    @classmethod
-    def of(cls, table_name: str) -> Origin:
-        """Take a `table_name` apart.
-
-        Raises:
-            DiscoveryError: It is none of the tap's.
-        """
-        interface, _, rest = table_name.partition("/")
-        protocol, _, entity_set = rest.partition("/")
-        if interface not in INTERFACES or protocol not in set(Protocol) or not entity_set:
-            message = (
-                f"The catalog's table_name {table_name!r} is none of the tap's: run discovery "
-                "again."
-            )
-            raise DiscoveryError(message)
-        return cls(interface, Protocol(protocol), entity_set)
 
 
 class EntityStream(Stream):

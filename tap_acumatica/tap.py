@@ -18,16 +18,12 @@ from singer_sdk.singerlib.catalog import CatalogEntry
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
-from tap_acumatica import accounts, commands, configuration, login, progress
-from tap_acumatica.discovery import Discovered, discovered
+from tap_acumatica import commands, configuration, login, progress
 from tap_acumatica.files import read_object
 from tap_acumatica.inquiries import require_inquiry_keys
-from tap_acumatica.metadata_cache import MetadataCache, Source
-from tap_acumatica.odata.client import Client, Patience
+from tap_acumatica.instance import Instance
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError
-from tap_acumatica.odata.frame import FrameFinder
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
-from tap_acumatica.odata.service import Address, Service
 from tap_acumatica.outcome import Outcome
 from tap_acumatica.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading import Dated, EntityReader
@@ -44,17 +40,15 @@ from tap_acumatica.union import Absence, require_keys, union
 from tap_acumatica.writer import States, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import FrameType
 
     import click
     from singer_sdk.helpers.types import Context
 
+    from tap_acumatica.brought import InFull, Reached, Rows
     from tap_acumatica.catalog import StreamDescription
-    from tap_acumatica.odata.auth import Auth
     from tap_acumatica.odata.errors import RequestFailed
-    from tap_acumatica.odata.instants import InstantReader
-    from tap_acumatica.reading import InFull, Reached, Rows
     from tap_acumatica.records import RecordSettings
     from tap_acumatica.splitting import Brought
 
@@ -70,8 +64,6 @@ class TapAcumatica(Tap):
     config_jsonschema: ClassVar[dict[str, Any]] = deepcopy(SCHEMA)  # the SDK adds its own
     dynamic_catalog = True
     message_writer_class = Writer
-    patience = Patience()
-    """Upper bounds of what the settings say."""
     capabilities: ClassVar[list[Any]] = [
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
@@ -88,7 +80,6 @@ class TapAcumatica(Tap):
         self.stop_signal: int | None = None
         self._interruptible = True
         self.progress: progress.Progress = progress.Silence()
-        self._discovered: dict[str | None, Discovered | AcumaticaError] = {}
         catalog = only_selected(catalog)
         self._absence = Absence.of(catalog["streams"]) if isinstance(catalog, dict) else None
         super().__init__(catalog=catalog, **arguments)
@@ -126,108 +117,28 @@ class TapAcumatica(Tap):
         """How values are written."""
         return configuration.record_settings(self.config)
 
-    # The server
-
     @cached_property
-    def address(self) -> Address:
-        """The setting url, taken apart."""
-        return Address.parse(self.config["url"])
-
-    @cached_property
-    def _accounts(self) -> Mapping[str | None, Auth]:
-        how = configuration.client_settings(self.config)
-        return accounts.accounts(self.config, how, self.tenants or (None,))
-
-    @cached_property
-    def client(self) -> Client:
-        """The connections of the run."""
-        auth = next(iter(self._accounts.values()))
-        settings = configuration.client_settings(self.config)
-        return Client(self.patience.applied(settings), auth, self.address.site)
-
-    @cached_property
-    def services(self) -> Mapping[tuple[str, str | None], Service]:
-        """The service of each interface and tenant."""
-        limits = configuration.query_limits(self.config)
-        return {
-            (interface, tenant): Service(
-                self.client,
-                self.address,
-                tenant or own,
-                limits,
-                auth=auth,
-                interface=interface,
-            )
-            for own, (tenant, auth) in zip(
-                accounts.tenants(self.config) or (None,), self._accounts.items(), strict=True
-            )
-            for interface in configuration.interfaces(self.config)
-        }
-
-    @property
-    def _tenants(self) -> Sequence[str | None]:
-        return self.tenants or (None,)
-
-    def services_of(self, tenant: str | None) -> dict[str, Service]:
-        """The services of a tenant, by interface."""
-        return {
-            interface: service
-            for (interface, name), service in self.services.items()
-            if name == tenant
-        }
-
-    @cached_property
-    def instants(self) -> InstantReader:
-        """How date-times are read."""
-        return configuration.instant_reader(self.config)
-
-    def frame_finder(self) -> FrameFinder:
-        """Finds the frame of an interface of a tenant."""
-        return FrameFinder(self.instants, zone_is_set=self.config.get("time_zone") is not None)
-
-    @cached_property
-    def _frames(self) -> Mapping[tuple[str, str | None], FrameFinder]:
-        return {key: self.frame_finder() for key in self.services}
+    def instance(self) -> Instance:
+        """What the settings lead to."""
+        return Instance(self.config)
 
     def close(self) -> None:
         """Stop reading ahead and sign out."""
         self._interruptible = False
         if "_prefetcher" in self.__dict__:
             self._prefetcher.cancel()
-        if "client" in self.__dict__:
-            self.client.close(self.address.site)
+        if "instance" in self.__dict__:
+            self.instance.close()
 
     # Discovery
-
-    def discovered(self, tenant: str | None) -> Discovered:
-        """What a tenant has; asked for once.
-
-        Raises:
-            AcumaticaError: It could not be asked; again when called again.
-        """
-        if tenant not in self._discovered:
-            try:
-                self._discovered[tenant] = discovered(
-                    self.services_of(tenant),
-                    configuration.discovery_settings(self.config),
-                    lambda interface, service: self.metadata_cache.reply(
-                        self._source(interface, tenant), service.describe
-                    ),
-                )
-            except AcumaticaError as error:
-                self._discovered[tenant] = error
-        found = self._discovered[tenant]
-        if isinstance(found, AcumaticaError):
-            raise found
-        return found
 
     @cached_property
     def descriptions(self) -> Sequence[StreamDescription]:
         """What the instance has, by name: all that any tenant has."""
         by_tenant: dict[str | None, Sequence[StreamDescription]] = {}
-        for tenant in self.tenants or (None,):
+        for tenant in self.instance.tenants:
             try:
-                by_tenant[tenant] = self.discovered(tenant).streams
+                by_tenant[tenant] = self.instance.discovered(tenant).streams
             except AcumaticaError as error:
                 self.outcome.fail(tenant, error)
                 self.logger.error("%s The tenant %s is left out.", error, tenant)  # noqa: TRY400 - a sentence, no trace
@@ -239,15 +150,6 @@ class TapAcumatica(Tap):
             )
             raise DiscoveryError(message)
         return found
-
-    @cached_property
-    def metadata_cache(self) -> MetadataCache:
-        """The metadata of earlier runs."""
-        return configuration.metadata_cache(self.config)
-
-    def _source(self, interface: str, tenant: str | None) -> Source:
-        account = self.config.get("username") or self.config.get("client_id") or ""
-        return Source(self.address.site, tenant or self.address.tenant, account, interface)
 
     @override
     def discover_streams(self) -> Sequence[EntityStream]:
@@ -302,7 +204,7 @@ class TapAcumatica(Tap):
     @cached_property
     def outcome(self) -> Outcome:
         """What is missing of the run so far."""
-        return Outcome(list(self.tenants or (None,)))
+        return Outcome(self.instance.tenants)
 
     def reader(self, stream: EntityStream, context: Context | None) -> EntityReader:
         """A reader of one stream in one tenant."""
@@ -310,10 +212,12 @@ class TapAcumatica(Tap):
         service = (stream.origin.interface, tenant)
         settings = configuration.read_settings(self.config)
         return EntityReader(
-            self.services[service],
+            self.instance.services[service],
             stream.table(tenant),
             replace(settings, scope={**settings.scope, **stream.scope}),
-            Dated(self._frames[service], stream.bookmark(context)) if stream.dated else None,
+            Dated(self.instance.frames[service], stream.bookmark(context))
+            if stream.dated
+            else None,
         )
 
     def prefetched(
@@ -398,8 +302,7 @@ class TapAcumatica(Tap):
                 self.sync_all()
             self.report_missed(streams)
         except AcumaticaError:
-            for interface, tenant in self.services:
-                self.metadata_cache.forget(self._source(interface, tenant))
+            self.instance.forget_metadata()
             raise
 
     # Command line

@@ -59,7 +59,7 @@ def checked(
             catalog=catalog,
             setup_mapper=False,
         )
-        tap.patience = PATIENCE
+        tap.instance.patience = PATIENCE
         try:
             return list(Checker(tap, box.clock.now).findings())
         finally:

@@ -146,7 +146,7 @@ def run(
             state=state,
             message_writer=collector,
         )
-        tap.__dict__["services"] = {(history.shape.interface, None): history.sim}
+        tap.instance.__dict__["services"] = {(history.shape.interface, None): history.sim}
         try:
             tap.sync()
         except Cut:

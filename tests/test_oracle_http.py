@@ -15,12 +15,13 @@ from simulation import R, at
 
 from sandbox import Sandbox
 from tap_acumatica.bookmarks import Bookmark
+from tap_acumatica.brought import Rows
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.client import Reply
 from tap_acumatica.odata.frame import FrameFinder
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging import Paging, Table
-from tap_acumatica.reading import Dated, EntityReader, ReadSettings, Rows
+from tap_acumatica.reading import Dated, EntityReader, ReadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

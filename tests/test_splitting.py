@@ -15,6 +15,7 @@ from simulation import R, Server, SimulatedTable, at
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.bookmarks import Bookmark
+from tap_acumatica.brought import Reached, Rows
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.client import Client
 from tap_acumatica.odata.errors import InconsistentAnswer
@@ -22,7 +23,7 @@ from tap_acumatica.odata.frame import FrameFinder
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging import Paging, Table
 from tap_acumatica.prefetch import MOST_PAGES, Prefetcher
-from tap_acumatica.reading import Dated, EntityReader, Reached, ReadSettings, Rows
+from tap_acumatica.reading import Dated, EntityReader, ReadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

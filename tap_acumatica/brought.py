@@ -1,0 +1,36 @@
+"""What a reader brings to the stream that writes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tap_acumatica.bookmarks import Bookmark
+    from tap_acumatica.odata.payload import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """New rows of one page.
+
+    Attributes:
+        most: The greatest instant to which they may move the bookmark; None: they do not move it.
+    """
+
+    rows: list[Row]
+    most: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A part of the entity was read to its end; the bookmark is as good as the rows before it."""
+
+    bookmark: Bookmark
+
+
+@dataclass(frozen=True, slots=True)
+class InFull:
+    """The entity is read in full after all, and its bookmark stays as it is."""

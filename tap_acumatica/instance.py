@@ -1,0 +1,133 @@
+"""An instance of Acumatica as the settings lead to it: its services, and what each tenant has."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tap_acumatica import accounts, configuration
+from tap_acumatica.discovery import Discovered, discovered
+from tap_acumatica.metadata_cache import MetadataCache, Source
+from tap_acumatica.odata.client import Client, Patience
+from tap_acumatica.odata.errors import AcumaticaError
+from tap_acumatica.odata.frame import FrameFinder
+from tap_acumatica.odata.service import Address, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tap_acumatica.odata.auth import Auth
+    from tap_acumatica.odata.instants import InstantReader
+
+
+class Instance:
+    """One site, with the connections of a run."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        """Nothing is sent yet."""
+        self.patience = Patience()
+        """Upper bounds of what the settings say."""
+        self._settings = settings
+        self._discovered: dict[str | None, Discovered | AcumaticaError] = {}
+
+    @property
+    def tenants(self) -> Sequence[str | None]:
+        """The tenants to read; None is the one that the address decides."""
+        return self._settings.get("tenants") or (None,)
+
+    @cached_property
+    def services(self) -> Mapping[tuple[str, str | None], Service]:
+        """The service of each interface and tenant."""
+        limits = configuration.query_limits(self._settings)
+        return {
+            (interface, tenant): Service(
+                self._client,
+                self._address,
+                tenant or own,
+                limits,
+                auth=auth,
+                interface=interface,
+            )
+            for own, (tenant, auth) in zip(
+                accounts.tenants(self._settings) or (None,), self._accounts.items(), strict=True
+            )
+            for interface in configuration.interfaces(self._settings)
+        }
+
+    def services_of(self, tenant: str | None) -> dict[str, Service]:
+        """The services of a tenant, by interface."""
+        return {
+            interface: service
+            for (interface, name), service in self.services.items()
+            if name == tenant
+        }
+
+    @cached_property
+    def instants(self) -> InstantReader:
+        """How date-times are read."""
+        return configuration.instant_reader(self._settings)
+
+    @cached_property
+    def frames(self) -> Mapping[tuple[str, str | None], FrameFinder]:
+        """What finds the frame of each interface of a tenant."""
+        return {key: self.frame_finder() for key in self.services}
+
+    def frame_finder(self) -> FrameFinder:
+        """Finds the frame of an interface of a tenant."""
+        return FrameFinder(self.instants, zone_is_set=self._settings.get("time_zone") is not None)
+
+    @cached_property
+    def metadata_cache(self) -> MetadataCache:
+        """The metadata of earlier runs."""
+        return configuration.metadata_cache(self._settings)
+
+    def discovered(self, tenant: str | None) -> Discovered:
+        """What a tenant has; asked for once.
+
+        Raises:
+            AcumaticaError: It could not be asked; again when called again.
+        """
+        if tenant not in self._discovered:
+            try:
+                self._discovered[tenant] = discovered(
+                    self.services_of(tenant),
+                    configuration.discovery_settings(self._settings),
+                    lambda interface, service: self.metadata_cache.reply(
+                        self._source(interface, tenant), service.describe
+                    ),
+                )
+            except AcumaticaError as error:
+                self._discovered[tenant] = error
+        found = self._discovered[tenant]
+        if isinstance(found, AcumaticaError):
+            raise found
+        return found
+
+    def forget_metadata(self) -> None:
+        """Let the next run ask for all metadata: something was not as they say."""
+        for interface, tenant in self.services:
+            self.metadata_cache.forget(self._source(interface, tenant))
+
+    def close(self) -> None:
+        """Sign out; no request is sent after this."""
+        if "_client" in self.__dict__:
+            self._client.close(self._address.site)
+
+    @cached_property
+    def _address(self) -> Address:
+        return Address.parse(self._settings["url"])
+
+    @cached_property
+    def _accounts(self) -> Mapping[str | None, Auth]:
+        how = configuration.client_settings(self._settings)
+        return accounts.accounts(self._settings, how, self.tenants)
+
+    @cached_property
+    def _client(self) -> Client:
+        auth = next(iter(self._accounts.values()))
+        settings = configuration.client_settings(self._settings)
+        return Client(self.patience.applied(settings), auth, self._address.site)
+
+    def _source(self, interface: str, tenant: str | None) -> Source:
+        account = self._settings.get("username") or self._settings.get("client_id") or ""
+        return Source(self._address.site, tenant or self._address.tenant, account, interface)
