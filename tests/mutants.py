@@ -38,8 +38,8 @@ MUTANTS = (
     Mutant(
         "the lower bound is inclusive",
         "odata/cursor.py",
-        'f"{self._replication_key} ge {edm.instant_literal(self._base)}"',
-        'f"{self._replication_key} gt {edm.instant_literal(self._base)}"',
+        'f"{self._replication_key} ge {self.table.instant(self._base)}"',
+        'f"{self._replication_key} gt {self.table.instant(self._base)}"',
     ),
     Mutant(
         "the base stays a second below the last row",
@@ -50,7 +50,7 @@ MUTANTS = (
     Mutant(
         "the window has an upper bound",
         "odata/cursor.py",
-        'yield f"{self._replication_key} lt {edm.instant_literal(self._window.high)}"',
+        'yield f"{self._replication_key} lt {self.table.instant(self._window.high)}"',
         'yield ""',
     ),
     Mutant(
@@ -70,8 +70,8 @@ MUTANTS = (
     Mutant(
         "a pager's own request comes before a link",
         "odata/skipping.py",
-        "(self._counting.size is None or not fresh)",
-        "True",
+        "return self._counting.size is None or not fresh",
+        "return True",
     ),
     Mutant(
         "rows are known by key and replication key",
@@ -94,8 +94,8 @@ MUTANTS = (
     Mutant(
         "rows without a date are read",
         "reading.py",
-        "if bookmark.undated_read_on == today:",
-        "if bookmark:",
+        "if bookmark.undated_read_on != today:",
+        "if bookmark is None:",
     ),
     Mutant(
         "the bookmark moves at the end of the window",

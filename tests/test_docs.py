@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from mutants import MUTANTS, Mutant
 
 from tap_acumatica import configuration
 from tap_acumatica.bookmarks import Bookmark
@@ -300,6 +301,12 @@ def test_the_example_of_a_read_is_what_the_pager_does() -> None:
         if "7f" in sent and "7d" in rows:
             rows.remove("7d")
     assert pager.done
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda each: each.rule)
+def test_what_make_mutants_breaks_is_in_the_code(mutant: Mutant) -> None:
+    code = ROOT.joinpath("tap_acumatica", mutant.module).read_text(encoding="utf-8")
+    assert mutant.broken(code) != code
 
 
 def test_tests_that_are_named_exist() -> None:
