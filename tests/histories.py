@@ -114,8 +114,7 @@ class History:
             case 4:
                 sim.rows.pop(existing, None)
             case 5 if self.late:
-                late = timedelta(seconds=random.randrange(int(LATEST.total_seconds())))
-                sim.put(self._key(), sim.stamp() - late)
+                self._commit_late(random.choice([existing, existing, self._key()]))
             case 6 if self.late:
                 self._waiting.append((len(sim.queries) + 3, self._key(), sim.stamp()))
             case 7 if random.random() < 0.2:
@@ -126,6 +125,16 @@ class History:
                 row = sim.rows.pop(existing, None)
                 if row and random.random() < 0.5:
                     sim.put(existing, sim.stamp())
+
+    def _commit_late(self, key: Key) -> None:
+        """A transaction ends that set its stamp a while ago; often soon after the row's last."""
+        sim, random = self.sim, self.random
+        late = timedelta(seconds=random.randrange(int(LATEST.total_seconds())))
+        stamp = sim.stamp() - late
+        last = sim.rows[key][R] if key in sim.rows else None
+        if last and timedelta(0) < sim.now - last < LATEST and random.random() < 0.8:
+            stamp = min(last + timedelta(milliseconds=random.randrange(4000)), sim.now)
+        sim.put(key, stamp)
 
     def settle(self) -> None:
         """Nothing happens any more; what was in transactions is committed, and time passes."""
