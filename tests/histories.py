@@ -105,7 +105,7 @@ class History:
 
     def _change_once(self) -> None:
         sim, random = self.sim, self.random
-        existing = random.choice(list(sim.rows)) if sim.rows else self._key()
+        existing = self._existing()
         match random.randrange(9):
             case 0 | 1:
                 sim.put(self._key(), sim.stamp())
@@ -125,6 +125,14 @@ class History:
                 row = sim.rows.pop(existing, None)
                 if row and random.random() < 0.5:
                     sim.put(existing, sim.stamp())
+
+    def _existing(self) -> Key:
+        """A row; what was changed of late is likelier to be changed again."""
+        rows = [*self.sim.rows]
+        if self.random.random() < 0.5:
+            dated = [key for key in rows if self.sim.rows[key][R] is not None]
+            rows = sorted(dated, key=lambda key: self.sim.rows[key][R])[-5:] or rows
+        return self.random.choice(rows) if rows else self._key()
 
     def _commit_late(self, key: Key) -> None:
         """A transaction ends that set its stamp a while ago; often soon after the row's last."""

@@ -347,3 +347,25 @@ def test_a_proof_by_count_leaves_out_what_is_added_where_no_frame_is_proved() ->
     ]
     assert sorted(rows) == list(range(12))
     assert 99 in {key for (key,) in sim.rows}
+
+
+def test_a_row_that_changes_while_its_page_is_the_last_comes_again_in_the_same_run() -> None:
+    sim, _ = keyless(35, Server(cookie=None, counts=False), 2)
+    sim.key = ("K",)
+    columns = {"K": edm.INTEGER, R: edm.INSTANT, "Version": edm.INTEGER}
+    table = Table("Rows", columns, ("K",), replication_key=R)
+    dated = Dated(FrameFinder(InstantReader(), zone_is_set=True), Bookmark())
+    delivered: dict[tuple[int], int] = {}
+    changes = 0
+    for item in EntityReader(sim, table, ReadSettings(paging=Paging(10)), dated):
+        if not isinstance(item, Rows):
+            continue
+        delivered |= {(row["K"],): row["Version"] for row in item.rows}
+        if len(delivered) == 35 and changes < 2:
+            changes += 1
+            by_change = sorted(sim.rows, key=lambda key: sim.rows[key][R])
+            for key in (by_change[-1], by_change[0]):
+                sim.put(key, sim.now)
+                sim.now += timedelta(seconds=3)
+    assert changes == 2
+    assert delivered == sim.versions_shown()
