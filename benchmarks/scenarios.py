@@ -75,6 +75,7 @@ def tap(name: str, address: str, **settings: object) -> list[str]:
         "username": "someone",
         "password": "something",
         "entities": ["*"],
+        "interfaces": ["dac"],
         **settings,
     }
     return [TAP, "--config", _written(name, config)]

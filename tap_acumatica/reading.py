@@ -253,7 +253,7 @@ class EntityReader:
         for page in self._pages(pager):
             read.verifier.add(page)
             if not read.frame.proved:
-                read.reach(instants.read(row[replication_key]) for row in page)
+                read.reach(instants.read(row[replication_key]) for row in reversed(page))
             rest = cutter.cut(pager, page, replication_key) if splits else None
             yield self._counted(Rows(page, most=read.frame.now))
             if rest is not None:

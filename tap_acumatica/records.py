@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from functools import lru_cache, partial
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.payload import Row
 
     Conversions = list[tuple[str, Callable[[Any], Any]]]
+
+_IN_UTC: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,6}))?Z")
+"""How most servers show instants; such a text needs no more than a longer fraction."""
 
 MOST_INSTANTS: Final = 10_000
 """Values of a column whose conversion is remembered."""
@@ -125,7 +129,11 @@ class Records:
         return None
 
     def _bookmarked(self, value: str) -> str:
-        return written(self._settings.instants.read(value))
+        instants = self._settings.instants
+        if not instants.ignore_offsets and (shown := _IN_UTC.fullmatch(value)):
+            datetime.fromisoformat(value)  # refuses what is no date-time
+            return f"{value[:19]}.{shown[1] or '':0<6}+00:00"
+        return written(instants.read(value))
 
     def _instant(self, value: str) -> str:
         settings = self._settings

@@ -71,8 +71,11 @@ class WindowRead:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def reach(self, shown: Iterable[datetime]) -> None:
-        """Rows show these instants; those of the future show nothing: others may come below."""
-        newest = latest(*(instant for instant in shown if instant <= self.frame.now))
+        """Rows show these instants, the last one first.
+
+        Those of the future show nothing: others may come below.
+        """
+        newest = next((instant for instant in shown if instant <= self.frame.now), None)
         with self.lock:
             self.reached = latest(self.reached, newest and earlier(newest))
 

@@ -361,8 +361,11 @@ class EntityStream(Stream):
         writer.write_records(stream, records, self._stream_version, utc_now())
         if self._most and self.dated:
             replication_key, most = self.replication_key or "", written(self._most)
-            shown = (record[replication_key] for record in records)
-            self._latest = max([self._latest, *(each for each in shown if each <= most)])
+            newest = max(record[replication_key] for record in records)
+            if newest > most:  # of the future, as few are
+                shown = (record[replication_key] for record in records)
+                newest = max((each for each in shown if each <= most), default="")
+            self._latest = max(self._latest, newest)
 
     def _store(self, bookmark: Bookmark) -> None:
         self._latest = ""

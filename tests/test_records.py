@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import InconsistentAnswer
-from tap_acumatica.odata.instants import InstantReader
+from tap_acumatica.odata.instants import InstantReader, written
 from tap_acumatica.records import Records, RecordSettings
 
 R = "LastModifiedDateTime"
@@ -186,3 +186,19 @@ def test_records_keep_the_order_of_the_rows() -> None:
     rows = [{"Amount": Decimal(number)} for number in range(5)]
     made = [each["Amount"] for each in Records(COLUMNS, R, RecordSettings()).of(rows)]
     assert made == [0, 1, 2, 3, 4]
+
+
+@given(st.datetimes(), st.integers(0, 6), st.booleans())
+def test_the_replication_key_is_written_as_any_instant_is(
+    moment: datetime, digits: int, ignored: bool
+) -> None:
+    text = moment.isoformat(timespec="microseconds")[: 20 + digits].rstrip(".") + "Z"
+    instants = InstantReader(ignore_offsets=ignored)
+    records = Records({"R": edm.INSTANT}, "R", RecordSettings(instants))
+    assert list(records.of([{"R": text}])) == [{"R": written(instants.read(text))}]
+
+
+def test_a_replication_key_that_only_looks_like_an_instant_is_an_error() -> None:
+    records = Records({"R": edm.INSTANT}, "R", RecordSettings())
+    with pytest.raises(InconsistentAnswer):
+        list(records.of([{"R": "2024-13-01T00:00:00Z"}]))

@@ -300,7 +300,8 @@ class KeyPager:
 
     def saw(self, rows: list[Row]) -> list[Row]:
         """Take note of these rows, delivered by this pager or by another in its place."""
-        self._with_nulls.update(key for key in map(self._key, rows) if None in key)
+        for name in self.table.key:
+            self._with_nulls.update(self._key(row) for row in rows if row[name] is None)
         return rows
 
     def passed_over(self, rows: list[Row]) -> list[Row]:
