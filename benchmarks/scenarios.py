@@ -135,26 +135,17 @@ class Bench:
 
     def records(self) -> None:
         """Processor time for each record, against the floor."""
-        with serving(page_server(rows=ROWS, columns=30)) as address:
-            found = self._measured(
-                f"{ROWS:,} rows x 30 columns",
-                {
-                    "raw loop": Program(python("raw_loop", address, ENTITY)),
-                    "tap, full table": Program(tap("full", address, tracking_type="none")),
-                    "tap, incremental": Program(tap("incremental", address)),
-                },
-            )
-            self._warm(address, found)
-        floor = found["raw loop"].cpu
-        for kind in ("full table", "incremental"):
-            what = f"CPU seconds, {ROWS:,} rows x 30 columns, tap ({kind}) / raw loop"
-            self._add(Measure(what, found[f"tap, {kind}"].cpu / floor, 2.0))
+        self._against_floor(ROWS, 30)
 
     def wide_records(self) -> None:
         """The same with many columns."""
-        with serving(page_server(rows=WIDE_ROWS, columns=200)) as address:
+        self._against_floor(WIDE_ROWS, 200)
+
+    def _against_floor(self, rows: int, columns: int) -> None:
+        size = f"{rows:,} rows x {columns} columns"
+        with serving(page_server(rows=rows, columns=columns)) as address:
             found = self._measured(
-                f"{WIDE_ROWS:,} rows x 200 columns",
+                size,
                 {
                     "raw loop": Program(python("raw_loop", address, ENTITY)),
                     "tap, full table": Program(tap("full", address, tracking_type="none")),
@@ -164,7 +155,7 @@ class Bench:
             self._warm(address, found)
         floor = found["raw loop"].cpu
         for kind in ("full table", "incremental"):
-            what = f"CPU seconds, {WIDE_ROWS:,} rows x 200 columns, tap ({kind}) / raw loop"
+            what = f"CPU seconds, {size}, tap ({kind}) / raw loop"
             self._add(Measure(what, found[f"tap, {kind}"].cpu / floor, 2.0))
 
     def _warm(self, address: str, found: Mapping[str, Figures]) -> None:
