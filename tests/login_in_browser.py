@@ -14,6 +14,7 @@ from logging_in import a_callback_url, logging_in, oauth_settings
 from running import run
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import text_to_be_present_in_element
 from selenium.webdriver.support.wait import WebDriverWait
 
 if TYPE_CHECKING:
@@ -65,6 +66,14 @@ def find(browser: Chrome, selector: str) -> WebElement:
     return found[0]
 
 
+def see(browser: Chrome, selector: str, text: str) -> None:
+    """Wait for a text: after a click, the page before may still be there for a moment."""
+    WebDriverWait(browser, PATIENCE).until(
+        text_to_be_present_in_element((By.CSS_SELECTOR, selector), text),
+        f"The page showed no {text!r} in {selector}",
+    )
+
+
 def give(browser: Chrome, username: str, password: str) -> None:
     find(browser, "#username").send_keys(username)
     find(browser, "#password").send_keys(password)
@@ -87,12 +96,12 @@ def test_who_signs_in_and_agrees_lets_the_tap_in(
     with logging_in(tmp_path, settings, "--no-browser") as login:
         browser.get(login.url)
         give(browser, box.username, "wrong")
-        assert "is wrong" in find(browser, "[role=alert]").text
+        see(browser, "[role=alert]", "is wrong")
         give(browser, box.username, box.password)
-        assert "Company" in find(browser, "ul, p").text
+        see(browser, "ul, p", "Company")
         find(browser, "[value=allow]").click()
-        assert find(browser, "main.good h1").text == "You are signed in"
-        assert "Company" in find(browser, "main.good dl").text
+        see(browser, "main.good h1", "You are signed in")
+        see(browser, "main.good dl", "Company")
         finished = login.finish()
     assert finished.returncode == 0, finished.stderr
     assert color(browser, "light", "body") != color(browser, "dark", "body")
@@ -112,8 +121,8 @@ def test_who_says_no_reads_in_words_what_that_means(
         browser.get(login.url)
         give(browser, box.username, box.password)
         find(browser, "[value=deny]").click()
-        assert find(browser, "main.bad h1").text == "You are not signed in"
-        assert "denied on the consent page" in find(browser, "main.bad p").text
+        see(browser, "main.bad h1", "You are not signed in")
+        see(browser, "main.bad p", "denied on the consent page")
         finished = login.finish()
     assert finished.returncode == 1
     assert "denied on the consent page" in finished.stderr.splitlines()[-1]
