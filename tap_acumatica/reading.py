@@ -25,6 +25,7 @@ from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging import KeyPager, Paging, Table
 from tap_acumatica.odata.payload import JsonDecoder, other_values
 from tap_acumatica.odata.skipping import OffsetPager
+from tap_acumatica.page_size import PageSize
 from tap_acumatica.splitting import Cutter, Part, WindowRead
 from tap_acumatica.tally import Tally
 from tap_acumatica.verifying import NoVerifier, Verifier
@@ -39,10 +40,6 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.payload import Page, Row
     from tap_acumatica.odata.query import Query
     from tap_acumatica.splitting import Brought, Windows
-
-SMALLEST_PAGE: Final = 50
-PAGES_BEFORE_GROWTH: Final = 10
-TIMEOUTS_AT_SMALLEST: Final = 3
 
 DECODERS: Final[Mapping[Format, type[JsonDecoder | AtomDecoder]]] = {
     JSON: JsonDecoder,
@@ -114,9 +111,7 @@ class EntityReader:
         replication_key = [table.replication_key] if table.replication_key else []
         required = (*table.key, *replication_key)
         self._decoder = DECODERS[table.format](table.entity_set, table.columns, required)
-        self._timeouts = 0
-        self._good_pages = 0
-        self._size = settings.paging.size
+        self._page_size = PageSize(settings.paging.size)
         self._tally = Tally()
 
     def __iter__(self) -> Iterator[Brought]:
@@ -245,11 +240,10 @@ class EntityReader:
         """Read a window or a part of it; returns what is left to other readers."""
         instants = self._settings.instants
         replication_key = self._table.replication_key or ""
-        paging = replace(self._settings.paging, size=self._size)
-        pager = CursorPager(self._table, paging, part.window, instants)
+        pager = CursorPager(self._table, self._paging, part.window, instants)
         cutter = Cutter(part, instants, partial(self._part, read))
         # Links would lead on in the window as it was.
-        splits = self._settings.readers > 1 and self._size and self._table.key
+        splits = self._settings.readers > 1 and self._page_size.rows and self._table.key
         for page in self._pages(pager):
             read.verifier.add(page)
             if not read.frame.proved:
@@ -264,6 +258,7 @@ class EntityReader:
     def _part(self, read: WindowRead, part: Part) -> Iterator[Brought]:
         """Another reader of the same entity, for a part of the window."""
         other = copy(self)
+        other._page_size = copy(self._page_size)  # noqa: SLF001 - one of its kind
         return self._in_words(other._window_rows(part, read))  # noqa: SLF001 - one of its kind
 
     def _whole(self, condition: str) -> Iterator[Rows]:
@@ -271,9 +266,9 @@ class EntityReader:
         verifier = self._verifier()
         pager: Pager
         if KeyPager.suits(self._table):
-            pager = KeyPager(self._table, self._settings.paging, condition)
+            pager = KeyPager(self._table, self._paging, condition)
         else:
-            pager = OffsetPager(self._table, self._settings.paging, condition)
+            pager = OffsetPager(self._table, self._paging, condition)
         pages = self._pages(pager)
         if isinstance(pager, KeyPager):
             seen = map(pager.saw, chain(pages, self._proof(pager)))
@@ -291,7 +286,7 @@ class EntityReader:
     def _unseen(self, pager: KeyPager) -> Iterator[list[Row]]:
         """Rows that a read by key may have passed over, since their key holds a null."""
         if unseen := pager.unseen():
-            for page in self._pages(OffsetPager(self._table, self._settings.paging, unseen)):
+            for page in self._pages(OffsetPager(self._table, self._paging, unseen)):
                 passed_over = pager.passed_over(page)
                 pager.delivered += len(passed_over)
                 yield passed_over
@@ -313,7 +308,7 @@ class EntityReader:
                 pager.delivered,
                 count,
             )
-            again = OffsetPager(self._table, self._settings.paging, pager.condition)
+            again = OffsetPager(self._table, self._paging, pager.condition)
             yield from self._pages(again)
 
     def _log(self) -> None:
@@ -322,6 +317,10 @@ class EntityReader:
     def _verifier(self) -> Verifier:
         counted = self._settings.verify_counts and not self._table.inquiry
         return (Verifier if counted else NoVerifier)(self._table)
+
+    @property
+    def _paging(self) -> Paging:
+        return replace(self._settings.paging, size=self._page_size.rows)
 
     def _pages(self, pager: Pager) -> Iterator[list[Row]]:
         """The new rows of each page that has some."""
@@ -334,7 +333,7 @@ class EntityReader:
                 continue
             require_distinct(self._table, page.rows)
             rows = pager.accept(page)
-            self._grow(pager)
+            self._page_size.good_page(pager)
             if rows:
                 yield rows
             if isinstance(pager, KeyPager) and pager.stuck:
@@ -354,7 +353,7 @@ class EntityReader:
             RequestFailed: There is no other way.
         """
         if failed.action is Action.SHRINK:
-            self._shrink(pager, failed)
+            self._page_size.shrink(pager, failed)
             return pager
         go_on_by_key = isinstance(pager, KeyPager) and pager.delivered
         if failed.action is not Action.REPHRASE or (self._table.inquiry and not go_on_by_key):
@@ -385,27 +384,6 @@ class EntityReader:
     def _by_offset(self, pager: KeyPager, why: str) -> Pager:
         logger.warning("%s is read on by $skip: %s", self._table.entity_set, why)
         return OffsetPager.after(pager)
-
-    def _shrink(self, pager: Pager, failed: RequestFailed) -> None:
-        size = self._size or self._settings.paging.size or 2 * SMALLEST_PAGE
-        smallest = min(SMALLEST_PAGE, size)
-        if size == smallest:
-            self._timeouts += 1
-            if self._timeouts >= TIMEOUTS_AT_SMALLEST:
-                raise failed
-        self._resize(pager, max(size // 2, smallest))
-
-    def _grow(self, pager: Pager) -> None:
-        self._good_pages += 1
-        self._timeouts = 0
-        size, wanted = self._size or 0, self._settings.paging.size or 0
-        if size < wanted and self._good_pages >= PAGES_BEFORE_GROWTH:
-            self._resize(pager, min(size * 2, wanted))
-
-    def _resize(self, pager: Pager, size: int) -> None:
-        self._good_pages = 0
-        self._size = size
-        pager.resize(size)
 
     def _counted(self, rows: Rows) -> Rows:
         self._tally.add(pages=1, rows=len(rows.rows))

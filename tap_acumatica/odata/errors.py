@@ -138,10 +138,6 @@ def words(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-def _is_page(answer: Answer) -> bool:
-    return answer.is_page
-
-
 def _maintained(answer: Answer) -> bool:
     """Whether the site says that it is being worked on, in whatever way."""
     words = answer.headers.get("Location", "") if answer.status in REDIRECTS[0] else ""
@@ -181,6 +177,20 @@ ERRORS: Final = (range(400, 600),)
 REDIRECTS: Final = (range(300, 400),)
 REST_OF_4XX: Final = (range(400, 500),)
 REST_OF_5XX: Final = (range(500, 600),)
+
+TOO_LONG: Final = (
+    "query too long",
+    Action.STOP,
+    "The server refused the length of the address for {subject} ({status}): lower max_url_length.",
+)
+QUERY_REFUSED: Final = (
+    "query refused",
+    Action.REPHRASE,
+    (
+        "Acumatica refused the query for {subject} ({status}: {detail}): please report it with the "
+        "request in the log."
+    ),
+)
 
 RULES: Final[tuple[Rule, ...]] = (
     Rule(
@@ -285,11 +295,8 @@ RULES: Final[tuple[Rule, ...]] = (
         statuses=status_of(403),
     ),
     Rule(
-        "query too long",
-        Action.STOP,
-        "The server refused the length of the address for {subject} ({status}): lower "
-        "max_url_length.",
-        statuses=status_of(400, 404, 414),
+        *TOO_LONG,
+        statuses=status_of(400, 404),
         pattern=words(r"query ?(?:string)? (?:is )?too long|length of the query|404\.15"),
     ),
     Rule(
@@ -306,13 +313,7 @@ RULES: Final[tuple[Rule, ...]] = (
         "also after waiting: run at another time, or set max_pool_size to 1.",
         statuses=status_of(429),
     ),
-    Rule(
-        "query too long",
-        Action.STOP,
-        "The server refused the length of the address for {subject} ({status}): lower "
-        "max_url_length.",
-        statuses=status_of(414),
-    ),
+    Rule(*TOO_LONG, statuses=status_of(414)),
     Rule(
         "maintenance",
         Action.RETRY,
@@ -343,23 +344,14 @@ RULES: Final[tuple[Rule, ...]] = (
         pattern=words(r"Could not find a property named '([^']+)'"),
     ),
     Rule(
-        "query refused",
-        Action.REPHRASE,
-        "Acumatica refused the query for {subject} ({status}: {detail}): please report it with the "
-        "request in the log.",
+        *QUERY_REFUSED,
         statuses=REFUSED,
         pattern=words(
             r"unknown function|Unrecognized '|incompatible types|syntax error|"
             r"not supported|virtual field|is not valid|Invalid (?:filter|literal|type)"
         ),
     ),
-    Rule(
-        "query refused",
-        Action.REPHRASE,
-        "Acumatica refused the query for {subject} ({status}: {detail}): please report it with the "
-        "request in the log.",
-        statuses=status_of(400),
-    ),
+    Rule(*QUERY_REFUSED, statuses=status_of(400)),
     Rule(
         "server error",
         Action.RETRY,
@@ -393,7 +385,7 @@ RULES: Final[tuple[Rule, ...]] = (
         Action.RETRY,
         "The server answered {subject} with a web page in place of data, also when asked again: "
         "it may be under maintenance; try later.",
-        test=_is_page,
+        test=lambda answer: answer.is_page,
     ),
 )
 
