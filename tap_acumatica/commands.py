@@ -115,7 +115,8 @@ def opened(
 def discover(tap: type[TapAcumatica], ctx: click.Context) -> None:
     """Print the catalog."""
     with opened(tap, ctx.params.get("config"), setup_mapper=False) as discovering:
-        discovering.run_discovery()
+        # Bytes, since JSON is UTF-8 whatever the locale is.
+        click.echo(discovering.catalog_json_text.encode())
 
 
 def test(tap: type[TapAcumatica], ctx: click.Context, what: str) -> None:
@@ -160,7 +161,7 @@ def check(
     with closing(_findings(tap, config, catalog)) as findings:
         if output == "json":
             text, found = report.as_json(findings)
-            click.echo(text)
+            click.echo(text.encode())
         else:
             found = report.show(findings)
     report.require_good(found)

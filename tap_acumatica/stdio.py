@@ -66,7 +66,7 @@ def whole() -> Iterator[None]:
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(_Raw(getattr(before.buffer, "raw", before.buffer))),
         encoding=before.encoding,
-        errors=before.errors,
+        errors="replace",
         line_buffering=before.line_buffering,
     )
     try:

@@ -155,3 +155,38 @@ def test_a_closed_stderr_is_no_reason_to_fail(commands: Commands) -> None:
     finished = redirected(commands.sync, "2>&-")
     assert finished.returncode == 0
     assert json.loads(finished.stdout.splitlines()[-1])["type"] == "STATE"
+
+
+# The encoding
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_check_has_other_marks_where_the_encoding_lacks_them(
+    commands: Commands, encoding: str
+) -> None:
+    finished = redirected(commands.check, "", {"PYTHONIOENCODING": encoding})
+    assert finished.returncode == 0, finished.stderr
+    lines = finished.stdout.decode(encoding).splitlines()
+    assert lines[0].startswith("+  Address ")
+    assert lines[-1] == "A sync would work."
+
+
+def test_letters_that_the_encoding_lacks_are_replaced(tmp_path: Path) -> None:
+    config = tmp_path / "c.json"
+    config.write_text(
+        json.dumps({"url": "https://erp.example", "page_size": "größer"}), encoding="utf-8"
+    )
+    check = ("check", "--config", str(config))
+    finished = redirected(check, "", {"PYTHONIOENCODING": "ascii"})
+    assert finished.returncode == 1
+    assert b"x  Settings " in finished.stdout
+    assert b"(found 'gr??er')" in finished.stdout
+
+
+@pytest.mark.parametrize("name", ["discover", "check_as_json"])
+def test_json_is_utf_8_whatever_the_locale_is(commands: Commands, name: str) -> None:
+    usual = redirected(getattr(commands, name), "", {"PYTHONIOENCODING": "utf-8"})
+    found: Any = json.loads(usual.stdout)
+    assert found
+    other = redirected(getattr(commands, name), "", {"PYTHONIOENCODING": "utf-16"})
+    assert json.loads(other.stdout.decode()).keys() == found.keys()
