@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
@@ -15,7 +14,7 @@ from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
-from tap_acumatica import report
+from tap_acumatica import report, stdio
 from tap_acumatica.checking import PATIENCE, Checker, failure
 from tap_acumatica.files import read_catalog, read_object
 from tap_acumatica.metadata_cache import MetadataCache
@@ -24,7 +23,7 @@ from tap_acumatica.odata.log import logger, masking, quiet
 from tap_acumatica.prefetch import Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from tap_acumatica.checking import Finding
     from tap_acumatica.tap import TapAcumatica
@@ -70,16 +69,15 @@ class TapCommand(SingerCommand, click.Group):
     @override
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().main(*args, **kwargs)
+            with stdio.whole():
+                return super().main(*args, **kwargs)
         except AcumaticaError as error:
             for sentence in error.sentences:
                 _say(sentence)
         except Stopped as stopped:
             sys.exit(SIGNAL_EXIT + stopped.signal)
-        except BrokenPipeError:
-            # Nothing more can be written; without this, Python says so again at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            _say("The target closed the pipe before everything was written: see its own log.")
+        except stdio.OutputFailed as failed:
+            _say(str(failed))
         except Exception as error:  # noqa: BLE001 - the last resort: a sentence, not a trace
             _say(
                 f"{type(error).__name__}: {error}. This should not happen: please report it with "
@@ -117,7 +115,8 @@ def opened(
 def discover(tap: type[TapAcumatica], ctx: click.Context) -> None:
     """Print the catalog."""
     with opened(tap, ctx.params.get("config"), setup_mapper=False) as discovering:
-        discovering.run_discovery()
+        # Bytes, since JSON is UTF-8 whatever the locale is.
+        click.echo(discovering.catalog_json_text.encode())
 
 
 def test(tap: type[TapAcumatica], ctx: click.Context, what: str) -> None:
@@ -158,18 +157,19 @@ def check(
     Raises:
         CheckFailed: A sync would not work.
     """
-    findings = _findings(tap, config, catalog)
-    if output == "json":
-        text, found = report.as_json(findings)
-        click.echo(text)
-    else:
-        found = report.show(findings)
+    # Closed, so that it is not quiet any more when its text cannot be written.
+    with closing(_findings(tap, config, catalog)) as findings:
+        if output == "json":
+            text, found = report.as_json(findings)
+            click.echo(text.encode())
+        else:
+            found = report.show(findings)
     report.require_good(found)
 
 
 def _findings(
     tap: type[TapAcumatica], config: _ConfigInput, catalog: IO[str] | None
-) -> Iterator[Finding]:
+) -> Generator[Finding]:
     with quiet() as talking:
         try:
             with opened(tap, config, catalog=catalog, setup_mapper=False) as checked:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -18,6 +19,9 @@ from tap_acumatica.odata.metadata import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+DIGEST: Final = sha256().digest_size
+"""Bytes at the beginning of a file: the digest of all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,13 @@ class MetadataCache:
             age = time.time() - path.stat().st_mtime
             if not 0 <= age <= self.max_age:
                 return None
-            model = msgspec.msgpack.decode(path.read_bytes(), type=Model)
+            content = path.read_bytes()
+            digest, body = content[:DIGEST], content[DIGEST:]
+            if sha256(body).digest() != digest:
+                # A changed byte may well be a model: of other types, or without a column.
+                logger.warning("The metadata in %s cannot be used: the file is damaged", path)
+                return None
+            model = msgspec.msgpack.decode(body, type=Model)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:
@@ -85,10 +95,15 @@ class MetadataCache:
 
     @staticmethod
     def _store(path: Path, model: Model) -> None:
+        body = msgspec.msgpack.encode(model)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                file.write(msgspec.msgpack.encode(model))
-            Path(file.name).replace(path)
+            handle, name = tempfile.mkstemp(dir=path.parent)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(sha256(body).digest() + body)
+                Path(name).replace(path)
+            finally:
+                Path(name).unlink(missing_ok=True)
         except OSError as error:
             logger.warning("The metadata cannot be kept in %s: %s", path, error)

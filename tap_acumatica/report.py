@@ -22,6 +22,8 @@ MARKS: Final[Mapping[Status, tuple[str, str]]] = {
     Status.NOTE: ("!", "yellow"),
     Status.BAD: ("✗", "red"),
 }
+PLAIN: Final = str.maketrans("✓✗", "+x")
+"""The marks where the output has no others than ASCII's."""
 STEP_WIDTH: Final = 10
 UNWRAPPED: Final = 10_000
 """Columns of a line that is not for a terminal: it stays one line."""
@@ -39,7 +41,7 @@ def show(findings: Iterable[Finding], console: Console | None = None) -> list[Fi
         for finding in findings:
             if finding.tenant and (not shown or finding.tenant != shown[-1].tenant):
                 console.print(Text(f"\nTenant {finding.tenant}", style="bold"))
-            console.print(_line(finding))
+            console.print(_line(finding, plain=console.options.ascii_only))
             shown.append(finding)
     works = not _bad(shown)
     verdict = "A sync would work." if works else "A sync would not work."
@@ -71,7 +73,7 @@ def require_good(findings: Iterable[Finding]) -> None:
         raise CheckFailed(message)
 
 
-def _line(finding: Finding) -> Table:
+def _line(finding: Finding, *, plain: bool) -> Table:
     mark, style = MARKS[finding.status]
     line = Table.grid(padding=(0, 2, 0, 0))
     line.add_column(width=1)
@@ -79,7 +81,7 @@ def _line(finding: Finding) -> Table:
     line.add_column(overflow="fold")
     loud = "" if finding.status is Status.GOOD else style
     line.add_row(
-        Text(mark, style=style),
+        Text(mark.translate(PLAIN) if plain else mark, style=style),
         Text(finding.step, style="bold"),
         Text(finding.text, style=loud),
     )

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import discover, select_all, settings_for
+from running import NOW, discover, select_all, settings_for
 
 from sandbox import Fault, Sandbox
 
@@ -212,6 +212,30 @@ def test_after_sigkill_the_last_state_brings_the_rest(box: Sandbox, tmp_path: Pa
     key = ("BatchNbr", "LineNbr", "Module")
     delivered = {tuple(m["record"][k] for k in key) for m in messages if m["type"] == "RECORD"}
     assert delivered == {tuple(row[k] for k in key) for row in box.rows(LEDGER)}
+
+
+def test_a_signal_during_the_imports_leaves_no_trace() -> None:
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [*(sys.executable, "-X", "importtime"), *("-m", "tap_acumatica", "--config", "/dev/stdin")],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        next(line for line in process.stderr if "singer_sdk" in line)
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == -signal.SIGINT
+    assert "Traceback" not in rest
+
+
+def test_a_certificate_that_is_not_checked_is_mentioned_once(tmp_path: Path) -> None:
+    with Sandbox(now=NOW, tls=True) as box:
+        settings = settings_for(box, USERS, TERMS, verify_ssl=False)
+        finished = tap("--config", written(tmp_path / "c.json", settings))
+        assert finished.returncode == 0, finished.stderr
+        assert box.counters().data_requests > 1
+    assert finished.stderr.count("InsecureRequestWarning") == 1
 
 
 @pytest.mark.parametrize(

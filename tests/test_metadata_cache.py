@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from running import discover, run, select_all, settings_for
 
 from tap_acumatica.metadata_cache import MetadataCache, Source
@@ -15,7 +19,6 @@ from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from sandbox import Sandbox
 
@@ -92,6 +95,32 @@ def test_a_damaged_file_is_replaced_with_a_warning(
     assert model_of(cache, SOURCE, lambda: model("B")) == model("B")
     assert "cannot be used" in caplog.text
     assert model_of(cache, SOURCE, lambda: model("C")) == model("B")
+
+
+@given(st.data())
+def test_whatever_byte_was_changed_the_server_is_asked(data: st.DataObject) -> None:
+    with TemporaryDirectory() as folder:
+        cache = MetadataCache(Path(folder))
+        model_of(cache, SOURCE, model)
+        (file,) = Path(folder).iterdir()
+        content = bytearray(file.read_bytes())
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place] ^= data.draw(st.integers(1, 255))
+        file.write_bytes(content)
+        assert model_of(cache, SOURCE, lambda: model("B")) == model("B")
+
+
+def test_what_cannot_be_put_in_its_place_leaves_nothing_behind(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = MetadataCache(tmp_path)
+    model_of(cache, SOURCE, model)
+    (place,) = tmp_path.iterdir()
+    place.unlink()
+    (place / "in the way").mkdir(parents=True)
+    assert model_of(cache, SOURCE, lambda: model("B")) == model("B")
+    assert "cannot be kept" in caplog.text
+    assert list(tmp_path.iterdir()) == [place]
 
 
 def test_a_folder_that_cannot_be_made_is_no_reason_to_fail(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
@@ -91,6 +92,8 @@ def mask_everywhere() -> None:
 
 def set_verbosity(verbosity: int) -> None:
     """Let other parts of the process talk, where the user wants to hear them."""
+    # With verify_ssl false urllib3 would say it of each request.
+    warnings.filterwarnings("once", "Unverified HTTPS request")
     if verbosity >= TRANSPORT:
         logging.getLogger("urllib3").setLevel(logging.DEBUG)
     if verbosity >= EVERYTHING:
