@@ -5,7 +5,7 @@ The entry holds all that a sync needs, so that a sync with a catalog asks for no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +36,7 @@ class StreamDescription:
         types: The columns' Edm types, as a sentence can name them.
         absent_in: Tenants that do not have it, where there are many.
         columns_absent_in: The same of its columns, those that all have left out.
+        tenant_column: The column that tells the tenant, where there are many.
         declared_key: What an inquiry's metadata call its key, which need not be one.
         function: What takes an inquiry's parameters, with their types.
     """
@@ -55,6 +56,28 @@ class StreamDescription:
     related: Related = field(default_factory=Related)
     declared_key: tuple[str, ...] | None = None
     function: str = ""
+
+    def with_tenant(self, column: str) -> StreamDescription:
+        """The same with a column that tells the tenant, first in its key.
+
+        Raises:
+            DiscoveryError: It has a column of this name, be it in another case.
+        """
+        columns = self.schema["properties"]
+        own = next((name for name in columns if name.casefold() == column.casefold()), None)
+        if own:
+            message = (
+                f"The setting tenant_column names {column}, but {self.name} has a column {own} of "
+                "its own: choose another name."
+            )
+            raise DiscoveryError(message)
+        tenant = {column: {"type": "string", "title": "Tenant"}}
+        return replace(
+            self,
+            schema={**self.schema, "properties": {**tenant, **columns}},
+            key=(column, *self.key) if self.key else (),
+            tenant_column=column,
+        )
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -121,8 +144,6 @@ class DiscoverySettings:
     exclude_entities: Sequence[str] = ()
     replication_keys: Sequence[str] = ()
     decimals_as_strings: bool = False
-    tenant_column: str | None = None
-    """Column that the tap adds, first in the key, or None."""
     expand: Mapping[str, Sequence[Expansion]] = field(default_factory=dict)
     """Navigation properties to read along, by name or alias of an entity."""
     inquiry_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -233,16 +254,11 @@ def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> Stre
     related = relations.of(entity, settings.expansions(entity))
     columns |= related.columns
     types |= dict.fromkeys(related.columns, "related records")
-    key = key if readable else ()
-    if settings.tenant_column:
-        types[settings.tenant_column] = "Edm.String"
-        columns = {settings.tenant_column: {"type": "string", "title": "Tenant"}, **columns}
-        key = (settings.tenant_column, *key) if key else ()
     return StreamDescription(
         name=entity.name,
         table_name=f"{DAC}/{model.protocol}/{entity.name}{related.mark}",
         schema={"type": "object", "properties": columns},
-        key=key,
+        key=key if readable else (),
         replication_key=next(
             (
                 name
@@ -256,7 +272,6 @@ def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> Stre
         unsupported=entity.restricted,
         singleton=entity.singleton,
         selected=settings.entities is not None,
-        tenant_column=settings.tenant_column,
         types=types,
         related=related,
     )

@@ -110,10 +110,6 @@ def _describe(
     columns = {prop.name: schemas.column(prop, required=False) for prop in inquiry.properties}
     key = _key(named(settings.inquiry_keys, name, inquiry.title) or (), name, types)
     usable = types.keys() - appended(list(types), inquiry.key)
-    if settings.tenant_column:
-        types[settings.tenant_column] = "Edm.String"
-        columns = {settings.tenant_column: {"type": "string", "title": "Tenant"}, **columns}
-        key = (settings.tenant_column, *key) if key else ()
     return StreamDescription(
         name=name,
         table_name=f"{INQUIRY}/{model.protocol}/{inquiry.title}",
@@ -130,7 +126,6 @@ def _describe(
         unsupported=frozenset(),
         singleton=False,
         selected=settings.entities is not None,
-        tenant_column=settings.tenant_column,
         types=types,
         declared_key=inquiry.key,
         function=signature(inquiry.function, inquiry.parameters),

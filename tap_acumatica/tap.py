@@ -142,7 +142,7 @@ class TapAcumatica(Tap):
             except AcumaticaError as error:
                 self.outcome.fail(tenant, error)
                 self.logger.error("%s The tenant %s is left out.", error, tenant)  # noqa: TRY400 - a sentence, no trace
-        found = union(by_tenant)
+        found = union(by_tenant, self.tenant_column)
         if not found:
             message = (
                 "The instance has no entity that fits entities and exclude_entities: compare them "

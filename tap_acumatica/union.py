@@ -59,17 +59,24 @@ class Absence:
 
 def union(
     found: Mapping[Any, Sequence[StreamDescription]],
+    tenant_column: str | None = None,
 ) -> list[StreamDescription]:
     """The streams of all tenants, by name.
 
+    Args:
+        found: What each tenant has.
+        tenant_column: Column that the tap adds to each stream, or None.
+
     Raises:
-        DiscoveryError: Tenants have the same column with different types, or different keys.
+        DiscoveryError: Tenants have the same column with different types, or different keys; or a
+            stream has the tap's column as one of its own.
     """
     by_name: dict[str, dict[str | None, StreamDescription]] = {}
     for tenant, streams in found.items():
         for stream in streams:
             by_name.setdefault(stream.name, {})[tenant] = stream
-    return [_merged(found, by_name[name]) for name in sorted(by_name)]
+    merged = [_merged(found, by_name[name]) for name in sorted(by_name)]
+    return [each.with_tenant(tenant_column) for each in merged] if tenant_column else merged
 
 
 def require_keys(entries: Iterable[CatalogEntry], column: str, *, many: bool) -> None:
@@ -80,7 +87,7 @@ def require_keys(entries: Iterable[CatalogEntry], column: str, *, many: bool) ->
     """
     for entry in entries:
         key = entry.key_properties or ()
-        if key and (column in key) != many:
+        if key and (key[0] == column) != many:
             message = (
                 f"The catalog's key of {entry.tap_stream_id} is {list(key)}, which does not "
                 "fit the setting tenants: run discovery again."

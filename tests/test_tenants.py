@@ -169,6 +169,27 @@ def test_a_catalog_from_before_tenants_were_set_is_refused(three: Sandbox) -> No
         assert "does not fit the setting tenants" in str(output.error)
 
 
+@pytest.mark.parametrize("column", ["OrderNbr", "customerrefnbr"])
+def test_a_column_for_the_tenant_that_a_stream_has_is_refused(three: Sandbox, column: str) -> None:
+    three.hide(SALES, "A")
+    chosen = settings(three, SALES)
+    with pytest.raises(
+        DiscoveryError,
+        match=f"tenant_column names {column}, but {SALES} has a column (?i:{column}) ",
+    ):
+        discover({**chosen, "tenant_column": column})
+    output = run({**chosen, "tenant_column": "OrderNbr"}, catalog=select_all(discover(chosen)))
+    assert "does not fit the setting tenants" in str(output.error)
+
+
+def test_the_column_for_the_tenant_is_named_as_the_settings_say(three: Sandbox) -> None:
+    output = run(settings(three, SALES, tenant_column="Company"))
+    assert output.error is None
+    (schema,) = [message for message in output.messages if message["type"] == "SCHEMA"]
+    assert schema["key_properties"] == ["Company", "OrderNbr", "OrderType"]
+    assert {record["Company"] for record in output.records(SALES)} == set(TENANTS)
+
+
 def description(**changes: Any) -> StreamDescription:
     columns: dict[str, Any] = {
         "K": {"type": "string"},
