@@ -38,6 +38,7 @@ class StreamDescription:
         columns_absent_in: The same of its columns, those that all have left out.
         tenant_column: The column that tells the tenant, where there are many.
         declared_key: What an inquiry's metadata call its key, which need not be one.
+        appended: Columns of an inquiry that may be none of its results.
         function: What takes an inquiry's parameters, with their types.
     """
 
@@ -55,6 +56,7 @@ class StreamDescription:
     columns_absent_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     related: Related = field(default_factory=Related)
     declared_key: tuple[str, ...] | None = None
+    appended: frozenset[str] = frozenset()
     function: str = ""
 
     def with_tenant(self, column: str) -> StreamDescription:

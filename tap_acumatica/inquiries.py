@@ -109,7 +109,7 @@ def _describe(
     schemas = Schemas(model, settings)
     columns = {prop.name: schemas.column(prop, required=False) for prop in inquiry.properties}
     key = _key(named(settings.inquiry_keys, name, inquiry.title) or (), name, types)
-    usable = types.keys() - appended(list(types), inquiry.key)
+    last = appended(list(types), inquiry.key)
     return StreamDescription(
         name=name,
         table_name=f"{INQUIRY}/{model.protocol}/{inquiry.title}",
@@ -119,7 +119,7 @@ def _describe(
             (
                 column
                 for column in settings.replication_keys
-                if column in usable and edm.TYPES.get(types[column]) is edm.INSTANT
+                if column in types.keys() - last and edm.TYPES.get(types[column]) is edm.INSTANT
             ),
             None,
         ),
@@ -128,6 +128,7 @@ def _describe(
         selected=settings.entities is not None,
         types=types,
         declared_key=inquiry.key,
+        appended=frozenset(last),
         function=signature(inquiry.function, inquiry.parameters),
     )
 

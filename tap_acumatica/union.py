@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
 
 from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.log import logger
+from tap_acumatica.origin import Origin
+from tap_acumatica.related import located
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,8 +71,8 @@ def union(
         tenant_column: Column that the tap adds to each stream, or None.
 
     Raises:
-        DiscoveryError: Tenants have the same column with different types, or different keys; or a
-            stream has the tap's column as one of its own.
+        DiscoveryError: Tenants have the same column with different types, or different keys,
+            titles or parameters; or a stream has the tap's column as one of its own.
     """
     by_name: dict[str, dict[str | None, StreamDescription]] = {}
     for tenant, streams in found.items():
@@ -102,6 +105,7 @@ def _merged(
     absent_in = tuple(str(tenant) for tenant in found if tenant not in versions)
     if not others:
         return replace(first, absent_in=absent_in)
+    _require_same_inquiry(versions)
     _require_same_types(versions)
     key = _common_key(versions)
     columns: dict[str, dict[str, Any]] = {}
@@ -111,6 +115,10 @@ def _merged(
             shown = schema if name in key else {**schema, "type": _nullable(schema["type"])}
             columns.setdefault(name, shown)
             types.setdefault(name, version.types[name])
+    # A sync takes the last columns for appended ones, if they are declared as keys.
+    appended = frozenset().union(*(version.appended for version in versions.values()))
+    columns = {name: columns[name] for name in sorted(columns, key=appended.__contains__)}
+    declared = [name for version in versions.values() for name in version.declared_key or ()]
     replication_keys = {version.replication_key for version in versions.values()}
     replication_key = first.replication_key if key and len(replication_keys) == 1 else None
     if len(replication_keys) > 1:
@@ -136,6 +144,8 @@ def _merged(
         replication_key=replication_key,
         unsupported=unsupported,
         types=types,
+        declared_key=None if first.declared_key is None else tuple(dict.fromkeys(declared)),
+        appended=appended,
         absent_in=absent_in,
         columns_absent_in={
             name: tenants
@@ -143,6 +153,42 @@ def _merged(
             if tenants and name not in unsupported
         },
     )
+
+
+def _require_same_inquiry(versions: Mapping[str | None, StreamDescription]) -> None:
+    """Refuse inquiries that differ in what a sync asks for.
+
+    Raises:
+        DiscoveryError: Titles lead to one name, or parameters differ.
+    """
+    titles = {tenant: _title(each.table_name) for tenant, each in versions.items()}
+    _require_same("title", versions, titles)
+    parameters = {tenant: _parameters(each.function) for tenant, each in versions.items()}
+    _require_same("parameter list", versions, parameters)
+
+
+def _title(table_name: str) -> str:
+    return Origin.of(located(table_name)[0]).entity_set
+
+
+def _parameters(function: str) -> str:
+    types = parse_qsl(function.partition("?")[2], keep_blank_values=True)
+    return ", ".join(f"{name} ({kind})" for name, kind in sorted(types)) or "none"
+
+
+def _require_same(
+    what: str,
+    versions: Mapping[str | None, StreamDescription],
+    values: Mapping[str | None, str],
+) -> None:
+    """Refuse what differs between tenants, but for those that have none of it."""
+    if len({value for value in values.values() if value}) > 1:
+        (name,) = {version.name for version in versions.values()}
+        message = (
+            f"The {what} of {name} differs between tenants ({_by_tenant(values)}): leave the "
+            "stream out with exclude_entities, or read these tenants in runs of their own."
+        )
+        raise DiscoveryError(message)
 
 
 def _require_same_types(versions: Mapping[str | None, StreamDescription]) -> None:
@@ -167,16 +213,8 @@ def _common_key(versions: Mapping[str | None, StreamDescription]) -> tuple[str, 
         DiscoveryError: The keys differ.
     """
     keys = {tenant: version.key for tenant, version in versions.items()}
-    (name,) = {version.name for version in versions.values()}
-    (key, *different) = sorted({key for key in keys.values() if key}) or [()]
-    if different:
-        shown = _by_tenant({tenant: ", ".join(key) for tenant, key in keys.items()})
-        message = (
-            f"The key of {name} differs between tenants ({shown}): leave the stream out with "
-            "exclude_entities, or read these tenants in runs of their own."
-        )
-        raise DiscoveryError(message)
-    return key if all(keys.values()) else ()
+    _require_same("key", versions, {tenant: ", ".join(key) for tenant, key in keys.items()})
+    return next(iter(keys.values())) if all(keys.values()) else ()
 
 
 def _by_tenant(values: Mapping[str | None, str]) -> str:

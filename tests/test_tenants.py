@@ -12,6 +12,7 @@ from running import NOW, Output, discover, run, select_all, settings_for
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.catalog import StreamDescription
+from tap_acumatica.inquiries import appended
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.outcome import TenantsFailed
 from tap_acumatica.union import Absence, union
@@ -220,6 +221,52 @@ def test_tenants_that_are_alike_need_no_notes() -> None:
 def test_keys_that_differ_are_an_error_that_names_both() -> None:
     with pytest.raises(DiscoveryError, match=r"\(A: K; B: K, C\): leave the stream out"):
         union({"A": [description()], "B": [description(key=("K", "C"))]})
+
+
+def inquiry(**changes: Any) -> StreamDescription:
+    made = {"table_name": "gi/v4/S", "key": (), "declared_key": ("K",), **changes}
+    return description(**made)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            {"function": "S_WithParameters?Item=Edm.String"},
+            r"parameter list of S differs .* \(A: none; B: Item \(Edm.String\)\)",
+        ),
+        ({"table_name": "gi/v4/S-"}, r"title of S differs .* \(A: S; B: S-\)"),
+    ],
+)
+def test_inquiries_that_are_asked_for_in_different_ways_are_an_error_that_names_both(
+    change: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(DiscoveryError, match=expected):
+        union({"A": [inquiry()], "B": [inquiry(**change)]})
+
+
+def test_inquiries_with_the_same_parameters_are_one_in_whatever_order() -> None:
+    signed = "S_WithParameters?{}=Edm.String&{}=Edm.String"
+    one, other = (inquiry(function=signed.format(*order)) for order in ("IJ", "JI"))
+    (merged,) = union({"A": [one], "B": [other]})
+    assert merged.function == one.function
+
+
+def test_columns_that_may_be_appended_in_any_tenant_stay_the_last() -> None:
+    def columns(names: str) -> dict[str, Any]:
+        kept = {name: {"type": ["string", "null"]} for name in names}
+        return {
+            "schema": {"type": "object", "properties": kept},
+            "types": dict.fromkeys(names, "Edm.String"),
+        }
+
+    one = inquiry(**columns("RKL"), declared_key=("K", "L"), appended=frozenset("KL"))
+    other = inquiry(**columns("RSLM"), declared_key=("L", "M"), appended=frozenset("LM"))
+    for order in ({"A": [one], "B": [other]}, {"B": [other], "A": [one]}):
+        (merged,) = union(order)
+        found = list(merged.schema["properties"])
+        assert set(found[:2]) == {"R", "S"}
+        assert appended(found, merged.declared_key or ()) == {"K", "L", "M"}
 
 
 def test_a_key_that_one_tenant_hides_is_none_in_all() -> None:
