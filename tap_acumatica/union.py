@@ -120,7 +120,7 @@ def _merged(
     columns = {name: columns[name] for name in sorted(columns, key=appended.__contains__)}
     declared = [name for version in versions.values() for name in version.declared_key or ()]
     replication_keys = {version.replication_key for version in versions.values()}
-    replication_key = first.replication_key if key and len(replication_keys) == 1 else None
+    replication_key = first.replication_key if len(replication_keys) == 1 else None
     if len(replication_keys) > 1:
         logger.warning(
             "%s is read in full, since not all tenants have the same replication key: %s.",

@@ -390,6 +390,16 @@ def test_appended_columns_are_not_used_where_a_tenant_has_more_results() -> None
         assert not [each for each in box.log if "Site" in each.query.get("$orderby", "")]
 
 
+def test_an_inquiry_without_a_key_is_dated_in_many_tenants_too() -> None:
+    with Sandbox(now=NOW, tenants=("A", "B")) as box:
+        chosen = settings_for(box, STATUS, tenants=["A", "B"])
+        assert discover(chosen)[STATUS]["replication_key"] == "LastModifiedOn"
+        first = run(chosen)
+        assert len(first.records()) == sum(len(box.rows(STOCK, each)) for each in ("A", "B"))
+        box.clock.advance(7200)
+        assert run(chosen, state=first.state).records() == []
+
+
 # Parameters
 
 
