@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.log import logger
 from tap_acumatica.origin import Origin
-from tap_acumatica.related import located
+from tap_acumatica.related import Related, flat, located, nested, united
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.catalog import CatalogEntry
 
     from tap_acumatica.catalog import StreamDescription
+    from tap_acumatica.related import Path
 
 ABSENT_IN: Final = "absent-in"
 """In the metadata of a stream or column: the tenants that do not have it."""
@@ -32,17 +33,17 @@ class Absence:
 
     Attributes:
         streams: Tenants without it, by stream.
-        columns: Columns that are not there, by stream and tenant.
+        columns: Paths of columns that are not there, by stream and tenant.
     """
 
     streams: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    columns: Mapping[tuple[str, str | None], frozenset[str]] = field(default_factory=dict)
+    columns: Mapping[tuple[str, str | None], frozenset[Path]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, entries: Iterable[Mapping[str, Any]]) -> Absence:
         """Read it from catalog entries."""
         streams: dict[str, frozenset[str]] = {}
-        columns: dict[tuple[str, str | None], set[str]] = {}
+        columns: dict[tuple[str, str | None], set[Path]] = {}
         for entry in entries:
             name = entry["tap_stream_id"]
             for node in entry.get("metadata", ()):
@@ -51,7 +52,7 @@ class Absence:
                     streams[name] = frozenset(tenants)
                     continue
                 for tenant in tenants:
-                    columns.setdefault((name, tenant), set()).add(node["breadcrumb"][-1])
+                    columns.setdefault((name, tenant), set()).add(tuple(node["breadcrumb"][1::2]))
         return cls(streams, {place: frozenset(names) for place, names in columns.items()})
 
     def tenants(self, stream: str, all_tenants: Sequence[str]) -> list[str]:
@@ -106,18 +107,21 @@ def _merged(
     if not others:
         return replace(first, absent_in=absent_in)
     _require_same_inquiry(versions)
-    _require_same_types(versions)
+    flattened = {
+        tenant: flat(version.schema["properties"], version.related.expansions)
+        for tenant, version in versions.items()
+    }
+    _require_same_types(versions, flattened)
     key = _common_key(versions)
-    columns: dict[str, dict[str, Any]] = {}
-    types: dict[str, str] = {}
-    for version in versions.values():
-        for name, schema in version.schema["properties"].items():
-            shown = schema if name in key else {**schema, "type": _nullable(schema["type"])}
-            columns.setdefault(name, shown)
-            types.setdefault(name, version.types[name])
+    columns: dict[Path, dict[str, Any]] = {}
+    for paths in flattened.values():
+        for path, schema in paths.items():
+            required = len(path) == 1 and path[0] in key
+            shown = schema if required else {**schema, "type": _nullable(schema["type"])}
+            columns.setdefault(path, shown)
     # A sync takes the last columns for appended ones, if they are declared as keys.
     appended = frozenset().union(*(version.appended for version in versions.values()))
-    columns = {name: columns[name] for name in sorted(columns, key=appended.__contains__)}
+    columns = {path: columns[path] for path in sorted(columns, key=lambda p: p[0] in appended)}
     declared = [name for version in versions.values() for name in version.declared_key or ()]
     replication_keys = {version.replication_key for version in versions.values()}
     replication_key = first.replication_key if len(replication_keys) == 1 else None
@@ -129,28 +133,32 @@ def _merged(
         )
     # A column that may not be queried is as good as absent where others have it.
     lacking = {
-        name: tuple(
+        path: tuple(
             str(tenant)
             for tenant, version in versions.items()
-            if name not in version.schema["properties"] or name in version.unsupported
+            if path not in flattened[tenant] or path[0] in version.unsupported
         )
-        for name in columns
+        for path in columns
     }
-    unsupported = frozenset(name for name in columns if len(lacking[name]) == len(versions))
+    unsupported = frozenset(path[0] for path in columns if len(lacking[path]) == len(versions))
+    properties = nested(columns)
+    expansions = united(version.related.expansions for version in versions.values())
+    related = Related(expansions, {each.name: properties[each.name] for each in expansions})
     return replace(
         first,
-        schema={"type": "object", "properties": columns},
+        table_name=located(first.table_name)[0] + related.mark,
+        schema={"type": "object", "properties": properties},
         key=key,
         replication_key=replication_key,
         unsupported=unsupported,
-        types=types,
+        related=related,
         declared_key=None if first.declared_key is None else tuple(dict.fromkeys(declared)),
         appended=appended,
         absent_in=absent_in,
         columns_absent_in={
-            name: tenants
-            for name, tenants in lacking.items()
-            if tenants and name not in unsupported
+            path: tenants
+            for path, tenants in lacking.items()
+            if tenants and path[0] not in unsupported
         },
     )
 
@@ -191,19 +199,30 @@ def _require_same(
         raise DiscoveryError(message)
 
 
-def _require_same_types(versions: Mapping[str | None, StreamDescription]) -> None:
-    seen: dict[str, tuple[str | None, StreamDescription]] = {}
+def _require_same_types(
+    versions: Mapping[str | None, StreamDescription],
+    flattened: Mapping[str | None, Mapping[Path, Any]],
+) -> None:
+    seen: dict[Path, tuple[str | None, StreamDescription, Any]] = {}
     for tenant, version in versions.items():
-        for name, schema in version.schema["properties"].items():
-            other, known = seen.setdefault(name, (tenant, version))
-            if _bare(known.schema["properties"][name]) == _bare(schema):
+        for path, schema in flattened[tenant].items():
+            other, known, kind = seen.setdefault(path, (tenant, version, schema))
+            if _bare(kind) == _bare(schema):
                 continue
             message = (
-                f"The column {name} of {version.name} is {known.types[name]} in the tenant "
-                f"{other} and {version.types[name]} in {tenant}: leave the stream out with "
-                "exclude_entities, or read these tenants in runs of their own."
+                f"The column {'/'.join(path)} of {version.name} is {_type(known, path, kind)} in "
+                f"the tenant {other} and {_type(version, path, schema)} in {tenant}: leave the "
+                "stream out with exclude_entities, or read these tenants in runs of their own."
             )
             raise DiscoveryError(message)
+
+
+def _type(version: StreamDescription, path: Path, schema: Mapping[str, Any]) -> str:
+    """A column's type as a sentence can name it: of related records that in the catalog."""
+    if len(path) == 1 and path[0] in version.types:
+        return version.types[path[0]]
+    (name, *_) = _nullable(schema["type"])
+    return f"{name} {schema['format']}" if "format" in schema else name
 
 
 def _common_key(versions: Mapping[str | None, StreamDescription]) -> tuple[str, ...]:

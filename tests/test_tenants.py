@@ -14,7 +14,9 @@ from sandbox import Fault, Sandbox
 from tap_acumatica.catalog import StreamDescription
 from tap_acumatica.inquiries import appended
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, RequestFailed
+from tap_acumatica.odata.expand import Expansion
 from tap_acumatica.outcome import TenantsFailed
+from tap_acumatica.related import Related, require_found
 from tap_acumatica.union import Absence, union
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ USERS = "PX_SM_Users"
 CUSTOMERS = "PX_Objects_AR_Customer"
 BATCHES = "PX_Objects_GL_Batch"
 ITEMS = "PX_Objects_IN_InventoryItem"
+ITEM = "InventoryItemByInventoryID"
 CONTACTS = "PX_Objects_CR_Contact"
 DATED = (BATCHES, CONTACTS, CUSTOMERS, ITEMS, SALES)
 TENANTS = ["A", "B", "C"]
@@ -142,6 +145,119 @@ def test_a_stream_that_none_of_the_tenants_asked_for_has_is_left_out(three: Sand
     assert {m["stream"] for m in output.messages if m["type"] == "SCHEMA"} == {TERMS}
 
 
+def related(output: Output, tenant: str) -> list[dict[str, Any]]:
+    """The lines of a tenant's orders."""
+    orders = [each for each in output.records(SALES) if each["_tenant"] == tenant]
+    return [line for order in orders for line in order["SOLineCollection"] or ()]
+
+
+@pytest.mark.parametrize(
+    ("named", "without", "kept"),
+    [
+        ("", ["LineType"], None),
+        ("(LineNbr,LineType)", ["LineType"], {"LineNbr"}),
+        ("(LineType,InventoryItemByInventoryID(InventoryCD))", ["LineType"], {ITEM}),
+    ],
+)
+def test_a_column_of_related_records_that_a_tenant_lacks_is_left_out_there(
+    three: Sandbox, named: str, without: list[str], kept: set[str] | None
+) -> None:
+    three.declare("SOLine", "A", without=without)
+    three.declare("SOLine", "B", without=["OrderQty"])
+    chosen = settings(three, SALES, expand={"SOOrder": [f"SOLineCollection{named}"]})
+    found = discover(chosen)
+    lines = found[SALES]["schema"]["properties"]["SOLineCollection"]["items"]["properties"]
+    assert "LineType" in lines
+    absent = {
+        tuple(node["breadcrumb"][1::2]): node["metadata"]["absent-in"]
+        for node in found[SALES]["metadata"]
+        if "absent-in" in node["metadata"]
+    }
+    assert absent["SOLineCollection", "LineType"] == ["A"]
+    output = run(chosen, catalog=select_all(found))
+    assert output.error is None
+    assert {frozenset(line) for line in related(output, "A")} == {
+        frozenset(kept or lines.keys() - {"LineType"})
+    }
+    assert {frozenset(line) for line in related(output, "C")} == {frozenset(lines)}
+    asking = {
+        each.path.split("/")[2] for each in three.log if "LineType" in each.query.get("$expand", "")
+    }
+    assert asking == {"B", "C"}
+
+
+def test_related_records_of_which_a_tenant_has_no_column_are_null_there(three: Sandbox) -> None:
+    three.declare("SOLine", "B", without=["LineType"])
+    chosen = settings(three, SALES, expand={"SOOrder": ["SOLineCollection(LineType)"]})
+    for arguments in ({}, {"flattening_enabled": True, "flattening_max_depth": 1}):
+        output = run({**chosen, **arguments})
+        assert output.error is None
+        orders = output.records(SALES)
+        assert {e["_tenant"] for e in orders if e["SOLineCollection"] is None} == {"B"}
+        assert {e["_tenant"] for e in orders if e["SOLineCollection"]} == {"A", "C"}
+
+
+def test_columns_of_related_records_may_be_deselected_up_to_what_a_tenant_lacks(
+    three: Sandbox,
+) -> None:
+    three.declare("SOLine", "B", without=["LineType"])
+    chosen = settings(three, SALES, expand={"SOOrder": ["SOLineCollection(LineNbr,LineType)"]})
+    catalog = select_all(discover(chosen))
+    for node in catalog["streams"][0]["metadata"]:
+        if node["breadcrumb"][-1:] == ["LineNbr"]:
+            node["metadata"]["selected"] = False
+    output = run(chosen, catalog=catalog)
+    assert output.error is None
+    assert related(output, "B") == []
+    assert {frozenset(line) for line in related(output, "A")} == {frozenset({"LineType"})}
+
+
+def test_flattened_what_a_tenant_lacks_of_related_records_is_null(three: Sandbox) -> None:
+    three.declare("Customer", "B", without=["CustomerClassID"])
+    expand = {"SOOrder": ["CustomerByCustomerID(AcctCD,CustomerClassID)"]}
+    flattening = {"flattening_enabled": True, "flattening_max_depth": 1}
+    output = run(settings(three, SALES, expand=expand, **flattening))
+    assert output.error is None
+    for record in output.records(SALES):
+        assert record["CustomerByCustomerID__AcctCD"]
+        lacks = record["CustomerByCustomerID__CustomerClassID"] is None
+        assert lacks == (record["_tenant"] == "B")
+
+
+def test_labels_of_related_records_may_differ_but_types_may_not(three: Sandbox) -> None:
+    chosen = settings(three, SALES, expand={"SOOrder": ["SOLineCollection(LineType)"]})
+    three.declare("SOLine", "B", labels={"LineType": "Art"})
+    assert SALES in discover(chosen)
+    three.declare("SOLine", "C", types={"LineType": "Edm.Guid"})
+    with pytest.raises(
+        DiscoveryError,
+        match=f"SOLineCollection/LineType of {SALES} is string in the tenant A and string uuid in",
+    ):
+        discover(chosen)
+
+
+def test_what_expand_names_need_not_be_in_all_tenants_but_in_one(
+    three: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    three.hide(SALES, "B")
+    chosen = settings(three, SALES, TERMS, expand={"soorder": ["SOLineCollection(LineNbr)"]})
+    output = run(chosen)
+    assert output.error is None
+    assert delivered(output, SALES)["B"] == 0
+    assert delivered(output, TERMS)["B"] > 0
+    assert related(output, "C")
+    three.hide(SALES, "A")
+    three.hide(SALES, "C")
+    with pytest.raises(DiscoveryError, match="names soorder, but the instance has no such entity"):
+        discover(chosen)
+    is_down(three, "C")
+    caplog.clear()
+    output = run(chosen)
+    assert isinstance(output.error, TenantsFailed)
+    assert list(output.error.failed) == ["C"], "which might have it"
+    assert delivered(output, TERMS)["B"] > 0
+
+
 def test_types_that_disagree_are_an_error_that_names_both(three: Sandbox) -> None:
     three.declare(SALES, "C", types={"OrderDesc": "Edm.Int32"})
     with pytest.raises(
@@ -223,6 +339,29 @@ def test_keys_that_differ_are_an_error_that_names_both() -> None:
         union({"A": [description()], "B": [description(key=("K", "C"))]})
 
 
+def test_related_records_that_only_one_tenant_has_are_read_there() -> None:
+    lines = {"type": ["array", "null"], "items": {"type": "object", "properties": {}}}
+    columns = description().schema["properties"]
+    other = description(
+        table_name="dac/v4/S?$expand=L()",
+        schema={"type": "object", "properties": {**columns, "L": lines}},
+        related=Related((Expansion("L"),), {"L": lines}),
+    )
+    for order in ({"A": [description()], "B": [other]}, {"B": [other], "A": [description()]}):
+        (merged,) = union(order)
+        assert merged.table_name == other.table_name
+        assert merged.related == other.related
+        assert merged.columns_absent_in == {("L",): ("A",)}
+
+
+@pytest.mark.parametrize("lacking", ["A", "B"])
+def test_what_expand_names_is_missing_only_where_all_tenants_lack_it(lacking: str) -> None:
+    named = {tenant: {"L": "No L." if tenant == lacking else None} for tenant in "AB"}
+    require_found(named.values())
+    with pytest.raises(DiscoveryError, match="No L"):
+        require_found([named[lacking], named[lacking]])
+
+
 def inquiry(**changes: Any) -> StreamDescription:
     made = {"table_name": "gi/v4/S", "key": (), "declared_key": ("K",), **changes}
     return description(**made)
@@ -275,7 +414,7 @@ def test_a_key_that_one_tenant_hides_is_none_in_all() -> None:
         (merged,) = union(order)
         assert merged.key == ()
         assert merged.schema["properties"]["K"]["type"] == ["string", "null"]
-        assert merged.columns_absent_in == {"K": ("B",)}
+        assert merged.columns_absent_in == {("K",): ("B",)}
 
 
 def test_a_column_that_may_not_be_queried_anywhere_is_unsupported() -> None:
@@ -285,7 +424,7 @@ def test_a_column_that_may_not_be_queried_anywhere_is_unsupported() -> None:
     assert merged.columns_absent_in == {}
     (merged,) = union({"A": [restricted], "B": [description()]})
     assert merged.unsupported == frozenset()
-    assert merged.columns_absent_in == {"C": ("A",)}
+    assert merged.columns_absent_in == {("C",): ("A",)}
 
 
 # Tenants that fail
