@@ -283,7 +283,7 @@ class App:
             return inquiries.root(self.site, address, request)
         if request.kind == "metadata":
             refuse_json(request)
-            return inquiries.metadata(address.version)
+            return inquiries.metadata(address.version, address.tenant)
         return inquiries.data(self.site, address, request, exchange.reading, exchange.page_hooks)
 
     def _cookies(

@@ -225,13 +225,14 @@ class Sandbox:
         *,
         without: Sequence[str] = (),
         types: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
-        """Let a tenant's entity lack columns, or declare them with other types."""
+        """Let a tenant's entity lack columns, or declare them with other types or labels."""
         tenant = self._tenant(tenant)
         # A table that is not there yet would be made without the columns.
         self.store.table(self.model.find(entity), tenant)
         models = self.service.models
-        models[tenant] = with_columns(models[tenant], entity, without, types or {})
+        models[tenant] = with_columns(models[tenant], entity, without, types or {}, labels or {})
 
     def unlock(self) -> None:
         """Unlock the account, as an administrator does."""

@@ -18,12 +18,20 @@ def without_entity(model: Model, entity: str) -> Model:
 
 
 def with_columns(
-    model: Model, entity: str, without: Collection[str], types: Mapping[str, str]
+    model: Model,
+    entity: str,
+    without: Collection[str],
+    types: Mapping[str, str],
+    labels: Mapping[str, str],
 ) -> Model:
     """The model of a tenant in which an entity lacks columns, or declares them otherwise."""
     changed = model.find(entity)
     properties = tuple(
-        replace(each, type=types.get(each.name, each.type))
+        replace(
+            each,
+            type=types.get(each.name, each.type),
+            label=labels.get(each.name, each.label),
+        )
         for each in changed.properties
         if each.name not in without
     )

@@ -5,7 +5,7 @@ The entry holds all that a sync needs, so that a sync with a catalog asks for no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,8 +35,10 @@ class StreamDescription:
         unsupported: Columns that the server refuses to select.
         types: The columns' Edm types, as a sentence can name them.
         absent_in: Tenants that do not have it, where there are many.
-        columns_absent_in: The same of its columns, those that all have left out.
+        columns_absent_in: The same of its columns, by path; those that all have left out.
+        tenant_column: The column that tells the tenant, where there are many.
         declared_key: What an inquiry's metadata call its key, which need not be one.
+        appended: Columns of an inquiry that may be none of its results.
         function: What takes an inquiry's parameters, with their types.
     """
 
@@ -51,10 +53,33 @@ class StreamDescription:
     tenant_column: str | None = None
     types: Mapping[str, str] = field(default_factory=dict)
     absent_in: tuple[str, ...] = ()
-    columns_absent_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    columns_absent_in: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     related: Related = field(default_factory=Related)
     declared_key: tuple[str, ...] | None = None
+    appended: frozenset[str] = frozenset()
     function: str = ""
+
+    def with_tenant(self, column: str) -> StreamDescription:
+        """The same with a column that tells the tenant, first in its key.
+
+        Raises:
+            DiscoveryError: It has a column of this name, be it in another case.
+        """
+        columns = self.schema["properties"]
+        own = next((name for name in columns if name.casefold() == column.casefold()), None)
+        if own:
+            message = (
+                f"The setting tenant_column names {column}, but {self.name} has a column {own} of "
+                "its own: choose another name."
+            )
+            raise DiscoveryError(message)
+        tenant = {column: {"type": "string", "title": "Tenant"}}
+        return replace(
+            self,
+            schema={**self.schema, "properties": {**tenant, **columns}},
+            key=(column, *self.key) if self.key else (),
+            tenant_column=column,
+        )
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -89,7 +114,10 @@ class StreamDescription:
                     for name in self.schema["properties"]
                 ),
                 *(
-                    {"breadcrumb": list(each), "metadata": {"inclusion": "available"}}
+                    {
+                        "breadcrumb": list(each),
+                        "metadata": {"inclusion": "available", **self._absence(each[1::2])},
+                    }
                     for each in self.related.breadcrumbs
                 ),
             ],
@@ -105,12 +133,15 @@ class StreamDescription:
             return {"inclusion": "unsupported", "selected-by-default": False}
         if name in self.key or name in {self.replication_key, self.tenant_column}:
             return {"inclusion": "automatic"}
-        absent = (
-            {ABSENT_IN: list(self.columns_absent_in[name])}
-            if self.columns_absent_in.get(name)
-            else {}
-        )
-        return {"inclusion": "available", "selected-by-default": name != ENCRYPTED, **absent}
+        return {
+            "inclusion": "available",
+            "selected-by-default": name != ENCRYPTED,
+            **self._absence((name,)),
+        }
+
+    def _absence(self, path: tuple[str, ...]) -> dict[str, Any]:
+        tenants = self.columns_absent_in.get(path)
+        return {ABSENT_IN: list(tenants)} if tenants else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +152,6 @@ class DiscoverySettings:
     exclude_entities: Sequence[str] = ()
     replication_keys: Sequence[str] = ()
     decimals_as_strings: bool = False
-    tenant_column: str | None = None
-    """Column that the tap adds, first in the key, or None."""
     expand: Mapping[str, Sequence[Expansion]] = field(default_factory=dict)
     """Navigation properties to read along, by name or alias of an entity."""
     inquiry_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -173,44 +202,31 @@ def _reach(glob: str) -> Collection[str]:
 
 
 def discover(model: Model, settings: DiscoverySettings) -> Iterator[StreamDescription]:
-    """The streams of the DAC interface.
-
-    Raises:
-        DiscoveryError: The setting expand names what is not there.
-    """
-    expanded = _Expanded(settings.expand)
+    """The streams of the DAC interface."""
     for entity in model.entities():
-        wanted = settings.wants((entity.name, *entity.aliases), DAC)
-        expanded.meet(entity, wanted=wanted)
-        if wanted:
+        if settings.wants((entity.name, *entity.aliases), DAC):
             yield _describe(entity, model, settings)
-    expanded.check()
 
 
-class _Expanded:
-    """Keeps account of the entities that the setting `expand` names."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._unknown = {name.lower(): name for name in names}
-
-    def meet(self, entity: Entity, *, wanted: bool) -> None:
-        """An entity that exists."""
-        for name in _lower_names(entity) & self._unknown.keys():
-            given = self._unknown.pop(name)
-            if not wanted:
+def expanded(model: Model, settings: DiscoverySettings) -> dict[str, str | None]:
+    """The entities that the setting `expand` names, as `Related.named` has names."""
+    unknown = {name.lower(): name for name in settings.expand}
+    for entity in model.entities() if unknown else ():
+        for name in _lower_names(entity) & unknown.keys():
+            given = unknown.pop(name)
+            if not settings.wants((entity.name, *entity.aliases), DAC):
                 logger.warning(
                     "The setting expand names %s, which entities and exclude_entities leave out.",
                     given,
                 )
-
-    def check(self) -> None:
-        """Refuse names that no entity has."""
-        for name in self._unknown.values():
-            message = (
-                f"The setting expand names {name}, but the instance has no such entity: correct "
-                "it, by the names that --discover prints."
-            )
-            raise DiscoveryError(message)
+    named: dict[str, str | None] = dict.fromkeys(settings.expand)
+    for name in unknown.values():
+        message = (
+            f"The setting expand names {name}, but the instance has no such entity: correct it, by "
+            "the names that --discover prints."
+        )
+        named[name] = message
+    return named
 
 
 def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> StreamDescription:
@@ -232,17 +248,11 @@ def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> Stre
     relations = Relations(model, lambda prop: schemas.column(prop, required=False))
     related = relations.of(entity, settings.expansions(entity))
     columns |= related.columns
-    types |= dict.fromkeys(related.columns, "related records")
-    key = key if readable else ()
-    if settings.tenant_column:
-        types[settings.tenant_column] = "Edm.String"
-        columns = {settings.tenant_column: {"type": "string", "title": "Tenant"}, **columns}
-        key = (settings.tenant_column, *key) if key else ()
     return StreamDescription(
         name=entity.name,
         table_name=f"{DAC}/{model.protocol}/{entity.name}{related.mark}",
         schema={"type": "object", "properties": columns},
-        key=key,
+        key=key if readable else (),
         replication_key=next(
             (
                 name
@@ -256,7 +266,6 @@ def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> Stre
         unsupported=entity.restricted,
         singleton=entity.singleton,
         selected=settings.entities is not None,
-        tenant_column=settings.tenant_column,
         types=types,
         related=related,
     )

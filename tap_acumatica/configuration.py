@@ -238,7 +238,6 @@ def discovery_settings(settings: Mapping[str, Any]) -> DiscoverySettings:
         exclude_entities=settings.get("exclude_entities") or (),
         replication_keys=settings["replication_keys"] if dated else (),
         decimals_as_strings=settings["decimals_as_strings"],
-        tenant_column=settings["tenant_column"] if settings.get("tenants") else None,
         expand={name: parse_all(texts) for name, texts in (settings.get("expand") or {}).items()},
         inquiry_keys=settings.get("inquiry_keys") or {},
     )

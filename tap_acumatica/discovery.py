@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.catalog import discover
+from tap_acumatica.catalog import discover, expanded
 from tap_acumatica.inquiries import discover_inquiries
 from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.log import logger
@@ -37,6 +37,7 @@ class Discovered:
         date: The server's clock when it answered, or None where it was not asked.
         locale: The Locale cookie, which names the account's time zone, or None.
         missing: What is said of interfaces that are not there.
+        named: What the setting `expand` names, as `Related.named`.
     """
 
     streams: Sequence[StreamDescription]
@@ -45,6 +46,7 @@ class Discovered:
     date: datetime | None
     locale: str | None
     missing: Sequence[str] = ()
+    named: Sequence[Mapping[str, str | None]] = ()
 
 
 def discovered(
@@ -83,16 +85,19 @@ def discovered(
         counts["entities"] = sum(1 for _ in models[DAC].entities())
     if INQUIRY in models:
         counts["inquiries"] = sum(1 for _ in models[INQUIRY].inquiries())
+    streams = [
+        stream
+        for interface, model in models.items()
+        for stream in DISCOVERIES[interface](model, settings)
+    ]
+    named = [stream.related.named for stream in streams]
     return Discovered(
-        streams=[
-            stream
-            for interface, model in models.items()
-            for stream in DISCOVERIES[interface](model, settings)
-        ],
+        streams=streams,
         counts=counts,
         protocols={interface: str(model.protocol) for interface, model in models.items()},
         date=next((each.date for each in replies.values()), None),
         # Data of OData 3 do not name the zone.
         locale=next((each.locale for each in replies.values() if each.locale), None),
         missing=[str(each) for each in missing],
+        named=[*named, expanded(models[DAC], settings)] if DAC in models else (),
     )

@@ -109,11 +109,7 @@ def _describe(
     schemas = Schemas(model, settings)
     columns = {prop.name: schemas.column(prop, required=False) for prop in inquiry.properties}
     key = _key(named(settings.inquiry_keys, name, inquiry.title) or (), name, types)
-    usable = types.keys() - appended(list(types), inquiry.key)
-    if settings.tenant_column:
-        types[settings.tenant_column] = "Edm.String"
-        columns = {settings.tenant_column: {"type": "string", "title": "Tenant"}, **columns}
-        key = (settings.tenant_column, *key) if key else ()
+    last = appended(list(types), inquiry.key)
     return StreamDescription(
         name=name,
         table_name=f"{INQUIRY}/{model.protocol}/{inquiry.title}",
@@ -123,16 +119,16 @@ def _describe(
             (
                 column
                 for column in settings.replication_keys
-                if column in usable and edm.TYPES.get(types[column]) is edm.INSTANT
+                if column in types.keys() - last and edm.TYPES.get(types[column]) is edm.INSTANT
             ),
             None,
         ),
         unsupported=frozenset(),
         singleton=False,
         selected=settings.entities is not None,
-        tenant_column=settings.tenant_column,
         types=types,
         declared_key=inquiry.key,
+        appended=frozenset(last),
         function=signature(inquiry.function, inquiry.parameters),
     )
 

@@ -18,13 +18,14 @@ from tap_acumatica.odata.expand import Expansion, parse
 from tap_acumatica.odata.metadata import ENCRYPTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from singer_sdk.singerlib import CatalogEntry
 
     from tap_acumatica.odata.metadata import Entity, Model, Property
 
     Breadcrumb = tuple[str, ...]
+    Path = tuple[str, ...]
 
 MARK: Final = "?$expand="
 NEAR_NAMES: Final = 5
@@ -37,10 +38,13 @@ class Related:
     Attributes:
         expansions: By the names of the metadata, without columns.
         columns: JSON Schemas by name.
+        named: For each name in the setting `expand`: what is said if no tenant has it, or None
+            where it was found.
     """
 
     expansions: tuple[Expansion, ...] = ()
     columns: Mapping[str, Any] = field(default_factory=dict)
+    named: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def mark(self) -> str:
@@ -65,12 +69,13 @@ class Relations:
         """
         self._model = model
         self._column = column
+        self._said: dict[str, str | None] = {}
 
     def of(self, entity: Entity, wanted: Sequence[Expansion]) -> Related:
-        """What an entity reads along.
+        """What an entity reads along; what it lacks is left out.
 
         Raises:
-            DiscoveryError: It has no such navigation property, or its target no such column.
+            DiscoveryError: A navigation property is named twice.
         """
         if not wanted:
             return Related()
@@ -83,7 +88,9 @@ class Relations:
         found: dict[str, Expansion] = {}
         columns = {}
         for each in wanted:
-            name = _named(each.name, targets, f"navigation property of {entity.name}")
+            name = self._named(each.name, targets, f"navigation property of {entity.name}")
+            if name is None:
+                continue
             if name in found:
                 message = (
                     f"The setting expand names {name} of {entity.name} more than once: name it "
@@ -99,7 +106,7 @@ class Relations:
             }
             many = edm.collection_of(navigations[name])
             columns[name] = {"type": ["array", "null"], "items": row} if many else row
-        return Related(tuple(found.values()), columns)
+        return Related(tuple(found.values()), columns, self._said)
 
     def _target_columns(self, target: Entity, wanted: Iterable[str]) -> dict[str, Any]:
         """The columns of related rows: those named, or all that can be read."""
@@ -107,24 +114,51 @@ class Relations:
         # To name a navigation property where a column could be is the likeliest slip.
         others = [f"{name}()" for name in self._model.navigations(target.type_name)]
         what = f"column of {target.name}"
-        names = [_named(name, columns, what, others) for name in wanted]
-        names = names or [name for name in columns if name != ENCRYPTED]
-        return {name: self._column(columns[name]) for name in names}
+        named = [self._named(name, columns, what, others) for name in wanted]
+        names = named or [name for name in columns if name != ENCRYPTED]
+        return {name: self._column(columns[name]) for name in names if name}
 
-
-def _named(wanted: str, known: Iterable[str], what: str, others: Iterable[str] = ()) -> str:
-    """The name as the metadata has it."""
-    by_lower = {name.lower(): name for name in known}
-    if name := by_lower.get(wanted.lower()):
+    def _named(
+        self, wanted: str, known: Iterable[str], what: str, others: Iterable[str] = ()
+    ) -> str | None:
+        """The name as the metadata has it, or None."""
+        by_lower = _by_lower(known)
+        name = by_lower.get(wanted.lower())
+        self._said[f"{what} {wanted.lower()}"] = (
+            None if name else _unknown(wanted, {**by_lower, **_by_lower(others)}, what)
+        )
         return name
-    by_lower.update((name.lower(), name) for name in others)
+
+
+def _by_lower(names: Iterable[str]) -> dict[str, str]:
+    return {name.lower(): name for name in names}
+
+
+def _unknown(wanted: str, by_lower: Mapping[str, str], what: str) -> str:
     near = get_close_matches(wanted.lower(), by_lower, NEAR_NAMES, cutoff=0.5)
     names = ", ".join(by_lower[name] for name in near) or "none"
-    message = (
+    return (
         f"The setting expand names {wanted}, which is no {what} that can be read: correct it "
         f"(near names: {names})."
     )
-    raise DiscoveryError(message)
+
+
+def require_found(named: Iterable[Mapping[str, str | None]]) -> None:
+    """Refuse what the setting `expand` names and no tenant has.
+
+    Args:
+        named: Of each tenant or stream, as `Related.named`.
+
+    Raises:
+        DiscoveryError: There is such a name.
+    """
+    found: dict[str, str | None] = {}
+    for each in named:
+        for name, said in each.items():
+            found[name] = found.get(name, said) and said
+    for said in found.values():
+        if said is not None:
+            raise DiscoveryError(said)
 
 
 def located(location: str) -> tuple[str, tuple[Expansion, ...]]:
@@ -199,9 +233,58 @@ def fill(
         schema = properties.get(each.name, {})
         if levels and "properties" in schema:
             columns = _columns(schema)
-            if record.get(each.name) is None:
-                record[each.name] = dict.fromkeys(columns)
+            record[each.name] = dict.fromkeys(columns) | (record.get(each.name) or {})
             fill(record[each.name], columns, each.expansions, levels - 1)
+
+
+def flat(
+    properties: Mapping[str, Any], expansions: Iterable[Expansion], above: Path = ()
+) -> dict[Path, Any]:
+    """JSON Schemas by path: those of related rows without their columns, which follow behind."""
+    within = {each.name: each.expansions for each in expansions}
+    columns: dict[Path, Any] = {}
+    for name, schema in properties.items():
+        path = (*above, name)
+        columns[path] = _with_columns(schema, {}) if name in within else schema
+        if name in within:
+            columns |= flat(_columns(schema), within[name], path)
+    return columns
+
+
+def nested(columns: Mapping[Path, Any]) -> dict[str, Any]:
+    """The reverse of `flat`."""
+    properties: dict[str, Any] = {}
+    within: dict[str, dict[Path, Any]] = {}
+    for (name, *further), schema in columns.items():
+        if further:
+            within.setdefault(name, {})[tuple(further)] = schema
+        else:
+            properties[name] = schema
+    for name, further_columns in within.items():
+        properties[name] = _with_columns(properties[name], nested(further_columns))
+    return properties
+
+
+def united(versions: Iterable[tuple[Expansion, ...]]) -> tuple[Expansion, ...]:
+    """What any of them reads along."""
+    by_name: dict[str, list[tuple[Expansion, ...]]] = {}
+    for expansions in versions:
+        for each in expansions:
+            by_name.setdefault(each.name, []).append(each.expansions)
+    return tuple(Expansion(name, (), united(within)) for name, within in by_name.items())
+
+
+def present(properties: Mapping[str, Any], absent: Collection[Path]) -> dict[str, Any]:
+    """The columns but for the absent ones; related rows of which all are absent are absent too."""
+    kept = {}
+    for name, schema in properties.items():
+        within = {path[1:] for path in absent if path[0] == name}
+        columns = present(_columns(schema), within - {()}) if within else {}
+        if not within:
+            kept[name] = schema
+        elif columns and () not in within:
+            kept[name] = _with_columns(schema, columns)
+    return kept
 
 
 def _columns(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -27,7 +27,7 @@ from tap_acumatica.odata.service import DAC, INQUIRY
 from tap_acumatica.origin import Origin
 from tap_acumatica.prefetch import Stopped
 from tap_acumatica.records import Records
-from tap_acumatica.related import expansions_for, fill, located, prune
+from tap_acumatica.related import expansions_for, fill, located, present, prune
 from tap_acumatica.union import Absence
 from tap_acumatica.writer import Writer
 
@@ -125,12 +125,7 @@ class EntityStream(Stream):
         Raises:
             SettingsError: It is an inquiry whose parameters are not given as they should be.
         """
-        absent = self._absence.columns.get((self.name, tenant), ())
-        schemas = {
-            name: column
-            for name, column in self.schema["properties"].items()
-            if name != self._tenant_column and name not in absent
-        }
+        schemas = self._present(tenant)
         columns = {
             name: edm.from_schema(column)
             for name, column in schemas.items()
@@ -163,6 +158,13 @@ class EntityStream(Stream):
             inquiry=True,
             call=self.parameters.call(protocol),
         )
+
+    def _present(self, tenant: str | None) -> dict[str, Any]:
+        """The schemas of the columns that the server of a tenant has."""
+        columns = present(
+            self.schema["properties"], self._absence.columns.get((self.name, tenant), ())
+        )
+        return {name: each for name, each in columns.items() if name != self._tenant_column}
 
     def bookmark(self, context: Context | None) -> Bookmark:
         """Where the last run ended. The SDK's own start value would mix start_date in."""
@@ -205,15 +207,14 @@ class EntityStream(Stream):
     def _read(self, context: Context | None) -> Iterator[list[Record]]:
         tenant = self.tenant(context)
         table = self.table(tenant)
-        absent = self._absence.columns.get((self.name, tenant), ())
         records = Records(
             table.columns,
             table.replication_key,
             self._acumatica.record_settings,
             [
                 name
-                for name in self.schema["properties"]
-                if name in absent and self.mask["properties", name]
+                for name in self.schema["properties"].keys() - self._present(tenant).keys()
+                if name != self._tenant_column and self.mask["properties", name]
             ],
         )
         if self.ABORT_AT_RECORD_COUNT is not None:

@@ -27,7 +27,7 @@ from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.outcome import Outcome
 from tap_acumatica.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading import Dated, EntityReader
-from tap_acumatica.related import prune
+from tap_acumatica.related import prune, require_found
 from tap_acumatica.selection import (
     only_selected,
     require_reached,
@@ -142,7 +142,9 @@ class TapAcumatica(Tap):
             except AcumaticaError as error:
                 self.outcome.fail(tenant, error)
                 self.logger.error("%s The tenant %s is left out.", error, tenant)  # noqa: TRY400 - a sentence, no trace
-        found = union(by_tenant)
+        if len(by_tenant) == len(self.instance.tenants):
+            require_found(self.instance.named)
+        found = union(by_tenant, self.tenant_column)
         if not found:
             message = (
                 "The instance has no entity that fits entities and exclude_entities: compare them "

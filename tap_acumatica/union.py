@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
 
 from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.log import logger
+from tap_acumatica.origin import Origin
+from tap_acumatica.related import Related, flat, located, nested, united
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.catalog import CatalogEntry
 
     from tap_acumatica.catalog import StreamDescription
+    from tap_acumatica.related import Path
 
 ABSENT_IN: Final = "absent-in"
 """In the metadata of a stream or column: the tenants that do not have it."""
@@ -29,17 +33,17 @@ class Absence:
 
     Attributes:
         streams: Tenants without it, by stream.
-        columns: Columns that are not there, by stream and tenant.
+        columns: Paths of columns that are not there, by stream and tenant.
     """
 
     streams: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    columns: Mapping[tuple[str, str | None], frozenset[str]] = field(default_factory=dict)
+    columns: Mapping[tuple[str, str | None], frozenset[Path]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, entries: Iterable[Mapping[str, Any]]) -> Absence:
         """Read it from catalog entries."""
         streams: dict[str, frozenset[str]] = {}
-        columns: dict[tuple[str, str | None], set[str]] = {}
+        columns: dict[tuple[str, str | None], set[Path]] = {}
         for entry in entries:
             name = entry["tap_stream_id"]
             for node in entry.get("metadata", ()):
@@ -48,7 +52,7 @@ class Absence:
                     streams[name] = frozenset(tenants)
                     continue
                 for tenant in tenants:
-                    columns.setdefault((name, tenant), set()).add(node["breadcrumb"][-1])
+                    columns.setdefault((name, tenant), set()).add(tuple(node["breadcrumb"][1::2]))
         return cls(streams, {place: frozenset(names) for place, names in columns.items()})
 
     def tenants(self, stream: str, all_tenants: Sequence[str]) -> list[str]:
@@ -59,17 +63,24 @@ class Absence:
 
 def union(
     found: Mapping[Any, Sequence[StreamDescription]],
+    tenant_column: str | None = None,
 ) -> list[StreamDescription]:
     """The streams of all tenants, by name.
 
+    Args:
+        found: What each tenant has.
+        tenant_column: Column that the tap adds to each stream, or None.
+
     Raises:
-        DiscoveryError: Tenants have the same column with different types, or different keys.
+        DiscoveryError: Tenants have the same column with different types, or different keys,
+            titles or parameters; or a stream has the tap's column as one of its own.
     """
     by_name: dict[str, dict[str | None, StreamDescription]] = {}
     for tenant, streams in found.items():
         for stream in streams:
             by_name.setdefault(stream.name, {})[tenant] = stream
-    return [_merged(found, by_name[name]) for name in sorted(by_name)]
+    merged = [_merged(found, by_name[name]) for name in sorted(by_name)]
+    return [each.with_tenant(tenant_column) for each in merged] if tenant_column else merged
 
 
 def require_keys(entries: Iterable[CatalogEntry], column: str, *, many: bool) -> None:
@@ -80,7 +91,7 @@ def require_keys(entries: Iterable[CatalogEntry], column: str, *, many: bool) ->
     """
     for entry in entries:
         key = entry.key_properties or ()
-        if key and (column in key) != many:
+        if key and (key[0] == column) != many:
             message = (
                 f"The catalog's key of {entry.tap_stream_id} is {list(key)}, which does not "
                 "fit the setting tenants: run discovery again."
@@ -95,17 +106,25 @@ def _merged(
     absent_in = tuple(str(tenant) for tenant in found if tenant not in versions)
     if not others:
         return replace(first, absent_in=absent_in)
-    _require_same_types(versions)
+    _require_same_inquiry(versions)
+    flattened = {
+        tenant: flat(version.schema["properties"], version.related.expansions)
+        for tenant, version in versions.items()
+    }
+    _require_same_types(versions, flattened)
     key = _common_key(versions)
-    columns: dict[str, dict[str, Any]] = {}
-    types: dict[str, str] = {}
-    for version in versions.values():
-        for name, schema in version.schema["properties"].items():
-            shown = schema if name in key else {**schema, "type": _nullable(schema["type"])}
-            columns.setdefault(name, shown)
-            types.setdefault(name, version.types[name])
+    columns: dict[Path, dict[str, Any]] = {}
+    for paths in flattened.values():
+        for path, schema in paths.items():
+            required = len(path) == 1 and path[0] in key
+            shown = schema if required else {**schema, "type": _nullable(schema["type"])}
+            columns.setdefault(path, shown)
+    # A sync takes the last columns for appended ones, if they are declared as keys.
+    appended = frozenset().union(*(version.appended for version in versions.values()))
+    columns = {path: columns[path] for path in sorted(columns, key=lambda p: p[0] in appended)}
+    declared = [name for version in versions.values() for name in version.declared_key or ()]
     replication_keys = {version.replication_key for version in versions.values()}
-    replication_key = first.replication_key if key and len(replication_keys) == 1 else None
+    replication_key = first.replication_key if len(replication_keys) == 1 else None
     if len(replication_keys) > 1:
         logger.warning(
             "%s is read in full, since not all tenants have the same replication key: %s.",
@@ -114,43 +133,96 @@ def _merged(
         )
     # A column that may not be queried is as good as absent where others have it.
     lacking = {
-        name: tuple(
+        path: tuple(
             str(tenant)
             for tenant, version in versions.items()
-            if name not in version.schema["properties"] or name in version.unsupported
+            if path not in flattened[tenant] or path[0] in version.unsupported
         )
-        for name in columns
+        for path in columns
     }
-    unsupported = frozenset(name for name in columns if len(lacking[name]) == len(versions))
+    unsupported = frozenset(path[0] for path in columns if len(lacking[path]) == len(versions))
+    properties = nested(columns)
+    expansions = united(version.related.expansions for version in versions.values())
+    related = Related(expansions, {each.name: properties[each.name] for each in expansions})
     return replace(
         first,
-        schema={"type": "object", "properties": columns},
+        table_name=located(first.table_name)[0] + related.mark,
+        schema={"type": "object", "properties": properties},
         key=key,
         replication_key=replication_key,
         unsupported=unsupported,
-        types=types,
+        related=related,
+        declared_key=None if first.declared_key is None else tuple(dict.fromkeys(declared)),
+        appended=appended,
         absent_in=absent_in,
         columns_absent_in={
-            name: tenants
-            for name, tenants in lacking.items()
-            if tenants and name not in unsupported
+            path: tenants
+            for path, tenants in lacking.items()
+            if tenants and path[0] not in unsupported
         },
     )
 
 
-def _require_same_types(versions: Mapping[str | None, StreamDescription]) -> None:
-    seen: dict[str, tuple[str | None, StreamDescription]] = {}
+def _require_same_inquiry(versions: Mapping[str | None, StreamDescription]) -> None:
+    """Refuse inquiries that differ in what a sync asks for.
+
+    Raises:
+        DiscoveryError: Titles lead to one name, or parameters differ.
+    """
+    titles = {tenant: _title(each.table_name) for tenant, each in versions.items()}
+    _require_same("title", versions, titles)
+    parameters = {tenant: _parameters(each.function) for tenant, each in versions.items()}
+    _require_same("parameter list", versions, parameters)
+
+
+def _title(table_name: str) -> str:
+    return Origin.of(located(table_name)[0]).entity_set
+
+
+def _parameters(function: str) -> str:
+    types = parse_qsl(function.partition("?")[2], keep_blank_values=True)
+    return ", ".join(f"{name} ({kind})" for name, kind in sorted(types)) or "none"
+
+
+def _require_same(
+    what: str,
+    versions: Mapping[str | None, StreamDescription],
+    values: Mapping[str | None, str],
+) -> None:
+    """Refuse what differs between tenants, but for those that have none of it."""
+    if len({value for value in values.values() if value}) > 1:
+        (name,) = {version.name for version in versions.values()}
+        message = (
+            f"The {what} of {name} differs between tenants ({_by_tenant(values)}): leave the "
+            "stream out with exclude_entities, or read these tenants in runs of their own."
+        )
+        raise DiscoveryError(message)
+
+
+def _require_same_types(
+    versions: Mapping[str | None, StreamDescription],
+    flattened: Mapping[str | None, Mapping[Path, Any]],
+) -> None:
+    seen: dict[Path, tuple[str | None, StreamDescription, Any]] = {}
     for tenant, version in versions.items():
-        for name, schema in version.schema["properties"].items():
-            other, known = seen.setdefault(name, (tenant, version))
-            if _bare(known.schema["properties"][name]) == _bare(schema):
+        for path, schema in flattened[tenant].items():
+            other, known, kind = seen.setdefault(path, (tenant, version, schema))
+            if _bare(kind) == _bare(schema):
                 continue
             message = (
-                f"The column {name} of {version.name} is {known.types[name]} in the tenant "
-                f"{other} and {version.types[name]} in {tenant}: leave the stream out with "
-                "exclude_entities, or read these tenants in runs of their own."
+                f"The column {'/'.join(path)} of {version.name} is {_type(known, path, kind)} in "
+                f"the tenant {other} and {_type(version, path, schema)} in {tenant}: leave the "
+                "stream out with exclude_entities, or read these tenants in runs of their own."
             )
             raise DiscoveryError(message)
+
+
+def _type(version: StreamDescription, path: Path, schema: Mapping[str, Any]) -> str:
+    """A column's type as a sentence can name it: of related records that in the catalog."""
+    if len(path) == 1 and path[0] in version.types:
+        return version.types[path[0]]
+    (name, *_) = _nullable(schema["type"])
+    return f"{name} {schema['format']}" if "format" in schema else name
 
 
 def _common_key(versions: Mapping[str | None, StreamDescription]) -> tuple[str, ...]:
@@ -160,16 +232,8 @@ def _common_key(versions: Mapping[str | None, StreamDescription]) -> tuple[str, 
         DiscoveryError: The keys differ.
     """
     keys = {tenant: version.key for tenant, version in versions.items()}
-    (name,) = {version.name for version in versions.values()}
-    (key, *different) = sorted({key for key in keys.values() if key}) or [()]
-    if different:
-        shown = _by_tenant({tenant: ", ".join(key) for tenant, key in keys.items()})
-        message = (
-            f"The key of {name} differs between tenants ({shown}): leave the stream out with "
-            "exclude_entities, or read these tenants in runs of their own."
-        )
-        raise DiscoveryError(message)
-    return key if all(keys.values()) else ()
+    _require_same("key", versions, {tenant: ", ".join(key) for tenant, key in keys.items()})
+    return next(iter(keys.values())) if all(keys.values()) else ()
 
 
 def _by_tenant(values: Mapping[str | None, str]) -> str:

@@ -269,10 +269,9 @@ def test_the_scope_holds_only_what_differs_from_the_defaults() -> None:
 
 def test_discovery_is_as_the_settings_say() -> None:
     made = configuration.discovery_settings(settings())
-    assert (made.entities, made.exclude_entities, made.tenant_column) == (None, (), None)
+    assert (made.entities, made.exclude_entities) == (None, ())
     assert list(made.replication_keys) == DEFAULTS["replication_keys"]
     assert configuration.discovery_settings(settings(tracking_type="none")).replication_keys == ()
-    assert configuration.discovery_settings(settings(tenants=["A"])).tenant_column == "_tenant"
 
 
 def test_records_are_as_the_settings_say() -> None:

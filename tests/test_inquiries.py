@@ -16,7 +16,7 @@ from running import NOW, discover, run, select_all, settings_for
 from singer_sdk.singerlib.catalog import Catalog
 
 from sandbox import Fault, Sandbox
-from sandbox.inquiries import Inquiry
+from sandbox.inquiries import Inquiry, Parameter
 from sandbox.inquiries.made import INQUIRIES
 from tap_acumatica.inquiries import appended, order, stream_names, within
 from tap_acumatica.odata.errors import (
@@ -372,6 +372,34 @@ def test_appended_columns_are_a_key_by_which_nothing_is_filtered_or_sorted(box: 
         assert "InventoryID_2" not in asked
 
 
+def test_appended_columns_are_not_used_where_a_tenant_has_more_results() -> None:
+    source = next(each.source for each in INQUIRIES if each.title == "Modified Stock Items")
+    columns = "Item:s* = i.InventoryCD\nQtyOnHand:d = s.QtyOnHand\n{}Site:i+ = s.SiteID"
+    some = "CAST(s.QtyOnHand AS REAL)>100"
+    with Sandbox(now=NOW, tenants=("A", "B")) as box:
+        box.inquiries.add(Inquiry("Stock", source, columns.format(""), where=some))
+        more = columns.format("QtyAvail:d = s.QtyAvail\n")
+        box.inquiries.add(Inquiry("Stock", source, more, where=some), "B")
+        output = run(settings_for(box, "GI_Stock", tenants=["A", "B"]))
+        assert output.error is None
+        for tenant in ("A", "B"):
+            rows = box.inquiry_rows("Stock", tenant)
+            assert 0 < len(rows) < len(box.rows(STOCK, tenant))
+            records = [each for each in output.records() if each["_tenant"] == tenant]
+            assert len(records) == len(rows)
+        assert not [each for each in box.log if "Site" in each.query.get("$orderby", "")]
+
+
+def test_an_inquiry_without_a_key_is_dated_in_many_tenants_too() -> None:
+    with Sandbox(now=NOW, tenants=("A", "B")) as box:
+        chosen = settings_for(box, STATUS, tenants=["A", "B"])
+        assert discover(chosen)[STATUS]["replication_key"] == "LastModifiedOn"
+        first = run(chosen)
+        assert len(first.records()) == sum(len(box.rows(STOCK, each)) for each in ("A", "B"))
+        box.clock.advance(7200)
+        assert run(chosen, state=first.state).records() == []
+
+
 # Parameters
 
 
@@ -409,6 +437,24 @@ def test_values_that_do_not_fit_stop_the_run(
 def test_values_for_an_inquiry_that_has_no_parameters_stop_the_run(box: Sandbox) -> None:
     config = of_inquiries(box, V4, STATUS, inquiry_parameters={STATUS: {"Item": 1}})
     assert "each of none" in str(run(config).error)
+
+
+def test_an_inquiry_with_parameters_in_one_tenant_alone_is_not_read_without_them() -> None:
+    columns, source = "Item:s* = i.InventoryCD", "{InventoryItem} i"
+    bound = Inquiry(
+        "Items", source, columns, where="i.ItemStatus=:Status", parameters=(Parameter("Status"),)
+    )
+    with Sandbox(now=NOW, tenants=("A", "B")) as box:
+        box.inquiries.add(Inquiry("Items", source, columns))
+        box.inquiries.add(bound, "B")
+        chosen = settings_for(box, "GI_Items", tenants=["A", "B"])
+        error = run(chosen).error
+        assert isinstance(error, DiscoveryError)
+        assert "(A: none; B: Status (Edm.String))" in str(error)
+        assert [each for each in box.log if each.kind == "data"] == []
+        only = run({**chosen, "tenants": ["A"]})
+        assert only.error is None
+        assert len(only.records()) == len(box.rows("InventoryItem", "A"))
 
 
 @pytest.mark.parametrize("path", [V4, V3])

@@ -12,8 +12,11 @@ from running import NOW, Output, discover, run, select_all, settings_for
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.catalog import StreamDescription
+from tap_acumatica.inquiries import appended
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, RequestFailed
+from tap_acumatica.odata.expand import Expansion
 from tap_acumatica.outcome import TenantsFailed
+from tap_acumatica.related import Related, require_found
 from tap_acumatica.union import Absence, union
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ USERS = "PX_SM_Users"
 CUSTOMERS = "PX_Objects_AR_Customer"
 BATCHES = "PX_Objects_GL_Batch"
 ITEMS = "PX_Objects_IN_InventoryItem"
+ITEM = "InventoryItemByInventoryID"
 CONTACTS = "PX_Objects_CR_Contact"
 DATED = (BATCHES, CONTACTS, CUSTOMERS, ITEMS, SALES)
 TENANTS = ["A", "B", "C"]
@@ -141,6 +145,119 @@ def test_a_stream_that_none_of_the_tenants_asked_for_has_is_left_out(three: Sand
     assert {m["stream"] for m in output.messages if m["type"] == "SCHEMA"} == {TERMS}
 
 
+def related(output: Output, tenant: str) -> list[dict[str, Any]]:
+    """The lines of a tenant's orders."""
+    orders = [each for each in output.records(SALES) if each["_tenant"] == tenant]
+    return [line for order in orders for line in order["SOLineCollection"] or ()]
+
+
+@pytest.mark.parametrize(
+    ("named", "without", "kept"),
+    [
+        ("", ["LineType"], None),
+        ("(LineNbr,LineType)", ["LineType"], {"LineNbr"}),
+        ("(LineType,InventoryItemByInventoryID(InventoryCD))", ["LineType"], {ITEM}),
+    ],
+)
+def test_a_column_of_related_records_that_a_tenant_lacks_is_left_out_there(
+    three: Sandbox, named: str, without: list[str], kept: set[str] | None
+) -> None:
+    three.declare("SOLine", "A", without=without)
+    three.declare("SOLine", "B", without=["OrderQty"])
+    chosen = settings(three, SALES, expand={"SOOrder": [f"SOLineCollection{named}"]})
+    found = discover(chosen)
+    lines = found[SALES]["schema"]["properties"]["SOLineCollection"]["items"]["properties"]
+    assert "LineType" in lines
+    absent = {
+        tuple(node["breadcrumb"][1::2]): node["metadata"]["absent-in"]
+        for node in found[SALES]["metadata"]
+        if "absent-in" in node["metadata"]
+    }
+    assert absent["SOLineCollection", "LineType"] == ["A"]
+    output = run(chosen, catalog=select_all(found))
+    assert output.error is None
+    assert {frozenset(line) for line in related(output, "A")} == {
+        frozenset(kept or lines.keys() - {"LineType"})
+    }
+    assert {frozenset(line) for line in related(output, "C")} == {frozenset(lines)}
+    asking = {
+        each.path.split("/")[2] for each in three.log if "LineType" in each.query.get("$expand", "")
+    }
+    assert asking == {"B", "C"}
+
+
+def test_related_records_of_which_a_tenant_has_no_column_are_null_there(three: Sandbox) -> None:
+    three.declare("SOLine", "B", without=["LineType"])
+    chosen = settings(three, SALES, expand={"SOOrder": ["SOLineCollection(LineType)"]})
+    for arguments in ({}, {"flattening_enabled": True, "flattening_max_depth": 1}):
+        output = run({**chosen, **arguments})
+        assert output.error is None
+        orders = output.records(SALES)
+        assert {e["_tenant"] for e in orders if e["SOLineCollection"] is None} == {"B"}
+        assert {e["_tenant"] for e in orders if e["SOLineCollection"]} == {"A", "C"}
+
+
+def test_columns_of_related_records_may_be_deselected_up_to_what_a_tenant_lacks(
+    three: Sandbox,
+) -> None:
+    three.declare("SOLine", "B", without=["LineType"])
+    chosen = settings(three, SALES, expand={"SOOrder": ["SOLineCollection(LineNbr,LineType)"]})
+    catalog = select_all(discover(chosen))
+    for node in catalog["streams"][0]["metadata"]:
+        if node["breadcrumb"][-1:] == ["LineNbr"]:
+            node["metadata"]["selected"] = False
+    output = run(chosen, catalog=catalog)
+    assert output.error is None
+    assert related(output, "B") == []
+    assert {frozenset(line) for line in related(output, "A")} == {frozenset({"LineType"})}
+
+
+def test_flattened_what_a_tenant_lacks_of_related_records_is_null(three: Sandbox) -> None:
+    three.declare("Customer", "B", without=["CustomerClassID"])
+    expand = {"SOOrder": ["CustomerByCustomerID(AcctCD,CustomerClassID)"]}
+    flattening = {"flattening_enabled": True, "flattening_max_depth": 1}
+    output = run(settings(three, SALES, expand=expand, **flattening))
+    assert output.error is None
+    for record in output.records(SALES):
+        assert record["CustomerByCustomerID__AcctCD"]
+        lacks = record["CustomerByCustomerID__CustomerClassID"] is None
+        assert lacks == (record["_tenant"] == "B")
+
+
+def test_labels_of_related_records_may_differ_but_types_may_not(three: Sandbox) -> None:
+    chosen = settings(three, SALES, expand={"SOOrder": ["SOLineCollection(LineType)"]})
+    three.declare("SOLine", "B", labels={"LineType": "Art"})
+    assert SALES in discover(chosen)
+    three.declare("SOLine", "C", types={"LineType": "Edm.Guid"})
+    with pytest.raises(
+        DiscoveryError,
+        match=f"SOLineCollection/LineType of {SALES} is string in the tenant A and string uuid in",
+    ):
+        discover(chosen)
+
+
+def test_what_expand_names_need_not_be_in_all_tenants_but_in_one(
+    three: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    three.hide(SALES, "B")
+    chosen = settings(three, SALES, TERMS, expand={"soorder": ["SOLineCollection(LineNbr)"]})
+    output = run(chosen)
+    assert output.error is None
+    assert delivered(output, SALES)["B"] == 0
+    assert delivered(output, TERMS)["B"] > 0
+    assert related(output, "C")
+    three.hide(SALES, "A")
+    three.hide(SALES, "C")
+    with pytest.raises(DiscoveryError, match="names soorder, but the instance has no such entity"):
+        discover(chosen)
+    is_down(three, "C")
+    caplog.clear()
+    output = run(chosen)
+    assert isinstance(output.error, TenantsFailed)
+    assert list(output.error.failed) == ["C"], "which might have it"
+    assert delivered(output, TERMS)["B"] > 0
+
+
 def test_types_that_disagree_are_an_error_that_names_both(three: Sandbox) -> None:
     three.declare(SALES, "C", types={"OrderDesc": "Edm.Int32"})
     with pytest.raises(
@@ -167,6 +284,27 @@ def test_a_catalog_from_before_tenants_were_set_is_refused(three: Sandbox) -> No
         output = run(used, catalog=select_all(discover(made)))
         assert isinstance(output.error, DiscoveryError)
         assert "does not fit the setting tenants" in str(output.error)
+
+
+@pytest.mark.parametrize("column", ["OrderNbr", "customerrefnbr"])
+def test_a_column_for_the_tenant_that_a_stream_has_is_refused(three: Sandbox, column: str) -> None:
+    three.hide(SALES, "A")
+    chosen = settings(three, SALES)
+    with pytest.raises(
+        DiscoveryError,
+        match=f"tenant_column names {column}, but {SALES} has a column (?i:{column}) ",
+    ):
+        discover({**chosen, "tenant_column": column})
+    output = run({**chosen, "tenant_column": "OrderNbr"}, catalog=select_all(discover(chosen)))
+    assert "does not fit the setting tenants" in str(output.error)
+
+
+def test_the_column_for_the_tenant_is_named_as_the_settings_say(three: Sandbox) -> None:
+    output = run(settings(three, SALES, tenant_column="Company"))
+    assert output.error is None
+    (schema,) = [message for message in output.messages if message["type"] == "SCHEMA"]
+    assert schema["key_properties"] == ["Company", "OrderNbr", "OrderType"]
+    assert {record["Company"] for record in output.records(SALES)} == set(TENANTS)
 
 
 def description(**changes: Any) -> StreamDescription:
@@ -201,13 +339,82 @@ def test_keys_that_differ_are_an_error_that_names_both() -> None:
         union({"A": [description()], "B": [description(key=("K", "C"))]})
 
 
+def test_related_records_that_only_one_tenant_has_are_read_there() -> None:
+    lines = {"type": ["array", "null"], "items": {"type": "object", "properties": {}}}
+    columns = description().schema["properties"]
+    other = description(
+        table_name="dac/v4/S?$expand=L()",
+        schema={"type": "object", "properties": {**columns, "L": lines}},
+        related=Related((Expansion("L"),), {"L": lines}),
+    )
+    for order in ({"A": [description()], "B": [other]}, {"B": [other], "A": [description()]}):
+        (merged,) = union(order)
+        assert merged.table_name == other.table_name
+        assert merged.related == other.related
+        assert merged.columns_absent_in == {("L",): ("A",)}
+
+
+@pytest.mark.parametrize("lacking", ["A", "B"])
+def test_what_expand_names_is_missing_only_where_all_tenants_lack_it(lacking: str) -> None:
+    named = {tenant: {"L": "No L." if tenant == lacking else None} for tenant in "AB"}
+    require_found(named.values())
+    with pytest.raises(DiscoveryError, match="No L"):
+        require_found([named[lacking], named[lacking]])
+
+
+def inquiry(**changes: Any) -> StreamDescription:
+    made = {"table_name": "gi/v4/S", "key": (), "declared_key": ("K",), **changes}
+    return description(**made)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            {"function": "S_WithParameters?Item=Edm.String"},
+            r"parameter list of S differs .* \(A: none; B: Item \(Edm.String\)\)",
+        ),
+        ({"table_name": "gi/v4/S-"}, r"title of S differs .* \(A: S; B: S-\)"),
+    ],
+)
+def test_inquiries_that_are_asked_for_in_different_ways_are_an_error_that_names_both(
+    change: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(DiscoveryError, match=expected):
+        union({"A": [inquiry()], "B": [inquiry(**change)]})
+
+
+def test_inquiries_with_the_same_parameters_are_one_in_whatever_order() -> None:
+    signed = "S_WithParameters?{}=Edm.String&{}=Edm.String"
+    one, other = (inquiry(function=signed.format(*order)) for order in ("IJ", "JI"))
+    (merged,) = union({"A": [one], "B": [other]})
+    assert merged.function == one.function
+
+
+def test_columns_that_may_be_appended_in_any_tenant_stay_the_last() -> None:
+    def columns(names: str) -> dict[str, Any]:
+        kept = {name: {"type": ["string", "null"]} for name in names}
+        return {
+            "schema": {"type": "object", "properties": kept},
+            "types": dict.fromkeys(names, "Edm.String"),
+        }
+
+    one = inquiry(**columns("RKL"), declared_key=("K", "L"), appended=frozenset("KL"))
+    other = inquiry(**columns("RSLM"), declared_key=("L", "M"), appended=frozenset("LM"))
+    for order in ({"A": [one], "B": [other]}, {"B": [other], "A": [one]}):
+        (merged,) = union(order)
+        found = list(merged.schema["properties"])
+        assert set(found[:2]) == {"R", "S"}
+        assert appended(found, merged.declared_key or ()) == {"K", "L", "M"}
+
+
 def test_a_key_that_one_tenant_hides_is_none_in_all() -> None:
     hidden = description(key=(), unsupported=frozenset({"K"}))
     for order in ({"A": [description()], "B": [hidden]}, {"B": [hidden], "A": [description()]}):
         (merged,) = union(order)
         assert merged.key == ()
         assert merged.schema["properties"]["K"]["type"] == ["string", "null"]
-        assert merged.columns_absent_in == {"K": ("B",)}
+        assert merged.columns_absent_in == {("K",): ("B",)}
 
 
 def test_a_column_that_may_not_be_queried_anywhere_is_unsupported() -> None:
@@ -217,7 +424,7 @@ def test_a_column_that_may_not_be_queried_anywhere_is_unsupported() -> None:
     assert merged.columns_absent_in == {}
     (merged,) = union({"A": [restricted], "B": [description()]})
     assert merged.unsupported == frozenset()
-    assert merged.columns_absent_in == {"C": ("A",)}
+    assert merged.columns_absent_in == {("C",): ("A",)}
 
 
 # Tenants that fail

@@ -44,14 +44,20 @@ class Inquiries:
         self.store = store
         self.quirks = quirks
         self.known: dict[str, Inquiry] = {}
+        self.own: dict[str, dict[str, Inquiry]] = {}
         self.statuses: dict[str, int] = {}
         for each in (*INQUIRIES, *HIDDEN):
             self.add(each)
         self.statuses["payroll"] = HTTPStatus.FORBIDDEN
 
-    def add(self, inquiry: Inquiry) -> None:
-        """Offer an inquiry."""
-        self.known[inquiry.title.lower()] = inquiry
+    def add(self, inquiry: Inquiry, tenant: str | None = None) -> None:
+        """Offer an inquiry, in one tenant or in all."""
+        offered = self.known if tenant is None else self.own.setdefault(tenant, {})
+        offered[inquiry.title.lower()] = inquiry
+
+    def of(self, tenant: str) -> dict[str, Inquiry]:
+        """What a tenant offers."""
+        return {**self.known, **self.own.get(tenant, {})}
 
     def remove(self, title: str) -> None:
         """Offer an inquiry no longer."""
@@ -59,14 +65,14 @@ class Inquiries:
 
     def rows(self, title: str, tenant: str, values: Mapping[str, str]) -> list[dict[str, object]]:
         """The rows as the wire of OData 4 shows them, in no order; values are SQL texts."""
-        inquiry = self.known[title.lower()]
+        inquiry = self.of(tenant)[title.lower()]
         reading = Reading(source=inquiry.sql(self.store, tenant, values))
         page = read_page(self.store, inquiry.entity_type, tenant, {}, reading)
         return [json.loads(row, parse_float=Decimal) for row in page.rows]
 
-    def metadata(self, version: int) -> Response:
-        """The metadata document."""
-        body = document(self.known.values(), version)
+    def metadata(self, version: int, tenant: str) -> Response:
+        """The metadata document of a tenant."""
+        body = document(self.of(tenant).values(), version)
         response = Response(body=body, content_type=XML, odata=version == FOUR)
         if version != FOUR:
             response.headers.append(("DataServiceVersion", "3.0;"))
@@ -74,7 +80,7 @@ class Inquiries:
 
     def root(self, site: str, address: Address, request: Request) -> Response:
         """The service document: all inquiries, also those that cannot be read."""
-        titles = [*(each.title for each in self.known.values()), UNREADABLE]
+        titles = [*(each.title for each in self.of(address.tenant).values()), UNREADABLE]
         wanted = request.query.get("$format", "") or request.headers.get("accept", "")
         if address.version == FOUR or "json" in wanted:
             entries = [
@@ -191,12 +197,13 @@ class Inquiries:
         """
         call = CALL.fullmatch(address.rest) if address.version == FOUR else None
         name = call["name"] if call else address.rest
-        found = self.known.get(name.lower())
+        offered = self.of(address.tenant)
+        found = offered.get(name.lower())
         if found is None:
             found = next(
                 (
                     each
-                    for each in self.known.values()
+                    for each in offered.values()
                     if each.parameters and each.function.lower() == name.lower()
                 ),
                 None,

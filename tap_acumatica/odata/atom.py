@@ -17,7 +17,7 @@ import msgspec
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import BrokenPayload
-from tap_acumatica.odata.payload import Page, Row, known, other_values
+from tap_acumatica.odata.payload import Page, Row, known, other_values, refuse_other_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -58,7 +58,10 @@ class AtomDecoder:
         if feed.root is not _Within.FEED:
             message = "an entry in place of a feed"
             raise BrokenPayload(message)
-        return Page(known(feed.rows, self._entity_set, self._columns), feed.count, feed.next_link)
+        rows = known(feed.rows, self._entity_set, self._columns)
+        for missing in self._columns.keys() - rows[0].keys() if rows else ():
+            refuse_other_case(self._entity_set, (missing,), feed.others)
+        return Page(rows, feed.count, feed.next_link)
 
     def singleton(self, body: bytes) -> Page:
         """The one entry of a singleton, as a page of one row."""
@@ -179,6 +182,8 @@ class _Feed:
 
     def __init__(self, columns: Mapping[str, edm.EdmType], converted: Callable[[Row], Row]) -> None:
         self.rows: list[Row] = []
+        self.others: set[str] = set()
+        """Columns that came without being asked for."""
         self.count: int | None = None
         self.next_link: str | None = None
         self.root: _Within | None = None
@@ -205,7 +210,7 @@ class _Feed:
             child = _Within.VALUE
         self._within.append(child)
         if child is _Within.VALUE:
-            null = attributes.get(_NULL, "").strip() in {"true", "1"}
+            null = attributes.get(_NULL, "").strip().lower() in {"true", "1"}
             local = name.rpartition(" ")[2]
             self._values.append(_Value(local, attributes.get(_TYPE, ""), null))
         elif child is _Within.ENTRY:
@@ -225,6 +230,8 @@ class _Feed:
         if name == _ERROR:
             message = "an error in place of rows"
             raise BrokenPayload(message)
+        if self._within[-1] is _Within.PROPERTIES and not self._passed_over:
+            self.others.add(name.rpartition(" ")[2])
         self._passed_over += 1
         self._check_depth()
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 Lists = dict[str, "Lists"]
+Names = dict[str, "Names"]
+Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,7 @@ class Page:
     next_link: str | None = None
 
 
-class _Names(msgspec.Struct):
-    """The names of the columns of each row, and their values unread."""
-
-    value: list[dict[str, msgspec.Raw]]
-
-
-_NAMES: Final = msgspec.json.Decoder(_Names)
+_ANYTHING: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class Decoder(Protocol):
@@ -78,7 +74,8 @@ class JsonDecoder:
         self._entity_set = entity_set
         self._columns = columns
         self._lists = _lists({name: edm_type.schema for name, edm_type in columns.items()})
-        self._missed: set[frozenset[str]] = set()
+        self._names = _names({name: edm_type.schema for name, edm_type in columns.items()})
+        self._missed: set[frozenset[Path]] = set()
         row = edm.row_type(columns, required)
         envelope = msgspec.defstruct(
             "Envelope",
@@ -105,8 +102,7 @@ class JsonDecoder:
         if envelope.value is msgspec.UNSET:
             raise BrokenPayload(_WITHOUT_VALUE)
         rows = self._known(envelope.value)
-        if rows and (missing := self._columns.keys() - rows[0].keys()):
-            self._refuse_other_case(frozenset(missing), body)
+        self._refuse_other_case(rows, body)
         return Page(rows, envelope.count, envelope.next_link or envelope.older_link)
 
     def singleton(self, body: bytes) -> Page:
@@ -136,23 +132,14 @@ class JsonDecoder:
                 if within and each:
                     self._check_whole(each, within)
 
-    def _refuse_other_case(self, missing: frozenset[str], body: bytes) -> None:
-        """Names in a query are found in any case, but rows have them in one (docs/acumatica.md)."""
-        if missing in self._missed:
-            return
-        self._missed.add(missing)
-        try:
-            sent = _NAMES.decode(body).value[0].keys() - self._columns.keys()
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BrokenPayload(str(error)) from error
-        by_letters = {name.casefold(): name for name in sent}
-        for name in missing:
-            if other := by_letters.get(name.casefold()):
-                message = (
-                    f"Acumatica sends the column {name} of {self._entity_set} as {other}: "
-                    "run discovery again."
-                )
-                raise InconsistentAnswer(message)
+    def _refuse_other_case(self, rows: list[Row], body: bytes) -> None:
+        """Look at the names as they came, where rows lack some that were asked for."""
+        missing = frozenset(_missing(rows, self._names))
+        if missing and missing not in self._missed:
+            self._missed.add(missing)
+            sent = self._decode(_ANYTHING, body)["value"]
+            for path in missing:
+                refuse_other_case(self._entity_set, path, _others(sent, path, self._names))
 
     def _decode(self, decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:  # noqa: ANN401
         try:
@@ -171,6 +158,57 @@ def _lists(columns: Mapping[str, edm.Schema]) -> Lists:
         if within or "items" in schema:
             found[name] = within
     return found
+
+
+def _names(columns: Mapping[str, edm.Schema]) -> Names:
+    """The columns, each with those within."""
+    return {
+        name: _names(schema.get("items", schema).get("properties", {}))
+        for name, schema in columns.items()
+    }
+
+
+def _missing(rows: list[Row], names: Names) -> set[Path]:
+    """The columns that the first row lacks, or what is within a column where it first comes."""
+    if not rows:
+        return set()
+    missing: set[Path] = {(name,) for name in names.keys() - rows[0].keys()}
+    for name, within in names.items():
+        if within:
+            parts = next((found for row in rows if (found := _parts(row, name))), [])
+            missing |= {(name, *path) for path in _missing(parts, within)}
+    return missing
+
+
+def _parts(row: Row, name: str) -> list[Row]:
+    """What is within a column: one object, or those of a list."""
+    value = row.get(name)
+    return [each for each in (value if isinstance(value, list) else [value]) if each is not None]
+
+
+def _others(rows: list[Row], path: Path, names: Names) -> set[str]:
+    """The names that came where a path ends, and were not asked for."""
+    for name in path[:-1]:
+        rows = [part for row in rows for part in _parts(row, name)]
+        names = names[name]
+    return {name for row in rows for name in row} - names.keys()
+
+
+def refuse_other_case(entity_set: str, path: Path, others: Iterable[str]) -> None:
+    """Refuse a column that came in another case, given what came without being asked for.
+
+    Names in a query are found in any case, but rows have them in one (docs/acumatica.md).
+
+    Raises:
+        InconsistentAnswer: It did.
+    """
+    for other in others:
+        if other.casefold() == path[-1].casefold():
+            message = (
+                f"Acumatica sends the column {'/'.join(path)} of {entity_set} as {other}: run "
+                "discovery again."
+            )
+            raise InconsistentAnswer(message)
 
 
 _WITHOUT_VALUE: Final = "an object without rows"

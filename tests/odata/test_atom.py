@@ -148,6 +148,20 @@ def test_a_single_entry_is_a_page_of_one_row() -> None:
         DECODER.page(entry)
 
 
+def test_a_column_in_another_case_is_not_taken_for_one_without_values() -> None:
+    other = "<d:Other><d:qtyonhand>1</d:qtyonhand></d:Other>"
+    (row,) = DECODER.page(wrapped(properties(LINE + other))).rows
+    assert row == {"LineNbr": 1}
+    with pytest.raises(InconsistentAnswer, match=f"QtyOnHand of {INQUIRY} as QTYOnHand"):
+        DECODER.page(wrapped(properties(LINE + "<d:QTYOnHand>1</d:QTYOnHand>")))
+
+
+@pytest.mark.parametrize("null", ["true", "True", "1", " TRUE "])
+def test_null_is_null_however_it_is_written(null: str) -> None:
+    value = f'<d:_2Update m:null="{null}" />'
+    assert DECODER.page(wrapped(properties(value))).rows == [{"_2Update": None}]
+
+
 def test_properties_may_stand_beside_the_content() -> None:
     body = wrapped(f'<content src="x" /><m:properties>{LINE}</m:properties>')
     assert DECODER.page(body).rows == [{"LineNbr": 1}]

@@ -203,3 +203,50 @@ def test_a_column_in_another_case_is_not_taken_for_one_without_values() -> None:
     assert decoder.page(b'{"value":[{"Active":true,"Other":2}]}').rows == [{"Active": True}]
     with pytest.raises(InconsistentAnswer, match="QtyOnHand of Items as QTYOnHand"):
         decoder.page(b'{"value":[{"LineNbr":1,"QTYOnHand":2}, {"LineNbr":2}]}')
+
+
+def test_columns_that_differ_in_case_alone_are_two() -> None:
+    decoder = JsonDecoder("Orders", {"A": COLUMNS["LineNbr"], "a": COLUMNS["LineNbr"]})
+    assert decoder.page(b'{"value":[{"A":1},{"a":2}]}').rows == [{"A": 1}, {"a": 2}]
+
+
+LINES = edm.from_schema(
+    {
+        "type": ["array", "null"],
+        "items": {
+            "type": ["object", "null"],
+            "properties": {
+                "LineNbr": {"type": ["integer", "null"]},
+                "Item": {
+                    "type": ["object", "null"],
+                    "properties": {"InventoryCD": {"type": ["string", "null"]}},
+                },
+            },
+        },
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "other"),
+    [
+        ('[{"lineNbr":1,"Item":null}]', "Lines/LineNbr of Orders as lineNbr"),
+        (
+            '[{"LineNbr":1,"Item":{"inventorycd":"A"}}]',
+            "Lines/Item/InventoryCD of Orders as inventorycd",
+        ),
+        ('[{"LineNbr":1,"ITEM":{"InventoryCD":"A"}}]', "Lines/Item of Orders as ITEM"),
+        ('[null,{"LineNbr":1},{"LineNbr":1,"Item":{"inventoryCD":"A"}}]', "as inventoryCD"),
+    ],
+)
+def test_a_column_within_in_another_case_is_none_without_values_either(
+    lines: str, other: str
+) -> None:
+    decoder = JsonDecoder("Orders", {"OrderNbr": edm.TYPES["Edm.String"], "Lines": LINES})
+    row = '{{"OrderNbr":"1","Lines":{}}}'.format
+    without = f'{{"value":[{row("null")},{row("[]")},{row("[{}]")}]}}'.encode()
+    assert len(decoder.page(without).rows) == 3
+    decoder = JsonDecoder("Orders", {"OrderNbr": edm.TYPES["Edm.String"], "Lines": LINES})
+    body = f'{{"value":[{row("null")},{row("[]")},{row(lines)}]}}'.encode()
+    with pytest.raises(InconsistentAnswer, match=other):
+        decoder.page(body)
