@@ -88,6 +88,7 @@ def _beyond_schema(settings: Mapping[str, Any]) -> Iterator[str]:
     yield from _about_time(settings)
     yield from _about_tenants(settings.get("tenants"))
     yield from _about_headers(settings)
+    yield from _about_parameters(settings)
     yield from _about_expand(settings.get("expand") or {})
     if settings.get("interfaces") == []:
         yield "The setting interfaces is empty: name dac, gi or both, or leave it out."
@@ -128,6 +129,16 @@ def _about_headers(settings: Mapping[str, Any]) -> Iterator[str]:
                 yield (
                     f"The setting {setting} cannot be sent as the header {name!r}: use no line "
                     "breaks, no blanks at the ends and no letters beyond Latin-1."
+                )
+
+
+def _about_parameters(settings: Mapping[str, Any]) -> Iterator[str]:
+    for setting in ("extra_params", "secret_params"):
+        for name in settings.get(setting) or {}:
+            if name.startswith("$"):
+                yield (
+                    f"The setting {setting} holds {name}, but the options of OData are the tap's "
+                    "own, and with another one rows would be missing: take it out."
                 )
 
 

@@ -171,6 +171,13 @@ def test_a_region_that_cannot_be_sent_is_refused() -> None:
     configuration.check(settings(region="fr-FR", extra_headers={"X-Name": "Müller & Co"}))
 
 
+@pytest.mark.parametrize("setting", ["extra_params", "secret_params"])
+@pytest.mark.parametrize("name", ["$skip", "$filter", "$top", "$Count"])
+def test_options_that_decide_which_rows_come_are_refused(setting: str, name: str) -> None:
+    assert f"The setting {setting} holds {name}, but" in refusal(**{setting: {name: "5ecret"}})
+    configuration.check(settings(**{setting: {"key": "$skip"}}))
+
+
 def test_a_certificate_file_has_to_be_there(tmp_path: Path) -> None:
     bundle = tmp_path / "ca.pem"
     assert f"a file that is not there ({bundle})" in refusal(ca_bundle=str(bundle))
