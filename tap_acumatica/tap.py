@@ -89,6 +89,8 @@ class TapAcumatica(Tap):
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        # Meltano passes what is not set as null; the SDK puts defaults only where nothing is.
+        self._config = {name: v for name, v in self._config.items() if v is not None}
         errors = super()._validate_config(raise_errors=False)
         mask_everywhere()
         if raise_errors:

@@ -9,11 +9,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from running import in_this_process
 
 from tap_acumatica import configuration
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.paging import Paging
 from tap_acumatica.settings import SCHEMA, SECRETS
+from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +46,13 @@ def test_every_setting_may_be_null_but_the_needed_ones() -> None:
     # Meltano passes what is not set as null.
     unset = dict.fromkeys(SCHEMA["properties"].keys() - DEFAULTS.keys() - NEEDED.keys())
     configuration.check({**settings(), **unset})
+
+
+def test_a_setting_that_is_null_counts_as_left_out() -> None:
+    given, nulls = settings(page_size=50), dict.fromkeys(DEFAULTS.keys() - {"page_size"})
+    with in_this_process():
+        tap = TapAcumatica(config={**given, **nulls}, setup_mapper=False)
+    assert dict(tap.config) == given
 
 
 @pytest.mark.parametrize("name", NEEDED)
