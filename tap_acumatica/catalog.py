@@ -136,7 +136,7 @@ class DiscoverySettings:
             return any(
                 fnmatchcase(name, glob.lower())
                 for glob in globs
-                if interface in _reach(glob)
+                if interface in reach(glob)
                 for name in lower
             )
 
@@ -147,7 +147,19 @@ class DiscoverySettings:
         globs = self.entities if self.entities is not None else ("*",)
         barred = {"*", f"{PREFIXES[interface]}*"} if interface == INQUIRY else {"*"}
         excluded = any(glob.lower() in barred for glob in self.exclude_entities)
-        return not excluded and any(interface in _reach(glob) for glob in globs)
+        return not excluded and any(interface in reach(glob) for glob in globs)
+
+    def unmet(self, names: Mapping[str, Collection[str]]) -> list[str]:
+        """The globs of `entities` that fit none of the names, which are by interface."""
+        lower = {interface: {name.lower() for name in of_it} for interface, of_it in names.items()}
+
+        def fits(glob: str) -> bool:
+            reached = [lower[interface] for interface in reach(glob) if interface in lower]
+            return any(glob in of_it for of_it in reached) or any(
+                fnmatchcase(name, glob) for of_it in reached for name in of_it
+            )
+
+        return [glob for glob in self.entities or () if not fits(glob.lower())]
 
     def expansions(self, entity: Entity) -> list[Expansion]:
         """What the settings want to be read along with this entity."""
@@ -165,7 +177,7 @@ def _lower_names(entity: Entity) -> set[str]:
     return {name.lower() for name in (entity.name, *entity.aliases)}
 
 
-def _reach(glob: str) -> Collection[str]:
+def reach(glob: str) -> Collection[str]:
     """The interfaces of which a glob can ask for something."""
     return [name for name, prefix in PREFIXES.items() if glob.lower().startswith(prefix)] or (
         PREFIXES.keys()

@@ -73,7 +73,7 @@ def discover_inquiries(model: Model, settings: DiscoverySettings) -> Iterator[St
             logger.warning(
                 "inquiry_keys names %s, which is no inquiry here%s.",
                 name,
-                _like(name, [*names.values(), *names]),
+                like(name, [*names.values(), *names]),
             )
     for inquiry in inquiries:
         if settings.wants([names[inquiry.title], inquiry.title], INQUIRY):
@@ -144,13 +144,13 @@ def _key(wanted: Sequence[str], stream: str, columns: Collection[str]) -> tuple[
         if name.casefold() not in spelled:
             message = (
                 f"The inquiry {stream} has no column {name}, which inquiry_keys names"
-                f"{_like(name, columns)}: correct the setting."
+                f"{like(name, columns)}: correct the setting."
             )
             raise DiscoveryError(message)
     return tuple(dict.fromkeys(spelled[name.casefold()] for name in wanted))
 
 
-def _like(name: str, names: Collection[str]) -> str:
+def like(name: str, names: Collection[str]) -> str:
     """A hint at names that are spelled alike."""
     close = get_close_matches(name, names, cutoff=0.5)
     return f" (but {', '.join(close)})" if close else ""

@@ -19,10 +19,11 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_acumatica import commands, configuration, login, progress
+from tap_acumatica.discovery import require_asked_for
 from tap_acumatica.files import read_object
 from tap_acumatica.inquiries import require_inquiry_keys
 from tap_acumatica.instance import Instance
-from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError
+from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.outcome import Outcome
 from tap_acumatica.prefetch import Prefetcher, Stopped
@@ -144,14 +145,13 @@ class TapAcumatica(Tap):
             except AcumaticaError as error:
                 self.outcome.fail(tenant, error)
                 self.logger.error("%s The tenant %s is left out.", error, tenant)  # noqa: TRY400 - a sentence, no trace
-        found = union(by_tenant)
-        if not found:
-            message = (
-                "The instance has no entity that fits entities and exclude_entities: compare them "
-                "with the catalog that --discover prints without these settings."
-            )
-            raise DiscoveryError(message)
-        return found
+        require_asked_for(
+            [self.instance.discovered(tenant) for tenant in by_tenant],
+            configuration.discovery_settings(self.config),
+            configuration.interfaces(self.config),
+            everywhere=len(by_tenant) == len(self.instance.tenants),
+        )
+        return union(by_tenant)
 
     @override
     def discover_streams(self) -> Sequence[EntityStream]:

@@ -132,6 +132,20 @@ def test_a_stream_that_a_tenant_lacks_is_not_read_there(three: Sandbox) -> None:
     assert {t for stream, t in bookmarks(output) if stream == SALES} == {"A", "C"}
 
 
+def test_a_name_that_any_tenant_has_or_may_have_is_no_error(
+    three: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    three.hide(SALES, "A")
+    three.hide(SALES, "C")
+    assert discover(settings(three, SALES, TERMS))[SALES]
+    is_down(three, "B")
+    output = run(settings(three, "SOOrder", TERMS))
+    assert isinstance(output.error, TenantsFailed)
+    assert list(output.error.failed) == ["B"]
+    assert delivered(output, TERMS)["A"]
+    assert "asks for SOOrder, but" in caplog.text
+
+
 def test_a_stream_that_none_of_the_tenants_asked_for_has_is_left_out(three: Sandbox) -> None:
     three.hide(SALES, "B")
     chosen = settings(three, SALES, TERMS)
