@@ -127,6 +127,8 @@ class DiscoverySettings:
     """Navigation properties to read along, by name or alias of an entity."""
     inquiry_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Columns to use as the key, by the stream's name or title of an inquiry."""
+    inquiry_parameters: Collection[str] = ()
+    """The inquiries for which there are values, by either."""
 
     def wants(self, names: Iterable[str], interface: str) -> bool:
         """Whether the globs ask for an entity of an interface, by any of its names."""

@@ -252,6 +252,7 @@ def discovery_settings(settings: Mapping[str, Any]) -> DiscoverySettings:
         tenant_column=settings["tenant_column"] if settings.get("tenants") else None,
         expand={name: parse_all(texts) for name, texts in (settings.get("expand") or {}).items()},
         inquiry_keys=settings.get("inquiry_keys") or {},
+        inquiry_parameters=(settings.get("inquiry_parameters") or {}).keys(),
     )
 
 
