@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.log import logger
@@ -184,6 +186,23 @@ def reach(glob: str) -> Collection[str]:
     return [name for name, prefix in PREFIXES.items() if glob.lower().startswith(prefix)] or (
         PREFIXES.keys()
     )
+
+
+def as_text(entries: Iterable[Mapping[str, Any]]) -> str:
+    """A catalog as text, in a line for each stream unless that would be too long."""
+    streams = ",\n".join(_in_lines(entry) for entry in entries)
+    return f'{{"streams":[\n{streams}\n]}}'
+
+
+LONGEST_LINE: Final = 60_000
+"""Bytes of a line of the catalog: Meltano waits for ever on one over 64 KiB."""
+
+
+def _in_lines(entry: Mapping[str, Any]) -> str:
+    text = msgspec.json.encode(entry)
+    if len(text) > LONGEST_LINE:
+        text = msgspec.json.format(text, indent=1)
+    return text.decode()
 
 
 def discover(model: Model, settings: DiscoverySettings) -> Iterator[StreamDescription]:

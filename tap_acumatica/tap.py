@@ -8,9 +8,8 @@ from collections import Counter
 from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-import msgspec
 from singer_sdk import Tap
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import _ConfigInput
@@ -19,6 +18,8 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_acumatica import commands, configuration, login, progress
+from tap_acumatica.bookmarks import require_shape, say_what_is_spelled_otherwise
+from tap_acumatica.catalog import as_text
 from tap_acumatica.discovery import require_asked_for
 from tap_acumatica.files import read_object
 from tap_acumatica.inquiries import require_inquiry_keys
@@ -52,9 +53,6 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.records import RecordSettings
     from tap_acumatica.splitting import Brought
-
-LONGEST_LINE: Final = 60_000
-"""Bytes of a line of the catalog: Meltano waits for ever on one over 64 KiB."""
 
 
 class TapAcumatica(Tap):
@@ -172,6 +170,12 @@ class TapAcumatica(Tap):
         ]
 
     @override
+    def load_state(self, state: dict[str, Any]) -> None:
+        require_shape(state)
+        say_what_is_spelled_otherwise(state, self.config["tenant_column"], self.tenants)
+        super().load_state(state)
+
+    @override
     def setup_mapper(self) -> None:
         for entry in self.input_catalog.streams if self.input_catalog else ():
             prune(entry)
@@ -193,8 +197,7 @@ class TapAcumatica(Tap):
     @override
     def catalog_json_text(self) -> str:
         """The catalog as text, in a line for each stream unless that would be too long."""
-        streams = ",\n".join(_in_lines(entry) for entry in self.catalog_dict["streams"])
-        return f'{{"streams":[\n{streams}\n]}}'
+        return as_text(self.catalog_dict["streams"])
 
     # Reading
 
@@ -381,10 +384,3 @@ class TapAcumatica(Tap):
             except Stopped:
                 tap.state_writer.write_state(tap.state)
                 sys.exit(commands.SIGNAL_EXIT + (tap.stop_signal or signal.SIGTERM))
-
-
-def _in_lines(entry: dict[str, Any]) -> str:
-    text = msgspec.json.encode(entry)
-    if len(text) > LONGEST_LINE:
-        text = msgspec.json.format(text, indent=1)
-    return text.decode()

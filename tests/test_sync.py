@@ -328,3 +328,13 @@ def test_nothing_selected_is_an_error(box: Sandbox) -> None:
     output = run(settings_for(box))
     assert isinstance(output.error, SettingsError)
     assert "entities" in str(output.error)
+
+
+def test_a_state_that_holds_no_bookmarks_reads_nothing_anew(box: Sandbox) -> None:
+    settings = settings_for(box, SALES)
+    state = run(settings).state
+    box.reset_counters()
+    refused = run(settings, state={"type": "STATE", "value": state})
+    assert isinstance(refused.error, SettingsError)
+    assert refused.messages == []
+    assert box.counters().data_requests == 0

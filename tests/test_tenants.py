@@ -64,6 +64,23 @@ def is_down(box: Sandbox, tenant: str) -> Fault:
     return box.faults.add(Fault("unavailable", match=f"/t/{tenant}/|/odatav4/{tenant}/"))
 
 
+def test_a_tenant_in_other_letters_is_another_one_with_a_warning(
+    three: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = settings(three, SALES)
+    first = run(config)
+    assert "The state knows" not in caplog.text
+    second = run({**config, "tenants": ["a", "B"]}, state=first.state)
+    assert {record["_tenant"] for record in second.records()} == {"a"}
+    assert len(second.records()) == len(three.rows(SALES, "A"))
+    warnings = [each.message for each in caplog.records if "The state knows" in each.message]
+    assert len(warnings) == 1
+    assert "knows the tenant a as A: it is read anew" in warnings[0]
+    caplog.clear()
+    run({**config, "tenants": ["a", "B"]}, state=second.state)
+    assert "The state knows" not in caplog.text
+
+
 # One catalog
 
 
