@@ -183,7 +183,7 @@ def _about_time(settings: Mapping[str, Any]) -> Iterator[str]:
     if settings.get("start_date"):
         try:
             _moment(settings["start_date"])
-        except ValueError:
+        except (ValueError, OverflowError):
             yield (
                 "The setting start_date must be a date-time such as 2024-01-01T00:00:00Z "
                 f"(found {settings['start_date']!r})."
@@ -318,4 +318,4 @@ def secrets(settings: Mapping[str, Any]) -> list[str]:
 
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

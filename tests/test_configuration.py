@@ -141,7 +141,19 @@ def test_what_is_no_time_zone_is_refused(zone: str) -> None:
     assert "The setting time_zone must be an IANA zone name" in refusal(time_zone=zone)
 
 
-@pytest.mark.parametrize("start", ["soon", "now", "12:00", "P1D", "2024-13-01", "2024-01-01/P1D"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        "soon",
+        "now",
+        "12:00",
+        "P1D",
+        "2024-13-01",
+        "2024-01-01/P1D",
+        "0001-01-01T00:00:00+05:00",
+        "9999-12-31T23:59:59-05:00",
+    ],
+)
 def test_what_is_no_start_date_is_refused(start: str) -> None:
     assert f"(found {start!r})" in refusal(start_date=start)
 

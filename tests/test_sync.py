@@ -338,3 +338,29 @@ def test_a_state_that_holds_no_bookmarks_reads_nothing_anew(box: Sandbox) -> Non
     assert isinstance(refused.error, SettingsError)
     assert refused.messages == []
     assert box.counters().data_requests == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "metadata"),
+    [
+        ("LastModifiedDateTime", {"inclusion": "available", "selected": False}),
+        ("LastModifiedDateTime", {"inclusion": "unsupported"}),
+        ("LastModified", {}),
+        ("OrderTotal", {}),
+        ("OrderNbr", {}),
+    ],
+)
+def test_a_replication_key_that_is_no_selected_date_time_is_refused(
+    box: Sandbox, key: str, metadata: dict[str, Any]
+) -> None:
+    streams = discover(settings_for(box, SALES))
+    streams[SALES]["replication_key"] = key
+    for column in streams[SALES]["metadata"]:
+        if column["breadcrumb"] == ["properties", key]:
+            column["metadata"].update(metadata)
+    box.reset_counters()
+    refused = run(settings_for(box), catalog=select_all(streams))
+    assert isinstance(refused.error, SettingsError)
+    sentence = f"The replication key {key} of {SALES} is no selected date-time column: "
+    assert str(refused.error).startswith(sentence)
+    assert box.counters().total == 0
