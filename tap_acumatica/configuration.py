@@ -14,11 +14,13 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_acumatica import accounts
 from tap_acumatica.catalog import DiscoverySettings
+from tap_acumatica.inquiries import like
 from tap_acumatica.metadata_cache import MetadataCache
 from tap_acumatica.odata.client import ClientSettings
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.expand import DEEPEST, parse, parse_all
 from tap_acumatica.odata.instants import InstantReader
+from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging import Paging
 from tap_acumatica.odata.service import Address, QueryLimits
 from tap_acumatica.odata.sessions import PoolSettings
@@ -36,14 +38,24 @@ HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE: Final = re.compile(r"(?!\s)[\t -~\xa0-\xff]*(?<!\s)")
 
 
-def check(settings: Mapping[str, Any]) -> None:
-    """Refuse settings that cannot work.
+def check(
+    settings: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]] = SCHEMA["properties"]
+) -> None:
+    """Refuse settings that cannot work, and warn of those that do nothing.
+
+    Args:
+        settings: As given, with the defaults.
+        known: The schemas of all settings, of which those of the SDK hold for their types alone.
 
     Raises:
         SettingsError: Naming each wrong setting and what to do, a sentence each.
     """
+    for name in sorted(settings.keys() - known.keys()):
+        logger.warning("There is no setting %s%s: it does nothing.", name, like(name, known))
+    types = {name: {"type": schema["type"]} for name, schema in known.items()}
+    schema = {**SCHEMA, "properties": {**types, **SCHEMA["properties"]}}
     problems = [
-        _sentence(error) for error in DEFAULT_JSONSCHEMA_VALIDATOR(SCHEMA).iter_errors(settings)
+        _sentence(error) for error in DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(settings)
     ]
     if not problems:
         problems = list(_beyond_schema(settings))
@@ -58,6 +70,7 @@ def _sentence(error: ValidationError) -> str:
         name = next(n for n in rule if n not in given)
         return f"The setting {name} is missing: {_described(name)}"
     name = str(error.path[0]) if error.path else "settings"
+    within = "".join(f"[{part}]" for part in list(error.path)[1:])
     found = "" if name in SECRETS else f" (found {error.instance!r})"
     wanted = {
         "type": f"must be of type {_types(rule)}",
@@ -66,7 +79,7 @@ def _sentence(error: ValidationError) -> str:
         "maximum": f"must be at most {rule}",
         "minLength": "must not be empty",
     }.get(str(error.validator), f"does not fit {error.validator} {rule}")
-    return f"The setting {name} {wanted}{found}: {_described(name)}"
+    return f"The setting {name}{within} {wanted}{found}: {_described(name)}"
 
 
 def _types(rule: Any) -> str:  # noqa: ANN401 - of whatever keyword

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.singerlib.catalog import CatalogEntry
@@ -21,9 +22,11 @@ from tap_acumatica import commands, configuration, login, progress
 from tap_acumatica.bookmarks import require_shape, say_what_is_spelled_otherwise
 from tap_acumatica.catalog import as_text
 from tap_acumatica.discovery import require_asked_for
+from tap_acumatica.environment import settings_of_environment
 from tap_acumatica.files import read_object
 from tap_acumatica.inquiries import require_inquiry_keys
 from tap_acumatica.instance import Instance
+from tap_acumatica.mapping import mapping
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.outcome import Outcome
@@ -94,9 +97,15 @@ class TapAcumatica(Tap):
         mask_everywhere()
         if raise_errors:
             masking.add(configuration.secrets(self.config))
-            configuration.check(dict(self.config))
+            configuration.check(dict(self.config), self.config_jsonschema["properties"])
             set_verbosity(self.config["verbosity"])
         return errors
+
+    @classproperty
+    @override
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 - a property of the class
+        cls.append_builtin_config(cls.config_jsonschema)
+        return settings_of_environment(cls.config_jsonschema, cls._env_var_prefix)
 
     @property
     def tenants(self) -> Sequence[str]:
@@ -179,7 +188,8 @@ class TapAcumatica(Tap):
     def setup_mapper(self) -> None:
         for entry in self.input_catalog.streams if self.input_catalog else ():
             prune(entry)
-        super().setup_mapper()
+        with mapping():
+            super().setup_mapper()
 
     @property
     @override
@@ -303,7 +313,7 @@ class TapAcumatica(Tap):
         say_what_is_odd(streams, wants_atom=self.wants_atom)
         tables = sum(len(stream.tenants) or 1 for stream in streams)
         try:
-            with progress.shown(tables) as self.progress:
+            with progress.shown(tables) as self.progress, mapping():
                 self.sync_all()
             self.report_missed(streams)
         except AcumaticaError:

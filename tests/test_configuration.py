@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from running import in_this_process
+from running import in_this_process, run, settings_for
 
 from tap_acumatica import configuration
 from tap_acumatica.odata.errors import SettingsError
@@ -19,6 +19,8 @@ from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sandbox import Sandbox
 
 NEEDED = {"url": "https://company.acumatica.com", "username": "odata", "password": "5ecret"}
 DEFAULTS = {
@@ -72,13 +74,14 @@ def test_a_missing_setting_is_named_with_what_it_is(name: str) -> None:
         ({"page_size": "many"}, "The setting page_size must be of type integer (found 'many'): "),
         ({"tracking_type": "x"}, "must be one of ['date', 'none'] (found 'x'): "),
         ({"tenants": "A"}, "The setting tenants must be of type array (found 'A'): "),
-        ({"tenants": [""]}, "The setting tenants must not be empty (found ''): "),
+        ({"tenants": [""]}, "The setting tenants[0] must not be empty (found ''): "),
+        ({"tenants": [1]}, "The setting tenants[0] must be of type string (found 1): "),
         ({"tenants": []}, "The setting tenants is empty: name at least one"),
         ({"tenants": ["A", "b", "a"]}, "The setting tenants names a more than once: "),
         ({"url": 5}, "The setting url must be of type string (found 5): "),
-        ({"extra_headers": {"X": 5}}, "The setting extra_headers must be of type string (found 5)"),
+        ({"extra_headers": {"X": 5}}, "extra_headers[X] must be of type string (found 5)"),
         ({"password": 5}, "The setting password must be of type string: "),
-        ({"secret_headers": {"X": 5}}, "The setting secret_headers must be of type string: "),
+        ({"secret_headers": {"X": 5}}, "The setting secret_headers[X] must be of type string: "),
         ({"secret_params": "5ecret"}, "The setting secret_params must be of type object: "),
         ({"username": ""}, "The setting username must not be empty"),
     ],
@@ -94,6 +97,87 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     assert all(f"The setting {name} " in found for name in ("page_size", "timeout"))
     found = refusal(url="ftp://host", time_zone="Nowhere", start_date="soon", username=None)
     assert found.count("The setting ") == 4
+
+
+def test_a_setting_that_there_is_none_of_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    configuration.check(settings(enitites=["SOOrder"]))
+    assert "There is no setting enitites (but entities" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"stream_maps": "x"}, "The setting stream_maps must be of type object (found 'x'): "),
+        ({"stream_maps": {"*": {"x": "no such"}}}, "The setting stream_maps cannot be used (Fail"),
+        ({"flattening_max_depth": "x"}, "The setting flattening_max_depth must be of type integer"),
+        ({"flattening_enabled": True}, "flattening_max_depth is required when flattening is"),
+    ],
+)
+def test_the_settings_of_the_sdk_are_refused_in_sentences_too(
+    box: Sandbox, given: dict[str, object], sentence: str
+) -> None:
+    error = run({**settings_for(box, "PX_SM_Users"), **given}).error
+    assert isinstance(error, SettingsError)
+    assert sentence in str(error)
+
+
+def test_a_map_that_fails_on_a_record_is_refused_in_a_sentence(box: Sandbox) -> None:
+    maps = {"PX_SM_Users": {"x": "nope(Username)"}}
+    error = run(settings_for(box, "PX_SM_Users", stream_maps=maps)).error
+    assert isinstance(error, SettingsError)
+    assert "The setting stream_maps cannot be used (" in str(error)
+
+
+# The environment
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "wanted"),
+    [
+        ("PAGE_SIZE", "abc", "page_size must be a whole number"),
+        ("PAGE_SIZE", "true", "page_size must be a whole number"),
+        ("PAGE_SIZE", "", "page_size must be a whole number"),
+        ("COUNT", "maybe", "count must be true or false"),
+        ("VERIFY_SSL", "ture", "verify_ssl must be true or false"),
+        ("EXPAND", "x", "expand must be a JSON object"),
+        ("SECRET_HEADERS", '{"X": "5ecret"', "secret_headers must be a JSON object"),
+        ("ENTITIES", '["SOOrder"', "entities must be a JSON array"),
+        ("FLATTENING_ENABLED", "maybe", "flattening_enabled must be true or false"),
+    ],
+)
+def test_a_variable_that_does_not_hold_its_setting_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, wanted: str
+) -> None:
+    for name, value in NEEDED.items():
+        monkeypatch.setenv(f"TAP_ACUMATICA_{name.upper()}", value)
+    monkeypatch.setenv(f"TAP_ACUMATICA_{variable}", text)
+    with in_this_process(), pytest.raises(SettingsError) as raised:
+        TapAcumatica(parse_env_config=True, setup_mapper=False)
+    assert f"The setting {wanted} in TAP_ACUMATICA_{variable}" in str(raised.value)
+    assert "5ecret" not in str(raised.value)
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        **NEEDED,
+        "page_size": "50",
+        "verify_ssl": "False",
+        "count": "on",
+        "entities": '["SOOrder", "Terms"]',
+        "exclude_entities": "A,B",
+        "expand": '{"SOOrder": ["X"]}',
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(f"TAP_ACUMATICA_{name.upper()}", value)
+    with in_this_process():
+        tap = TapAcumatica(parse_env_config=True, setup_mapper=False)
+    assert dict(tap.config) == settings(
+        page_size=50,
+        verify_ssl=False,
+        entities=["SOOrder", "Terms"],
+        exclude_entities=["A", "B"],
+        expand={"SOOrder": ["X"]},
+    )
 
 
 @pytest.mark.parametrize(
