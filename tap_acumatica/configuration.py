@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE: Final = re.compile(r"(?!\s)[\t -~\xa0-\xff]*(?<!\s)")
 
+FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
+"""Headers that say where a request ends: with others the server waits for more."""
+
 
 def check(
     settings: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]] = SCHEMA["properties"]
@@ -138,6 +141,10 @@ def _about_headers(settings: Mapping[str, Any]) -> Iterator[str]:
         given[setting] = settings.get(setting) or {}
     for setting, headers in given.items():
         for name, value in headers.items():
+            if name.lower() in FRAMING:
+                yield (
+                    f"The setting {setting} holds {name}, which the tap writes itself: take it out."
+                )
             if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
                 yield (
                     f"The setting {setting} cannot be sent as the header {name!r}: use no line "
@@ -318,15 +325,25 @@ def record_settings(settings: Mapping[str, Any]) -> RecordSettings:
 
 
 def secrets(settings: Mapping[str, Any]) -> list[str]:
-    """All that must not be shown."""
+    """All that must not be shown.
+
+    What is shorter than a word would be found in every word: of headers and parameters it is
+    masked together with their name, and of others it never stands in a log by itself.
+    """
     found: list[str] = []
-    for name in SECRETS:
-        value = settings.get(name)
+    for setting in SECRETS:
+        value = settings.get(setting)
         if isinstance(value, str):
-            found.append(value)
+            found += [value] if len(value) >= SHORTEST_WORD else []
         elif isinstance(value, dict):
-            found.extend(str(part) for part in value.values())
+            for name, part in value.items():
+                text = str(part)
+                alone = len(text) >= SHORTEST_WORD
+                found += [text] if alone else [f"{name}={text}", f"{name!r}: {text!r}"]
     return found
+
+
+SHORTEST_WORD: Final = 4
 
 
 def _moment(text: str) -> datetime:
