@@ -250,3 +250,9 @@ def test_a_short_secret_does_not_shred_the_log(box: Sandbox, tmp_path: Path) -> 
     assert box.url in finished.stderr
     assert "X-Env" not in finished.stderr
     assert "key=0" not in finished.stderr
+
+
+def test_settings_before_the_name_of_a_command_are_not_dropped(tmp_path: Path) -> None:
+    finished = tap("--config", written(tmp_path / "c.json", {}), "check")
+    assert finished.returncode == 1
+    assert "The option --config stands before check: put it behind" in last_line(finished)
