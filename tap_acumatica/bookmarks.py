@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
+from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.instants import written
+from tap_acumatica.odata.log import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Mapping, MutableMapping, Sequence
 
 VALUE: Final = "replication_key_value"
 UNDATED: Final = "undated_rows_read_on"
@@ -72,10 +76,83 @@ class Bookmark:
                 state.pop(name, None)
 
 
+class _Scope(msgspec.Struct):
+    start_date: str | None = None
+
+
+class _Entry(msgspec.Struct):
+    scope: _Scope | None = None
+
+
+class _Partition(_Entry, kw_only=True):
+    context: dict[str, Any]
+
+
+class _Partitioned(_Entry):
+    partitions: list[_Partition] = []
+
+
+def require_shape(state: Mapping[str, Any]) -> None:
+    """Refuse a state that is not as the tap writes it: by mistake everything would be read anew.
+
+    Raises:
+        SettingsError: It is another object, or damaged.
+    """
+    if state and not isinstance(state.get("bookmarks"), dict):
+        message = (
+            f"The state holds no object bookmarks (found {', '.join(state)}): give what the target "
+            "wrote, which is the value of the last STATE message."
+        )
+        raise SettingsError(message)
+    for stream, entry in state.get("bookmarks", {}).items():
+        try:
+            partitions = msgspec.convert(entry, _Partitioned).partitions
+        except msgspec.ValidationError as error:
+            message = (
+                f"The state of {stream} is damaged ({error}): correct it, or take the stream's "
+                "entry out, so that it is read anew."
+            )
+            raise SettingsError(message) from error
+        contexts = [each.context for each in partitions]
+        for place, context in enumerate(contexts):
+            if context in contexts[:place]:
+                message = (
+                    f"The state of {stream} holds the partition {context} twice: take out one of "
+                    "them."
+                )
+                raise SettingsError(message)
+
+
+def say_what_is_spelled_otherwise(
+    state: Mapping[str, Any], column: str, tenants: Sequence[str]
+) -> None:
+    """Warn of tenants that the state knows in other letters: they are read anew, as others."""
+    known = {
+        str(partition["context"].get(column))
+        for entry in state.get("bookmarks", {}).values()
+        for partition in entry.get("partitions", ())
+    }
+    for tenant in tenants:
+        alike = [each for each in known if each.casefold() == tenant.casefold()]
+        if alike and tenant not in alike:
+            logger.warning(
+                "The state knows the tenant %s as %s: it is read anew, since its records get "
+                "another key. Spell it so in the setting tenants to go on from there.",
+                tenant,
+                alike[0],
+            )
+
+
 def _moment(value: Any) -> datetime:  # noqa: ANN401 - states can be written by hand
     """The instant of a bookmark; without an offset it is in UTC, as all of ours are."""
     if not isinstance(value, str):
         message = f"{value!r} is no text"
         raise ValueError(message)  # noqa: TRY004 - as for texts that are no date-time
     moment = datetime.fromisoformat(value)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        message = f"{value!r} lies beyond what a date-time can be"
+        raise ValueError(message) from error

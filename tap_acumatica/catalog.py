@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.log import logger
@@ -156,6 +158,8 @@ class DiscoverySettings:
     """Navigation properties to read along, by name or alias of an entity."""
     inquiry_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Columns to use as the key, by the stream's name or title of an inquiry."""
+    inquiry_parameters: Collection[str] = ()
+    """The inquiries for which there are values, by either."""
 
     def wants(self, names: Iterable[str], interface: str) -> bool:
         """Whether the globs ask for an entity of an interface, by any of its names."""
@@ -165,7 +169,7 @@ class DiscoverySettings:
             return any(
                 fnmatchcase(name, glob.lower())
                 for glob in globs
-                if interface in _reach(glob)
+                if interface in reach(glob)
                 for name in lower
             )
 
@@ -176,7 +180,19 @@ class DiscoverySettings:
         globs = self.entities if self.entities is not None else ("*",)
         barred = {"*", f"{PREFIXES[interface]}*"} if interface == INQUIRY else {"*"}
         excluded = any(glob.lower() in barred for glob in self.exclude_entities)
-        return not excluded and any(interface in _reach(glob) for glob in globs)
+        return not excluded and any(interface in reach(glob) for glob in globs)
+
+    def unmet(self, names: Mapping[str, Collection[str]]) -> list[str]:
+        """The globs of `entities` that fit none of the names, which are by interface."""
+        lower = {interface: {name.lower() for name in of_it} for interface, of_it in names.items()}
+
+        def fits(glob: str) -> bool:
+            reached = [lower[interface] for interface in reach(glob) if interface in lower]
+            return any(glob in of_it for of_it in reached) or any(
+                fnmatchcase(name, glob) for of_it in reached for name in of_it
+            )
+
+        return [glob for glob in self.entities or () if not fits(glob.lower())]
 
     def expansions(self, entity: Entity) -> list[Expansion]:
         """What the settings want to be read along with this entity."""
@@ -194,11 +210,28 @@ def _lower_names(entity: Entity) -> set[str]:
     return {name.lower() for name in (entity.name, *entity.aliases)}
 
 
-def _reach(glob: str) -> Collection[str]:
+def reach(glob: str) -> Collection[str]:
     """The interfaces of which a glob can ask for something."""
     return [name for name, prefix in PREFIXES.items() if glob.lower().startswith(prefix)] or (
         PREFIXES.keys()
     )
+
+
+def as_text(entries: Iterable[Mapping[str, Any]]) -> str:
+    """A catalog as text, in a line for each stream unless that would be too long."""
+    streams = ",\n".join(_in_lines(entry) for entry in entries)
+    return f'{{"streams":[\n{streams}\n]}}'
+
+
+LONGEST_LINE: Final = 60_000
+"""Bytes of a line of the catalog: Meltano waits for ever on one over 64 KiB."""
+
+
+def _in_lines(entry: Mapping[str, Any]) -> str:
+    text = msgspec.json.encode(entry)
+    if len(text) > LONGEST_LINE:
+        text = msgspec.json.format(text, indent=1)
+    return text.decode()
 
 
 def discover(model: Model, settings: DiscoverySettings) -> Iterator[StreamDescription]:

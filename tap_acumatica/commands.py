@@ -10,6 +10,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
@@ -18,7 +19,7 @@ from tap_acumatica import report, stdio
 from tap_acumatica.checking import PATIENCE, Checker, failure
 from tap_acumatica.files import read_catalog, read_object
 from tap_acumatica.metadata_cache import MetadataCache
-from tap_acumatica.odata.errors import AcumaticaError
+from tap_acumatica.odata.errors import AcumaticaError, SettingsError
 from tap_acumatica.odata.log import logger, masking, quiet
 from tap_acumatica.prefetch import Stopped
 
@@ -52,8 +53,13 @@ class TapCommand(SingerCommand, click.Group):
                 parameter.is_eager = True
 
         def sync(**options: Any) -> None:  # noqa: ANN401 - the SDK's
-            if click.get_current_context().invoked_subcommand is None and command.callback:
+            context = click.get_current_context()
+            if context.invoked_subcommand is None and command.callback:
                 command.callback(**options)
+            elif context.get_parameter_source("config") is ParameterSource.COMMANDLINE:
+                name = context.invoked_subcommand
+                message = f"The option --config stands before {name}: put it behind that word."
+                raise SettingsError(message)
 
         return cls(
             name=command.name,

@@ -14,11 +14,13 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_acumatica import accounts
 from tap_acumatica.catalog import DiscoverySettings
+from tap_acumatica.inquiries import like
 from tap_acumatica.metadata_cache import MetadataCache
 from tap_acumatica.odata.client import ClientSettings
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.expand import DEEPEST, parse, parse_all
 from tap_acumatica.odata.instants import InstantReader
+from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging import Paging
 from tap_acumatica.odata.service import Address, QueryLimits
 from tap_acumatica.odata.sessions import PoolSettings
@@ -35,15 +37,28 @@ if TYPE_CHECKING:
 HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE: Final = re.compile(r"(?!\s)[\t -~\xa0-\xff]*(?<!\s)")
 
+FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
+"""Headers that say where a request ends: with others the server waits for more."""
 
-def check(settings: Mapping[str, Any]) -> None:
-    """Refuse settings that cannot work.
+
+def check(
+    settings: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]] = SCHEMA["properties"]
+) -> None:
+    """Refuse settings that cannot work, and warn of those that do nothing.
+
+    Args:
+        settings: As given, with the defaults.
+        known: The schemas of all settings, of which those of the SDK hold for their types alone.
 
     Raises:
         SettingsError: Naming each wrong setting and what to do, a sentence each.
     """
+    for name in sorted(settings.keys() - known.keys()):
+        logger.warning("There is no setting %s%s: it does nothing.", name, like(name, known))
+    types = {name: {"type": schema["type"]} for name, schema in known.items()}
+    schema = {**SCHEMA, "properties": {**types, **SCHEMA["properties"]}}
     problems = [
-        _sentence(error) for error in DEFAULT_JSONSCHEMA_VALIDATOR(SCHEMA).iter_errors(settings)
+        _sentence(error) for error in DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(settings)
     ]
     if not problems:
         problems = list(_beyond_schema(settings))
@@ -58,6 +73,7 @@ def _sentence(error: ValidationError) -> str:
         name = next(n for n in rule if n not in given)
         return f"The setting {name} is missing: {_described(name)}"
     name = str(error.path[0]) if error.path else "settings"
+    within = "".join(f"[{part}]" for part in list(error.path)[1:])
     found = "" if name in SECRETS else f" (found {error.instance!r})"
     wanted = {
         "type": f"must be of type {_types(rule)}",
@@ -66,7 +82,7 @@ def _sentence(error: ValidationError) -> str:
         "maximum": f"must be at most {rule}",
         "minLength": "must not be empty",
     }.get(str(error.validator), f"does not fit {error.validator} {rule}")
-    return f"The setting {name} {wanted}{found}: {_described(name)}"
+    return f"The setting {name}{within} {wanted}{found}: {_described(name)}"
 
 
 def _types(rule: Any) -> str:  # noqa: ANN401 - of whatever keyword
@@ -88,6 +104,7 @@ def _beyond_schema(settings: Mapping[str, Any]) -> Iterator[str]:
     yield from _about_time(settings)
     yield from _about_tenants(settings.get("tenants"))
     yield from _about_headers(settings)
+    yield from _about_parameters(settings)
     yield from _about_expand(settings.get("expand") or {})
     if settings.get("interfaces") == []:
         yield "The setting interfaces is empty: name dac, gi or both, or leave it out."
@@ -124,10 +141,24 @@ def _about_headers(settings: Mapping[str, Any]) -> Iterator[str]:
         given[setting] = settings.get(setting) or {}
     for setting, headers in given.items():
         for name, value in headers.items():
+            if name.lower() in FRAMING:
+                yield (
+                    f"The setting {setting} holds {name}, which the tap writes itself: take it out."
+                )
             if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
                 yield (
                     f"The setting {setting} cannot be sent as the header {name!r}: use no line "
                     "breaks, no blanks at the ends and no letters beyond Latin-1."
+                )
+
+
+def _about_parameters(settings: Mapping[str, Any]) -> Iterator[str]:
+    for setting in ("extra_params", "secret_params"):
+        for name in settings.get(setting) or {}:
+            if name.startswith("$"):
+                yield (
+                    f"The setting {setting} holds {name}, but the options of OData are the tap's "
+                    "own, and with another one rows would be missing: take it out."
                 )
 
 
@@ -172,7 +203,7 @@ def _about_time(settings: Mapping[str, Any]) -> Iterator[str]:
     if settings.get("start_date"):
         try:
             _moment(settings["start_date"])
-        except ValueError:
+        except (ValueError, OverflowError):
             yield (
                 "The setting start_date must be a date-time such as 2024-01-01T00:00:00Z "
                 f"(found {settings['start_date']!r})."
@@ -240,6 +271,7 @@ def discovery_settings(settings: Mapping[str, Any]) -> DiscoverySettings:
         decimals_as_strings=settings["decimals_as_strings"],
         expand={name: parse_all(texts) for name, texts in (settings.get("expand") or {}).items()},
         inquiry_keys=settings.get("inquiry_keys") or {},
+        inquiry_parameters=(settings.get("inquiry_parameters") or {}).keys(),
     )
 
 
@@ -292,17 +324,27 @@ def record_settings(settings: Mapping[str, Any]) -> RecordSettings:
 
 
 def secrets(settings: Mapping[str, Any]) -> list[str]:
-    """All that must not be shown."""
+    """All that must not be shown.
+
+    What is shorter than a word would be found in every word: of headers and parameters it is
+    masked together with their name, and of others it never stands in a log by itself.
+    """
     found: list[str] = []
-    for name in SECRETS:
-        value = settings.get(name)
+    for setting in SECRETS:
+        value = settings.get(setting)
         if isinstance(value, str):
-            found.append(value)
+            found += [value] if len(value) >= SHORTEST_WORD else []
         elif isinstance(value, dict):
-            found.extend(str(part) for part in value.values())
+            for name, part in value.items():
+                text = str(part)
+                alone = len(text) >= SHORTEST_WORD
+                found += [text] if alone else [f"{name}={text}", f"{name!r}: {text!r}"]
     return found
+
+
+SHORTEST_WORD: Final = 4
 
 
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,18 +1,21 @@
-"""What one tenant has: the streams of its interfaces, as far as the settings can ask for them."""
+"""What one tenant has: the streams of its interfaces, as far as the settings can ask for them.
+
+And whether what they ask for by name is there in any of the tenants.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.catalog import discover, expanded
-from tap_acumatica.inquiries import discover_inquiries
+from tap_acumatica.catalog import discover, expanded, reach
+from tap_acumatica.inquiries import discover_inquiries, like, stream_names
 from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.log import logger
-from tap_acumatica.odata.service import DAC, INQUIRY
+from tap_acumatica.odata.service import DAC, INQUIRY, INTERFACES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from tap_acumatica.catalog import DiscoverySettings, StreamDescription
@@ -32,7 +35,7 @@ class Discovered:
 
     Attributes:
         streams: Those that the settings ask for.
-        counts: How many there are in all, by what they are called.
+        names: All that there is, by interface, each by what entities may call it.
         protocols: The version of OData, by interface.
         date: The server's clock when it answered, or None where it was not asked.
         locale: The Locale cookie, which names the account's time zone, or None.
@@ -41,12 +44,20 @@ class Discovered:
     """
 
     streams: Sequence[StreamDescription]
-    counts: Mapping[str, int]
+    names: Mapping[str, Sequence[Sequence[str]]]
     protocols: Mapping[str, str]
     date: datetime | None
     locale: str | None
     missing: Sequence[str] = ()
     named: Sequence[Mapping[str, str | None]] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many there are in all, by what they are called."""
+        return {CALLED[interface]: len(there) for interface, there in self.names.items()}
+
+
+CALLED: Final[Mapping[str, str]] = {DAC: "entities", INQUIRY: "inquiries"}
 
 
 def discovered(
@@ -80,11 +91,12 @@ def discovered(
     for left_out in missing:
         logger.warning("%s Its streams are left out.", left_out)
     models = {interface: reply.content for interface, reply in replies.items()}
-    counts = {}
+    names: dict[str, Sequence[Sequence[str]]] = {}
     if DAC in models:
-        counts["entities"] = sum(1 for _ in models[DAC].entities())
+        names[DAC] = [(each.name, *each.aliases) for each in models[DAC].entities()]
     if INQUIRY in models:
-        counts["inquiries"] = sum(1 for _ in models[INQUIRY].inquiries())
+        titles = (each.title for each in models[INQUIRY].inquiries())
+        names[INQUIRY] = list(stream_names(titles).items())
     streams = [
         stream
         for interface, model in models.items()
@@ -93,11 +105,73 @@ def discovered(
     named = [stream.related.named for stream in streams]
     return Discovered(
         streams=streams,
-        counts=counts,
+        names=names,
         protocols={interface: str(model.protocol) for interface, model in models.items()},
         date=next((each.date for each in replies.values()), None),
         # Data of OData 3 do not name the zone.
         locale=next((each.locale for each in replies.values() if each.locale), None),
         missing=[str(each) for each in missing],
         named=[*named, expanded(models[DAC], settings)] if DAC in models else (),
+    )
+
+
+def require_asked_for(
+    found: Collection[Discovered],
+    settings: DiscoverySettings,
+    interfaces: Collection[str],
+    *,
+    everywhere: bool,
+) -> None:
+    """Refuse names in `entities` that nothing has; a glob may fit nothing, with a warning.
+
+    Args:
+        found: What the tenants have.
+        settings: What to discover.
+        interfaces: Those that the settings lead to.
+        everywhere: Whether all tenants could be asked; otherwise a name may be in another one.
+
+    Raises:
+        DiscoveryError: A name is not there, or nothing that is asked for.
+    """
+    names: dict[str, set[str]] = {}
+    for each in found:
+        for interface, there in each.names.items():
+            names.setdefault(interface, set()).update(name for several in there for name in several)
+    unmet = {
+        glob: _unmet(glob, interfaces, [name for of_it in names.values() for name in of_it])
+        for glob in settings.unmet(names)
+    }
+    nothing = not any(each.streams for each in found)
+    refused = [
+        sentence
+        for glob, sentence in unmet.items()
+        if nothing or (everywhere and not is_pattern(glob))
+    ]
+    if refused:
+        raise DiscoveryError(" ".join(refused))
+    if nothing:
+        message = (
+            "The instance has no entity that fits entities and exclude_entities: compare them "
+            "with the catalog that --discover prints without these settings."
+        )
+        raise DiscoveryError(message)
+    for sentence in unmet.values():
+        logger.warning("%s", sentence)
+
+
+def is_pattern(glob: str) -> bool:
+    """Whether it may fit several names."""
+    return any(sign in glob for sign in "*?[")
+
+
+def _unmet(glob: str, interfaces: Collection[str], names: Collection[str]) -> str:
+    left_out = [INTERFACES[each] for each in reach(glob) if each not in interfaces]
+    if len(left_out) == len(reach(glob)):
+        return (
+            f"The setting entities asks for {glob}, but the settings url and interfaces leave "
+            f"{left_out[0]} out: change them, or take it out."
+        )
+    return (
+        f"The setting entities asks for {glob}, but the instance has no such entity"
+        f"{like(glob, names)}: correct it, or take it out."
     )

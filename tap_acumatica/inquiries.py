@@ -68,13 +68,18 @@ def discover_inquiries(model: Model, settings: DiscoverySettings) -> Iterator[St
     inquiries = list(model.inquiries())
     names = stream_names(inquiry.title for inquiry in inquiries)
     known = {name.casefold() for pair in names.items() for name in pair}
-    for name in settings.inquiry_keys:
-        if name.casefold() not in known:
-            logger.warning(
-                "inquiry_keys names %s, which is no inquiry here%s.",
-                name,
-                _like(name, [*names.values(), *names]),
-            )
+    for setting, given in (
+        ("inquiry_keys", settings.inquiry_keys),
+        ("inquiry_parameters", settings.inquiry_parameters),
+    ):
+        for name in given:
+            if name.casefold() not in known:
+                logger.warning(
+                    "%s names %s, which is no inquiry here%s.",
+                    setting,
+                    name,
+                    like(name, [*names.values(), *names]),
+                )
     for inquiry in inquiries:
         if settings.wants([names[inquiry.title], inquiry.title], INQUIRY):
             yield _describe(inquiry, names[inquiry.title], model, settings)
@@ -140,13 +145,13 @@ def _key(wanted: Sequence[str], stream: str, columns: Collection[str]) -> tuple[
         if name.casefold() not in spelled:
             message = (
                 f"The inquiry {stream} has no column {name}, which inquiry_keys names"
-                f"{_like(name, columns)}: correct the setting."
+                f"{like(name, columns)}: correct the setting."
             )
             raise DiscoveryError(message)
     return tuple(dict.fromkeys(spelled[name.casefold()] for name in wanted))
 
 
-def _like(name: str, names: Collection[str]) -> str:
+def like(name: str, names: Collection[str]) -> str:
     """A hint at names that are spelled alike."""
     close = get_close_matches(name, names, cutoff=0.5)
     return f" (but {', '.join(close)})" if close else ""
@@ -238,7 +243,12 @@ class Parameters:
             raise SettingsError(message) from error
 
     def _mismatch(self) -> str:
-        listed = ", ".join(f"{name} ({kind})" for name, kind in self._types.items()) or "none"
+        if not self._types:
+            return (
+                f"The inquiry {self._stream} has no parameters, though inquiry_parameters gives "
+                f"{', '.join(self.values)}: take its entry out."
+            )
+        listed = ", ".join(f"{name} ({kind})" for name, kind in self._types.items())
         return (
             f"The inquiry {self._stream} has other parameters than inquiry_parameters gives "
             f"({', '.join(self.values) or 'none'}), and would show wrong rows: give a value, or "

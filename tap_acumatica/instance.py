@@ -14,7 +14,7 @@ from tap_acumatica.odata.frame import FrameFinder
 from tap_acumatica.odata.service import Address, Service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from tap_acumatica.odata.auth import Auth
     from tap_acumatica.odata.instants import InstantReader
@@ -102,12 +102,6 @@ class Instance:
         if isinstance(found, AcumaticaError):
             raise found
         return found
-
-    @property
-    def named(self) -> Iterator[Mapping[str, str | None]]:
-        """What the setting `expand` names, of all tenants, as `Related.named`."""
-        for tenant in self.tenants:
-            yield from self.discovered(tenant).named
 
     def forget_metadata(self) -> None:
         """Let the next run ask for all metadata: something was not as they say."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.protocol import Protocol
@@ -115,8 +116,8 @@ def require_reached(streams: Iterable[EntityStream], interfaces: Collection[str]
     """Refuse streams that the settings do not fit.
 
     Raises:
-        SettingsError: A stream is of an interface that the settings leave out, or an inquiry whose
-            parameters are not given as they should be.
+        SettingsError: A stream is of an interface that the settings leave out, an inquiry whose
+            parameters are not given as they should be, or its replication key cannot be one.
     """
     for stream in streams:
         if stream.origin.interface not in interfaces:
@@ -126,7 +127,15 @@ def require_reached(streams: Iterable[EntityStream], interfaces: Collection[str]
                 "the stream."
             )
             raise SettingsError(message)
-        stream.table()
+        table = stream.table()
+        key = table.replication_key
+        if key and table.columns.get(key) is not edm.INSTANT:
+            message = (
+                f"The replication key {key} of {stream.name} is no selected date-time column: "
+                "select it, name another one in the catalog, or set its replication method to "
+                "FULL_TABLE."
+            )
+            raise SettingsError(message)
 
 
 def say_what_is_odd(streams: Iterable[EntityStream], *, wants_atom: bool) -> None:

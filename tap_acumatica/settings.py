@@ -98,7 +98,7 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
     ),
     th.Property(
         "time_offset",
-        th.IntegerType(minimum=0),
+        th.IntegerType(minimum=0, maximum=31_536_000),
         default=3600,
         title="Time offset",
         description=(
@@ -191,7 +191,7 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
     ),
     th.Property(
         "timeout",
-        th.IntegerType(minimum=1),
+        th.IntegerType(minimum=1, maximum=86_400),
         default=660,
         title="Timeout",
         description=(
@@ -241,7 +241,7 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
     ),
     th.Property(
         "max_requests_per_minute",
-        th.IntegerType(minimum=1),
+        th.IntegerType(minimum=1, maximum=100_000),
         title="Requests per minute",
         description=(
             "Most requests in any minute, of all streams and tenants together; the sign-out in the "

@@ -8,10 +8,10 @@ from collections import Counter
 from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-import msgspec
 from singer_sdk import Tap
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.singerlib.catalog import CatalogEntry
@@ -19,10 +19,15 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_acumatica import commands, configuration, login, progress
+from tap_acumatica.bookmarks import require_shape, say_what_is_spelled_otherwise
+from tap_acumatica.catalog import as_text
+from tap_acumatica.discovery import require_asked_for
+from tap_acumatica.environment import settings_of_environment
 from tap_acumatica.files import read_object
 from tap_acumatica.inquiries import require_inquiry_keys
 from tap_acumatica.instance import Instance
-from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError
+from tap_acumatica.mapping import mapping
+from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.outcome import Outcome
 from tap_acumatica.prefetch import Prefetcher, Stopped
@@ -51,9 +56,6 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.records import RecordSettings
     from tap_acumatica.splitting import Brought
-
-LONGEST_LINE: Final = 60_000
-"""Bytes of a line of the catalog: Meltano waits for ever on one over 64 KiB."""
 
 
 class TapAcumatica(Tap):
@@ -89,13 +91,21 @@ class TapAcumatica(Tap):
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        # Meltano passes what is not set as null; the SDK puts defaults only where nothing is.
+        self._config = {name: v for name, v in self._config.items() if v is not None}
         errors = super()._validate_config(raise_errors=False)
         mask_everywhere()
         if raise_errors:
             masking.add(configuration.secrets(self.config))
-            configuration.check(dict(self.config))
+            configuration.check(dict(self.config), self.config_jsonschema["properties"])
             set_verbosity(self.config["verbosity"])
         return errors
+
+    @classproperty
+    @override
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 - a property of the class
+        cls.append_builtin_config(cls.config_jsonschema)
+        return settings_of_environment(cls.config_jsonschema, cls._env_var_prefix)
 
     @property
     def tenants(self) -> Sequence[str]:
@@ -142,16 +152,17 @@ class TapAcumatica(Tap):
             except AcumaticaError as error:
                 self.outcome.fail(tenant, error)
                 self.logger.error("%s The tenant %s is left out.", error, tenant)  # noqa: TRY400 - a sentence, no trace
-        if len(by_tenant) == len(self.instance.tenants):
-            require_found(self.instance.named)
-        found = union(by_tenant, self.tenant_column)
-        if not found:
-            message = (
-                "The instance has no entity that fits entities and exclude_entities: compare them "
-                "with the catalog that --discover prints without these settings."
-            )
-            raise DiscoveryError(message)
-        return found
+        found = [self.instance.discovered(tenant) for tenant in by_tenant]
+        everywhere = len(found) == len(self.instance.tenants)
+        require_asked_for(
+            found,
+            configuration.discovery_settings(self.config),
+            configuration.interfaces(self.config),
+            everywhere=everywhere,
+        )
+        if everywhere:
+            require_found(names for each in found for names in each.named)
+        return union(by_tenant, self.tenant_column)
 
     @override
     def discover_streams(self) -> Sequence[EntityStream]:
@@ -172,10 +183,17 @@ class TapAcumatica(Tap):
         ]
 
     @override
+    def load_state(self, state: dict[str, Any]) -> None:
+        require_shape(state)
+        say_what_is_spelled_otherwise(state, self.config["tenant_column"], self.tenants)
+        super().load_state(state)
+
+    @override
     def setup_mapper(self) -> None:
         for entry in self.input_catalog.streams if self.input_catalog else ():
             prune(entry)
-        super().setup_mapper()
+        with mapping():
+            super().setup_mapper()
 
     @property
     @override
@@ -193,8 +211,7 @@ class TapAcumatica(Tap):
     @override
     def catalog_json_text(self) -> str:
         """The catalog as text, in a line for each stream unless that would be too long."""
-        streams = ",\n".join(_in_lines(entry) for entry in self.catalog_dict["streams"])
-        return f'{{"streams":[\n{streams}\n]}}'
+        return as_text(self.catalog_dict["streams"])
 
     # Reading
 
@@ -300,7 +317,7 @@ class TapAcumatica(Tap):
         say_what_is_odd(streams, wants_atom=self.wants_atom)
         tables = sum(len(stream.tenants) or 1 for stream in streams)
         try:
-            with progress.shown(tables) as self.progress:
+            with progress.shown(tables) as self.progress, mapping():
                 self.sync_all()
             self.report_missed(streams)
         except AcumaticaError:
@@ -381,10 +398,3 @@ class TapAcumatica(Tap):
             except Stopped:
                 tap.state_writer.write_state(tap.state)
                 sys.exit(commands.SIGNAL_EXIT + (tap.stop_signal or signal.SIGTERM))
-
-
-def _in_lines(entry: dict[str, Any]) -> str:
-    text = msgspec.json.encode(entry)
-    if len(text) > LONGEST_LINE:
-        text = msgspec.json.format(text, indent=1)
-    return text.decode()

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_acumatica.bookmarks import Bookmark
+from tap_acumatica.bookmarks import Bookmark, require_shape
+from tap_acumatica.odata.errors import SettingsError
 
 R = "LastModifiedDateTime"
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -19,7 +20,9 @@ MOMENTS = st.datetimes(
     timezones=st.integers(-840, 840).map(lambda m: timezone(timedelta(minutes=m))),
 )
 DAYS = st.none() | st.dates().map(str)
-SCOPES = st.dictionaries(st.sampled_from(["include_archived", "start_date"]), st.booleans())
+SCOPES = st.fixed_dictionaries(
+    {}, optional={"include_archived": st.booleans(), "start_date": st.dates().map(str)}
+)
 BOOKMARKS = st.builds(Bookmark, st.none() | MOMENTS, DAYS, SCOPES)
 
 
@@ -109,7 +112,76 @@ def test_a_state_without_the_parts_of_our_own_counts() -> None:
     assert Bookmark.of(state, R) == Bookmark(NOON)
 
 
-@pytest.mark.parametrize("value", ["yesterday", 5, ["2026-06-01"], "2026-13-01"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "yesterday",
+        5,
+        ["2026-06-01"],
+        "2026-13-01",
+        "9999-12-31T23:59:59-05:00",
+        "0001-01-01T00:00:00+05:00",
+    ],
+)
 def test_what_is_no_date_time_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         Bookmark.of({"replication_key": R, "replication_key_value": value}, R)
+
+
+PARTITION = {"context": {"_tenant": "A"}}
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"type": "STATE", "value": {"bookmarks": {}}},
+        {"singer_state": {"bookmarks": {}}},
+        {"value": {"bookmarks": {}}},
+        {"bookmarks": None},
+        {"bookmarks": []},
+    ],
+)
+def test_a_state_without_bookmarks_is_refused(state: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=r"holds no object bookmarks .* last STATE message"):
+        require_shape(state)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        "2026-06-01",
+        [],
+        {"partitions": None},
+        {"partitions": "x"},
+        {"partitions": [None]},
+        {"partitions": [{"replication_key": R}]},
+        {"partitions": [{"context": "A"}]},
+        {"partitions": [{**PARTITION, "scope": []}]},
+        {"scope": "x"},
+        {"scope": {"start_date": 5}},
+    ],
+)
+def test_a_damaged_entry_is_refused_with_the_stream_that_it_is_of(entry: object) -> None:
+    with pytest.raises(SettingsError, match=r"The state of Sales is damaged \(.*\): correct it"):
+        require_shape({"bookmarks": {"Other": {}, "Sales": entry}})
+
+
+def test_a_partition_that_stands_twice_is_refused() -> None:
+    state = {"bookmarks": {"Sales": {"partitions": [PARTITION, {**PARTITION}]}}}
+    with pytest.raises(SettingsError, match=r"holds the partition .*'A'.* twice"):
+        require_shape(state)
+
+
+@given(st.lists(BOOKMARKS, max_size=2))
+def test_states_of_the_tap_are_taken(bookmarks: list[Bookmark]) -> None:
+    partitions: list[dict[str, Any]] = [
+        {"context": {"_tenant": str(place)}} for place, _ in enumerate(bookmarks)
+    ]
+    for partition, bookmark in zip(partitions, bookmarks, strict=True):
+        bookmark.store(partition, R)
+        partition["was_read"] = True
+    require_shape({"bookmarks": {"Sales": {"partitions": partitions}, "New": {}}})
+    require_shape({"bookmarks": {str(place): each for place, each in enumerate(partitions)}})
+    require_shape({"currently_syncing": "Sales", "bookmarks": {}})
+    require_shape({})

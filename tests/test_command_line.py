@@ -264,3 +264,19 @@ def test_verbosity_tells_more_and_never_a_secret(
     for secret in (box.password, box.authorization, "h1dden-header", "h1dden-par", "SessionId="):
         assert secret not in finished.stderr
     assert max(map(len, finished.stderr.splitlines())) < 60_000
+
+
+def test_a_short_secret_does_not_shred_the_log(box: Sandbox, tmp_path: Path) -> None:
+    given = {"secret_headers": {"X-Env": "1"}, "secret_params": {"key": "0"}}
+    settings = settings_for(box, USERS, verbosity=2, **given)
+    finished = tap("--config", written(tmp_path / "c.json", settings))
+    assert finished.returncode == 0
+    assert box.url in finished.stderr
+    assert "X-Env" not in finished.stderr
+    assert "key=0" not in finished.stderr
+
+
+def test_settings_before_the_name_of_a_command_are_not_dropped(tmp_path: Path) -> None:
+    finished = tap("--config", written(tmp_path / "c.json", {}), "check")
+    assert finished.returncode == 1
+    assert "The option --config stands before check: put it behind" in last_line(finished)

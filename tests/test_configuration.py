@@ -9,14 +9,18 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from running import in_this_process, run, settings_for
 
 from tap_acumatica import configuration
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.paging import Paging
 from tap_acumatica.settings import SCHEMA, SECRETS
+from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sandbox import Sandbox
 
 NEEDED = {"url": "https://company.acumatica.com", "username": "odata", "password": "5ecret"}
 DEFAULTS = {
@@ -46,6 +50,13 @@ def test_every_setting_may_be_null_but_the_needed_ones() -> None:
     configuration.check({**settings(), **unset})
 
 
+def test_a_setting_that_is_null_counts_as_left_out() -> None:
+    given, nulls = settings(page_size=50), dict.fromkeys(DEFAULTS.keys() - {"page_size"})
+    with in_this_process():
+        tap = TapAcumatica(config={**given, **nulls}, setup_mapper=False)
+    assert dict(tap.config) == given
+
+
 @pytest.mark.parametrize("name", NEEDED)
 def test_a_missing_setting_is_named_with_what_it_is(name: str) -> None:
     given = {key: value for key, value in settings().items() if key != name}
@@ -60,16 +71,20 @@ def test_a_missing_setting_is_named_with_what_it_is(name: str) -> None:
     [
         ({"page_size": 5}, "The setting page_size must be at least 10 (found 5): "),
         ({"page_size": 20_000}, "The setting page_size must be at most 10000 (found 20000): "),
+        ({"timeout": 10**18}, "The setting timeout must be at most 86400 (found 1000"),
+        ({"time_offset": 10**18}, "The setting time_offset must be at most 31536000 (found 1000"),
+        ({"max_requests_per_minute": 10**30}, "per_minute must be at most 100000 (found 1000"),
         ({"page_size": "many"}, "The setting page_size must be of type integer (found 'many'): "),
         ({"tracking_type": "x"}, "must be one of ['date', 'none'] (found 'x'): "),
         ({"tenants": "A"}, "The setting tenants must be of type array (found 'A'): "),
-        ({"tenants": [""]}, "The setting tenants must not be empty (found ''): "),
+        ({"tenants": [""]}, "The setting tenants[0] must not be empty (found ''): "),
+        ({"tenants": [1]}, "The setting tenants[0] must be of type string (found 1): "),
         ({"tenants": []}, "The setting tenants is empty: name at least one"),
         ({"tenants": ["A", "b", "a"]}, "The setting tenants names a more than once: "),
         ({"url": 5}, "The setting url must be of type string (found 5): "),
-        ({"extra_headers": {"X": 5}}, "The setting extra_headers must be of type string (found 5)"),
+        ({"extra_headers": {"X": 5}}, "extra_headers[X] must be of type string (found 5)"),
         ({"password": 5}, "The setting password must be of type string: "),
-        ({"secret_headers": {"X": 5}}, "The setting secret_headers must be of type string: "),
+        ({"secret_headers": {"X": 5}}, "The setting secret_headers[X] must be of type string: "),
         ({"secret_params": "5ecret"}, "The setting secret_params must be of type object: "),
         ({"username": ""}, "The setting username must not be empty"),
     ],
@@ -85,6 +100,87 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     assert all(f"The setting {name} " in found for name in ("page_size", "timeout"))
     found = refusal(url="ftp://host", time_zone="Nowhere", start_date="soon", username=None)
     assert found.count("The setting ") == 4
+
+
+def test_a_setting_that_there_is_none_of_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    configuration.check(settings(enitites=["SOOrder"]))
+    assert "There is no setting enitites (but entities" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"stream_maps": "x"}, "The setting stream_maps must be of type object (found 'x'): "),
+        ({"stream_maps": {"*": {"x": "no such"}}}, "The setting stream_maps cannot be used (Fail"),
+        ({"flattening_max_depth": "x"}, "The setting flattening_max_depth must be of type integer"),
+        ({"flattening_enabled": True}, "flattening_max_depth is required when flattening is"),
+    ],
+)
+def test_the_settings_of_the_sdk_are_refused_in_sentences_too(
+    box: Sandbox, given: dict[str, object], sentence: str
+) -> None:
+    error = run({**settings_for(box, "PX_SM_Users"), **given}).error
+    assert isinstance(error, SettingsError)
+    assert sentence in str(error)
+
+
+def test_a_map_that_fails_on_a_record_is_refused_in_a_sentence(box: Sandbox) -> None:
+    maps = {"PX_SM_Users": {"x": "nope(Username)"}}
+    error = run(settings_for(box, "PX_SM_Users", stream_maps=maps)).error
+    assert isinstance(error, SettingsError)
+    assert "The setting stream_maps cannot be used (" in str(error)
+
+
+# The environment
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "wanted"),
+    [
+        ("PAGE_SIZE", "abc", "page_size must be a whole number"),
+        ("PAGE_SIZE", "true", "page_size must be a whole number"),
+        ("PAGE_SIZE", "", "page_size must be a whole number"),
+        ("COUNT", "maybe", "count must be true or false"),
+        ("VERIFY_SSL", "ture", "verify_ssl must be true or false"),
+        ("EXPAND", "x", "expand must be a JSON object"),
+        ("SECRET_HEADERS", '{"X": "5ecret"', "secret_headers must be a JSON object"),
+        ("ENTITIES", '["SOOrder"', "entities must be a JSON array"),
+        ("FLATTENING_ENABLED", "maybe", "flattening_enabled must be true or false"),
+    ],
+)
+def test_a_variable_that_does_not_hold_its_setting_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, wanted: str
+) -> None:
+    for name, value in NEEDED.items():
+        monkeypatch.setenv(f"TAP_ACUMATICA_{name.upper()}", value)
+    monkeypatch.setenv(f"TAP_ACUMATICA_{variable}", text)
+    with in_this_process(), pytest.raises(SettingsError) as raised:
+        TapAcumatica(parse_env_config=True, setup_mapper=False)
+    assert f"The setting {wanted} in TAP_ACUMATICA_{variable}" in str(raised.value)
+    assert "5ecret" not in str(raised.value)
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        **NEEDED,
+        "page_size": "50",
+        "verify_ssl": "False",
+        "count": "on",
+        "entities": '["SOOrder", "Terms"]',
+        "exclude_entities": "A,B",
+        "expand": '{"SOOrder": ["X"]}',
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(f"TAP_ACUMATICA_{name.upper()}", value)
+    with in_this_process():
+        tap = TapAcumatica(parse_env_config=True, setup_mapper=False)
+    assert dict(tap.config) == settings(
+        page_size=50,
+        verify_ssl=False,
+        entities=["SOOrder", "Terms"],
+        exclude_entities=["A", "B"],
+        expand={"SOOrder": ["X"]},
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,7 +228,19 @@ def test_what_is_no_time_zone_is_refused(zone: str) -> None:
     assert "The setting time_zone must be an IANA zone name" in refusal(time_zone=zone)
 
 
-@pytest.mark.parametrize("start", ["soon", "now", "12:00", "P1D", "2024-13-01", "2024-01-01/P1D"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        "soon",
+        "now",
+        "12:00",
+        "P1D",
+        "2024-13-01",
+        "2024-01-01/P1D",
+        "0001-01-01T00:00:00+05:00",
+        "9999-12-31T23:59:59-05:00",
+    ],
+)
 def test_what_is_no_start_date_is_refused(start: str) -> None:
     assert f"(found {start!r})" in refusal(start_date=start)
 
@@ -166,9 +274,22 @@ def test_headers_that_cannot_be_sent_are_refused_without_their_values(
     )
 
 
+@pytest.mark.parametrize("setting", ["extra_headers", "secret_headers"])
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
+def test_headers_that_say_where_a_request_ends_are_refused(setting: str, name: str) -> None:
+    assert f"The setting {setting} holds {name}, which the tap" in refusal(**{setting: {name: "5"}})
+
+
 def test_a_region_that_cannot_be_sent_is_refused() -> None:
     assert "The setting region " in refusal(region="fr\r\nX: y")
     configuration.check(settings(region="fr-FR", extra_headers={"X-Name": "Müller & Co"}))
+
+
+@pytest.mark.parametrize("setting", ["extra_params", "secret_params"])
+@pytest.mark.parametrize("name", ["$skip", "$filter", "$top", "$Count"])
+def test_options_that_decide_which_rows_come_are_refused(setting: str, name: str) -> None:
+    assert f"The setting {setting} holds {name}, but" in refusal(**{setting: {name: "5ecret"}})
+    configuration.check(settings(**{setting: {"key": "$skip"}}))
 
 
 def test_a_certificate_file_has_to_be_there(tmp_path: Path) -> None:
@@ -285,7 +406,12 @@ def test_all_secrets_are_known(password: str, headers: dict[str, str], value: st
     given = settings(
         password=password, secret_headers=headers, secret_params={"key": value}, region="fr"
     )
-    assert sorted(configuration.secrets(given)) == sorted([password, *headers.values(), value])
+    found = configuration.secrets(given)
+    words = {text for text in (password, *headers.values(), value) if len(text) >= 4}
+    assert {text for text in found if "=" not in text and ": " not in text} <= words <= {*found}
+    for name, text in headers.items():
+        assert text in found or f"{name!r}: {text!r}" in found
+    assert value in found or f"key={value}" in found
 
 
 def test_every_setting_with_a_secret_name_is_secret() -> None:

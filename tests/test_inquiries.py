@@ -339,6 +339,16 @@ def test_a_key_of_an_inquiry_that_is_none_is_a_warning(
     assert "no inquiry here (but GI_Inventory_Status" in caplog.text
 
 
+def test_parameters_of_an_inquiry_that_is_none_are_a_warning(
+    box: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = {**VALUES, "DB-StorageDetail": {"Warehouse": "MAIN"}}
+    discover(of_inquiries(box, V4, STATUS, inquiry_parameters=given))
+    (warning,) = [each.message for each in caplog.records if "no inquiry here" in each.message]
+    assert warning.startswith("inquiry_parameters names DB-StorageDetail, which is no inquiry")
+    assert "but DB-StorageDetails" in warning
+
+
 def test_a_catalog_from_before_the_keys_were_set_is_refused(box: Sandbox) -> None:
     catalog = select_all(discover(of_inquiries(box, V4, STATUS)))
     config = of_inquiries(box, V4, STATUS, inquiry_keys={STATUS: STATUS_KEY})
@@ -436,7 +446,8 @@ def test_values_that_do_not_fit_stop_the_run(
 
 def test_values_for_an_inquiry_that_has_no_parameters_stop_the_run(box: Sandbox) -> None:
     config = of_inquiries(box, V4, STATUS, inquiry_parameters={STATUS: {"Item": 1}})
-    assert "each of none" in str(run(config).error)
+    sentence = "has no parameters, though inquiry_parameters gives Item: take its entry out."
+    assert sentence in str(run(config).error)
 
 
 def test_an_inquiry_with_parameters_in_one_tenant_alone_is_not_read_without_them() -> None:

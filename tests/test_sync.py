@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -60,6 +61,40 @@ def test_entities_are_matched_by_alias_without_regard_to_case(box: Sandbox) -> N
     assert SALES in streams
     assert LEDGER in streams
     assert "PX_Objects_GL_GLSetup" not in streams
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("SOLines", " (but SOLine, "),
+        ("px_objects_so_solines", " (but PX_Objects_SO_SOLine, "),
+        ("GI_Nothing", ": correct it, or take it out."),
+    ],
+)
+def test_a_name_that_nothing_has_is_an_error(box: Sandbox, name: str, hint: str) -> None:
+    sentence = f"The setting entities asks for {name}, but the instance has no such entity{hint}"
+    with pytest.raises(DiscoveryError, match=re.escape(sentence)):
+        discover(settings_for(box, "SOOrder", name))
+
+
+def test_a_glob_may_fit_nothing_with_a_warning(
+    box: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert discover(settings_for(box, "SOOrder", "SOLines*", "Terms")).keys() == {SALES, TERMS}
+    (warning,) = [each.message for each in caplog.records if "asks for" in each.message]
+    assert "The setting entities asks for SOLines*, but the instance has no such entity" in warning
+
+
+def test_a_name_that_is_excluded_is_there(box: Sandbox) -> None:
+    settings = settings_for(box, "SOOrder", "terms", exclude_entities=["Terms"])
+    assert discover(settings).keys() == {SALES}
+
+
+@pytest.mark.parametrize("glob", ["GI_*", "GI_Invoices"])
+def test_a_glob_of_an_interface_that_is_left_out_is_told_so(box: Sandbox, glob: str) -> None:
+    sentence = f"asks for {glob}, but the settings url and interfaces leave generic inquiries out"
+    with pytest.raises(DiscoveryError, match=re.escape(sentence)):
+        discover(settings_for(box, glob, interfaces=["dac"]))
 
 
 def test_no_line_of_the_catalog_is_longer_than_meltano_reads(box: Sandbox) -> None:
@@ -293,3 +328,39 @@ def test_nothing_selected_is_an_error(box: Sandbox) -> None:
     output = run(settings_for(box))
     assert isinstance(output.error, SettingsError)
     assert "entities" in str(output.error)
+
+
+def test_a_state_that_holds_no_bookmarks_reads_nothing_anew(box: Sandbox) -> None:
+    settings = settings_for(box, SALES)
+    state = run(settings).state
+    box.reset_counters()
+    refused = run(settings, state={"type": "STATE", "value": state})
+    assert isinstance(refused.error, SettingsError)
+    assert refused.messages == []
+    assert box.counters().data_requests == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "metadata"),
+    [
+        ("LastModifiedDateTime", {"inclusion": "available", "selected": False}),
+        ("LastModifiedDateTime", {"inclusion": "unsupported"}),
+        ("LastModified", {}),
+        ("OrderTotal", {}),
+        ("OrderNbr", {}),
+    ],
+)
+def test_a_replication_key_that_is_no_selected_date_time_is_refused(
+    box: Sandbox, key: str, metadata: dict[str, Any]
+) -> None:
+    streams = discover(settings_for(box, SALES))
+    streams[SALES]["replication_key"] = key
+    for column in streams[SALES]["metadata"]:
+        if column["breadcrumb"] == ["properties", key]:
+            column["metadata"].update(metadata)
+    box.reset_counters()
+    refused = run(settings_for(box), catalog=select_all(streams))
+    assert isinstance(refused.error, SettingsError)
+    sentence = f"The replication key {key} of {SALES} is no selected date-time column: "
+    assert str(refused.error).startswith(sentence)
+    assert box.counters().total == 0

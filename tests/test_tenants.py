@@ -68,6 +68,23 @@ def is_down(box: Sandbox, tenant: str) -> Fault:
     return box.faults.add(Fault("unavailable", match=f"/t/{tenant}/|/odatav4/{tenant}/"))
 
 
+def test_a_tenant_in_other_letters_is_another_one_with_a_warning(
+    three: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = settings(three, SALES)
+    first = run(config)
+    assert "The state knows" not in caplog.text
+    second = run({**config, "tenants": ["a", "B"]}, state=first.state)
+    assert {record["_tenant"] for record in second.records()} == {"a"}
+    assert len(second.records()) == len(three.rows(SALES, "A"))
+    warnings = [each.message for each in caplog.records if "The state knows" in each.message]
+    assert len(warnings) == 1
+    assert "knows the tenant a as A: it is read anew" in warnings[0]
+    caplog.clear()
+    run({**config, "tenants": ["a", "B"]}, state=second.state)
+    assert "The state knows" not in caplog.text
+
+
 # One catalog
 
 
@@ -134,6 +151,20 @@ def test_a_stream_that_a_tenant_lacks_is_not_read_there(three: Sandbox) -> None:
         if each.kind == "data" and f"/t/B/api/odata/dac/{SALES}" in each.path
     ]
     assert {t for stream, t in bookmarks(output) if stream == SALES} == {"A", "C"}
+
+
+def test_a_name_that_any_tenant_has_or_may_have_is_no_error(
+    three: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    three.hide(SALES, "A")
+    three.hide(SALES, "C")
+    assert discover(settings(three, SALES, TERMS))[SALES]
+    is_down(three, "B")
+    output = run(settings(three, "SOOrder", TERMS))
+    assert isinstance(output.error, TenantsFailed)
+    assert list(output.error.failed) == ["B"]
+    assert delivered(output, TERMS)["A"]
+    assert "asks for SOOrder, but" in caplog.text
 
 
 def test_a_stream_that_none_of_the_tenants_asked_for_has_is_left_out(three: Sandbox) -> None:

@@ -302,8 +302,9 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "not found",
         Action.SKIP,
-        "Acumatica has no {subject} (404): check the setting url and the tenant in it, or run "
-        "discovery again.",
+        "Acumatica has no {subject} (404): run discovery again, or leave the stream out with "
+        "exclude_entities; where nothing else is found either, check the setting url and the "
+        "tenant in it.",
         statuses=status_of(404),
     ),
     Rule(
