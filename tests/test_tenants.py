@@ -271,7 +271,8 @@ def test_what_expand_names_need_not_be_in_all_tenants_but_in_one(
     three: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     three.hide(SALES, "B")
-    chosen = settings(three, SALES, TERMS, expand={"soorder": ["SOLineCollection(LineNbr)"]})
+    expand = {"soorder": ["SOLineCollection(LineNbr)"]}
+    chosen = settings(three, SALES, TERMS, expand=expand)
     output = run(chosen)
     assert output.error is None
     assert delivered(output, SALES)["B"] == 0
@@ -280,7 +281,7 @@ def test_what_expand_names_need_not_be_in_all_tenants_but_in_one(
     three.hide(SALES, "A")
     three.hide(SALES, "C")
     with pytest.raises(DiscoveryError, match="names soorder, but the instance has no such entity"):
-        discover(chosen)
+        discover(settings(three, TERMS, expand=expand))
     is_down(three, "C")
     caplog.clear()
     output = run(chosen)
