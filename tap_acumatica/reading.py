@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from tap_acumatica import prefetch
 from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.brought import InFull, Reached, Rows
-from tap_acumatica.formulas import Formulas, require_distinct
+from tap_acumatica.formulas import Formulas
 from tap_acumatica.odata.atom import AtomDecoder
 from tap_acumatica.odata.cursor import CursorPager, Window
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
@@ -331,7 +331,6 @@ class EntityReader:
             except RequestFailed as failed:
                 pager = self._otherwise(pager, failed)
                 continue
-            require_distinct(self._table, page.rows)
             rows = pager.accept(page)
             self._page_size.good_page(pager)
             if rows:
