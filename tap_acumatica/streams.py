@@ -18,7 +18,7 @@ from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.brought import InFull, Reached
 from tap_acumatica.inquiries import Parameters, order, within
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
+from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.formats import ATOM, JSON
 from tap_acumatica.odata.instants import earlier, written
 from tap_acumatica.odata.paging import Table
@@ -124,6 +124,7 @@ class EntityStream(Stream):
 
         Raises:
             SettingsError: It is an inquiry whose parameters are not given as they should be.
+            DiscoveryError: Its key is not among the columns.
         """
         absent = self._absence.columns.get((self.name, tenant), ())
         schemas = {
@@ -136,7 +137,13 @@ class EntityStream(Stream):
             for name, column in schemas.items()
             if self.mask["properties", name]
         }
-        key = tuple(name for name in self.primary_keys if name in columns)
+        key = tuple(name for name in self.primary_keys if name != self._tenant_column)
+        if not columns.keys() >= set(key):
+            message = (
+                f"Not all columns of the key of {self.name} ({', '.join(key)}) are selected: "
+                "select them, or give it another key in the catalog."
+            )
+            raise DiscoveryError(message)
         singleton = self._entry.row_count == 1
         protocol = self.origin.protocol
         table = Table(

@@ -293,3 +293,20 @@ def test_nothing_selected_is_an_error(box: Sandbox) -> None:
     output = run(settings_for(box))
     assert isinstance(output.error, SettingsError)
     assert "entities" in str(output.error)
+
+
+@pytest.mark.parametrize("key", [["OrderNbr", "OrderType"], ["OrderNbr", "OrderTypo"]])
+def test_a_key_that_is_not_among_the_selected_columns_is_refused(
+    box: Sandbox, key: list[str]
+) -> None:
+    settings = settings_for(box, SALES)
+    (entry,) = discover(settings).values()
+    entry["key_properties"] = key
+    for column in entry["metadata"]:
+        if column["breadcrumb"][-1:] == ["OrderType"]:
+            column["metadata"] = {"inclusion": "available", "selected": False}
+    box.reset_counters()
+    error = run(settings, catalog=select_all({SALES: entry})).error
+    assert isinstance(error, DiscoveryError)
+    assert f"the key of {SALES} ({', '.join(key)})" in str(error)
+    assert box.counters().total == 0
