@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 INCREMENTAL: Final = "INCREMENTAL"
 
 WAS_READ: Final = "was_read"
-"""In the state of a full table: it was read once, so that it is missed if it is refused."""
+"""In the state of a stream without a bookmark: rows came once, so that it is missed if refused."""
 
 CHUNK: Final = 500
 """Records that are encoded and written at once."""
@@ -74,6 +74,7 @@ class EntityStream(Stream):
         self._latest = ""
         self._most: datetime | None = None
         self._complete = True
+        self._expected = False
         self._in_full = False
         self._held_version: int | None = None
 
@@ -196,14 +197,18 @@ class EntityStream(Stream):
         if self._acumatica.outcome.has_failed(tenant):
             self._complete = False
             return
+        # A read may take the bookmark back before its first request is refused.
+        self._expected = self._was_read(context)
         try:
             yield from self._read(context)
         except AcumaticaError as error:
             self._complete = False
+            self._keep_progress()
+            if self._expected and not self._was_read(context):
+                self.get_context_state(context)[WAS_READ] = True
             if isinstance(error, RequestFailed) and error.action is Action.SKIP:
-                self._acumatica.skipped(tenant, error, expected=self._was_read(context))
+                self._acumatica.skipped(tenant, error, expected=self._expected)
             else:
-                self._keep_progress()
                 self._acumatica.give_up(tenant, error)
         else:
             if self._in_full and self.ABORT_AT_RECORD_COUNT is None:
@@ -237,6 +242,7 @@ class EntityStream(Stream):
                 self._in_full = True
                 continue
             self._most = brought.most
+            self._expected = True
             progress.page(len(brought.rows))
             yield records.of(brought.rows)
 
@@ -380,7 +386,7 @@ class EntityStream(Stream):
         self.state_manager.is_flushed = False
 
     def _was_read(self, context: Context | None) -> bool:
-        """Whether rows of it are expected, since an earlier run brought some."""
+        """Whether the state says that rows came, so that more are expected."""
         state = self.get_context_state(context)
         return self.bookmark(context).instant is not None or state.get(WAS_READ, False)
 

@@ -204,6 +204,36 @@ def test_a_full_table_that_was_read_before_is_missed_too(box: Sandbox) -> None:
     assert isinstance(run(settings, catalog=catalog, state=read_once.state).error, AcumaticaError)
 
 
+@pytest.mark.parametrize("tracking_type", ["date", "none"])
+def test_a_table_that_is_refused_while_it_is_read_is_missed(
+    box: Sandbox, tracking_type: str
+) -> None:
+    settings = settings_for(box, LEDGER, TERMS, page_size=50, tracking_type=tracking_type)
+    catalog = select_all(discover(settings))
+    box.faults.add(Fault("not_found", match=f"/{LEDGER}", after=5))
+    first = run(settings, catalog=catalog)
+    assert 0 < len(first.records(LEDGER)) < len(box.rows(LEDGER))
+    assert LEDGER in str(first.error)
+    assert first.records(TERMS)
+    box.faults.clear()
+    box.forbid(LEDGER)
+    second = run(settings, catalog=catalog, state=first.state)
+    assert LEDGER in str(second.error)
+
+
+def test_a_table_to_be_read_anew_is_missed_until_it_comes(box: Sandbox) -> None:
+    settings = settings_for(box, SALES, TERMS, start_date="2020-01-02")
+    state = run(settings).state
+    box.forbid(SALES)
+    for _ in range(2):
+        output = run(settings_for(box, SALES, TERMS), state=state)
+        assert SALES in str(output.error)
+        state = output.state
+    box.allow(SALES)
+    output = run(settings_for(box, SALES, TERMS), state=state)
+    assert len(output.records(SALES)) == len(box.rows(SALES))
+
+
 def test_versions_are_activated_after_the_last_record_and_never_for_a_skipped_stream(
     box: Sandbox,
 ) -> None:
