@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _IN_UTC: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,6}))?Z")
 """How most servers show instants; such a text needs no more than a longer fraction."""
 
+_FINER: Final = re.compile(r"\.(\d{6}\d*[1-9])")
+"""A fraction with more digits than Python's instants hold; no offset changes it."""
+
 MOST_INSTANTS: Final = 10_000
 """Values of a stream whose conversion is remembered."""
 
@@ -50,7 +53,10 @@ class RecordSettings:
             return value
         if not self.convert_to_utc and self.instants.labelled(value):
             return value
-        return _in_utc(self.instants.read(value))
+        moment = self.instants.read(value)
+        if finer := _FINER.search(value):
+            return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}.{finer[1]}Z"
+        return _in_utc(moment)
 
     def date_or_instant(self, value: str) -> str:
         """A date is midnight on the wall clock, whatever the offset; it keeps its day."""
