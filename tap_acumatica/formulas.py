@@ -1,4 +1,4 @@
-"""What only reading an inquiry shows: which of its columns are formulas, and whether keys are keys.
+"""What only reading an inquiry shows: which of its columns are formulas.
 
 No filter and no order can use a formula, and nothing tells it before: the server answers such a
 query with nothing at all (docs/acumatica.md, "Inquiries").
@@ -7,9 +7,9 @@ query with nothing at all (docs/acumatica.md, "Inquiries").
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tap_acumatica.odata.errors import Action, InconsistentAnswer, RequestFailed
+from tap_acumatica.odata.errors import Action, RequestFailed
 from tap_acumatica.odata.log import logger
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.client import Reply
     from tap_acumatica.odata.paging import Table
-    from tap_acumatica.odata.payload import Page, Row
+    from tap_acumatica.odata.payload import Page
     from tap_acumatica.odata.query import Query
 
 
@@ -81,24 +81,3 @@ class Formulas:
                 raise
             return False
         return True
-
-
-def require_distinct(table: Table, rows: list[Row]) -> None:
-    """Refuse a key of an inquiry that does not tell its rows apart.
-
-    Raises:
-        InconsistentAnswer: Two rows of one answer differ, but not in their key.
-    """
-    if not (table.inquiry and table.key):
-        return
-    names = (*table.key, table.replication_key) if table.replication_key else table.key
-    seen: dict[tuple[Any, ...], Row] = {}
-    for row in rows:
-        other = seen.setdefault(tuple([row[name] for name in names]), row)
-        if other is not row and other != row:
-            message = (
-                f"Two rows of the inquiry {table.entity_set} have the same "
-                f"{', '.join(table.key)}: name more columns in inquiry_keys, and run discovery "
-                "again."
-            )
-            raise InconsistentAnswer(message)

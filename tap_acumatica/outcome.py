@@ -65,7 +65,7 @@ class Outcome:
         Args:
             tenant: Where it was asked for.
             failed: Why.
-            expected: It was read before, so that it is missed now.
+            expected: Rows of it came before, so that it is missed now.
         """
         self._refused[tenant].append((failed, expected))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tap_acumatica.odata.patience import MOST_TIMEOUTS
+
 if TYPE_CHECKING:
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.odata.paging import Pager
 
 SMALLEST: Final = 50
 PAGES_BEFORE_GROWTH: Final = 10
-TIMEOUTS_AT_SMALLEST: Final = 3
 
 
 class PageSize:
@@ -37,7 +38,7 @@ class PageSize:
         smallest = min(SMALLEST, rows)
         if rows == smallest:
             self._timeouts += 1
-            if self._timeouts >= TIMEOUTS_AT_SMALLEST:
+            if self._timeouts >= MOST_TIMEOUTS:
                 raise failed
         self._resize(pager, max(rows // 2, smallest))
 

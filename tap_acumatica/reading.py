@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from tap_acumatica import prefetch
 from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.brought import InFull, Reached, Rows
-from tap_acumatica.formulas import Formulas, require_distinct
+from tap_acumatica.formulas import Formulas
 from tap_acumatica.odata.atom import AtomDecoder
 from tap_acumatica.odata.cursor import CursorPager, Window
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
@@ -23,6 +23,7 @@ from tap_acumatica.odata.formats import ATOM, JSON, Format
 from tap_acumatica.odata.instants import DAY, InstantReader, earlier, latest, written
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging import KeyPager, Paging, Table
+from tap_acumatica.odata.patience import despite_timeouts
 from tap_acumatica.odata.payload import JsonDecoder, other_values
 from tap_acumatica.odata.skipping import OffsetPager
 from tap_acumatica.page_size import PageSize
@@ -327,11 +328,10 @@ class EntityReader:
         while not pager.done:
             request = pager.request()
             try:
-                page = self._ask(request).content
+                page = self._ask_once(request).content
             except RequestFailed as failed:
                 pager = self._otherwise(pager, failed)
                 continue
-            require_distinct(self._table, page.rows)
             rows = pager.accept(page)
             self._page_size.good_page(pager)
             if rows:
@@ -339,7 +339,10 @@ class EntityReader:
             if isinstance(pager, KeyPager) and pager.stuck:
                 pager = self._by_offset(pager, pager.stuck)
 
-    def _ask(
+    def _ask(self, query: Query, decode: Callable[[bytes], Page] | None = None) -> Reply[Page]:
+        return despite_timeouts(partial(self._ask_once, query, decode))
+
+    def _ask_once(
         self, query: Query | Link, decode: Callable[[bytes], Page] | None = None
     ) -> Reply[Page]:
         reply = self._service.read(query, self._table.entity_set, decode or self._decoder.page)

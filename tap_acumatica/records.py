@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 _IN_UTC: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,6}))?Z")
 """How most servers show instants; such a text needs no more than a longer fraction."""
 
+_FINER: Final = re.compile(r"\.(\d{6}\d*[1-9])")
+"""A fraction with more digits than Python's instants hold; no offset changes it."""
+
 MOST_INSTANTS: Final = 10_000
-"""Values of a column whose conversion is remembered."""
+"""Values of a stream whose conversion is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,33 @@ class RecordSettings:
     instants: InstantReader = field(default_factory=InstantReader)
     convert_to_utc: bool = True
     decimals_as_strings: bool = False
+
+    def bookmarked(self, value: str) -> str:
+        """A replication key: of fixed width, so that texts sort as instants do."""
+        if not self.instants.ignore_offsets and (shown := _IN_UTC.fullmatch(value)):
+            datetime.fromisoformat(value)  # refuses what is no date-time
+            return f"{value[:19]}.{shown[1] or '':0<6}+00:00"
+        return written(self.instants.read(value))
+
+    def instant(self, value: str) -> str:
+        """An instant in UTC, or as the server labelled it."""
+        if value[-1:] == "Z" and not self.instants.ignore_offsets:
+            return value
+        if not self.convert_to_utc and self.instants.labelled(value):
+            return value
+        moment = self.instants.read(value)
+        if finer := _FINER.search(value):
+            return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}.{finer[1]}Z"
+        return _in_utc(moment)
+
+    def date_or_instant(self, value: str) -> str:
+        """A date is midnight on the wall clock, whatever the offset; it keeps its day."""
+        if not self.convert_to_utc and self.instants.labelled(value):
+            return value
+        wall_clock = datetime.fromisoformat(value).replace(tzinfo=None)
+        if wall_clock.time() == time():
+            return _in_utc(wall_clock.replace(tzinfo=UTC))
+        return self.instant(value)
 
 
 class Records:
@@ -57,6 +87,10 @@ class Records:
             absent: Columns that this tenant does not have: they are null.
         """
         self._settings = settings
+        # Dates come again and again, in all columns, and few are as many as these. The caches hold
+        # nothing that holds them, so that they end with the stream.
+        self._instant = lru_cache(MOST_INSTANTS)(settings.instant)
+        self._date_or_instant = lru_cache(MOST_INSTANTS)(settings.date_or_instant)
         self._nulls: dict[str, None] = dict.fromkeys(absent)
         # By far the most frequent conversion, so without a call for each value.
         self._numbers = [
@@ -107,11 +141,9 @@ class Records:
         self, name: str, edm_type: edm.EdmType, replication_key: str | None
     ) -> Callable[[Any], Any] | None:
         if name == replication_key:
-            return self._bookmarked
+            return self._settings.bookmarked
         if edm_type is edm.INSTANT:
-            # Dates come again and again, and few are as many as these.
-            convert = self._instant if name.endswith("DateTime") else self._date_or_instant
-            return lru_cache(MOST_INSTANTS)(convert)
+            return self._instant if name.endswith("DateTime") else self._date_or_instant
         if edm_type is edm.NUMBER:
             return _decimal_text if self._settings.decimals_as_strings else _finite
         if edm_type is edm.UNKNOWN:
@@ -127,30 +159,6 @@ class Records:
             conversions = self._conversions_of(edm.columns_of(schema), None)
             return partial(_within, conversions) if conversions else None
         return None
-
-    def _bookmarked(self, value: str) -> str:
-        instants = self._settings.instants
-        if not instants.ignore_offsets and (shown := _IN_UTC.fullmatch(value)):
-            datetime.fromisoformat(value)  # refuses what is no date-time
-            return f"{value[:19]}.{shown[1] or '':0<6}+00:00"
-        return written(instants.read(value))
-
-    def _instant(self, value: str) -> str:
-        settings = self._settings
-        if value[-1:] == "Z" and not settings.instants.ignore_offsets:
-            return value
-        if not settings.convert_to_utc and settings.instants.labelled(value):
-            return value
-        return _in_utc(settings.instants.read(value))
-
-    def _date_or_instant(self, value: str) -> str:
-        """A date is midnight on the wall clock, whatever the offset; it keeps its day."""
-        if not self._settings.convert_to_utc and self._settings.instants.labelled(value):
-            return value
-        wall_clock = datetime.fromisoformat(value).replace(tzinfo=None)
-        if wall_clock.time() == time():
-            return _in_utc(wall_clock.replace(tzinfo=UTC))
-        return self._instant(value)
 
 
 def _in_utc(moment: datetime) -> str:

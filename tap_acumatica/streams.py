@@ -18,7 +18,7 @@ from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.brought import InFull, Reached
 from tap_acumatica.inquiries import Parameters, order, within
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
+from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.formats import ATOM, JSON
 from tap_acumatica.odata.instants import earlier, written
 from tap_acumatica.odata.paging import Table
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 INCREMENTAL: Final = "INCREMENTAL"
 
 WAS_READ: Final = "was_read"
-"""In the state of a full table: it was read once, so that it is missed if it is refused."""
+"""In the state of a stream without a bookmark: rows came once, so that it is missed if refused."""
 
 CHUNK: Final = 500
 """Records that are encoded and written at once."""
@@ -74,6 +74,7 @@ class EntityStream(Stream):
         self._latest = ""
         self._most: datetime | None = None
         self._complete = True
+        self._expected = False
         self._in_full = False
         self._held_version: int | None = None
 
@@ -124,6 +125,7 @@ class EntityStream(Stream):
 
         Raises:
             SettingsError: It is an inquiry whose parameters are not given as they should be.
+            DiscoveryError: Its key is not among the columns.
         """
         schemas = self._present(tenant)
         columns = {
@@ -131,7 +133,13 @@ class EntityStream(Stream):
             for name, column in schemas.items()
             if self.mask["properties", name]
         }
-        key = tuple(name for name in self.primary_keys if name in columns)
+        key = tuple(name for name in self.primary_keys if name != self._tenant_column)
+        if not columns.keys() >= set(key):
+            message = (
+                f"Not all columns of the key of {self.name} ({', '.join(key)}) are selected: "
+                "select them, or give it another key in the catalog."
+            )
+            raise DiscoveryError(message)
         singleton = self._entry.row_count == 1
         protocol = self.origin.protocol
         table = Table(
@@ -191,14 +199,18 @@ class EntityStream(Stream):
         if self._acumatica.outcome.has_failed(tenant):
             self._complete = False
             return
+        # A read may take the bookmark back before its first request is refused.
+        self._expected = self._was_read(context)
         try:
             yield from self._read(context)
         except AcumaticaError as error:
             self._complete = False
+            self._keep_progress()
+            if self._expected and not self._was_read(context):
+                self.get_context_state(context)[WAS_READ] = True
             if isinstance(error, RequestFailed) and error.action is Action.SKIP:
-                self._acumatica.skipped(tenant, error, expected=self._was_read(context))
+                self._acumatica.skipped(tenant, error, expected=self._expected)
             else:
-                self._keep_progress()
                 self._acumatica.give_up(tenant, error)
         else:
             if self._in_full and self.ABORT_AT_RECORD_COUNT is None:
@@ -231,6 +243,7 @@ class EntityStream(Stream):
                 self._in_full = True
                 continue
             self._most = brought.most
+            self._expected = True
             progress.page(len(brought.rows))
             yield records.of(brought.rows)
 
@@ -374,7 +387,7 @@ class EntityStream(Stream):
         self.state_manager.is_flushed = False
 
     def _was_read(self, context: Context | None) -> bool:
-        """Whether rows of it are expected, since an earlier run brought some."""
+        """Whether the state says that rows came, so that more are expected."""
         state = self.get_context_state(context)
         return self.bookmark(context).instant is not None or state.get(WAS_READ, False)
 

@@ -15,6 +15,7 @@ from tap_acumatica.odata.errors import AcumaticaError, InconsistentAnswer, Reque
 LEDGER = "PX_Objects_GL_GLTran"
 USERS = "PX_SM_Users"
 ACCOUNTS = "PX_Objects_GL_Account"
+SETUP = "PX_Objects_GL_GLSetup"
 KEY = ("BatchNbr", "LineNbr", "Module")
 
 
@@ -209,3 +210,25 @@ def test_a_server_that_ignores_the_order_is_found_out(
     output = run(settings_for(box, stream, page_size=10, count=count, tracking_type=tracking_type))
     assert isinstance(output.error, InconsistentAnswer)
     assert "$orderby" in str(output.error)
+
+
+@pytest.mark.parametrize(
+    "match",
+    [r"\$metadata", f"{LEDGER}.* desc", f"{LEDGER}.* le ", SETUP, r"top=1&.*count=true"],
+    ids=["metadata", "look", "round trip", "singleton", "verifying count"],
+)
+def test_what_has_no_pages_is_asked_for_again_after_a_timeout(
+    box: Sandbox, waits: list[float], match: str
+) -> None:
+    hanging = box.faults.add(Fault("hang", match=match, times=2))
+    output = run(settings_for(box, LEDGER, SETUP, timeout=1, verify_counts=True))
+    assert is_complete(box, output)
+    assert output.records(SETUP)
+    assert (hanging.done, waits) == (2, [])
+
+
+def test_what_never_answers_ends_the_run_after_three_timeouts(box: Sandbox) -> None:
+    hanging = box.faults.add(Fault("hang", match=SETUP))
+    output = run(settings_for(box, SETUP, timeout=1))
+    assert "raise timeout" in str(output.error)
+    assert hanging.done == 3

@@ -12,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from running import run, settings_for
+from running import discover, run, select_all, settings_for
 from simulation import R, Server, SimulatedTable, at
 
 from sandbox import Fault, Sandbox
@@ -185,6 +185,41 @@ def test_a_proof_by_count_fails_with_both_figures(box: Sandbox) -> None:
     assert isinstance(output.error, InconsistentAnswer)
     assert str(stored) in str(output.error)
     assert str(len(output.records())) in str(output.error)
+
+
+@pytest.mark.parametrize("size", [10, 2000])
+def test_a_key_that_does_not_tell_rows_apart_is_an_error(box: Sandbox, size: int) -> None:
+    stock = "PX_Objects_IN_INLocationStatus"
+    settings = settings_for(box, stock, tracking_type="none", page_size=size)
+    catalog = select_all(discover(settings))
+    (entry,) = catalog["streams"]
+    entry["key_properties"] = ["SiteID"]
+    error = run(settings, catalog=catalog).error
+    assert isinstance(error, InconsistentAnswer)
+    assert f"Two rows of {stock} have the same SiteID" in str(error)
+    entry["key_properties"] = []
+    assert len(run(settings, catalog=catalog).records()) == len(box.rows(stock))
+
+
+@pytest.mark.parametrize("first", range(9))
+def test_two_rows_of_one_key_are_found_wherever_pages_meet(first: int) -> None:
+    sim = SimulatedTable(("A", "B"), Server(), CLOCK, Random(1))
+    for number in range(20):
+        sim.put((first if number == first + 1 else number, number), CLOCK)
+    columns = {"A": edm.INTEGER, "B": edm.INTEGER, "Version": edm.INTEGER}
+    with pytest.raises(InconsistentAnswer, match="have the same A"):
+        full(sim, Table("Rows", columns, key=("A",)), size=3)
+
+
+def test_two_rows_of_one_key_and_instant_are_an_error_in_a_window_too() -> None:
+    sim, table = keyless(20, Server())
+    sim.key = ("K",)
+    columns = {**table.columns, "Version": edm.INTEGER}
+    for (number,) in [*sim.rows]:
+        sim.rows[number,]["A"] = number // 2
+    table = replace(table, columns={**columns, "A": edm.INTEGER}, key=("A",), order=())
+    with pytest.raises(InconsistentAnswer, match="have the same A"):
+        read(sim, table)
 
 
 def test_rows_added_meanwhile_do_not_hide_those_with_a_null_in_their_key() -> None:

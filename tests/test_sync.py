@@ -239,6 +239,36 @@ def test_a_full_table_that_was_read_before_is_missed_too(box: Sandbox) -> None:
     assert isinstance(run(settings, catalog=catalog, state=read_once.state).error, AcumaticaError)
 
 
+@pytest.mark.parametrize("tracking_type", ["date", "none"])
+def test_a_table_that_is_refused_while_it_is_read_is_missed(
+    box: Sandbox, tracking_type: str
+) -> None:
+    settings = settings_for(box, LEDGER, TERMS, page_size=50, tracking_type=tracking_type)
+    catalog = select_all(discover(settings))
+    box.faults.add(Fault("not_found", match=f"/{LEDGER}", after=5))
+    first = run(settings, catalog=catalog)
+    assert 0 < len(first.records(LEDGER)) < len(box.rows(LEDGER))
+    assert LEDGER in str(first.error)
+    assert first.records(TERMS)
+    box.faults.clear()
+    box.forbid(LEDGER)
+    second = run(settings, catalog=catalog, state=first.state)
+    assert LEDGER in str(second.error)
+
+
+def test_a_table_to_be_read_anew_is_missed_until_it_comes(box: Sandbox) -> None:
+    settings = settings_for(box, SALES, TERMS, start_date="2020-01-02")
+    state = run(settings).state
+    box.forbid(SALES)
+    for _ in range(2):
+        output = run(settings_for(box, SALES, TERMS), state=state)
+        assert SALES in str(output.error)
+        state = output.state
+    box.allow(SALES)
+    output = run(settings_for(box, SALES, TERMS), state=state)
+    assert len(output.records(SALES)) == len(box.rows(SALES))
+
+
 def test_versions_are_activated_after_the_last_record_and_never_for_a_skipped_stream(
     box: Sandbox,
 ) -> None:
@@ -363,4 +393,21 @@ def test_a_replication_key_that_is_no_selected_date_time_is_refused(
     assert isinstance(refused.error, SettingsError)
     sentence = f"The replication key {key} of {SALES} is no selected date-time column: "
     assert str(refused.error).startswith(sentence)
+    assert box.counters().total == 0
+
+
+@pytest.mark.parametrize("key", [["OrderNbr", "OrderType"], ["OrderNbr", "OrderTypo"]])
+def test_a_key_that_is_not_among_the_selected_columns_is_refused(
+    box: Sandbox, key: list[str]
+) -> None:
+    settings = settings_for(box, SALES)
+    (entry,) = discover(settings).values()
+    entry["key_properties"] = key
+    for column in entry["metadata"]:
+        if column["breadcrumb"][-1:] == ["OrderType"]:
+            column["metadata"] = {"inclusion": "available", "selected": False}
+    box.reset_counters()
+    error = run(settings, catalog=select_all({SALES: entry})).error
+    assert isinstance(error, DiscoveryError)
+    assert f"the key of {SALES} ({', '.join(key)})" in str(error)
     assert box.counters().total == 0

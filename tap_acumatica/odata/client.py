@@ -189,7 +189,8 @@ class Client:
         def count_retry() -> None:
             nonlocal retries
             retries += 1
-            self._count_retry()
+            with self._counting:
+                self.retries += 1
 
         def attempt() -> Reply[Content]:
             signature = auth.sign()
@@ -235,13 +236,14 @@ class Client:
     def close(self, site: str) -> None:
         """Sign out of every session that is not executing a request (best effort).
 
-        No request is sent after this. Requests that are about to end are waited for.
+        No request is sent after this. Requests that are about to end are waited for; those that
+        timed out may have ended.
         """
         self._closed = True
         deadline = time.monotonic() + SIGN_OUT_TIMEOUT
         self._sign_out_all(self._pool.drain(), site, deadline)
         self._pool.settle(min(BUSY_TIMEOUT, deadline - time.monotonic()))
-        self._sign_out_all(self._pool.drain(), site, deadline)
+        self._sign_out_all([*self._pool.drain(), *self._pool.given_up()], site, deadline)
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
@@ -364,10 +366,6 @@ class Client:
             )
         except requests.exceptions.RequestException as error:
             logger.warning("Sign-out failed: %s", masking.masked(str(error)))
-
-    def _count_retry(self) -> None:
-        with self._counting:
-            self.retries += 1
 
 
 class _Body:

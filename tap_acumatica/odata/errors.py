@@ -196,7 +196,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "read timeout",
         Action.SHRINK,
-        "Acumatica did not answer for {subject} in time: raise timeout, or lower page_size.",
+        "Acumatica did not answer for {subject} in time, also when asked again: raise timeout.",
         exception=(requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError),
         test=lambda answer: timed_out(answer.exception),
     ),

@@ -221,7 +221,7 @@ class KeyPager:
         self.done = False
         self.delivered = 0
         self.stuck = ""
-        self.place = Place(table.key, table.replication_key)
+        self.place = Place(table)
         self._last: Row | None = None
         self._link: Link | None = None
         self._links = Links(table)

@@ -20,6 +20,27 @@ SHORTEST_PAUSE: Final = 0.5
 """Seconds, whatever the server says: a Retry-After of 0 must not lead to a storm without end."""
 
 
+MOST_TIMEOUTS: Final = 3
+"""In a row, for what cannot be asked for in a smaller way."""
+
+
+def despite_timeouts(ask: Callable[[], Result]) -> Result:
+    """Ask again at once after a timeout, which the client does in a new session.
+
+    For what has no pages that could be smaller.
+
+    Raises:
+        RequestFailed: There were `MOST_TIMEOUTS`, or it is another failure.
+    """
+    for _ in range(MOST_TIMEOUTS - 1):
+        try:
+            return ask()
+        except RequestFailed as failed:
+            if failed.action is not Action.SHRINK:
+                raise
+    return ask()
+
+
 def patiently(
     attempt: Callable[[], Result], seconds: float, on_retry: Callable[[], None] | None = None
 ) -> Result:

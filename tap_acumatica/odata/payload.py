@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -10,6 +11,7 @@ import msgspec
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import BrokenPayload, InconsistentAnswer
+from tap_acumatica.odata.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,6 +40,14 @@ class Page:
 
 
 _ANYTHING: Final = msgspec.json.Decoder(float_hook=Decimal)
+
+_ESCAPES: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|\\.",
+    re.DOTALL,
+)
+"""Escapes in JSON; the group is half of a character, of which the other half is missing."""
 
 
 class Decoder(Protocol):
@@ -76,6 +86,7 @@ class JsonDecoder:
         self._lists = _lists({name: edm_type.schema for name, edm_type in columns.items()})
         self._names = _names({name: edm_type.schema for name, edm_type in columns.items()})
         self._missed: set[frozenset[Path]] = set()
+        self._told_of_halves = False
         row = edm.row_type(columns, required)
         envelope = msgspec.defstruct(
             "Envelope",
@@ -147,7 +158,18 @@ class JsonDecoder:
         except msgspec.ValidationError as error:
             raise other_values(self._entity_set, error) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BrokenPayload(str(error)) from error
+            whole = _ESCAPES.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], body)
+            if whole == body:
+                raise BrokenPayload(str(error)) from error
+        decoded = self._decode(decoder, whole)
+        if not self._told_of_halves:
+            self._told_of_halves = True
+            logger.warning(
+                "%s has texts with half a character, as they were cut off within it: U+FFFD takes "
+                "its place.",
+                self._entity_set,
+            )
+        return decoded
 
 
 def _lists(columns: Mapping[str, edm.Schema]) -> Lists:

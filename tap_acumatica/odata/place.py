@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tap_acumatica.odata.errors import InconsistentAnswer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tap_acumatica.odata.paging import Table
     from tap_acumatica.odata.payload import Row
 
 
@@ -21,7 +24,9 @@ class Place:
     row; without a key, by all its columns, as often as the page had it.
     """
 
-    def __init__(self, key: tuple[str, ...], replication_key: str | None) -> None:
+    def __init__(self, table: Table) -> None:
+        key, replication_key = table.key, table.replication_key
+        self._table = table
         self._key = key
         self._columns = (*key, replication_key) if replication_key else key
         self._parts: Callable[[Row], Any] = itemgetter(*self._columns) if key else _content
@@ -66,6 +71,9 @@ class Place:
             in_sequence: The answer starts at the end of the last page. Rows without a key are
                 then only known where the page ends as the answer begins: equal rows elsewhere
                 are others.
+
+        Raises:
+            InconsistentAnswer: The key does not tell rows apart.
         """
         if self._key:
             return self._not_known(rows)
@@ -89,7 +97,9 @@ class Place:
 
     def _not_known(self, rows: list[Row]) -> list[Row]:
         """The rows that are new, each once (docs/acumatica.md, "Paging")."""
-        if not self.repeats(rows) and not self.knows_any(rows):
+        if self.repeats(rows):
+            self._require_equal(rows)
+        elif not self.knows_any(rows):
             return rows
         seen = set(self._known)
         fresh = []
@@ -98,6 +108,19 @@ class Place:
                 seen.add(identity)
                 fresh.append(row)
         return fresh
+
+    def _require_equal(self, rows: list[Row]) -> None:
+        """Refuse rows of one answer that differ, but not in what they are known by."""
+        seen: dict[Any, Row] = {}
+        for row, identity in zip(rows, self._identities(rows), strict=True):
+            other = seen.setdefault(identity, row)
+            if other is not row and _content(other) != _content(row):
+                message = (
+                    f"Two rows of {self._table.entity_set} have the same {', '.join(self._key)}: "
+                    "name more columns as its key, in the catalog or, for an inquiry, in "
+                    "inquiry_keys before discovery."
+                )
+                raise InconsistentAnswer(message)
 
     def _identities(self, rows: list[Row]) -> list[Any]:
         """What the rows of an answer are known by; made once, since it takes time for each row."""

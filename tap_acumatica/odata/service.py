@@ -22,6 +22,7 @@ from tap_acumatica.odata.errors import (
 )
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.paging import Link
+from tap_acumatica.odata.patience import despite_timeouts
 from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -248,7 +249,7 @@ class Service:
             streamed=True,
         )
         try:
-            reply = self._ask(question)
+            reply = despite_timeouts(partial(self._ask, question))
         except RequestFailed as failed:
             if failed.cause == "no rights":
                 raise diagnosis.no_rights(INTERFACES[self.interface]) from failed

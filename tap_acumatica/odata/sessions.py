@@ -66,6 +66,7 @@ class ConnectionPool:
         self._settings = settings
         self._new_session = new_session
         self._free: list[Connection] = []
+        self._busy: list[Connection] = []
         self._slots = threading.BoundedSemaphore(settings.size)
         self._lock = threading.Lock()
 
@@ -91,10 +92,10 @@ class ConnectionPool:
                 yield connection
             except BaseException as error:
                 connection.session.close()
-                if isinstance(error, requests.RequestException) and not timed_out(error):
-                    self._put(connection)
+                if isinstance(error, requests.RequestException):
+                    self._put(connection, self._busy if timed_out(error) else self._free)
                 raise
-            self._put(connection)
+            self._put(connection, self._free)
         finally:
             self._slots.release()
 
@@ -113,8 +114,15 @@ class ConnectionPool:
         """Take all connections that are not in use out of the pool, but for those of one owner."""
         with self._lock:
             free = [connection for connection in self._free if connection.owner != but]
-            self._free = [connection for connection in self._free if connection.owner == but]
+            self._free[:] = [connection for connection in self._free if connection.owner == but]
         return free
+
+    def given_up(self) -> list[Connection]:
+        """Take those out that timed out; the server may have finished with them since."""
+        with self._lock:
+            busy = self._busy.copy()
+            self._busy.clear()
+        return busy
 
     def _take(self, owner: str) -> Connection:
         with self._lock:
@@ -128,9 +136,9 @@ class ConnectionPool:
             connection.session.close()
         return connection
 
-    def _put(self, connection: Connection) -> None:
+    def _put(self, connection: Connection, place: list[Connection]) -> None:
         if not self._settings.kept_alive:
             connection.session.close()
         connection.used = time.monotonic()
         with self._lock:
-            self._free.append(connection)
+            place.append(connection)

@@ -35,7 +35,7 @@ class OffsetPager:
         self.done = False
         self.delivered = 0
         self._condition = condition
-        self._place = Place(table.key, table.replication_key)
+        self._place = Place(table)
         self._counting = Counting(paging)
         self._skip = 0
         self._overlap = 0

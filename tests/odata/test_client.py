@@ -550,6 +550,19 @@ def test_a_read_timeout_is_told_at_once_and_leads_to_a_new_session(
     assert third != second
 
 
+def test_a_session_in_which_a_request_timed_out_is_signed_out_in_the_end(
+    box: Sandbox, connect: Callable[..., Tenant]
+) -> None:
+    tenant = connect(timeout=0.1)
+    tenant.get()
+    box.faults.add(Fault("hang", times=1))
+    tenant.failing()
+    tenant.get()
+    assert box.counters().sessions_open == 2
+    tenant.close()
+    assert (box.counters().sessions_open, box.counters().signed_out) == (0, 2)
+
+
 @contextmanager
 def dripping(answer: bytes) -> Iterator[str]:
     """A server that sends so much of an answer and then no more."""

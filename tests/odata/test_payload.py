@@ -81,6 +81,35 @@ def test_text_comes_through_as_it_is(text: str) -> None:
         assert value("InventoryCD", json.dumps(text, ensure_ascii=ascii_only)) == text
 
 
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        (r"caf\ud83d", "caf\ufffd"),
+        (r"\uDE00 end", "\ufffd end"),
+        (r"\ud83d\ud83d\ude00\ud83d", "\ufffd\U0001f600\ufffd"),
+        (r"\\ud83d \ud83d\n", "\\ud83d \ufffd\n"),
+        (r"\\\ud83d\u00e9", "\\\ufffdé"),
+    ],
+)
+def test_half_a_character_is_replaced_and_said_once(
+    sent: str, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    decoder = JsonDecoder("Terms", {"Descr": edm.STRING, "TermsID": edm.STRING})
+    body = f'{{"value":[{{"Descr":"{sent}","TermsID":"\\ud83d\\ude00"}}]}}'.encode()
+    for _ in range(2):
+        assert decoder.page(body).rows == [{"Descr": text, "TermsID": "\U0001f600"}]
+    (said,) = caplog.messages
+    assert "Terms" in said
+
+
+def test_half_a_character_hides_neither_a_cut_nor_a_name_in_another_case() -> None:
+    decoder = JsonDecoder("Terms", {"Descr": edm.STRING, "TermsID": edm.STRING})
+    with pytest.raises(BrokenPayload):
+        decoder.page(rb'{"value":[{"Descr":"caf\ud83d"}')
+    with pytest.raises(InconsistentAnswer, match="as termsid"):
+        decoder.page(rb'{"value":[{"Descr":"caf\ud83d","termsid":"x"}]}')
+
+
 @pytest.mark.parametrize("text", ["null", "Null", "true", "0", ""])
 def test_text_that_looks_like_another_value_stays_text(text: str) -> None:
     assert value("InventoryCD", json.dumps(text)) == text
