@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from tap_acumatica.odata.answer import Answer, Credential
 from tap_acumatica.odata.client import CONNECT_TIMEOUT
-from tap_acumatica.odata.errors import SettingsError, failure
+from tap_acumatica.odata.errors import AcumaticaError, SettingsError, failure
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.patience import patiently
 from tap_acumatica.odata.token_errors import TOKEN_RULES
@@ -94,6 +94,7 @@ class IdentityServer:
         self._found: Addresses | None = None
         self._finding = threading.Lock()
         self._succeeded = False
+        self._closed = False
         masking.add([application.client_secret])
 
     def begin(self, callback_url: str) -> SignIn:
@@ -161,10 +162,17 @@ class IdentityServer:
             else msgspec.structs.replace(token, refresh_token=refresh_token)
         )
 
+    def close(self) -> None:
+        """Ask for no further token, not even for one that is being waited for."""
+        self._closed = True
+
     def _ask(self, credential: Credential, **form: str) -> Token:
         address = self._address("token")
 
         def attempt() -> Token:
+            if self._closed:
+                message = f"The run has ended before {SUBJECT} was read."
+                raise AcumaticaError(message)
             client = self._client(credential)
             asked_at = time.time()
             answer = client.fetch_token(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from tap_acumatica.odata.sessions import PoolSettings
 from tap_acumatica.odata.tokens import TokenFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 TERMS = "PX_Objects_CS_Terms"
@@ -257,6 +257,47 @@ def test_a_wrong_password_is_sent_once(box: Sandbox) -> None:
     for _ in range(3):
         with pytest.raises(RequestFailed, match="gave no access token for the password"):
             oauth.sign()
+    assert asked(box) == 1
+
+
+def test_the_end_of_a_run_waits_for_a_token_no_longer_than_it_is_told(
+    box: Sandbox, oauth: OAuth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give, asked_for, leave = box.identity.token, threading.Event(), threading.Event()
+
+    def held(form: Mapping[str, str]) -> dict[str, object]:
+        asked_for.set()
+        assert leave.wait(60)
+        return give(form)
+
+    monkeypatch.setattr(box.identity, "token", held)
+    with ThreadPoolExecutor(1) as threads:
+        signature = threads.submit(oauth.sign)
+        assert asked_for.wait(60)
+        oauth.close()
+        oauth.settle(time.monotonic() + 0.1)
+        assert not signature.done()
+        leave.set()
+        assert signature.result(60).header.startswith("Bearer ")
+
+
+def test_no_token_is_asked_for_after_the_end_of_a_run(
+    box: Sandbox, clock: Clock, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oauth = OAuth(
+        server(box, replace(SETTINGS, max_retry_time=60)),
+        Beginning(box.grant().refresh_token),
+        TokenFile(path, "key"),
+        clock,
+    )
+    # It ends in the pause before the token is asked for once more.
+    monkeypatch.setattr(
+        "backoff._sync.time",
+        SimpleNamespace(sleep=lambda _: oauth.close(), monotonic=time.monotonic),
+    )
+    box.faults.add(Fault("unavailable", "connect/token", times=1))
+    with pytest.raises(AcumaticaError, match="The run has ended before an access token"):
+        oauth.sign()
     assert asked(box) == 1
 
 
