@@ -62,6 +62,12 @@ def problems(settings: Mapping[str, Any]) -> Iterator[str]:
         yield str(error)
     else:
         yield from _about_tenants(settings, wanted)
+        if settings.get("refresh_token") and len(wanted) > 1:
+            yield (
+                "The setting refresh_token is of one tenant, and would end if others sent it too "
+                f"({', '.join(wanted)}): leave it out and run `tap-acumatica login`, or run the "
+                "tap once for each tenant."
+            )
 
 
 def tenants(settings: Mapping[str, Any]) -> Sequence[str]:

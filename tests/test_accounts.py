@@ -81,6 +81,10 @@ def test_settings_that_let_somebody_in(changes: dict[str, Any]) -> None:
             {"url": SITE, "tenants": ["Company A", "B", "C"]},
             r"of the tenant Company A and reaches no other \(B, C\): give it without @Company A",
         ),
+        (
+            {"url": SITE, "client_id": "GUID", "tenants": ["A", "B"], "refresh_token": "r"},
+            r"The setting refresh_token is of one tenant, .* \(A, B\): leave it out",
+        ),
         ({"url": SITE, "client_id": "GUID"}, "The setting client_id names no tenant"),
         ({"url": SITE, "client_id": "GUID@"}, "The setting client_id names no tenant"),
         ({"url": "http://erp.example/ERP"}, "plain http .*over which the server does no OAuth"),
