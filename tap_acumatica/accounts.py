@@ -110,7 +110,7 @@ def accounts(
         masking.add(basic.secrets)
         return dict.fromkeys(wanted, basic)
     # Only where it is needed: Authlib takes its time.
-    from tap_acumatica.odata.oauth import Beginning, OAuth  # noqa: PLC0415
+    from tap_acumatica.odata.oauth import Beginning, OAuth, Password  # noqa: PLC0415
 
     names = settings["scope"].split()
     if how.pool.size > 1 and "api:concurrent_access" not in names:
@@ -119,8 +119,10 @@ def accounts(
             "request at a time.",
             how.pool.size,
         )
+    username, password = settings.get("username"), settings.get("password")
     begin = Beginning(
-        settings.get("refresh_token"), settings.get("username"), settings.get("password")
+        settings.get("refresh_token"),
+        Password(username, password) if username and password else None,
     )
     found: dict[str | None, Auth] = {}
     for tenant, name in zip(wanted, tenants(settings), strict=True):

@@ -219,6 +219,29 @@ def test_each_tenant_has_tokens_of_its_own(token_file: Path) -> None:
         assert len(box.identity.grants) == 3
 
 
+@pytest.mark.parametrize("locked", [False, True])
+def test_a_password_that_is_refused_in_one_tenant_is_sent_to_no_other(locked: bool) -> None:
+    tenants = ["A", "B", "C"]
+    with Sandbox(now=NOW, tenants=tenants) as box:
+        settings = oauth_settings(
+            box,
+            client_id=box.client_id.partition("@")[0],
+            username=box.username,
+            password=box.password,
+            tenants=tenants,
+            max_pool_size=3,
+        )
+        catalog = select_all(discover({**settings, "entities": [USERS, TERMS]}))
+        if locked:
+            box.quirks.lockout = 0
+        else:
+            settings["password"] = "wrong"
+        box.reset_counters()
+        output = run(settings, catalog=catalog)
+        assert ("account is locked out" if locked else "for the password") in str(output.error)
+        assert asked(box) == 1
+
+
 def test_the_tenant_of_the_client_id_is_read_where_no_other_is_named(token_file: Path) -> None:
     with Sandbox(now=NOW, tenants=("A", "B")) as box:
         settings = oauth_settings(

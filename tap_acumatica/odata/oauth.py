@@ -30,13 +30,38 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
+class Password:
+    """User name and password, for all tenants: once refused they are not sent again."""
+
+    def __init__(self, username: str, password: str) -> None:
+        self._username = username
+        self._password = password
+        self._lock = threading.Lock()
+        self._refused: RequestFailed | None = None
+
+    def token(self, server: IdentityServer) -> Token:
+        """A token for them. They are sent to one tenant after the other, since accounts lock.
+
+        Raises:
+            RequestFailed: There is none.
+        """
+        with self._lock:
+            if self._refused:
+                raise self._refused
+            try:
+                return server.password(self._username, self._password)
+            except RequestFailed as failed:
+                if failed.cause in {"password refused", "account locked at sign-in"}:
+                    self._refused = failed
+                raise
+
+
 @dataclass(frozen=True, slots=True)
 class Beginning:
     """What the settings give to begin with."""
 
     refresh_token: str | None = None
-    username: str | None = None
-    password: str | None = None
+    password: Password | None = None
 
 
 class Bearer(Signature):
@@ -146,8 +171,8 @@ class OAuth(Auth):
                 if failed.cause != "refresh token refused" or not begin.password:
                     raise
                 logger.warning("%s The password is used in its place.", failed)
-        if begin.username and begin.password:
-            return self._server.password(begin.username, begin.password)
+        if begin.password:
+            return begin.password.token(self._server)
         if kept:
             message = (
                 "The access token has ended, and no refresh token came with it: add offline_access "

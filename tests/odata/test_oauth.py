@@ -16,7 +16,7 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.client import Client, ClientSettings, Reply, Request
 from tap_acumatica.odata.errors import AcumaticaError, RequestFailed
 from tap_acumatica.odata.identity import Application, IdentityServer
-from tap_acumatica.odata.oauth import Beginning, OAuth
+from tap_acumatica.odata.oauth import Beginning, OAuth, Password
 from tap_acumatica.odata.payload import JsonDecoder, Page
 from tap_acumatica.odata.sessions import PoolSettings
 from tap_acumatica.odata.tokens import TokenFile
@@ -232,7 +232,7 @@ def test_what_passes_does_not_end_the_account(box: Sandbox, oauth: OAuth) -> Non
 def test_the_password_takes_the_place_of_a_dead_refresh_token(
     box: Sandbox, clock: Clock, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    begin = Beginning(username=box.username, password=box.password)
+    begin = Beginning(password=Password(box.username, box.password))
     oauth = OAuth(server(box), begin, TokenFile(path, "key"), clock)
     oauth.sign()
     clock.now += HOUR
@@ -246,14 +246,14 @@ def test_the_password_takes_the_place_of_a_dead_refresh_token(
 
 
 def test_a_password_needs_no_file(box: Sandbox) -> None:
-    oauth = OAuth(server(box), Beginning(username=box.username, password=box.password))
+    oauth = OAuth(server(box), Beginning(password=Password(box.username, box.password)))
     first = oauth.sign()
     assert oauth.sign().header == first.header
     assert oauth.renewed(first).header != first.header
 
 
 def test_a_wrong_password_is_sent_once(box: Sandbox) -> None:
-    oauth = OAuth(server(box), Beginning(username=box.username, password="wrong"))
+    oauth = OAuth(server(box), Beginning(password=Password(box.username, "wrong")))
     for _ in range(3):
         with pytest.raises(RequestFailed, match="gave no access token for the password"):
             oauth.sign()
@@ -310,7 +310,7 @@ def test_nobody_has_signed_in_yet(box: Sandbox, clock: Clock, path: Path) -> Non
 def test_without_a_refresh_token_the_end_of_the_token_is_the_end(
     box: Sandbox, clock: Clock, path: Path
 ) -> None:
-    begin = Beginning(username=box.username, password=box.password)
+    begin = Beginning(password=Password(box.username, box.password))
     application = Application(box.client_id, box.client_secret, "api")
     short = IdentityServer(box.url, application, SETTINGS)
     OAuth(short, begin, TokenFile(path, "key"), clock).sign()
