@@ -51,7 +51,7 @@ def problems(settings: Mapping[str, Any]) -> Iterator[str]:
         )
     for name in ("authorization_url", "access_token_url", "callback_url"):
         address = settings.get(name)
-        if address and not (is_private(address) and urlsplit(address).hostname):
+        if address and not _is_usable(address):
             yield (
                 f"The setting {name} must be an address that starts with https://, or that of this "
                 f"machine (found {address!r})."
@@ -170,6 +170,15 @@ def token_store(
         fingerprint(began_with) if began_with else None,
         how.timeout + how.max_retry_time,
     )
+
+
+def _is_usable(address: str) -> bool:
+    """Whether an address can be reached, and nobody on the way reads along."""
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0 and is_private(address)
+    except ValueError:
+        return False
 
 
 def _tenant_in(client_id: str) -> str | None:

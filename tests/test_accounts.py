@@ -94,6 +94,12 @@ def test_settings_that_let_somebody_in(changes: dict[str, Any]) -> None:
         ),
         ({"callback_url": "http://erp.example/cb"}, "The setting callback_url must be an address"),
         ({"callback_url": "localhost:8400"}, "The setting callback_url must be an address"),
+        ({"callback_url": "http://localhost:99999"}, "The setting callback_url must be an address"),
+        ({"callback_url": "https://[::1/cb"}, "The setting callback_url must be an address"),
+        (
+            {"access_token_url": "https://erp:x/t"},
+            "The setting access_token_url must be an address",
+        ),
         ({"authorization_url": "http://erp.example/a"}, "The setting authorization_url must be"),
         ({"access_token_url": "https:///t"}, "The setting access_token_url must be an address"),
         ({"url": f"{SITE}/odata/Company/Orders"}, "no address of an OData service"),
