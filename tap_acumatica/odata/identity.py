@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urljoin
 
 import msgspec
 import requests
@@ -186,8 +187,8 @@ class IdentityServer:
 
         return patiently(attempt, self._settings.max_retry_time)
 
-    def _client(self, credential: Credential | None, **options: Any) -> OAuth2Client:  # noqa: ANN401 - Authlib's
-        return OAuth2Client(
+    def _client(self, credential: Credential | None, **options: Any) -> _Client:  # noqa: ANN401 - Authlib's
+        return _Client(
             _Wire(self, credential) if credential else None,
             client_id=self.application.client_id,
             **options,
@@ -222,8 +223,8 @@ class IdentityServer:
             logger.info("No discovery document at %s (%d)", url, response.status_code)
             content = {}
         return Addresses(
-            str(content.get("authorization_endpoint") or f"{base}/connect/authorize"),
-            str(content.get("token_endpoint") or f"{base}/connect/token"),
+            urljoin(url, str(content.get("authorization_endpoint") or f"{base}/connect/authorize")),
+            urljoin(url, str(content.get("token_endpoint") or f"{base}/connect/token")),
         )
 
     def send(self, method: str, url: str, **options: Any) -> requests.Response:  # noqa: ANN401 - those of requests
@@ -254,6 +255,18 @@ class IdentityServer:
         seconds = time.monotonic() - started
         logger.info("%s %s: %d in %.2f s", method, url, response.status_code, seconds)
         return response
+
+
+class _Client(OAuth2Client):
+    """Authlib's client, but for the reading of answers, which the error table has looked at.
+
+    Authlib fails at trifles, by which time the refresh token is spent.
+    """
+
+    @override
+    def parse_response_token(self, resp: requests.Response) -> dict[str, Any]:
+        answer: dict[str, Any] = resp.json()
+        return answer
 
 
 class _Wire:

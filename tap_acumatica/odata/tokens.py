@@ -7,6 +7,7 @@ done, and whoever asks for it holds the lock of the file.
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from contextlib import contextmanager
@@ -41,16 +42,19 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, answer: Mapping[str, Any], asked_at: float) -> Token:
-        """The token in an answer of the identity server."""
+        """The token in an answer of the identity server, whatever the types of the rest."""
         try:
             life = float(answer["expires_in"])
         except (KeyError, TypeError, ValueError):
+            life = math.nan
+        if not math.isfinite(life):
             life = USUAL_LIFE
+        refresh_token, scope = answer.get("refresh_token"), answer.get("scope") or ""
         return cls(
             answer["access_token"],
-            answer.get("refresh_token"),
+            str(refresh_token) if refresh_token else None,
             asked_at + life - min(LONGEST_MARGIN, life / 2),
-            answer.get("scope") or "",
+            " ".join(map(str, scope)) if isinstance(scope, list) else str(scope),
         )
 
     @property
