@@ -156,6 +156,8 @@ class App:
         try:
             exchange = self._exchange(request, Session(""), self.site)
             response = self._strike(exchange) or self.sign_in.answer(self.site, path, request)
+        except Refusal as error:
+            response = refusal(error, self.quirks.refusal_shape)
         finally:
             self.sessions.leave()
         for hook in exchange.response_hooks:

@@ -51,7 +51,7 @@ def problems(settings: Mapping[str, Any]) -> Iterator[str]:
         )
     for name in ("authorization_url", "access_token_url", "callback_url"):
         address = settings.get(name)
-        if address and not (is_private(address) and urlsplit(address).hostname):
+        if address and not _is_usable(address):
             yield (
                 f"The setting {name} must be an address that starts with https://, or that of this "
                 f"machine (found {address!r})."
@@ -62,6 +62,12 @@ def problems(settings: Mapping[str, Any]) -> Iterator[str]:
         yield str(error)
     else:
         yield from _about_tenants(settings, wanted)
+        if settings.get("refresh_token") and len(wanted) > 1:
+            yield (
+                "The setting refresh_token is of one tenant, and would end if others sent it too "
+                f"({', '.join(wanted)}): leave it out and run `tap-acumatica login`, or run the "
+                "tap once for each tenant."
+            )
 
 
 def tenants(settings: Mapping[str, Any]) -> Sequence[str]:
@@ -104,7 +110,7 @@ def accounts(
         masking.add(basic.secrets)
         return dict.fromkeys(wanted, basic)
     # Only where it is needed: Authlib takes its time.
-    from tap_acumatica.odata.oauth import Beginning, OAuth  # noqa: PLC0415
+    from tap_acumatica.odata.oauth import Beginning, OAuth, Password  # noqa: PLC0415
 
     names = settings["scope"].split()
     if how.pool.size > 1 and "api:concurrent_access" not in names:
@@ -113,8 +119,10 @@ def accounts(
             "request at a time.",
             how.pool.size,
         )
+    username, password = settings.get("username"), settings.get("password")
     begin = Beginning(
-        settings.get("refresh_token"), settings.get("username"), settings.get("password")
+        settings.get("refresh_token"),
+        Password(username, password) if username and password else None,
     )
     found: dict[str | None, Auth] = {}
     for tenant, name in zip(wanted, tenants(settings), strict=True):
@@ -162,6 +170,15 @@ def token_store(
         fingerprint(began_with) if began_with else None,
         how.timeout + how.max_retry_time,
     )
+
+
+def _is_usable(address: str) -> bool:
+    """Whether an address can be reached, and nobody on the way reads along."""
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0 and is_private(address)
+    except ValueError:
+        return False
 
 
 def _tenant_in(client_id: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import socket
 import sys
 import threading
 import time
@@ -104,6 +105,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, place: tuple[str, int], path: str, arrivals: queue.Queue[Arrival]) -> None:
         self.path = path
         self.arrivals = arrivals
+        self.address_family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
         super().__init__(place, _Handler)
 
     @override
@@ -113,7 +115,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def arriving(callback_url: str) -> Iterator[queue.Queue[Arrival]]:
-    """What comes back, as long as this is open.
+    """What comes back, as long as this is open; opened once, for the terminal is read to its end.
 
     Raises:
         SettingsError: Another program listens there.
@@ -124,7 +126,8 @@ def arriving(callback_url: str) -> Iterator[queue.Queue[Arrival]]:
     if parts.hostname not in LOOPBACK or parts.scheme != "http":
         yield arrivals  # by hand alone
         return
-    place = ("127.0.0.1", parts.port or HTTP_PORT)
+    host = "::1" if parts.hostname == "::1" else "127.0.0.1"
+    place = (host, parts.port or HTTP_PORT)
     try:
         server = _Server(place, parts.path or "/", arrivals)
     except OSError as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica import accounts, configuration
 from tap_acumatica.discovery import Discovered, discovered
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.auth import Auth
     from tap_acumatica.odata.instants import InstantReader
+
+TOKEN_TIMEOUT: Final = 8.0
+"""Seconds at the end of a run for tokens under way: ten after SIGTERM many a run is killed."""
 
 
 class Instance:
@@ -109,9 +113,19 @@ class Instance:
             self.metadata_cache.forget(self._source(interface, tenant))
 
     def close(self) -> None:
-        """Sign out; no request is sent after this."""
+        """Sign out; no request is sent after this.
+
+        Tokens that were asked for are waited for, but not for long: the refresh token before each
+        is spent.
+        """
+        auths = self._accounts.values() if "_accounts" in self.__dict__ else ()
+        for auth in auths:
+            auth.close()
         if "_client" in self.__dict__:
             self._client.close(self._address.site)
+        until = time.monotonic() + TOKEN_TIMEOUT
+        for auth in auths:
+            auth.settle(until)
 
     @cached_property
     def _address(self) -> Address:

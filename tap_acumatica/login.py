@@ -85,11 +85,13 @@ def login(settings: Mapping[str, Any], tenant: str | None = None, *, browser: bo
         AcumaticaError: Somebody said no, or nothing at all.
     """
     how = configuration.client_settings(settings)
-    for each in _chosen(settings, tenant):
-        server = accounts.identity_server(settings, how, each)
-        store = accounts.token_store(settings, how, server)
-        token = _Login(server, store, each).run(settings["callback_url"], browser=browser)
-        _report(settings, each, token)
+    chosen, callback_url = _chosen(settings, tenant), settings["callback_url"]
+    with arriving(callback_url) as arrivals:
+        for each in chosen:
+            server = accounts.identity_server(settings, how, each)
+            store = accounts.token_store(settings, how, server)
+            sign_in = _Login(server, store, each, arrivals)
+            _report(settings, each, sign_in.run(callback_url, browser=browser))
     click.echo("Next: tap-acumatica --config=... --discover > catalog.json")
 
 
@@ -114,22 +116,24 @@ def _chosen(settings: Mapping[str, Any], tenant: str | None) -> Sequence[str]:
 class _Login:
     """One sign-in to one tenant."""
 
-    def __init__(self, server: IdentityServer, store: TokenStore, tenant: str) -> None:
+    def __init__(
+        self, server: IdentityServer, store: TokenStore, tenant: str, arrivals: Queue[Arrival]
+    ) -> None:
         self._server = server
         self._store = store
         self._tenant = tenant
+        self._arrivals = arrivals
 
     def run(self, callback_url: str, *, browser: bool) -> Token:
-        with arriving(callback_url) as arrivals:
-            begun = self._server.begin(callback_url)
-            self._invite(begun, opened=browser and webbrowser.open(begun.url))
-            arrival = self._awaited(arrivals, begun)
-            try:
-                token = self._token(begun, arrival.answer)
-            except AcumaticaError as error:
-                arrival.show(login_page.failed(masking.masked(str(error))))
-                raise
-            arrival.show(login_page.done(self._tenant, self._server.site))
+        begun = self._server.begin(callback_url)
+        self._invite(begun, opened=browser and webbrowser.open(begun.url))
+        arrival = self._awaited(begun)
+        try:
+            token = self._token(begun, arrival.answer)
+        except AcumaticaError as error:
+            arrival.show(login_page.failed(masking.masked(str(error))))
+            raise
+        arrival.show(login_page.done(self._tenant, self._server.site))
         return token
 
     def _invite(self, begun: SignIn, *, opened: bool) -> None:
@@ -140,11 +144,11 @@ class _Login:
             "address of that page here.\n"
         )
 
-    def _awaited(self, arrivals: Queue[Arrival], begun: SignIn) -> Arrival:
+    def _awaited(self, begun: SignIn) -> Arrival:
         """The answer to what was begun; others are turned away."""
         until = time.monotonic() + PATIENCE
         while True:
-            arrival = next_arrival(arrivals, until)
+            arrival = next_arrival(self._arrivals, until)
             answer = arrival.answer
             if answer.get("state") == begun.state and answer.keys() & {"code", "error"}:
                 return arrival

@@ -56,6 +56,11 @@ class Login:
     url: str
     printed: str
 
+    def next(self) -> None:
+        """Wait for the address of the next tenant."""
+        self.url, printed = _address(self.process)
+        self.printed += printed
+
     def paste(self, text: str) -> None:
         """Type a line into its terminal."""
         _of(self.process.stdin).write(text + "\n")
@@ -85,10 +90,8 @@ def logging_in(
         env={**os.environ, **environment},
     ) as process:
         try:
-            printed = ""
-            while (line := _of(process.stdout).readline()) and not line.startswith("  http"):
-                printed += line
-            yield Login(process, line.strip(), printed + line)
+            url, printed = _address(process)
+            yield Login(process, url, printed)
         finally:
             process.kill()
 
@@ -102,6 +105,14 @@ def sign_in(box: Sandbox, url: str, step: str = "allow") -> str:
         form = {"step": step, "ticket": ticket}
         led = browser.post(url, data=form, timeout=10, allow_redirects=False)
     return led.headers["Location"]
+
+
+def _address(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """The address that a login prints, and all that it printed up to there."""
+    printed = ""
+    while (line := _of(process.stdout).readline()) and not line.startswith("  http"):
+        printed += line
+    return line.strip(), printed + line
 
 
 def _of(stream: IO[str] | None) -> IO[str]:

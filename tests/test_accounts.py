@@ -81,6 +81,10 @@ def test_settings_that_let_somebody_in(changes: dict[str, Any]) -> None:
             {"url": SITE, "tenants": ["Company A", "B", "C"]},
             r"of the tenant Company A and reaches no other \(B, C\): give it without @Company A",
         ),
+        (
+            {"url": SITE, "client_id": "GUID", "tenants": ["A", "B"], "refresh_token": "r"},
+            r"The setting refresh_token is of one tenant, .* \(A, B\): leave it out",
+        ),
         ({"url": SITE, "client_id": "GUID"}, "The setting client_id names no tenant"),
         ({"url": SITE, "client_id": "GUID@"}, "The setting client_id names no tenant"),
         ({"url": "http://erp.example/ERP"}, "plain http .*over which the server does no OAuth"),
@@ -90,6 +94,12 @@ def test_settings_that_let_somebody_in(changes: dict[str, Any]) -> None:
         ),
         ({"callback_url": "http://erp.example/cb"}, "The setting callback_url must be an address"),
         ({"callback_url": "localhost:8400"}, "The setting callback_url must be an address"),
+        ({"callback_url": "http://localhost:99999"}, "The setting callback_url must be an address"),
+        ({"callback_url": "https://[::1/cb"}, "The setting callback_url must be an address"),
+        (
+            {"access_token_url": "https://erp:x/t"},
+            "The setting access_token_url must be an address",
+        ),
         ({"authorization_url": "http://erp.example/a"}, "The setting authorization_url must be"),
         ({"access_token_url": "https:///t"}, "The setting access_token_url must be an address"),
         ({"url": f"{SITE}/odata/Company/Orders"}, "no address of an OData service"),

@@ -104,6 +104,15 @@ def test_the_address_can_be_pasted(box: Sandbox, settings: dict[str, Any], tmp_p
     assert_signed_in(box, settings, finished)
 
 
+def test_a_callback_of_this_machine_by_ipv6_is_listened_on(
+    box: Sandbox, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    settings["callback_url"] = a_callback_url(box, "[::1]")
+    with logging_in(tmp_path, settings, "--no-browser") as running:
+        assert "You are signed in" in page(sign_in(box, running.url))
+        assert_signed_in(box, settings, running.finish())
+
+
 def test_a_callback_on_another_host_is_pasted(
     box: Sandbox, settings: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -219,29 +228,65 @@ def test_a_new_login_counts_though_the_old_refresh_token_is_in_the_settings(
     assert run({**settings, "entities": [USERS]}).error is None
 
 
-@pytest.mark.parametrize("chosen", [None, "b"])
-def test_each_tenant_is_signed_in_to(tmp_path: Path, chosen: str | None) -> None:
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[Sandbox, dict[str, Any]]]:
+    """Two tenants, and settings to sign in to both."""
     with Sandbox(now=NOW, tenants=("A", "B"), empty=True) as box:
-        settings = oauth_settings(
+        yield (
             box,
-            client_id=box.client_id.partition("@")[0],
-            callback_url=a_callback_url(box),
-            token_file=str(tmp_path / "tokens.json"),
-            tenants=["A", "B"],
+            oauth_settings(
+                box,
+                client_id=box.client_id.partition("@")[0],
+                callback_url=a_callback_url(box),
+                token_file=str(tmp_path / "tokens.json"),
+                tenants=["A", "B"],
+            ),
         )
-        options = () if chosen is None else ("--tenant", chosen)
-        with logging_in(tmp_path, settings, "--no-browser", *options) as running:
-            urls = [running.url]
+
+
+@pytest.mark.parametrize("chosen", [None, "b"])
+def test_each_tenant_is_signed_in_to(
+    two: tuple[Sandbox, dict[str, Any]], tmp_path: Path, chosen: str | None
+) -> None:
+    box, settings = two
+    options = () if chosen is None else ("--tenant", chosen)
+    with logging_in(tmp_path, settings, "--no-browser", *options) as running:
+        page(sign_in(box, running.url))
+        if chosen is None:
+            running.next()
             page(sign_in(box, running.url))
-            if chosen is None:
-                assert running.process.stdout
-                while not (line := running.process.stdout.readline()).startswith("  http"):
-                    pass
-                urls.append(line.strip())
-                page(sign_in(box, line.strip()))
-            assert running.finish().returncode == 0
-        assert [grant.tenant for grant in box.identity.grants] == (["B"] if chosen else ["A", "B"])
-        assert len(json.loads((tmp_path / "tokens.json").read_text())) == len(urls)
+        assert running.finish().returncode == 0
+    tenants = ["B"] if chosen else ["A", "B"]
+    assert [grant.tenant for grant in box.identity.grants] == tenants
+    assert len(json.loads((tmp_path / "tokens.json").read_text())) == len(tenants)
+
+
+def test_the_address_of_each_tenant_is_pasted_once(
+    two: tuple[Sandbox, dict[str, Any]], tmp_path: Path
+) -> None:
+    box, settings = two
+    with logging_in(tmp_path, settings, "--no-browser") as running:
+        running.paste(sign_in(box, running.url))
+        running.next()
+        running.paste(sign_in(box, running.url))
+        assert running.finish().returncode == 0
+    assert [grant.tenant for grant in box.identity.grants] == ["A", "B"]
+
+
+def test_a_connection_that_a_browser_opened_ahead_serves_the_next_tenant(
+    two: tuple[Sandbox, dict[str, Any]], tmp_path: Path
+) -> None:
+    box, settings = two
+    place = urlsplit(settings["callback_url"])
+    with logging_in(tmp_path, settings, "--no-browser") as running:
+        with socket.create_connection(("127.0.0.1", place.port or 0), timeout=30) as ahead:
+            page(sign_in(box, running.url))
+            running.next()
+            led = urlsplit(sign_in(box, running.url))
+            ahead.sendall(f"GET {led.path}?{led.query} HTTP/1.1\r\n\r\n".encode())
+            assert ahead.recv(100).startswith(b"HTTP/1.0 200 ")
+        assert running.finish().returncode == 0
+    assert [grant.tenant for grant in box.identity.grants] == ["A", "B"]
 
 
 def test_settings_come_from_the_environment_too(

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from logging_in import oauth_settings
+from logging_in import COMMAND, oauth_settings
 from running import discover, run, select_all
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata.errors import AcumaticaError, RequestFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from running import Output
 
 USERS = "PX_SM_Users"
@@ -215,6 +219,29 @@ def test_each_tenant_has_tokens_of_its_own(token_file: Path) -> None:
         assert len(box.identity.grants) == 3
 
 
+@pytest.mark.parametrize("locked", [False, True])
+def test_a_password_that_is_refused_in_one_tenant_is_sent_to_no_other(locked: bool) -> None:
+    tenants = ["A", "B", "C"]
+    with Sandbox(now=NOW, tenants=tenants) as box:
+        settings = oauth_settings(
+            box,
+            client_id=box.client_id.partition("@")[0],
+            username=box.username,
+            password=box.password,
+            tenants=tenants,
+            max_pool_size=3,
+        )
+        catalog = select_all(discover({**settings, "entities": [USERS, TERMS]}))
+        if locked:
+            box.quirks.lockout = 0
+        else:
+            settings["password"] = "wrong"
+        box.reset_counters()
+        output = run(settings, catalog=catalog)
+        assert ("account is locked out" if locked else "for the password") in str(output.error)
+        assert asked(box) == 1
+
+
 def test_the_tenant_of_the_client_id_is_read_where_no_other_is_named(token_file: Path) -> None:
     with Sandbox(now=NOW, tenants=("A", "B")) as box:
         settings = oauth_settings(
@@ -243,6 +270,81 @@ def test_what_the_identity_server_fails_at_in_passing_is_asked_for_again(
 ) -> None:
     box.faults.add(Fault("unavailable", "connect/token", times=1, retry_after="1"))
     assert reading(settings, USERS).error is None
+
+
+class Held:
+    """The answers to requests for tokens, which do not leave for a while."""
+
+    def __init__(self, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked, self.leave = threading.Event(), threading.Event()
+        give = box.identity.token
+
+        def held(form: Mapping[str, str]) -> dict[str, object]:
+            answer = give(form)
+            self.asked.set()
+            assert self.leave.wait(60)
+            return answer
+
+        monkeypatch.setattr(box.identity, "token", held)
+
+
+def stopped_while_asking(
+    held: Held, settings: dict[str, Any], folder: Path, *arguments: str, number: int
+) -> tuple[int, str]:
+    """The exit code and stdout of the command, told to stop while it asks for a token."""
+    config, out = folder / "c.json", folder / "out"
+    config.write_text(json.dumps(settings), encoding="utf-8")
+    with (
+        out.open("w") as stdout,
+        subprocess.Popen(  # noqa: S603 - our own command
+            [*COMMAND, *arguments, "--config", str(config)],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        assert process.stderr
+        assert held.asked.wait(60)
+        process.send_signal(number)
+        assert any("Waiting for an access token" in line for line in process.stderr)
+        held.leave.set()
+        return process.wait(60), out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_a_token_is_asked_for_loses_no_token(
+    box: Sandbox, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    token_file = Path(settings["token_file"])
+    held = Held(box, monkeypatch)
+    code, _ = stopped_while_asking(held, settings, token_file.parent, "--discover", number=number)
+    assert code == 128 + number
+    (token,) = kept(token_file)
+    assert token["refresh_token"] == box.identity.grants[0].refresh_token
+
+
+def test_a_sync_that_is_told_to_stop_while_a_token_is_renewed_loses_no_token(
+    box: Sandbox, settings: dict[str, Any], token_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings |= {"entities": [LEDGER], "page_size": 50}
+    catalog = token_file.with_name("k.json")
+    catalog.write_text(json.dumps(select_all(discover(settings))), encoding="utf-8")
+    held, pages = Held(box, monkeypatch), []
+
+    def end_access(record: object) -> None:
+        pages.append(record)
+        if len(pages) == 4:
+            box.identity.end_access()
+
+    box.before_request(end_access)
+    code, out = stopped_while_asking(
+        held, settings, catalog.parent, "--catalog", str(catalog), number=signal.SIGTERM
+    )
+    assert code == 143
+    assert json.loads(out.splitlines()[-1])["type"] == "STATE"
+    assert box.counters().sessions_open == 0
+    (token,) = kept(token_file)
+    assert token["refresh_token"] == box.identity.grants[0].refresh_token
 
 
 def test_fifty_runs_at_once_share_a_token_file(

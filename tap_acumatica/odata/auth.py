@@ -51,6 +51,14 @@ class Auth(ABC):
             RequestFailed: There is no token to be had.
         """
 
+    @abstractmethod
+    def close(self) -> None:
+        """Ask for no further token: the run is over."""
+
+    @abstractmethod
+    def settle(self, until: float) -> None:
+        """Wait for a token that was asked for, up to an instant of the monotonic clock."""
+
 
 class BasicAuth(Auth):
     """User name and password with each request, in UTF-8 (requests would send Latin-1)."""
@@ -67,3 +75,11 @@ class BasicAuth(Auth):
     @override
     def renewed(self, refused: Signature) -> Signature:
         return refused
+
+    @override
+    def close(self) -> None:
+        """There are no tokens."""
+
+    @override
+    def settle(self, until: float) -> None:
+        """There are no tokens."""

@@ -163,6 +163,7 @@ def _never_works(answer: Answer) -> bool:
 OF_THE_SITE: Final = frozenset(
     {
         "sign-in refused",
+        "password refused",
         "account locked",
         "host not found",
         "no connection",

@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urljoin
 
 import msgspec
 import requests
@@ -20,7 +21,7 @@ from typing_extensions import override
 
 from tap_acumatica.odata.answer import Answer, Credential
 from tap_acumatica.odata.client import CONNECT_TIMEOUT
-from tap_acumatica.odata.errors import SettingsError, failure
+from tap_acumatica.odata.errors import AcumaticaError, SettingsError, failure
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.patience import patiently
 from tap_acumatica.odata.token_errors import TOKEN_RULES
@@ -94,6 +95,7 @@ class IdentityServer:
         self._found: Addresses | None = None
         self._finding = threading.Lock()
         self._succeeded = False
+        self._closed = False
         masking.add([application.client_secret])
 
     def begin(self, callback_url: str) -> SignIn:
@@ -161,10 +163,17 @@ class IdentityServer:
             else msgspec.structs.replace(token, refresh_token=refresh_token)
         )
 
+    def close(self) -> None:
+        """Ask for no further token, not even for one that is being waited for."""
+        self._closed = True
+
     def _ask(self, credential: Credential, **form: str) -> Token:
         address = self._address("token")
 
         def attempt() -> Token:
+            if self._closed:
+                message = f"The run has ended before {SUBJECT} was read."
+                raise AcumaticaError(message)
             client = self._client(credential)
             asked_at = time.time()
             answer = client.fetch_token(
@@ -178,8 +187,8 @@ class IdentityServer:
 
         return patiently(attempt, self._settings.max_retry_time)
 
-    def _client(self, credential: Credential | None, **options: Any) -> OAuth2Client:  # noqa: ANN401 - Authlib's
-        return OAuth2Client(
+    def _client(self, credential: Credential | None, **options: Any) -> _Client:  # noqa: ANN401 - Authlib's
+        return _Client(
             _Wire(self, credential) if credential else None,
             client_id=self.application.client_id,
             **options,
@@ -214,8 +223,8 @@ class IdentityServer:
             logger.info("No discovery document at %s (%d)", url, response.status_code)
             content = {}
         return Addresses(
-            str(content.get("authorization_endpoint") or f"{base}/connect/authorize"),
-            str(content.get("token_endpoint") or f"{base}/connect/token"),
+            urljoin(url, str(content.get("authorization_endpoint") or f"{base}/connect/authorize")),
+            urljoin(url, str(content.get("token_endpoint") or f"{base}/connect/token")),
         )
 
     def send(self, method: str, url: str, **options: Any) -> requests.Response:  # noqa: ANN401 - those of requests
@@ -246,6 +255,18 @@ class IdentityServer:
         seconds = time.monotonic() - started
         logger.info("%s %s: %d in %.2f s", method, url, response.status_code, seconds)
         return response
+
+
+class _Client(OAuth2Client):
+    """Authlib's client, but for the reading of answers, which the error table has looked at.
+
+    Authlib fails at trifles, by which time the refresh token is spent.
+    """
+
+    @override
+    def parse_response_token(self, resp: requests.Response) -> dict[str, Any]:
+        answer: dict[str, Any] = resp.json()
+        return answer
 
 
 class _Wire:

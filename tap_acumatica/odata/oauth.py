@@ -1,11 +1,17 @@
-"""OAuth: an access token with each request, renewed before it ends, once for all threads."""
+"""OAuth: an access token with each request, renewed before it ends, once for all threads.
+
+A refresh token is spent when it is sent, hence a token is asked for in a thread of its own: what
+stops a run, such as a signal, does not cut it off, and the end of the run waits for it.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from typing_extensions import override
 
@@ -21,14 +27,41 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.identity import IdentityServer
     from tap_acumatica.odata.tokens import Token, TokenStore
 
+Result = TypeVar("Result")
+
+
+class Password:
+    """User name and password, for all tenants: once refused they are not sent again."""
+
+    def __init__(self, username: str, password: str) -> None:
+        self._username = username
+        self._password = password
+        self._lock = threading.Lock()
+        self._refused: RequestFailed | None = None
+
+    def token(self, server: IdentityServer) -> Token:
+        """A token for them. They are sent to one tenant after the other, since accounts lock.
+
+        Raises:
+            RequestFailed: There is none.
+        """
+        with self._lock:
+            if self._refused:
+                raise self._refused
+            try:
+                return server.password(self._username, self._password)
+            except RequestFailed as failed:
+                if failed.cause in {"password refused", "account locked at sign-in"}:
+                    self._refused = failed
+                raise
+
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
     """What the settings give to begin with."""
 
     refresh_token: str | None = None
-    username: str | None = None
-    password: str | None = None
+    password: Password | None = None
 
 
 class Bearer(Signature):
@@ -68,6 +101,27 @@ class OAuth(Auth):
 
     @override
     def sign(self) -> Signature:
+        token = self._token
+        if token and self._is_good(token):
+            return self._bearer(token)
+        return _aside(self._signed)
+
+    @override
+    def renewed(self, refused: Signature) -> Signature:
+        return _aside(partial(self._renewed, refused))
+
+    @override
+    def close(self) -> None:
+        self._server.close()
+
+    @override
+    def settle(self, until: float) -> None:
+        if self._lock.locked():
+            logger.info("Waiting for an access token that was asked for")
+        if self._lock.acquire(timeout=max(until - time.monotonic(), 0)):
+            self._lock.release()
+
+    def _signed(self) -> Signature:
         with self._lock:
             token = self._token or self._known(self._store.read())
             if token is None or not self._is_good(token):
@@ -75,8 +129,7 @@ class OAuth(Auth):
             self._token = token
             return self._bearer(token)
 
-    @override
-    def renewed(self, refused: Signature) -> Signature:
+    def _renewed(self, refused: Signature) -> Signature:
         with self._lock:
             if self._token and self._bearer(self._token).header != refused.header:
                 return self._bearer(self._token)  # another thread was here
@@ -118,8 +171,8 @@ class OAuth(Auth):
                 if failed.cause != "refresh token refused" or not begin.password:
                     raise
                 logger.warning("%s The password is used in its place.", failed)
-        if begin.username and begin.password:
-            return self._server.password(begin.username, begin.password)
+        if begin.password:
+            return begin.password.token(self._server)
         if kept:
             message = (
                 "The access token has ended, and no refresh token came with it: add offline_access "
@@ -136,3 +189,17 @@ class OAuth(Auth):
 
     def _is_good(self, token: Token) -> bool:
         return self._now() < token.renew_at
+
+
+def _aside(work: Callable[[], Result]) -> Result:
+    """Wait for work in another thread, which goes on when the wait is cut short."""
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised again by who waits
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future.result()

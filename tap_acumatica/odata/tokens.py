@@ -7,9 +7,10 @@ done, and whoever asks for it holds the lock of the file.
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -41,16 +42,19 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, answer: Mapping[str, Any], asked_at: float) -> Token:
-        """The token in an answer of the identity server."""
+        """The token in an answer of the identity server, whatever the types of the rest."""
         try:
             life = float(answer["expires_in"])
         except (KeyError, TypeError, ValueError):
+            life = math.nan
+        if not math.isfinite(life):
             life = USUAL_LIFE
+        refresh_token, scope = answer.get("refresh_token"), answer.get("scope") or ""
         return cls(
             answer["access_token"],
-            answer.get("refresh_token"),
+            str(refresh_token) if refresh_token else None,
             asked_at + life - min(LONGEST_MARGIN, life / 2),
-            answer.get("scope") or "",
+            " ".join(map(str, scope)) if isinstance(scope, list) else str(scope),
         )
 
     @property
@@ -145,11 +149,25 @@ class TokenFile:
             AcumaticaError: Another run has it for too long, or it cannot be written.
         """
         place = self.path.resolve()  # a link stays one
+        with ExitStack() as held:
+            with self.writing():  # what fails while it is held is not the file's fault
+                place.parent.mkdir(parents=True, exist_ok=True)
+                # FileLock takes a folder in which nothing can be made for one that is locked.
+                tempfile.TemporaryFile(dir=place.parent).close()
+                lock = FileLock(f"{place}.lock", timeout=self.patience, mode=0o600)
+                held.enter_context(lock)
+                replacement = held.enter_context(_Replacement(place))
+            yield _FileUpdate(self, replacement)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Say what goes wrong with the file while it is locked or written.
+
+        Raises:
+            AcumaticaError: Something went wrong.
+        """
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(f"{place}.lock", timeout=self.patience, mode=0o600)
-            with lock, _Replacement(place) as replacement:
-                yield _FileUpdate(self, replacement)
+            yield
         except Timeout as error:
             message = (
                 f"The token file {self.path} was locked by another run for {self.patience:g} s: "
@@ -195,7 +213,8 @@ class _FileUpdate:
         before = content.get(self._file.key)
         began_with = self._file.began_with or (before.began_with if before else None)
         content[self._file.key] = Stored(token, began_with)
-        self._replacement.write(msgspec.json.format(msgspec.json.encode(content), indent=2))
+        with self._file.writing():
+            self._replacement.write(msgspec.json.format(msgspec.json.encode(content), indent=2))
         self.token = token
 
 

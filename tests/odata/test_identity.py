@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+import msgspec
 import pytest
 import requests
 import requests_mock
@@ -19,6 +20,7 @@ from tap_acumatica.odata.errors import Action, RequestFailed, SettingsError
 from tap_acumatica.odata.identity import Addresses, Application, IdentityServer
 from tap_acumatica.odata.log import masking
 from tap_acumatica.odata.token_errors import TOKEN_RULES
+from tap_acumatica.odata.tokens import Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,6 +148,33 @@ def test_the_site_says_once_where_its_server_is() -> None:
         client.refresh("r")
         client.refresh("r")
         assert [each.url for each in server.request_history].count(DISCOVERY) == 1
+
+
+def test_an_address_of_the_site_s_server_may_be_relative() -> None:
+    with requests_mock.Mocker() as server:
+        server.get(DISCOVERY, json={"token_endpoint": "/login/token"})
+        server.post("https://erp.example/login/token", json={"access_token": "a"})
+        assert elsewhere().refresh("r").access_token == "a"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"error": None},
+        {"refresh_token": 5},
+        {"scope": ["api", "offline_access"]},
+        {"expires_in": "Infinity"},
+        {"expires_in": "nan"},
+    ],
+)
+def test_a_token_is_not_lost_to_what_is_odd_beside_it(odd: dict[str, Any]) -> None:
+    with requests_mock.Mocker() as server:
+        server.get(DISCOVERY, status_code=404)
+        server.post(TOKEN_URL, json={"access_token": "a", "refresh_token": "next", **odd})
+        token = elsewhere().refresh("r")
+    assert token.access_token == "a"
+    assert token.refresh_token == str(odd.get("refresh_token", "next"))
+    assert msgspec.json.decode(msgspec.json.encode(token), type=Token) == token
 
 
 def test_the_settings_say_it_before_the_site_does() -> None:

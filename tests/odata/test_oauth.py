@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,13 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.client import Client, ClientSettings, Reply, Request
 from tap_acumatica.odata.errors import AcumaticaError, RequestFailed
 from tap_acumatica.odata.identity import Application, IdentityServer
-from tap_acumatica.odata.oauth import Beginning, OAuth
+from tap_acumatica.odata.oauth import Beginning, OAuth, Password
 from tap_acumatica.odata.payload import JsonDecoder, Page
 from tap_acumatica.odata.sessions import PoolSettings
 from tap_acumatica.odata.tokens import TokenFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 TERMS = "PX_Objects_CS_Terms"
@@ -232,7 +232,7 @@ def test_what_passes_does_not_end_the_account(box: Sandbox, oauth: OAuth) -> Non
 def test_the_password_takes_the_place_of_a_dead_refresh_token(
     box: Sandbox, clock: Clock, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    begin = Beginning(username=box.username, password=box.password)
+    begin = Beginning(password=Password(box.username, box.password))
     oauth = OAuth(server(box), begin, TokenFile(path, "key"), clock)
     oauth.sign()
     clock.now += HOUR
@@ -246,17 +246,58 @@ def test_the_password_takes_the_place_of_a_dead_refresh_token(
 
 
 def test_a_password_needs_no_file(box: Sandbox) -> None:
-    oauth = OAuth(server(box), Beginning(username=box.username, password=box.password))
+    oauth = OAuth(server(box), Beginning(password=Password(box.username, box.password)))
     first = oauth.sign()
     assert oauth.sign().header == first.header
     assert oauth.renewed(first).header != first.header
 
 
 def test_a_wrong_password_is_sent_once(box: Sandbox) -> None:
-    oauth = OAuth(server(box), Beginning(username=box.username, password="wrong"))
+    oauth = OAuth(server(box), Beginning(password=Password(box.username, "wrong")))
     for _ in range(3):
         with pytest.raises(RequestFailed, match="gave no access token for the password"):
             oauth.sign()
+    assert asked(box) == 1
+
+
+def test_the_end_of_a_run_waits_for_a_token_no_longer_than_it_is_told(
+    box: Sandbox, oauth: OAuth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give, asked_for, leave = box.identity.token, threading.Event(), threading.Event()
+
+    def held(form: Mapping[str, str]) -> dict[str, object]:
+        asked_for.set()
+        assert leave.wait(60)
+        return give(form)
+
+    monkeypatch.setattr(box.identity, "token", held)
+    with ThreadPoolExecutor(1) as threads:
+        signature = threads.submit(oauth.sign)
+        assert asked_for.wait(60)
+        oauth.close()
+        oauth.settle(time.monotonic() + 0.1)
+        assert not signature.done()
+        leave.set()
+        assert signature.result(60).header.startswith("Bearer ")
+
+
+def test_no_token_is_asked_for_after_the_end_of_a_run(
+    box: Sandbox, clock: Clock, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oauth = OAuth(
+        server(box, replace(SETTINGS, max_retry_time=60)),
+        Beginning(box.grant().refresh_token),
+        TokenFile(path, "key"),
+        clock,
+    )
+    # It ends in the pause before the token is asked for once more.
+    monkeypatch.setattr(
+        "backoff._sync.time",
+        SimpleNamespace(sleep=lambda _: oauth.close(), monotonic=time.monotonic),
+    )
+    box.faults.add(Fault("unavailable", "connect/token", times=1))
+    with pytest.raises(AcumaticaError, match="The run has ended before an access token"):
+        oauth.sign()
     assert asked(box) == 1
 
 
@@ -269,7 +310,7 @@ def test_nobody_has_signed_in_yet(box: Sandbox, clock: Clock, path: Path) -> Non
 def test_without_a_refresh_token_the_end_of_the_token_is_the_end(
     box: Sandbox, clock: Clock, path: Path
 ) -> None:
-    begin = Beginning(username=box.username, password=box.password)
+    begin = Beginning(password=Password(box.username, box.password))
     application = Application(box.client_id, box.client_secret, "api")
     short = IdentityServer(box.url, application, SETTINGS)
     OAuth(short, begin, TokenFile(path, "key"), clock).sign()

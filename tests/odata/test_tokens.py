@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,9 +15,6 @@ from hypothesis import strategies as st
 
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.tokens import Token, TokenFile, fingerprint
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FIRST, SECOND = Token("access-1", "refresh-1", 10.0), Token("access-2", "refresh-2", 20.0)
 
@@ -151,6 +149,34 @@ def test_a_folder_that_may_not_be_written_is_found_before_a_token_is_spent(tmp_p
     ):
         spent = True
     assert not spent
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+def test_a_folder_in_which_nothing_can_be_made_is_not_taken_for_one_that_is_locked() -> None:
+    with (
+        pytest.raises(AcumaticaError, match="cannot be written"),
+        TokenFile(Path("/proc/tokens.json"), "key", patience=0.5).updating(),
+    ):
+        pass
+
+
+def test_what_fails_while_the_file_is_held_is_not_its_fault(path: Path) -> None:
+    with (
+        pytest.raises(OSError, match="no certificates"),
+        TokenFile(path, "key").updating(),
+    ):
+        raise OSError("no certificates")  # noqa: TRY003, EM101
+
+
+def test_a_file_that_cannot_be_replaced_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(AcumaticaError, match=r"cannot be written \(No space left on device\)"):
+        keep(TokenFile(path, "key"), FIRST)
 
 
 def test_the_file_can_be_read_by_people(path: Path) -> None:

@@ -35,7 +35,7 @@ def box(server: Sandbox) -> Iterator[Sandbox]:
     identity.grants.clear()
     server.end_sessions()
     server.reset_counters()
-    server.quirks.max_sessions = None
+    server.quirks.max_sessions, server.quirks.lockout = None, 5
     server.clock.set(NOW)
 
 
@@ -184,6 +184,13 @@ def test_an_application_may_have_no_refresh_tokens(box: Sandbox) -> None:
 def test_what_is_refused_has_a_code(box: Sandbox, form: dict[str, str], code: str) -> None:
     response = ask(box, **form)
     assert (response.status_code, response.json()) == (400, {"error": code})
+
+
+def test_a_locked_account_gets_no_token(box: Sandbox) -> None:
+    box.quirks.lockout = 0
+    response = ask(box, grant_type="password", username=box.username, password=box.password)
+    assert response.status_code == 500
+    assert "locked out" in response.json()["message"]
 
 
 def test_an_application_may_name_itself_in_the_header(box: Sandbox) -> None:
