@@ -5,10 +5,9 @@ What is found comes a step at a time, so that it can be shown while the next one
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from tap_acumatica.findings import Finding, Status, failure
 from tap_acumatica.odata.client import Patience
 from tap_acumatica.odata.errors import OF_THE_SITE, AcumaticaError
 from tap_acumatica.odata.instants import account_offset, agrees
@@ -31,71 +30,11 @@ PATIENCE: Final = Patience(timeout=120.0, retry_time=10.0)
 NAMES_SHOWN: Final = 5
 """Names of streams in one line; the JSON has all of them."""
 
-CAUSES: Final[Mapping[str, str]] = {
-    "sign-in refused": "wrong password",
-    "not Acumatica": "not an Acumatica site",
-}
-"""What causes of the error table are called here, where it is not the same."""
-
-STEPS: Final[Mapping[str, str]] = {
-    "settings": "Settings",
-    "host not found": "Address",
-    "no connection": "Address",
-    "TLS failure": "Address",
-    "impossible request": "Address",
-    "not an Acumatica site": "Address",
-    "redirect": "Address",
-    "unknown tenant": "Tenant",
-    "OData switched off": "Interface",
-    "role missing": "Rights",
-    "wrong password": "Sign-in",
-    "account locked": "Sign-in",
-    "API login limit": "Sign-in",
-    "licence limit": "Licence",
-}
-"""The step that a cause belongs to."""
-
 FAMILIES: Final[Mapping[str, str]] = {
     "/api/odata/": "current releases",
     "/odatav4/": "releases before 2024 R2",
     "/odata/": "releases before 2024 R2",
 }
-
-
-class Status(StrEnum):
-    """How a step went."""
-
-    GOOD = "good"
-    NOTE = "note"
-    """A sync works, but the user should know."""
-    BAD = "bad"
-    """A sync would not work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one step found.
-
-    Attributes:
-        text: For people; of a failure what happened, to what, and what to do.
-        cause: Of a failure: its name.
-        facts: For programs.
-    """
-
-    step: str
-    status: Status
-    text: str
-    tenant: str | None = None
-    cause: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-def failure(error: AcumaticaError, tenant: str | None = None, step: str | None = None) -> Finding:
-    """A step that ended in an error; which one follows from the cause where it is not given."""
-    cause = CAUSES.get(error.cause, error.cause or "settings")
-    step = step or STEPS.get(cause, "Answer")
-    text = masking.masked(" ".join(error.sentences))
-    return Finding(step, Status.BAD, text, tenant, cause)
 
 
 class Checker:

@@ -16,8 +16,9 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_acumatica import report
-from tap_acumatica.checking import PATIENCE, Checker, failure
+from tap_acumatica.checking import PATIENCE, Checker
 from tap_acumatica.files import read_catalog, read_object
+from tap_acumatica.findings import failure
 from tap_acumatica.metadata_cache import MetadataCache
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.log import logger, masking, quiet
@@ -26,7 +27,7 @@ from tap_acumatica.prefetch import Stopped
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tap_acumatica.checking import Finding
+    from tap_acumatica.findings import Finding
     from tap_acumatica.tap import TapAcumatica
 
     Opened = TypeVar("Opened", bound=TapAcumatica)

@@ -23,7 +23,8 @@ from running import NOW, discover, in_this_process, select_all, settings_for
 
 from sandbox import Fault, Sandbox
 from tap_acumatica import report
-from tap_acumatica.checking import PATIENCE, STEPS, Checker, Finding, Status
+from tap_acumatica.checking import PATIENCE, Checker
+from tap_acumatica.findings import STEPS, Finding, Status
 from tap_acumatica.odata.log import logger, quiet
 from tap_acumatica.probing import Clocks
 from tap_acumatica.tap import TapAcumatica
