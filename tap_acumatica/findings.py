@@ -34,6 +34,7 @@ STEPS: Final[Mapping[str, str]] = {
     "account locked": "Sign-in",
     "API login limit": "Sign-in",
     "licence limit": "Licence",
+    "inconsistent answer": "Streams",
 }
 """The step that a cause belongs to."""
 

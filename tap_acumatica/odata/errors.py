@@ -48,6 +48,8 @@ class DiscoveryError(AcumaticaError):
 class InconsistentAnswer(AcumaticaError):  # noqa: N818 - what the server did, not what we did
     """The server answered something else than it was asked for."""
 
+    cause = "inconsistent answer"
+
 
 class BrokenPayload(Exception):  # noqa: N818 - caught by the client, never seen by users
     """A body that is not what its headers say: cut off, or no JSON at all."""
