@@ -169,6 +169,7 @@ def test_a_column_that_is_refused_is_worth_knowing_and_no_obstacle(box: Sandbox)
     found = by_step(checked(box))
     assert found["Streams"].status is Status.NOTE
     assert list(found["Streams"].facts["refused_in_part"]) == [CUSTOMERS]
+    assert causes(list(found.values())) == []
 
 
 def test_many_names_are_cut_short(box: Sandbox) -> None:

@@ -5,8 +5,6 @@ The facts behind each rule are in docs/acumatica.md, sections "Status codes" and
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -15,9 +13,10 @@ import requests
 
 from tap_acumatica.odata.answer import Credential, retry_after, shortened
 from tap_acumatica.odata.log import masking
+from tap_acumatica.odata.rules import Rule, status_of, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from tap_acumatica.odata.answer import Answer
 
@@ -103,41 +102,6 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
                 detail=shortened(masking.masked(detail)) or "no further word",
             )
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One row of the table; `statuses` and `pattern` both have to fit, `test` as well."""
-
-    cause: str
-    action: Action
-    sentence: str
-    statuses: tuple[range, ...] = ()
-    pattern: re.Pattern[str] | None = None
-    exception: type[Exception] | tuple[type[Exception], ...] | None = None
-    test: Callable[[Answer], bool] | None = None
-
-    def fits(self, answer: Answer) -> bool:
-        """Whether this row is about that answer."""
-        if (answer.exception is None) != (self.exception is None):
-            return False
-        if self.exception and not isinstance(answer.exception, self.exception):
-            return False
-        if self.statuses and not any(answer.status in statuses for statuses in self.statuses):
-            return False
-        if self.pattern and not self.pattern.search(answer.message):
-            return False
-        return self.test is None or self.test(answer)
-
-
-def status_of(*codes: int) -> tuple[range, ...]:
-    """These statuses, for a rule."""
-    return tuple(range(code, code + 1) for code in codes)
-
-
-def words(pattern: str) -> re.Pattern[str]:
-    """Words of the server, for a rule."""
-    return re.compile(pattern, re.IGNORECASE)
 
 
 def _maintained(answer: Answer) -> bool:
