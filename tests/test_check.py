@@ -374,6 +374,9 @@ def something_else() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(b"<html></html>")
 
+        def do_CONNECT(self) -> None:
+            self.send_error(407)
+
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as declared
             """Say nothing."""
 
@@ -453,6 +456,29 @@ def no_such_host(_: Sandbox, stack: ExitStack) -> Change:
     return {"url": "https://erp.invalid"}
 
 
+def proxy_at(address: str, stack: ExitStack) -> None:
+    patch = stack.enter_context(pytest.MonkeyPatch.context())
+    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+        patch.delenv(name, raising=False)
+    patch.setenv("HTTPS_PROXY", address)
+
+
+def no_such_proxy(box: Sandbox, stack: ExitStack) -> Change:
+    proxy_at("http://proxy.invalid:3128", stack)
+    return no_such_host(box, stack)
+
+
+def proxy_refuses(_: Sandbox, stack: ExitStack) -> Change:
+    proxy_at(stack.enter_context(something_else()), stack)
+    return {"url": "https://erp.invalid"}
+
+
+def no_certificates(box: Sandbox, stack: ExitStack) -> Change:
+    patch = stack.enter_context(pytest.MonkeyPatch.context())
+    patch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+    return foreign_certificate(box, stack)
+
+
 def nobody_listens(_: Sandbox, __: ExitStack) -> Change:
     with Sandbox(empty=True) as gone:
         return {"url": gone.url}
@@ -472,6 +498,9 @@ def nothing_fits(_: Sandbox, __: ExitStack) -> Change:
     [
         (no_such_host, "host not found"),
         (nobody_listens, "no connection"),
+        (no_such_proxy, "proxy"),
+        (proxy_refuses, "proxy"),
+        (no_certificates, "no certificates"),
         (foreign_certificate, "TLS failure"),
         (another_site, "not an Acumatica site"),
         (wrong_password, "wrong password"),

@@ -227,7 +227,7 @@ class Client:
                 response = self._fetch(connection, request, signature)
                 tell(response, self._settings.verbosity)
             body = response.content
-        except requests.exceptions.RequestException as error:
+        except OSError as error:
             return Answer(request.subject, exception=error)
         logger.info("GET %s: %s", request.url, response.status_code)
         return Answer(request.subject, response.status_code, response.headers, body)
@@ -298,7 +298,7 @@ class Client:
                 streamed = sending.streamed and not failed
                 decoded = body.decoded(sending.decode) if streamed else None
             content = decoded() if decoded else None if failed else sending.decode(body.head)
-        except (requests.exceptions.RequestException, BrokenPayload) as error:
+        except (OSError, BrokenPayload) as error:
             answer = Answer(request.subject, exception=error, first=first)
             failed = failure(answer)
         seconds = time.monotonic() - started
@@ -362,7 +362,7 @@ class Client:
                 allow_redirects=False,
                 verify=self._settings.verify,
             )
-        except requests.exceptions.RequestException as error:
+        except OSError as error:
             logger.warning("Sign-out failed: %s", masking.masked(str(error)))
 
     def _count_retry(self) -> None:

@@ -5,6 +5,7 @@ The facts behind each rule are in docs/acumatica.md, sections "Status codes" and
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -92,7 +93,7 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
         self.is_page = answer.is_page
         self.column = found.group(1) if found and found.groups() else None
         self.wait = retry_after(answer.headers) if answer.status else None
-        detail = str(answer.exception) if answer.exception else answer.message
+        detail = _without_url(answer.exception) if answer.exception else answer.message
         super().__init__(
             rule.sentence.format(
                 subject=answer.subject,
@@ -116,6 +117,11 @@ def _name_unknown(answer: Answer) -> bool:
     return answer.first and "resolve" in str(answer.exception).lower()
 
 
+def _without_bundle(answer: Answer) -> bool:
+    """Whether a file is missing that the environment names; requests has no type for it."""
+    return "TLS CA certificate bundle" in str(answer.exception)
+
+
 def timed_out(error: Exception | None) -> bool:
     """Before the headers came, or after them: requests has a type for the first only."""
     return isinstance(error, requests.exceptions.ReadTimeout) or "Read timed out" in str(error)
@@ -126,13 +132,20 @@ def _never_works(answer: Answer) -> bool:
     return answer.first or "certificate" in str(answer.exception).lower()
 
 
+def _without_url(error: Exception) -> str:
+    """What happened, without an address so long that nothing else would be left."""
+    return re.sub(r" with url: \S+", "", str(error))
+
+
 OF_THE_SITE: Final = frozenset(
     {
         "sign-in refused",
         "account locked",
+        "proxy",
         "host not found",
         "no connection",
         "TLS failure",
+        "no certificates",
         "impossible request",
     }
 )
@@ -176,6 +189,22 @@ RULES: Final[tuple[Rule, ...]] = (
         test=_never_works,
     ),
     Rule(
+        "no certificates",
+        Action.STOP,
+        "The certificates to tell the server by were not found for {subject} ({detail}): set "
+        "ca_bundle, or correct the environment variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE.",
+        exception=OSError,
+        test=_without_bundle,
+    ),
+    Rule(
+        "proxy",
+        Action.STOP,
+        "The proxy made no connection for {subject} ({detail}): check the environment variables "
+        "HTTPS_PROXY and NO_PROXY, and what the proxy lets through.",
+        exception=(requests.exceptions.ProxyError, requests.exceptions.InvalidProxyURL),
+        test=lambda answer: answer.first,
+    ),
+    Rule(
         "impossible request",
         Action.STOP,
         "The request for {subject} cannot be sent ({detail}): check the settings url, "
@@ -214,7 +243,7 @@ RULES: Final[tuple[Rule, ...]] = (
         Action.RETRY,
         "The connection broke while reading {subject} ({detail}), also when tried again: try "
         "later.",
-        exception=requests.exceptions.RequestException,
+        exception=OSError,
     ),
     Rule(
         "account locked",

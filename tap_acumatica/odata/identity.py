@@ -239,7 +239,7 @@ class IdentityServer:
                     verify=self._settings.verify,
                     **{"auth": _Nothing(), **options},
                 )
-        except requests.exceptions.RequestException as error:
+        except OSError as error:
             answer = Answer(SUBJECT, exception=error, first=not self._succeeded)
             raise failure(answer, TOKEN_RULES) or error from error
         self._succeeded = True
