@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from tap_acumatica import accounts, configuration
 from tap_acumatica.discovery import Discovered, discovered
 from tap_acumatica.metadata_cache import MetadataCache, Source
-from tap_acumatica.odata.client import Client, Patience
+from tap_acumatica.odata.client import Client
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.frame import FrameFinder
+from tap_acumatica.odata.patience import Patience
 from tap_acumatica.odata.service import Address, Service
 
 if TYPE_CHECKING:

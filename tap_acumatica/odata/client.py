@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 import requests
 
 from tap_acumatica.odata.answer import Answer, http_date
+from tap_acumatica.odata.auth import Nothing
 from tap_acumatica.odata.budget import Budget
 from tap_acumatica.odata.errors import (
     Action,
@@ -64,22 +64,6 @@ class ClientSettings:
     pool: PoolSettings = field(default_factory=PoolSettings)
     verbosity: int = 1
     per_minute: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Upper bounds of what the settings say (seconds)."""
-
-    timeout: float = math.inf
-    retry_time: float = math.inf
-
-    def applied(self, settings: ClientSettings) -> ClientSettings:
-        """The settings within these bounds."""
-        return replace(
-            settings,
-            timeout=min(settings.timeout, self.timeout),
-            max_retry_time=min(settings.max_retry_time, self.retry_time),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +341,7 @@ class Client:
             connection.session.post(
                 f"{site}/entity/auth/logout",
                 headers={"Content-Length": "0"},
-                auth=connection.token,
+                auth=connection.token or Nothing(),
                 timeout=timeout,
                 allow_redirects=False,
                 verify=self._settings.verify,

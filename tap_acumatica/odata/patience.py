@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import backoff
@@ -12,12 +14,30 @@ from tap_acumatica.odata.errors import Action, RequestFailed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tap_acumatica.odata.client import ClientSettings
+
 Result = TypeVar("Result")
 
 LONGEST_PAUSE: Final = 60.0
 """Seconds between two tries where the server names no time."""
 SHORTEST_PAUSE: Final = 0.5
 """Seconds, whatever the server says: a Retry-After of 0 must not lead to a storm without end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Upper bounds of what the settings say (seconds)."""
+
+    timeout: float = math.inf
+    retry_time: float = math.inf
+
+    def applied(self, settings: ClientSettings) -> ClientSettings:
+        """The settings within these bounds."""
+        return replace(
+            settings,
+            timeout=min(settings.timeout, self.timeout),
+            max_retry_time=min(settings.max_retry_time, self.retry_time),
+        )
 
 
 def patiently(
