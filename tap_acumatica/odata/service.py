@@ -26,6 +26,7 @@ from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from urllib.parse import SplitResult
 
     from tap_acumatica.odata.auth import Auth
     from tap_acumatica.odata.client import Client
@@ -36,6 +37,7 @@ Content = TypeVar("Content")
 
 DAC: Final = "dac"
 INQUIRY: Final = "gi"
+PORTS: Final[Mapping[str, str]] = {"http": ":80", "https": ":443"}
 INTERFACES: Final[Mapping[str, str]] = {DAC: "data access classes", INQUIRY: "generic inquiries"}
 """What an instance may expose, and what each is called."""
 
@@ -327,12 +329,17 @@ class Service:
         return send(request, question.decode)
 
 
+def _origin(place: SplitResult) -> tuple[str, str]:
+    """Scheme and host, without the port that the scheme has by itself."""
+    return place.scheme, place.netloc.lower().removesuffix(PORTS.get(place.scheme, ""))
+
+
 def _below(url: str, root: str) -> bool:
     """Whether an address is one of the service's own: same origin, and below its root."""
     place, base = urlsplit(url), urlsplit(root)
     path, above = unquote(place.path).lower(), unquote(base.path).lower()
     return (
-        (place.scheme, place.netloc.lower()) == (base.scheme, base.netloc.lower())
+        _origin(place) == _origin(base)
         and path.startswith(above)
         and path != above
         and ".." not in path.split("/")

@@ -443,6 +443,8 @@ def test_a_next_link_of_the_service_is_followed(stack: ExitStack, style: str, na
         "{url}/t/Company/api/odata/dac/%2e%2e/%2e%2e/x",
         "../../../../entity/auth/logout",
         "/entity/auth/logout",
+        "http://127.0.0.1/t/Company/api/odata/dac/X",
+        "http://127.0.0.1:80/t/Company/api/odata/dac/X",
         "{url}.elsewhere.example/t/Company/api/odata/dac/X",
         "http://user@elsewhere.example/t/Company/api/odata/dac/X",
         "ftp://127.0.0.1/t/Company/api/odata/dac/X",
@@ -458,6 +460,27 @@ def test_a_next_link_to_another_place_is_not_followed(stack: ExitStack, link: st
     with pytest.raises(InconsistentAnswer, match="leads to another place"):
         rows(found, Link(link.format(url=box.url)))
     assert box.counters().total == 0
+
+
+@pytest.mark.parametrize(
+    ("site", "link"),
+    [
+        ("http://Host.example:80", "http://host.example"),
+        ("http://host.example", "http://host.example:80"),
+        ("https://host.example:443/ERP", "https://host.example/ERP"),
+        ("https://host.example/ERP", "https://host.example:443/ERP"),
+    ],
+)
+def test_a_next_link_with_or_without_the_usual_port_leads_to_the_same_place(
+    site: str, link: str
+) -> None:
+    with requests_mock.Mocker() as server:
+        server.get(requests_mock.ANY, json={"value": ROWS})
+        found = Service(
+            Client(ClientSettings(), BasicAuth("odata", "x")), Address.parse(site), "Company"
+        )
+        rows(found)
+        assert rows(found, Link(f"{link}/t/Company/api/odata/dac/{TERMS}?$skip=1")) == ROWS
 
 
 @pytest.mark.parametrize("path", ["/T/COMPANY%20B/api/OData/DAC/", "/t/Company B/api/odata/dac/"])
