@@ -94,6 +94,9 @@ FAMILIES: Final = (
 )
 """Those of current releases first."""
 
+OF_A_TENANT: Final = re.compile(r"(?P<site>.*)/t/(?P<tenant>[^/]+)", re.IGNORECASE)
+"""The path of an address that names a tenant, but no interface."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -123,12 +126,14 @@ class Address:
                 "https://company.acumatica.com."
             )
             raise SettingsError(message)
-        path = re.sub(r"/(\$metadata)?$", "", parts.path)
+        path = re.sub(r"(/\$metadata)?/*$", "", parts.path)
         origin = f"{parts.scheme}://{parts.netloc}"
         for family in FAMILIES:
             if found := family.pattern.fullmatch(path):
                 tenant = found["tenant"]
                 return cls(origin + found["site"], tenant and unquote(tenant), (family,))
+        if found := OF_A_TENANT.fullmatch(path):
+            return cls(origin + found["site"], unquote(found["tenant"]))
         if re.search(r"/odata\b", path, re.IGNORECASE):
             message = (
                 f"The setting url ({url}) is no address of an OData service: give the site alone, "

@@ -84,7 +84,7 @@ def rows(of: Service, query: Query | Link = FIRST) -> list[dict[str, Any]]:
 # Addresses
 
 
-@pytest.mark.parametrize("end", ["", "/", "/$metadata"])
+@pytest.mark.parametrize("end", ["", "/", "//", "/$metadata", "/$metadata/"])
 @pytest.mark.parametrize("site", ["https://company.acumatica.com", "https://host:8443/ERP"])
 @pytest.mark.parametrize(
     ("path", "tenant", "root"),
@@ -107,7 +107,15 @@ def test_an_address_as_the_browser_shows_it_is_taken_apart(
 
 
 @pytest.mark.parametrize(
-    "url", ["https://host", "https://host/", "  https://host/ \n", "https://host/$metadata"]
+    "url",
+    [
+        "https://host",
+        "https://host/",
+        "https://host//",
+        "  https://host/ \n",
+        "https://host/$metadata",
+        "https://host/$metadata/",
+    ],
 )
 def test_a_site_alone_has_the_service_at_either_place(url: str) -> None:
     address = Address.parse(url)
@@ -117,6 +125,14 @@ def test_a_site_alone_has_the_service_at_either_place(url: str) -> None:
         "https://host/odatav4/Company%20B/",
     )
     assert address.candidates(None) == ("https://host/odatav4/",)
+
+
+@pytest.mark.parametrize("site", ["https://host", "https://host/ERP"])
+@pytest.mark.parametrize("path", ["/t/Company%20A", "/T/Company A/"])
+def test_an_address_may_name_a_tenant_and_no_interface(site: str, path: str) -> None:
+    address = Address.parse(site + path)
+    assert (address.site, address.tenant) == (site, "Company A")
+    assert address.interfaces == (DAC, INQUIRY)
 
 
 @pytest.mark.parametrize("site", ["https://company.acumatica.com", "https://host:8443/ERP"])
