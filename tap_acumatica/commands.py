@@ -111,6 +111,9 @@ def opened(
             setup_mapper=setup_mapper,
         )
         yield made
+    except AcumaticaError:
+        made.forget_metadata()
+        raise
     finally:
         made.close()
 

@@ -106,8 +106,9 @@ class Instance:
 
     def forget_metadata(self) -> None:
         """Let the next run ask for all metadata: something was not as they say."""
-        for interface, tenant in self.services:
-            self.metadata_cache.forget(self._source(interface, tenant))
+        for interface in configuration.interfaces(self._settings):
+            for tenant in self.tenants:
+                self.metadata_cache.forget(self._source(interface, tenant))
 
     def close(self) -> None:
         """Sign out; no request is sent after this."""
