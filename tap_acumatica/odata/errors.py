@@ -84,6 +84,7 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
         action: What to do about it.
         wait: Seconds that the server asked to wait, or None.
         column: The property that the server objects to, or None.
+        given_up: Whether the patience with it has ended, so that it is not asked for again.
     """
 
     def __init__(self, rule: Rule, answer: Answer) -> None:
@@ -91,6 +92,7 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
         self.cause = rule.cause
         self.action = rule.action
         self.is_page = answer.is_page
+        self.given_up = False
         self.column = found.group(1) if found and found.groups() else None
         self.wait = retry_after(answer.headers) if answer.status else None
         detail = _without_url(answer.exception) if answer.exception else answer.message

@@ -74,10 +74,13 @@ class _Patience:
         """Whether to give up on this failure; else the pause before the next try is set."""
         if not isinstance(failed, RequestFailed) or failed.action is not Action.RETRY:
             return True
+        if failed.given_up:  # by the request for a token, which has a patience of its own
+            return True
         pause = next(self._waits) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
         self._next = max(pause if failed.wait is None else failed.wait, SHORTEST_PAUSE)
         self._left -= self._next
-        return self._left < 0
+        failed.given_up = self._left < 0
+        return failed.given_up
 
     def pause(self, _: Exception) -> float:
         """Seconds until the next try."""
