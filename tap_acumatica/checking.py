@@ -135,7 +135,8 @@ class Checker:
             )
         for sentence in found.missing:
             yield Finding("Interface", Status.NOTE, masking.masked(sentence), tenant)
-        name = self._tap.config.get("username")
+        application = f"the application {self._tap.config.get('client_id')}"
+        name = self._tap.config.get("username") or application
         yield Finding("Sign-in", Status.GOOD, f"accepted, as {name}", tenant)
         release = next(iter(services.values())).release()
         yield Finding(

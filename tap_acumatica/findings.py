@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 CAUSES: Final[Mapping[str, str]] = {
     "sign-in refused": "wrong password",
+    "password refused": "wrong password",
+    "account locked at sign-in": "account locked",
+    "API login limit at sign-in": "API login limit",
     "not Acumatica": "not an Acumatica site",
 }
 """What causes of the error table are called here, where it is not the same."""
@@ -35,6 +38,15 @@ STEPS: Final[Mapping[str, str]] = {
     "wrong password": "Sign-in",
     "account locked": "Sign-in",
     "API login limit": "Sign-in",
+    "not signed in": "Sign-in",
+    "refresh token refused": "Sign-in",
+    "token refused": "Sign-in",
+    "application refused": "Sign-in",
+    "scope refused": "Sign-in",
+    "no identity server": "Sign-in",
+    "identity server error": "Sign-in",
+    "no token in time": "Sign-in",
+    "no token in the answer": "Sign-in",
     "licence limit": "Licence",
     "inconsistent answer": "Streams",
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tap_acumatica.odata.auth import Auth
+    from tap_acumatica.odata.client import ClientSettings
     from tap_acumatica.odata.instants import InstantReader
 
 
@@ -120,15 +121,17 @@ class Instance:
         return Address.parse(self._settings["url"])
 
     @cached_property
+    def _how(self) -> ClientSettings:
+        return self.patience.applied(configuration.client_settings(self._settings))
+
+    @cached_property
     def _accounts(self) -> Mapping[str | None, Auth]:
-        how = configuration.client_settings(self._settings)
-        return accounts.accounts(self._settings, how, self.tenants)
+        return accounts.accounts(self._settings, self._how, self.tenants)
 
     @cached_property
     def _client(self) -> Client:
         auth = next(iter(self._accounts.values()))
-        settings = configuration.client_settings(self._settings)
-        return Client(self.patience.applied(settings), auth, self._address.site)
+        return Client(self._how, auth, self._address.site)
 
     def _source(self, interface: str, tenant: str | None) -> Source:
         account = self._settings.get("username") or self._settings.get("client_id") or ""

@@ -19,19 +19,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from logging_in import oauth_settings
 from rich.console import Console
 from running import NOW, discover, in_this_process, run, select_all, settings_for
 
 from sandbox import Fault, Sandbox
 from tap_acumatica import report
 from tap_acumatica.checking import PATIENCE, Checker
-from tap_acumatica.findings import STEPS, Finding, Status
+from tap_acumatica.findings import CAUSES, STEPS, Finding, Status
+from tap_acumatica.odata.errors import RULES
 from tap_acumatica.odata.log import logger, quiet
+from tap_acumatica.odata.token_errors import TOKEN_RULES
 from tap_acumatica.probing import Clocks
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tap_acumatica.odata.rules import Rule
 
 SALES = "PX_Objects_SO_SOOrder"
 CUSTOMERS = "PX_Objects_AR_Customer"
@@ -546,6 +551,79 @@ def test_each_tenant_is_checked_and_a_bad_one_does_not_hide_the_others(stack: Ex
         "Nowhere",
         "B",
     ]
+
+
+# By OAuth
+
+
+def by_oauth(box: Sandbox, **more: Any) -> dict[str, Any]:
+    return oauth_settings(box, entities=list(ENTITIES), **more)
+
+
+def signing_in(box: Sandbox, **more: Any) -> dict[str, Any]:
+    return by_oauth(box, username=box.username, password=box.password, **more)
+
+
+def test_a_sign_in_by_a_token_is_that_of_the_application(box: Sandbox, tmp_path: Path) -> None:
+    refresh_token, file = box.grant().refresh_token, tmp_path / "tokens.json"
+    settings = by_oauth(box, refresh_token=refresh_token, token_file=str(file))
+    found = by_step(checked(box, settings))
+    assert found["Sign-in"].text == f"accepted, as the application {box.client_id}"
+    assert causes(list(found.values())) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "cause"),
+    [
+        ({"password": "n0t-this", "username": "odata"}, "wrong password"),
+        (
+            {"client_secret": "n0t-this", "username": "odata", "password": "x"},
+            "application refused",
+        ),
+        ({"refresh_token": "dead"}, "refresh token refused"),
+        ({}, "not signed in"),
+    ],
+)
+def test_what_keeps_from_a_token_is_told_at_the_sign_in(
+    box: Sandbox, tmp_path: Path, more: dict[str, Any], cause: str
+) -> None:
+    file = {} if "username" in more else {"token_file": str(tmp_path / "tokens.json")}
+    settings = {**by_oauth(box, **file), **more}
+    assert [(each.step, each.cause) for each in checked(box, settings)] == [("Sign-in", cause)]
+
+
+@pytest.mark.parametrize("rule", TOKEN_RULES)
+def test_each_failure_of_the_identity_server_has_a_step(rule: Rule) -> None:
+    cause = CAUSES.get(rule.cause, rule.cause)
+    in_a_check = rule not in RULES and cause != "code refused"
+    assert not in_a_check or STEPS[cause] == "Sign-in"
+
+
+def test_a_scope_without_api_is_named_beside_the_role(box: Sandbox) -> None:
+    url = f"{box.url}/t/Company/api/odata/dac"
+    (found,) = checked(box, signing_in(box, url=url, scope="openid"))
+    assert found.cause == "role missing"
+    assert "scope must hold api" in found.text
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (Fault("unavailable", match="connect/token"), "identity server error"),
+        (
+            Fault("error", match="connect/token", status=400, message="API Login Limit"),
+            "API login limit",
+        ),
+    ],
+)
+def test_a_check_waits_seconds_at_most_for_a_token(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch, fault: Fault, cause: str
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("backoff._sync.time.sleep", waits.append)
+    box.faults.add(fault)
+    assert causes(checked(box, signing_in(box, max_retry_time=900))) == [cause]
+    assert 0 < sum(waits) <= 10
 
 
 def test_a_check_waits_seconds_at_most(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,12 @@ class Beginning:
     password: str | None = None
 
 
+class NotSignedIn(AcumaticaError):  # noqa: N818 - as the sentences say it
+    """There is nothing to begin with: a person has to sign in."""
+
+    cause = "not signed in"
+
+
 class Bearer(Signature):
     """An access token with a request."""
 
@@ -127,7 +133,7 @@ class OAuth(Auth):
             )
         else:
             message = "Nobody has signed in yet: run `tap-acumatica login`."
-        raise AcumaticaError(message)
+        raise NotSignedIn(message)
 
     def _known(self, token: Token | None) -> Token | None:
         if token:
