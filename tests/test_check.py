@@ -765,6 +765,18 @@ def test_wrong_settings_are_a_step_too(box: Sandbox, tmp_path: Path) -> None:
     assert json.loads(result.stdout)["causes"] == ["settings"]
 
 
+@pytest.mark.parametrize("content", [None, "{cut off"])
+def test_settings_that_cannot_be_read_are_a_step_too(tmp_path: Path, content: str | None) -> None:
+    config = tmp_path / "c.json"
+    if content is not None:
+        config.write_text(content, encoding="utf-8")
+    arguments = ["check", "--config", str(config), "--format", "json"]
+    result = CliRunner().invoke(TapAcumatica.cli, arguments)
+    assert result.exit_code == 1
+    (step,) = json.loads(result.stdout)["steps"]
+    assert (step["step"], step["status"], str(config) in step["text"]) == ("Settings", "bad", True)
+
+
 def test_the_command_is_found_beside_the_singer_command(box: Sandbox, tmp_path: Path) -> None:
     config = tmp_path / "c.json"
     config.write_text(json.dumps(settings_for(box, *ENTITIES, verbosity=2)), encoding="utf-8")
