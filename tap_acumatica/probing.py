@@ -88,7 +88,7 @@ class Probe:
         Raises:
             AcumaticaError: A sync would end with it, or go on without the stream.
         """
-        size = min(settings.paging.size or ROWS, ROWS)
+        size = min(settings.paging.size, ROWS) if settings.paging.size else None
         few = replace(settings, paging=replace(settings.paging, size=size), readers=1)
         dated = Dated(frames, Bookmark()) if self.table.replication_key else None
         reader = EntityReader(self, self.table, few, dated)

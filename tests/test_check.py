@@ -323,6 +323,11 @@ def filter_ignored_for_a_later_entity(box: Sandbox) -> Change:
     return {"entities": list(ENTITIES), "page_size": 10}
 
 
+def links_elsewhere(box: Sandbox) -> Change:
+    box.faults.add(Fault("next_link", match=SALES, size=7, style="foreign"))
+    return {"entities": list(ENTITIES), "client_side_paging": False}
+
+
 @pytest.mark.parametrize("path", ["", "/odata/Company"])
 @pytest.mark.parametrize(
     ("provoke", "works"),
@@ -354,6 +359,7 @@ def test_a_check_of_inquiries_ends_as_a_sync_does(
         (parameters_not_given, False),
         (order_ignored_for_a_later_entity, False),
         (filter_ignored_for_a_later_entity, False),
+        (links_elsewhere, False),
     ],
 )
 def test_a_check_of_several_streams_ends_as_a_sync_does(
