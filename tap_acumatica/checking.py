@@ -6,21 +6,23 @@ What is found comes a step at a time, so that it can be shown while the next one
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.odata.client import Patience
-from tap_acumatica.odata.errors import OF_THE_SITE, AcumaticaError
+from tap_acumatica import configuration
+from tap_acumatica.findings import Finding, Status, failure
+from tap_acumatica.odata.errors import OF_THE_SITE, Action, AcumaticaError, RequestFailed
+from tap_acumatica.odata.frame import ZoneError
 from tap_acumatica.odata.instants import account_offset, agrees
 from tap_acumatica.odata.log import masking
-from tap_acumatica.odata.service import INTERFACES
+from tap_acumatica.odata.patience import Patience
 from tap_acumatica.probing import Clocks, Probe, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime, timedelta
 
     from tap_acumatica.discovery import Discovered
+    from tap_acumatica.odata.frame import FrameFinder
     from tap_acumatica.odata.service import Service
     from tap_acumatica.streams import EntityStream
     from tap_acumatica.tap import TapAcumatica
@@ -31,29 +33,7 @@ PATIENCE: Final = Patience(timeout=120.0, retry_time=10.0)
 NAMES_SHOWN: Final = 5
 """Names of streams in one line; the JSON has all of them."""
 
-CAUSES: Final[Mapping[str, str]] = {
-    "sign-in refused": "wrong password",
-    "not Acumatica": "not an Acumatica site",
-}
-"""What causes of the error table are called here, where it is not the same."""
-
-STEPS: Final[Mapping[str, str]] = {
-    "settings": "Settings",
-    "host not found": "Address",
-    "no connection": "Address",
-    "TLS failure": "Address",
-    "impossible request": "Address",
-    "not an Acumatica site": "Address",
-    "redirect": "Address",
-    "unknown tenant": "Tenant",
-    "OData switched off": "Interface",
-    "role missing": "Rights",
-    "wrong password": "Sign-in",
-    "account locked": "Sign-in",
-    "API login limit": "Sign-in",
-    "licence limit": "Licence",
-}
-"""The step that a cause belongs to."""
+REMEDY: Final = "give the account rights on Access Rights by Role (SM201025)"
 
 FAMILIES: Final[Mapping[str, str]] = {
     "/api/odata/": "current releases",
@@ -62,40 +42,43 @@ FAMILIES: Final[Mapping[str, str]] = {
 }
 
 
-class Status(StrEnum):
-    """How a step went."""
-
-    GOOD = "good"
-    NOTE = "note"
-    """A sync works, but the user should know."""
-    BAD = "bad"
-    """A sync would not work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one step found.
+@dataclass(slots=True)
+class Begun:
+    """The streams of a tenant whose first pages were asked for.
 
     Attributes:
-        text: For people; of a failure what happened, to what, and what to do.
-        cause: Of a failure: its name.
-        facts: For programs.
+        refused: Causes, of those that a sync skips.
+        in_part: What was refused, of those for which a sync asks otherwise.
     """
 
-    step: str
-    status: Status
-    text: str
-    tenant: str | None = None
-    cause: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    tenant: str | None
+    samples: list[Sample] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    in_part: dict[str, str] = field(default_factory=dict)
 
+    def add(self, sample: Sample) -> None:
+        """Take one that can be read."""
+        self.samples.append(sample)
+        if sample.probe.refused:
+            self.in_part[sample.name] = str(sample.probe.refused)
 
-def failure(error: AcumaticaError, tenant: str | None = None, step: str | None = None) -> Finding:
-    """A step that ended in an error; which one follows from the cause where it is not given."""
-    cause = CAUSES.get(error.cause, error.cause or "settings")
-    step = step or STEPS.get(cause, "Answer")
-    text = masking.masked(" ".join(error.sentences))
-    return Finding(step, Status.BAD, text, tenant, cause)
+    @property
+    def finding(self) -> Finding:
+        """What is to be said of all."""
+        asked = len(self.samples) + len(self.refused)
+        status, cause, text = Status.GOOD, None, f"{asked} selected, all may be read"
+        if self.refused:
+            status = Status.NOTE
+            text = f"{len(self.refused)} of {asked} selected may not be read: "
+            text += f"{_listed(self.refused)}; {'a sync skips them' if self.samples else REMEDY}"
+        elif self.in_part:
+            status = Status.NOTE
+            text = f"{asked} selected; queries of {_listed(self.in_part)} are refused in part, "
+            text += "a sync asks otherwise"
+        if not self.samples:
+            status, cause = Status.BAD, "role missing"
+        facts = {"selected": asked, "refused": self.refused, "refused_in_part": self.in_part}
+        return Finding("Streams", status, text, self.tenant, cause, facts)
 
 
 class Checker:
@@ -152,7 +135,8 @@ class Checker:
             )
         for sentence in found.missing:
             yield Finding("Interface", Status.NOTE, masking.masked(sentence), tenant)
-        name = self._tap.config.get("username")
+        application = f"the application {self._tap.config.get('client_id')}"
+        name = self._tap.config.get("username") or application
         yield Finding("Sign-in", Status.GOOD, f"accepted, as {name}", tenant)
         release = next(iter(services.values())).release()
         yield Finding(
@@ -173,61 +157,42 @@ class Checker:
         clocks: Clocks,
         streams: Iterable[EntityStream],
     ) -> Iterator[Finding]:
-        probes = [
-            (stream, Probe(services[stream.origin.interface], stream.table(tenant), clocks))
-            for stream in streams
-            if tenant is None or tenant in stream.tenants
-        ]
-        samples: list[Sample] = []
-        finding = self._rights(tenant, probes, samples)
-        if finding:
-            yield finding
-        if finding is None or finding.status is not Status.BAD:
-            yield from self._queries(tenant, samples)
-            yield from self._time(tenant, found, samples)
+        its_own = [each for each in streams if tenant is None or tenant in each.tenants]
+        begun = Begun(tenant)
+        finders = [self._tap.instance.frames[interface, tenant] for interface in services]
+        ended = self._begin(begun, services, clocks, its_own)
+        if ended:
+            yield ended
+        elif its_own:
+            yield begun.finding
+        yield from self._queries(tenant, begun.samples if not ended else [])
+        yield self._zone(tenant, account_offset(found.locale), finders)
+        if not ended:
+            yield from self._frames(tenant, finders)
         yield from self._clock(tenant, clocks)
 
-    def _rights(
+    def _begin(
         self,
-        tenant: str | None,
-        probes: Iterable[tuple[EntityStream, Probe]],
-        samples: list[Sample],
+        begun: Begun,
+        services: Mapping[str, Service],
+        clocks: Clocks,
+        streams: Iterable[EntityStream],
     ) -> Finding | None:
-        """Ask for a row of each selected stream."""
-        refused: dict[str, str] = {}
-        in_part: dict[str, str] = {}
-        asked = 0
-        for stream, probe in probes:
-            asked += 1
+        """Read the first pages of each stream; what a sync would end with, if anything."""
+        settings = configuration.read_settings(self._tap.config)
+        for stream in streams:
+            interface = stream.origin.interface
+            frames = self._tap.instance.frames[interface, begun.tenant]
             try:
-                samples.append(Sample(stream, probe, probe.row()))
+                probe = Probe(services[interface], stream.table(begun.tenant), clocks)
+                begun.add(Sample(stream.name, probe, probe.begin(settings, frames)))
             except AcumaticaError as error:
-                if Probe.is_skipped(error):
-                    refused[stream.name] = error.cause
-                elif Probe.is_rephrased(error):
-                    in_part[stream.name] = str(error)
-                else:
-                    return failure(error, tenant, "Streams")
-        if not asked:
-            return None
-        facts = {"selected": asked, "refused": refused, "refused_in_part": in_part}
-        if not refused and in_part:
-            names = _listed(in_part)
-            text = (
-                f"{asked} selected; queries of {names} are refused in part, a sync asks otherwise"
-            )
-            return Finding("Streams", Status.NOTE, text, tenant, facts=facts)
-        if not refused:
-            return Finding(
-                "Streams", Status.GOOD, f"{asked} selected, all may be read", tenant, facts=facts
-            )
-        text = f"{len(refused)} of {asked} selected may not be read: {_listed(refused)}"
-        if len(refused) < asked:
-            return Finding(
-                "Streams", Status.NOTE, f"{text}; a sync skips them", tenant, facts=facts
-            )
-        remedy = "give the account rights on Access Rights by Role (SM201025)"
-        return Finding("Streams", Status.BAD, f"{text}; {remedy}", tenant, "role missing", facts)
+                if isinstance(error, RequestFailed) and error.action is Action.SKIP:
+                    begun.refused[stream.name] = error.cause
+                    continue
+                step = "Round trip" if isinstance(error, ZoneError) else "Streams"
+                return failure(error, begun.tenant, step)
+        return None
 
     def _queries(self, tenant: str | None, samples: Iterable[Sample]) -> Iterator[Finding]:
         """Whether filters, counts and paging by key work, on the first stream that can tell."""
@@ -285,39 +250,23 @@ class Checker:
             facts={"rows": rows, "seconds": round(seconds, 3)},
         )
 
-    def _time(
-        self, tenant: str | None, found: Discovered, samples: Iterable[Sample]
-    ) -> Iterator[Finding]:
-        """The account's zone, the round trip and the frame, on the dated streams."""
-        dated = [each for each in samples if each.dated and each.row]
-        yield self._zone(tenant, account_offset(found.locale), dated)
-        for interface in INTERFACES:
-            of_it = [each for each in dated if each.stream.origin.interface == interface]
-            if of_it:
-                yield from self._frame(tenant, of_it)
-
-    def _frame(self, tenant: str | None, dated: Sequence[Sample]) -> Iterator[Finding]:
-        """The round trip and the frame, once for each interface."""
-        finder = self._tap.instance.frame_finder()
-        try:
-            for sample in dated[:NAMES_SHOWN]:
-                frame = finder.frame(sample.probe.table, sample.probe.ask)
-                if finder.round_trip_done and frame.proved:
-                    break
-        except AcumaticaError as error:
-            yield failure(error, tenant, "Round trip")
-            return
-        if finder.round_trip_done:
-            text = "rows are found by the instant that they show"
-            yield Finding("Round trip", Status.GOOD, text, tenant)
-        proved = "proved: date-times compare with the server's clock"
-        unproved = "not proved yet; windows get no upper bound, and nothing is lost by it"
-        status, text = (Status.GOOD, proved) if frame.proved else (Status.NOTE, unproved)
-        yield Finding("Frame", status, text, tenant, facts={"proved": frame.proved})
+    def _frames(self, tenant: str | None, finders: Iterable[FrameFinder]) -> Iterator[Finding]:
+        """The round trip and the frame, as the dated streams of each interface showed them."""
+        for finder in finders:
+            if finder.newest is None:
+                continue
+            if finder.round_trip_done:
+                text = "rows are found by the instant that they show"
+                yield Finding("Round trip", Status.GOOD, text, tenant)
+            proved = "proved: date-times compare with the server's clock"
+            unproved = "not proved yet; windows get no upper bound, and nothing is lost by it"
+            status, text = (Status.GOOD, proved) if finder.proved else (Status.NOTE, unproved)
+            yield Finding("Frame", status, text, tenant, facts={"proved": finder.proved})
 
     def _zone(
-        self, tenant: str | None, account: timedelta | None, dated: Iterable[Sample]
+        self, tenant: str | None, account: timedelta | None, finders: Iterable[FrameFinder]
     ) -> Finding:
+        """The account's zone beside the one that is assumed."""
         zone = self._tap.instance.instants.zone
         assumed = str(self._tap.config.get("time_zone") or "UTC")
         if account is None:
@@ -338,7 +287,7 @@ class Checker:
                 facts=facts,
             )
         labelled = all(
-            self._tap.instance.instants.labelled(each.instant) for each in dated if each.instant
+            self._tap.instance.instants.labelled(each.newest) for each in finders if each.newest
         )
         text = f"the account is at {shown}, time_zone is {assumed}"
         text += (

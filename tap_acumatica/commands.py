@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import closing, contextmanager
+from copy import copy
 from datetime import UTC, datetime
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
@@ -16,17 +17,18 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_acumatica import report, stdio
-from tap_acumatica.checking import PATIENCE, Checker, failure
+from tap_acumatica.checking import PATIENCE, Checker
 from tap_acumatica.files import read_catalog, read_object
+from tap_acumatica.findings import failure
 from tap_acumatica.metadata_cache import MetadataCache
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError
 from tap_acumatica.odata.log import logger, masking, quiet
 from tap_acumatica.prefetch import Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from tap_acumatica.checking import Finding
+    from tap_acumatica.findings import Finding
     from tap_acumatica.tap import TapAcumatica
 
     Opened = TypeVar("Opened", bound=TapAcumatica)
@@ -114,6 +116,9 @@ def opened(
             setup_mapper=setup_mapper,
         )
         yield made
+    except AcumaticaError:
+        made.forget_metadata()
+        raise
     finally:
         made.close()
 
@@ -140,7 +145,11 @@ def test(tap: type[TapAcumatica], ctx: click.Context, what: str) -> None:
 
 def check_command(tap: type[TapAcumatica], command: click.Command) -> click.Command:
     """`tap-acumatica check`, with --config and --catalog as the Singer command has them."""
-    options = [each for each in command.params if each.name in {"config", "catalog"}]
+    options = [copy(each) for each in command.params if each.name in {"config", "catalog"}]
+    for option in options:
+        if option.name == "config":
+            # Read where what is wrong with a file is a step.
+            option.callback = lambda *given: partial(tap.cb_config, *given)
     how = click.Option(
         ["--format", "output"],
         type=click.Choice(["text", "json"]),
@@ -156,9 +165,18 @@ def check_command(tap: type[TapAcumatica], command: click.Command) -> click.Comm
 
 
 def check(
-    tap: type[TapAcumatica], config: _ConfigInput, catalog: IO[str] | None, output: str
+    tap: type[TapAcumatica],
+    config: Callable[[], _ConfigInput],
+    catalog: IO[str] | None,
+    output: str,
 ) -> None:
     """Try what a sync needs.
+
+    Args:
+        tap: The tap.
+        config: Reads the settings.
+        catalog: File with the catalog.
+        output: The form, text or json.
 
     Raises:
         CheckFailed: A sync would not work.
@@ -174,11 +192,11 @@ def check(
 
 
 def _findings(
-    tap: type[TapAcumatica], config: _ConfigInput, catalog: IO[str] | None
+    tap: type[TapAcumatica], config: Callable[[], _ConfigInput], catalog: IO[str] | None
 ) -> Generator[Finding]:
     with quiet() as talking:
         try:
-            with opened(tap, config, catalog=catalog, setup_mapper=False) as checked:
+            with opened(tap, config(), catalog=catalog, setup_mapper=False) as checked:
                 checked.instance.patience = PATIENCE
                 # What the server says now is asked for.
                 checked.instance.metadata_cache = MetadataCache()

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_acumatica import accounts, configuration
 from tap_acumatica.discovery import Discovered, discovered
 from tap_acumatica.metadata_cache import MetadataCache, Source
-from tap_acumatica.odata.client import Client, Patience
+from tap_acumatica.odata.client import Client
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.frame import FrameFinder
+from tap_acumatica.odata.patience import Patience
 from tap_acumatica.odata.service import Address, Service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tap_acumatica.odata.auth import Auth
+    from tap_acumatica.odata.client import ClientSettings
     from tap_acumatica.odata.instants import InstantReader
 
 TOKEN_TIMEOUT: Final = 8.0
@@ -109,8 +111,9 @@ class Instance:
 
     def forget_metadata(self) -> None:
         """Let the next run ask for all metadata: something was not as they say."""
-        for interface, tenant in self.services:
-            self.metadata_cache.forget(self._source(interface, tenant))
+        for interface in configuration.interfaces(self._settings):
+            for tenant in self.tenants:
+                self.metadata_cache.forget(self._source(interface, tenant))
 
     def close(self) -> None:
         """Sign out; no request is sent after this.
@@ -132,15 +135,17 @@ class Instance:
         return Address.parse(self._settings["url"])
 
     @cached_property
+    def _how(self) -> ClientSettings:
+        return self.patience.applied(configuration.client_settings(self._settings))
+
+    @cached_property
     def _accounts(self) -> Mapping[str | None, Auth]:
-        how = configuration.client_settings(self._settings)
-        return accounts.accounts(self._settings, how, self.tenants)
+        return accounts.accounts(self._settings, self._how, self.tenants)
 
     @cached_property
     def _client(self) -> Client:
         auth = next(iter(self._accounts.values()))
-        settings = configuration.client_settings(self._settings)
-        return Client(self.patience.applied(settings), auth, self._address.site)
+        return Client(self._how, auth, self._address.site)
 
     def _source(self, interface: str, tenant: str | None) -> Source:
         account = self._settings.get("username") or self._settings.get("client_id") or ""

@@ -1,4 +1,4 @@
-"""What one tenant's service can do, tried on one of its streams."""
+"""Whether the streams of one tenant can be read, and what its service can do."""
 
 from __future__ import annotations
 
@@ -7,26 +7,35 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
+from tap_acumatica.bookmarks import Bookmark
+from tap_acumatica.brought import Reached, Rows
+from tap_acumatica.odata.errors import Action, RequestFailed
 from tap_acumatica.odata.paging import KeyPager, Paging
-from tap_acumatica.odata.payload import JsonDecoder
 from tap_acumatica.odata.query import Query, all_of
+from tap_acumatica.reading import DECODERS, Dated, EntityReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from tap_acumatica.odata.client import Reply
-    from tap_acumatica.odata.paging import Table
+    from tap_acumatica.odata.frame import FrameFinder
+    from tap_acumatica.odata.paging import Link, Table
     from tap_acumatica.odata.payload import Page, Row
     from tap_acumatica.odata.service import Service
-    from tap_acumatica.streams import EntityStream
+    from tap_acumatica.reading import ReadSettings
 
 RESOLUTION: Final = timedelta(seconds=1)
 """Date headers tell whole seconds."""
 
 FEW: Final = 5
 """Rows of a page when paging itself is tried."""
+
+ROWS: Final = 50
+"""Rows of a page when a stream is tried: enough to see whether they are in order."""
+
+PAGES: Final = 2
+"""Pages of a stream that are read when it is tried: the second follows from the first."""
 
 
 class Clocks:
@@ -60,62 +69,64 @@ class Clocks:
 
 
 class Probe:
-    """Asks for rows of one table of one tenant."""
+    """Asks for rows of one table of one tenant.
+
+    Attributes:
+        refused: A query in place of which a sync asks in another way, such as without a column.
+    """
 
     def __init__(self, service: Service, table: Table, clocks: Clocks) -> None:
         self.table = table
+        self.refused: RequestFailed | None = None
         self._service = service
         self._clocks = clocks
-        self._decoder = JsonDecoder(table.entity_set, table.columns)
+        self._decoder = DECODERS[table.format](table.entity_set, table.columns)
 
-    def ask(self, query: Query) -> Reply[Page]:
-        """Ask once."""
-        decode = self._decoder.singleton if self.table.singleton else self._decoder.page
-        reply = self._service.read(query, self.table.entity_set, decode)
+    def begin(self, settings: ReadSettings, frames: FrameFinder) -> Row | None:
+        """Read the first pages as a sync does; the first row, if there is one.
+
+        Raises:
+            AcumaticaError: A sync would end with it, or go on without the stream.
+        """
+        size = min(settings.paging.size, ROWS) if settings.paging.size else None
+        few = replace(settings, paging=replace(settings.paging, size=size), readers=1)
+        dated = Dated(frames, Bookmark()) if self.table.replication_key else None
+        reader = EntityReader(self, self.table, few, dated)
+        pages: list[list[Row]] = []
+        for brought in reader:
+            if isinstance(brought, Rows):
+                pages.append(brought.rows)
+            at_end = isinstance(brought, Reached) and brought.bookmark.instant is not None
+            if at_end or len(pages) == PAGES:
+                break
+        self.table = reader.table
+        return pages[0][0] if pages else None
+
+    def read(
+        self, query: Query | Link, subject: str, decode: Callable[[bytes], Page]
+    ) -> Reply[Page]:
+        """Ask for rows, and remember what is said beside them."""
+        try:
+            reply = self._service.read(query, subject, decode)
+        except RequestFailed as failed:
+            if failed.action is Action.REPHRASE:
+                self.refused = failed
+            raise
         self._clocks.note(reply.date)
         return reply
 
-    def row(self) -> Row | None:
-        """The first row, if there is one."""
-        query = self.table.query(orderby=self.table.key)
-        if not self.table.singleton:
-            query = replace(query, top=1)
-        rows = self.ask(query).content.rows
-        return rows[0] if rows else None
-
-    @staticmethod
-    def is_skipped(error: AcumaticaError) -> bool:
-        """Whether a sync goes on without the stream."""
-        return isinstance(error, RequestFailed) and error.action is Action.SKIP
-
-    @staticmethod
-    def is_rephrased(error: AcumaticaError) -> bool:
-        """Whether a sync asks in another way, such as without a column that is refused."""
-        return isinstance(error, RequestFailed) and error.action is Action.REPHRASE
+    def ask(self, query: Query) -> Reply[Page]:
+        """Ask once."""
+        return self.read(query, self.table.entity_set, self._decoder.page)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A stream, and its first row."""
 
-    stream: EntityStream
+    name: str
     probe: Probe
     row: Row | None
-
-    @property
-    def name(self) -> str:
-        """The stream's."""
-        return self.stream.name
-
-    @property
-    def dated(self) -> bool:
-        """Whether it is read by windows of its replication key."""
-        return self.stream.dated
-
-    @property
-    def instant(self) -> str | None:
-        """The replication key's value, as the server shows it."""
-        return self.row.get(self.stream.replication_key or "") if self.row else None
 
     @property
     def pages_by_key(self) -> bool:

@@ -115,6 +115,11 @@ class EntityReader:
         self._page_size = PageSize(settings.paging.size)
         self._tally = Tally()
 
+    @property
+    def table(self) -> Table:
+        """The entity, without what the server refused of it so far."""
+        return self._table
+
     def __iter__(self) -> Iterator[Brought]:
         """Read. Each `Rows` holds a page's new rows.
 

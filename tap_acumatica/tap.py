@@ -132,6 +132,11 @@ class TapAcumatica(Tap):
         """What the settings lead to."""
         return Instance(self.config)
 
+    def forget_metadata(self) -> None:
+        """Let the next run ask for all metadata: something was not as they say."""
+        if "instance" in self.__dict__:
+            self.instance.forget_metadata()
+
     def close(self) -> None:
         """Stop reading ahead and sign out."""
         self._interruptible = False
@@ -316,13 +321,9 @@ class TapAcumatica(Tap):
         self._interruptible = False
         say_what_is_odd(streams, wants_atom=self.wants_atom)
         tables = sum(len(stream.tenants) or 1 for stream in streams)
-        try:
-            with progress.shown(tables) as self.progress, mapping():
-                self.sync_all()
-            self.report_missed(streams)
-        except AcumaticaError:
-            self.instance.forget_metadata()
-            raise
+        with progress.shown(tables) as self.progress, mapping():
+            self.sync_all()
+        self.report_missed(streams)
 
     # Command line
 

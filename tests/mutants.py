@@ -94,7 +94,7 @@ MUTANTS = (
     Mutant(
         "the clock counts only where the frame is proved",
         "odata/frame.py",
-        "or datetime.now(UTC), self._proved())",
+        "or datetime.now(UTC), self.proved)",
         "or datetime.now(UTC), proved=True)",
     ),
     Mutant(

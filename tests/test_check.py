@@ -12,29 +12,37 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from logging_in import oauth_settings
 from rich.console import Console
-from running import NOW, discover, in_this_process, select_all, settings_for
+from running import NOW, discover, in_this_process, run, select_all, settings_for
 
 from sandbox import Fault, Sandbox
 from tap_acumatica import report
-from tap_acumatica.checking import PATIENCE, STEPS, Checker, Finding, Status
+from tap_acumatica.checking import PATIENCE, Checker
+from tap_acumatica.findings import CAUSES, STEPS, Finding, Status
+from tap_acumatica.odata.errors import RULES
 from tap_acumatica.odata.log import logger, quiet
+from tap_acumatica.odata.token_errors import TOKEN_RULES
 from tap_acumatica.probing import Clocks
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tap_acumatica.odata.rules import Rule
+
 SALES = "PX_Objects_SO_SOOrder"
 CUSTOMERS = "PX_Objects_AR_Customer"
 ACCOUNTS = "PX_Objects_GL_Account"
 ANSWERS = "PX_Objects_CS_CSAnswers"
+CONTACTS = "GI_Customer_Contacts"
 SETUP = "PX_Objects_GL_GLSetup"
 ENTITIES = (SALES, CUSTOMERS, ACCOUNTS)
 
@@ -161,11 +169,12 @@ def test_a_stream_that_may_not_be_read_is_named(box: Sandbox) -> None:
 
 
 def test_a_column_that_is_refused_is_worth_knowing_and_no_obstacle(box: Sandbox) -> None:
-    message = "Filter on 'DocBal' is not allowed because it is a virtual field"
-    box.faults.add(Fault("error", match=SALES, message=message))
+    message = "Filter on 'CreditLimit' is not allowed because it is a virtual field"
+    box.faults.add(Fault("error", match="AR_Customer.*CreditLimit", message=message))
     found = by_step(checked(box))
     assert found["Streams"].status is Status.NOTE
-    assert list(found["Streams"].facts["refused_in_part"]) == [SALES]
+    assert list(found["Streams"].facts["refused_in_part"]) == [CUSTOMERS]
+    assert causes(list(found.values())) == []
 
 
 def test_many_names_are_cut_short(box: Sandbox) -> None:
@@ -215,18 +224,12 @@ def test_a_server_that_does_not_count_is_worth_knowing(box: Sandbox) -> None:
     box.faults.add(Fault("ignore_count"))
     assert by_step(checked(box))["Counts"].status is Status.NOTE
     settings = settings_for(box, *ENTITIES, verify_counts=True)
-    assert causes(checked(box, settings)) == ["counts"]
+    assert causes(checked(box, settings)) == ["inconsistent answer"]
 
 
-@pytest.mark.parametrize("fault", ["ignore_order", "refused"])
-def test_paging_by_key_that_does_not_work_is_told(box: Sandbox, fault: str) -> None:
-    message = "syntax error at position 4"
-    refused = Fault("error", match=" gt ", message=message)
-    box.faults.add(refused if fault == "refused" else Fault("shuffle"))
-    if fault == "ignore_order":
-        box.faults.add(Fault("ignore_order"))
-    found = by_step(checked(box))
-    assert found["Key paging"].status is not Status.GOOD
+def test_paging_by_key_that_does_not_work_is_told(box: Sandbox) -> None:
+    box.faults.add(Fault("error", match=" gt ", message="syntax error at position 4"))
+    assert by_step(checked(box))["Key paging"].status is Status.NOTE
 
 
 def test_pages_that_do_not_come_by_key_are_told(box: Sandbox) -> None:
@@ -235,7 +238,8 @@ def test_pages_that_do_not_come_by_key_are_told(box: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("match", "step"), [(" gt ", "Key paging"), (r"\$top=2000", "Page"), (" eq ", "Filters")]
+    ("match", "step"),
+    [(" gt ", "Key paging"), (r"\$top=2000", "Page"), (r" eq .*\$top=2$", "Filters")],
 )
 def test_what_fails_on_the_way_is_told_at_its_step(box: Sandbox, match: str, step: str) -> None:
     box.faults.add(Fault("unavailable", match=match, times=1))
@@ -252,14 +256,121 @@ def test_without_a_clock_the_server_is_still_checked(
 
 
 def test_a_filter_that_is_ignored_is_an_obstacle(box: Sandbox) -> None:
-    box.faults.add(Fault("ignore_filter"))
+    box.faults.add(Fault("ignore_filter", match=" eq "))
     assert "filters" in causes(checked(box))
 
 
-# What stands in the way
+# As a sync
 
 
 Change = dict[str, Any]
+
+
+def as_atom(_: Sandbox) -> Change:
+    return {"data_format": "atom"}
+
+
+def formula_as_replication_key(_: Sandbox) -> Change:
+    return {"entities": ["GI_Formula*"]}
+
+
+def formula_beside_an_entity(_: Sandbox) -> Change:
+    return {"entities": ["GI_Formula*", CUSTOMERS]}
+
+
+def broken_inquiry(box: Sandbox) -> Change:
+    box.inquiries.add(replace(box.inquiries.known["customer contacts"], title="Bad", broken=True))
+    return {"entities": ["GI_Bad", CONTACTS]}
+
+
+def nothing_at_all(box: Sandbox) -> Change:
+    box.faults.add(Fault("empty_body", match=SALES))
+    return {"entities": list(ENTITIES)}
+
+
+def virtual_replication_key(box: Sandbox) -> Change:
+    message = "Filter on 'LastModifiedDateTime' is not allowed because it is a virtual field"
+    box.faults.add(Fault("error", match=SALES, message=message))
+    return {"entities": list(ENTITIES)}
+
+
+def keys_that_are_none(_: Sandbox) -> Change:
+    journal = "GI_GL_Journal"
+    return {"entities": [journal], "inquiry_keys": {journal: ["Module"]}}
+
+
+def parameters_not_given(_: Sandbox) -> Change:
+    return {"entities": ["GI_DB_StorageDetails", CUSTOMERS]}
+
+
+def order_ignored(box: Sandbox) -> Change:
+    box.faults.add(Fault("ignore_order"))
+    return {}
+
+
+def filter_ignored(box: Sandbox) -> Change:
+    box.faults.add(Fault("ignore_filter"))
+    return {}
+
+
+def order_ignored_for_a_later_entity(box: Sandbox) -> Change:
+    box.faults.add(Fault("ignore_order", match=SALES))
+    return {"entities": list(ENTITIES)}
+
+
+def filter_ignored_for_a_later_entity(box: Sandbox) -> Change:
+    box.faults.add(Fault("ignore_filter", match=SALES))
+    return {"entities": list(ENTITIES), "page_size": 10}
+
+
+def links_elsewhere(box: Sandbox) -> Change:
+    box.faults.add(Fault("next_link", match=SALES, size=7, style="foreign"))
+    return {"entities": list(ENTITIES), "client_side_paging": False}
+
+
+@pytest.mark.parametrize("path", ["", "/odata/Company"])
+@pytest.mark.parametrize(
+    ("provoke", "works"),
+    [
+        (as_atom, True),
+        (formula_as_replication_key, True),
+        (broken_inquiry, False),
+        (keys_that_are_none, False),
+        (order_ignored, False),
+        (filter_ignored, False),
+    ],
+)
+def test_a_check_of_inquiries_ends_as_a_sync_does(
+    box: Sandbox, provoke: Callable[[Sandbox], Change], works: bool, path: str
+) -> None:
+    settings = settings_for(box, CONTACTS, interfaces=["gi"], max_retry_time=0)
+    settings |= {"url": box.url + path, **provoke(box)}
+    found = checked(box, settings)
+    assert (not causes(found), run(settings).error is None) == (works, works)
+    assert by_step(found)["Clock"].status is Status.GOOD, "and the check goes on"
+
+
+@pytest.mark.parametrize(
+    ("provoke", "works"),
+    [
+        (formula_beside_an_entity, True),
+        (nothing_at_all, False),
+        (virtual_replication_key, False),
+        (parameters_not_given, False),
+        (order_ignored_for_a_later_entity, False),
+        (filter_ignored_for_a_later_entity, False),
+        (links_elsewhere, False),
+    ],
+)
+def test_a_check_of_several_streams_ends_as_a_sync_does(
+    box: Sandbox, provoke: Callable[[Sandbox], Change], works: bool
+) -> None:
+    settings = settings_for(box, max_retry_time=0) | provoke(box)
+    found = checked(box, settings)
+    assert (not causes(found), run(settings).error is None) == (works, works)
+
+
+# What stands in the way
 
 
 @contextmanager
@@ -273,6 +384,9 @@ def something_else() -> Iterator[str]:
             self.send_header("Content-Length", "13")
             self.end_headers()
             self.wfile.write(b"<html></html>")
+
+        def do_CONNECT(self) -> None:
+            self.send_error(407)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as declared
             """Say nothing."""
@@ -353,6 +467,29 @@ def no_such_host(_: Sandbox, stack: ExitStack) -> Change:
     return {"url": "https://erp.invalid"}
 
 
+def proxy_at(address: str, stack: ExitStack) -> None:
+    patch = stack.enter_context(pytest.MonkeyPatch.context())
+    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+        patch.delenv(name, raising=False)
+    patch.setenv("HTTPS_PROXY", address)
+
+
+def no_such_proxy(box: Sandbox, stack: ExitStack) -> Change:
+    proxy_at("http://proxy.invalid:3128", stack)
+    return no_such_host(box, stack)
+
+
+def proxy_refuses(_: Sandbox, stack: ExitStack) -> Change:
+    proxy_at(stack.enter_context(something_else()), stack)
+    return {"url": "https://erp.invalid"}
+
+
+def no_certificates(box: Sandbox, stack: ExitStack) -> Change:
+    patch = stack.enter_context(pytest.MonkeyPatch.context())
+    patch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+    return foreign_certificate(box, stack)
+
+
 def nobody_listens(_: Sandbox, __: ExitStack) -> Change:
     with Sandbox(empty=True) as gone:
         return {"url": gone.url}
@@ -372,6 +509,9 @@ def nothing_fits(_: Sandbox, __: ExitStack) -> Change:
     [
         (no_such_host, "host not found"),
         (nobody_listens, "no connection"),
+        (no_such_proxy, "proxy"),
+        (proxy_refuses, "proxy"),
+        (no_certificates, "no certificates"),
         (foreign_certificate, "TLS failure"),
         (another_site, "not an Acumatica site"),
         (wrong_password, "wrong password"),
@@ -417,6 +557,79 @@ def test_each_tenant_is_checked_and_a_bad_one_does_not_hide_the_others(stack: Ex
         "Nowhere",
         "B",
     ]
+
+
+# By OAuth
+
+
+def by_oauth(box: Sandbox, **more: Any) -> dict[str, Any]:
+    return oauth_settings(box, entities=list(ENTITIES), **more)
+
+
+def signing_in(box: Sandbox, **more: Any) -> dict[str, Any]:
+    return by_oauth(box, username=box.username, password=box.password, **more)
+
+
+def test_a_sign_in_by_a_token_is_that_of_the_application(box: Sandbox, tmp_path: Path) -> None:
+    refresh_token, file = box.grant().refresh_token, tmp_path / "tokens.json"
+    settings = by_oauth(box, refresh_token=refresh_token, token_file=str(file))
+    found = by_step(checked(box, settings))
+    assert found["Sign-in"].text == f"accepted, as the application {box.client_id}"
+    assert causes(list(found.values())) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "cause"),
+    [
+        ({"password": "n0t-this", "username": "odata"}, "wrong password"),
+        (
+            {"client_secret": "n0t-this", "username": "odata", "password": "x"},
+            "application refused",
+        ),
+        ({"refresh_token": "dead"}, "refresh token refused"),
+        ({}, "not signed in"),
+    ],
+)
+def test_what_keeps_from_a_token_is_told_at_the_sign_in(
+    box: Sandbox, tmp_path: Path, more: dict[str, Any], cause: str
+) -> None:
+    file = {} if "username" in more else {"token_file": str(tmp_path / "tokens.json")}
+    settings = {**by_oauth(box, **file), **more}
+    assert [(each.step, each.cause) for each in checked(box, settings)] == [("Sign-in", cause)]
+
+
+@pytest.mark.parametrize("rule", TOKEN_RULES)
+def test_each_failure_of_the_identity_server_has_a_step(rule: Rule) -> None:
+    cause = CAUSES.get(rule.cause, rule.cause)
+    in_a_check = rule not in RULES and cause != "code refused"
+    assert not in_a_check or STEPS[cause] == "Sign-in"
+
+
+def test_a_scope_without_api_is_named_beside_the_role(box: Sandbox) -> None:
+    url = f"{box.url}/t/Company/api/odata/dac"
+    (found,) = checked(box, signing_in(box, url=url, scope="openid"))
+    assert found.cause == "role missing"
+    assert "scope must hold api" in found.text
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (Fault("unavailable", match="connect/token"), "identity server error"),
+        (
+            Fault("error", match="connect/token", status=400, message="API Login Limit"),
+            "API login limit",
+        ),
+    ],
+)
+def test_a_check_waits_seconds_at_most_for_a_token(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch, fault: Fault, cause: str
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("backoff._sync.time.sleep", waits.append)
+    box.faults.add(fault)
+    assert causes(checked(box, signing_in(box, max_retry_time=900))) == [cause]
+    assert 0 < sum(waits) <= 10
 
 
 def test_a_check_waits_seconds_at_most(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -556,6 +769,18 @@ def test_wrong_settings_are_a_step_too(box: Sandbox, tmp_path: Path) -> None:
     result = command(tmp_path, settings_for(box, page_size="many"), "--format", "json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["causes"] == ["settings"]
+
+
+@pytest.mark.parametrize("content", [None, "{cut off"])
+def test_settings_that_cannot_be_read_are_a_step_too(tmp_path: Path, content: str | None) -> None:
+    config = tmp_path / "c.json"
+    if content is not None:
+        config.write_text(content, encoding="utf-8")
+    arguments = ["check", "--config", str(config), "--format", "json"]
+    result = CliRunner().invoke(TapAcumatica.cli, arguments)
+    assert result.exit_code == 1
+    (step,) = json.loads(result.stdout)["steps"]
+    assert (step["step"], step["status"], str(config) in step["text"]) == ("Settings", "bad", True)
 
 
 def test_the_command_is_found_beside_the_singer_command(box: Sandbox, tmp_path: Path) -> None:

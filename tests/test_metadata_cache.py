@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from running import discover, run, select_all, settings_for
+from running import discover, in_this_process, select_all, settings_for
 
 from tap_acumatica.metadata_cache import MetadataCache, Source
 from tap_acumatica.odata.client import Reply
 from tap_acumatica.odata.metadata import EntitySet, EntityType, Model, Property
 from tap_acumatica.odata.protocol import Protocol
+from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,12 +148,36 @@ def test_without_a_folder_nothing_is_kept() -> None:
     cache.forget(SOURCE)
 
 
-def test_a_run_that_fails_drops_its_file(box: Sandbox, tmp_path: Path) -> None:
-    settings = settings_for(box, "Terms", metadata_cache=str(tmp_path), interfaces=["dac"])
-    catalog = select_all(discover(settings))
-    assert len(list(tmp_path.iterdir())) == 1
-    assert run(settings, catalog=catalog).error is None
-    assert len(list(tmp_path.iterdir())) == 1
+# Runs that fail
+
+
+def works(folder: Path, settings: dict[str, Any], *arguments: str) -> bool:
+    """Whether the command ends well."""
+    config = folder / "c.json"
+    config.write_text(json.dumps(settings), encoding="utf-8")
+    with in_this_process():
+        result = CliRunner().invoke(TapAcumatica.cli, ["--config", str(config), *arguments])
+    return result.exit_code == 0
+
+
+def test_a_sync_that_fails_drops_its_file(box: Sandbox, tmp_path: Path) -> None:
+    cache, catalog = tmp_path / "cache", tmp_path / "k.json"
+    settings = settings_for(box, "Terms", metadata_cache=str(cache), interfaces=["dac"])
+    catalog.write_text(json.dumps(select_all(discover(settings))), encoding="utf-8")
+    assert works(tmp_path, settings, "--catalog", str(catalog))
+    assert len(list(cache.iterdir())) == 1
     box.forbid(TERMS)
-    assert run(settings, catalog=catalog).error is not None
-    assert list(tmp_path.iterdir()) == []
+    assert not works(tmp_path, settings, "--catalog", str(catalog))
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", [["--discover"], ["--test"], []])
+def test_a_run_that_finds_nothing_asks_the_server_next_time(
+    box: Sandbox, tmp_path: Path, what: list[str]
+) -> None:
+    settings = settings_for(box, metadata_cache=str(tmp_path / "cache"), interfaces=["gi"])
+    discover(settings)
+    box.inquiries.add(replace(box.inquiries.known["customer contacts"], title="New"))
+    settings["entities"] = ["GI_New"]
+    assert not works(tmp_path, settings, *what)
+    assert works(tmp_path, settings, *what)

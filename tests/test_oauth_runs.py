@@ -86,6 +86,18 @@ def test_a_new_refresh_token_in_the_settings_counts_before_the_file(
     assert not box.identity.grants[1].revoked
 
 
+def test_certificates_that_are_not_there_are_no_fault_of_the_token_file(
+    token_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+    with Sandbox(now=NOW, empty=True, tls=True) as box:
+        refresh_token = box.grant().refresh_token
+        begun = oauth_settings(box, token_file=str(token_file), refresh_token=refresh_token)
+        error = reading(begun, USERS).error
+    assert isinstance(error, RequestFailed)
+    assert (error.cause, "/nowhere/ca.pem" in str(error)) == ("no certificates", True)
+
+
 @pytest.mark.parametrize("verbosity", [1, 3, 5])
 def test_no_token_is_told(
     box: Sandbox, settings: dict[str, Any], caplog: pytest.LogCaptureFixture, verbosity: int

@@ -32,6 +32,14 @@ class Signature(AuthBase):
         return request
 
 
+class Nothing(AuthBase):
+    """Adds nothing: without it requests would add what a .netrc holds for the host."""
+
+    @override
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        return request
+
+
 class Auth(ABC):
     """An account of the server. What is refused with it once is not sent again."""
 

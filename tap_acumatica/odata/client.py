@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 import requests
 
 from tap_acumatica.odata.answer import Answer, http_date
+from tap_acumatica.odata.auth import Nothing
 from tap_acumatica.odata.budget import Budget
 from tap_acumatica.odata.errors import (
     Action,
@@ -64,22 +64,6 @@ class ClientSettings:
     pool: PoolSettings = field(default_factory=PoolSettings)
     verbosity: int = 1
     per_minute: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Upper bounds of what the settings say (seconds)."""
-
-    timeout: float = math.inf
-    retry_time: float = math.inf
-
-    def applied(self, settings: ClientSettings) -> ClientSettings:
-        """The settings within these bounds."""
-        return replace(
-            settings,
-            timeout=min(settings.timeout, self.timeout),
-            max_retry_time=min(settings.max_retry_time, self.retry_time),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +212,7 @@ class Client:
                 response = self._fetch(connection, request, signature)
                 tell(response, self._settings.verbosity)
             body = response.content
-        except requests.exceptions.RequestException as error:
+        except OSError as error:
             return Answer(request.subject, exception=error)
         logger.info("GET %s: %s", request.url, response.status_code)
         return Answer(request.subject, response.status_code, response.headers, body)
@@ -300,7 +284,7 @@ class Client:
                 streamed = sending.streamed and not failed
                 decoded = body.decoded(sending.decode) if streamed else None
             content = decoded() if decoded else None if failed else sending.decode(body.head)
-        except (requests.exceptions.RequestException, BrokenPayload) as error:
+        except (OSError, BrokenPayload) as error:
             answer = Answer(request.subject, exception=error, first=first)
             failed = failure(answer)
         seconds = time.monotonic() - started
@@ -359,12 +343,12 @@ class Client:
             connection.session.post(
                 f"{site}/entity/auth/logout",
                 headers={"Content-Length": "0"},
-                auth=connection.token,
+                auth=connection.token or Nothing(),
                 timeout=timeout,
                 allow_redirects=False,
                 verify=self._settings.verify,
             )
-        except requests.exceptions.RequestException as error:
+        except OSError as error:
             logger.warning("Sign-out failed: %s", masking.masked(str(error)))
 
 

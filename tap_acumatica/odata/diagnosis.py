@@ -69,7 +69,7 @@ def no_rights(interface: str) -> NoService:
     """The interface is there, but not for this account."""
     message = (
         f"The account may not use Acumatica's OData interface of {interface} (403): give it the "
-        "role OData4 User on User Roles (SM201005)."
+        "role OData4 User on User Roles (SM201005). By OAuth the setting scope must hold api, too."
     )
     return NoService("role missing", message)
 

@@ -6,7 +6,6 @@ The facts behind each rule are in docs/acumatica.md, sections "Status codes" and
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -15,9 +14,10 @@ import requests
 
 from tap_acumatica.odata.answer import Credential, retry_after, shortened
 from tap_acumatica.odata.log import masking
+from tap_acumatica.odata.rules import Rule, status_of, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from tap_acumatica.odata.answer import Answer
 
@@ -47,6 +47,8 @@ class DiscoveryError(AcumaticaError):
 
 class InconsistentAnswer(AcumaticaError):  # noqa: N818 - what the server did, not what we did
     """The server answered something else than it was asked for."""
+
+    cause = "inconsistent answer"
 
 
 class BrokenPayload(Exception):  # noqa: N818 - caught by the client, never seen by users
@@ -82,6 +84,7 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
         action: What to do about it.
         wait: Seconds that the server asked to wait, or None.
         column: The property that the server objects to, or None.
+        given_up: Whether the patience with it has ended, so that it is not asked for again.
     """
 
     def __init__(self, rule: Rule, answer: Answer) -> None:
@@ -89,9 +92,10 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
         self.cause = rule.cause
         self.action = rule.action
         self.is_page = answer.is_page
+        self.given_up = False
         self.column = found.group(1) if found and found.groups() else None
         self.wait = retry_after(answer.headers) if answer.status else None
-        detail = str(answer.exception) if answer.exception else answer.message
+        detail = _without_url(answer.exception) if answer.exception else answer.message
         super().__init__(
             rule.sentence.format(
                 subject=answer.subject,
@@ -101,41 +105,6 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
                 detail=shortened(masking.masked(detail)) or "no further word",
             )
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One row of the table; `statuses` and `pattern` both have to fit, `test` as well."""
-
-    cause: str
-    action: Action
-    sentence: str
-    statuses: tuple[range, ...] = ()
-    pattern: re.Pattern[str] | None = None
-    exception: type[Exception] | tuple[type[Exception], ...] | None = None
-    test: Callable[[Answer], bool] | None = None
-
-    def fits(self, answer: Answer) -> bool:
-        """Whether this row is about that answer."""
-        if (answer.exception is None) != (self.exception is None):
-            return False
-        if self.exception and not isinstance(answer.exception, self.exception):
-            return False
-        if self.statuses and not any(answer.status in statuses for statuses in self.statuses):
-            return False
-        if self.pattern and not self.pattern.search(answer.message):
-            return False
-        return self.test is None or self.test(answer)
-
-
-def status_of(*codes: int) -> tuple[range, ...]:
-    """These statuses, for a rule."""
-    return tuple(range(code, code + 1) for code in codes)
-
-
-def words(pattern: str) -> re.Pattern[str]:
-    """Words of the server, for a rule."""
-    return re.compile(pattern, re.IGNORECASE)
 
 
 def _maintained(answer: Answer) -> bool:
@@ -150,6 +119,11 @@ def _name_unknown(answer: Answer) -> bool:
     return answer.first and "resolve" in str(answer.exception).lower()
 
 
+def _without_bundle(answer: Answer) -> bool:
+    """Whether a file is missing that the environment names; requests has no type for it."""
+    return "TLS CA certificate bundle" in str(answer.exception)
+
+
 def timed_out(error: Exception | None) -> bool:
     """Before the headers came, or after them: requests has a type for the first only."""
     return isinstance(error, requests.exceptions.ReadTimeout) or "Read timed out" in str(error)
@@ -160,14 +134,21 @@ def _never_works(answer: Answer) -> bool:
     return answer.first or "certificate" in str(answer.exception).lower()
 
 
+def _without_url(error: Exception) -> str:
+    """What happened, without an address so long that nothing else would be left."""
+    return re.sub(r" with url: \S+", "", str(error))
+
+
 OF_THE_SITE: Final = frozenset(
     {
         "sign-in refused",
         "password refused",
         "account locked",
+        "proxy",
         "host not found",
         "no connection",
         "TLS failure",
+        "no certificates",
         "impossible request",
     }
 )
@@ -211,6 +192,22 @@ RULES: Final[tuple[Rule, ...]] = (
         test=_never_works,
     ),
     Rule(
+        "no certificates",
+        Action.STOP,
+        "The certificates to tell the server by were not found for {subject} ({detail}): set "
+        "ca_bundle, or correct the environment variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE.",
+        exception=OSError,
+        test=_without_bundle,
+    ),
+    Rule(
+        "proxy",
+        Action.STOP,
+        "The proxy made no connection for {subject} ({detail}): check the environment variables "
+        "HTTPS_PROXY and NO_PROXY, and what the proxy lets through.",
+        exception=(requests.exceptions.ProxyError, requests.exceptions.InvalidProxyURL),
+        test=lambda answer: answer.first,
+    ),
+    Rule(
         "impossible request",
         Action.STOP,
         "The request for {subject} cannot be sent ({detail}): check the settings url, "
@@ -249,7 +246,7 @@ RULES: Final[tuple[Rule, ...]] = (
         Action.RETRY,
         "The connection broke while reading {subject} ({detail}), also when tried again: try "
         "later.",
-        exception=requests.exceptions.RequestException,
+        exception=OSError,
     ),
     Rule(
         "account locked",

@@ -42,6 +42,10 @@ ANCIENT: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """An instant before it tells nothing of zones: tables of them differ about the past."""
 
 
+class ZoneError(SettingsError):
+    """Values in a zone that nothing tells, or in another one than filters mean."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """What the reads of one run have in common.
@@ -85,7 +89,7 @@ class FrameFinder:
             ask: Sends a query for it.
 
         Raises:
-            SettingsError: Values carry no offset, and nothing tells their zone; or filter and
+            ZoneError: Values carry no offset, and nothing tells their zone; or filter and
                 values disagree about it.
         """
         with self._lock:
@@ -93,7 +97,7 @@ class FrameFinder:
                 row = self._look(table, ask)
                 if row and not self._round_trip_done:
                     self._round_trip(table, ask, row)
-            return Frame(self._now or datetime.now(UTC), self._proved())
+            return Frame(self._now or datetime.now(UTC), self.proved)
 
     def _look(self, table: Table, ask: Callable[[Query], Reply[Page]]) -> Row | None:
         """Ask for the newest row: with it come the server's clock and the account's zone."""
@@ -120,7 +124,9 @@ class FrameFinder:
     def _undated(self, value: str | None, tomorrow: datetime) -> bool:
         return value is None or self._instants.read(value) >= tomorrow
 
-    def _proved(self) -> bool:
+    @property
+    def proved(self) -> bool:
+        """Whether values can be compared with the server's clock."""
         if self._newest is None or self._now is None:
             return False
         offset = self._instants.offset(self._newest)
@@ -129,7 +135,7 @@ class FrameFinder:
         return abs(self._instants.read(self._newest) - self._now) <= NEAR
 
     def _require_zone(self, value: str) -> None:
-        if self._instants.labelled(value) or self._zone_is_set or self._proved():
+        if self._instants.labelled(value) or self._zone_is_set or self.proved:
             return
         hint = ""
         if self._account is not None:
@@ -139,7 +145,7 @@ class FrameFinder:
             f"Acumatica's date-times carry no offset (such as {value}), and nothing proves their "
             f"zone{hint}: set time_zone to the zone of the account's profile."
         )
-        raise SettingsError(message)
+        raise ZoneError(message)
 
     def _round_trip(self, table: Table, ask: Callable[[Query], Reply[Page]], newest: Row) -> None:
         """Ask for rows again by the instant that they show: they must come.
@@ -158,7 +164,7 @@ class FrameFinder:
             if self._unchanged(table, ask, row, seen_by):
                 failed.append(value)
         if failed:
-            raise SettingsError(self._disagreement(failed[0]))
+            raise ZoneError(self._disagreement(failed[0]))
 
     def _witnesses(
         self, table: Table, ask: Callable[[Query], Reply[Page]], newest: Row

@@ -16,10 +16,10 @@ import msgspec
 import requests
 from authlib.common.security import generate_token
 from authlib.oauth2.client import OAuth2Client
-from requests.auth import AuthBase
 from typing_extensions import override
 
 from tap_acumatica.odata.answer import Answer, Credential
+from tap_acumatica.odata.auth import Nothing
 from tap_acumatica.odata.client import CONNECT_TIMEOUT
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError, failure
 from tap_acumatica.odata.log import logger, masking
@@ -29,8 +29,6 @@ from tap_acumatica.odata.tokens import Token
 from tap_acumatica.odata.transport import is_private
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest
-
     from tap_acumatica.odata.client import ClientSettings
 
 VERIFIER_LENGTH: Final = 64
@@ -178,7 +176,7 @@ class IdentityServer:
             asked_at = time.time()
             answer = client.fetch_token(
                 address,
-                auth=_Nothing(),
+                auth=Nothing(),
                 client_id=self.application.client_id,
                 client_secret=self.application.client_secret,
                 **form,
@@ -246,9 +244,9 @@ class IdentityServer:
                     allow_redirects=False,
                     # Given here, since requests lets the environment overrule the session's.
                     verify=self._settings.verify,
-                    **{"auth": _Nothing(), **options},
+                    **{"auth": Nothing(), **options},
                 )
-        except requests.exceptions.RequestException as error:
+        except OSError as error:
             answer = Answer(SUBJECT, exception=error, first=not self._succeeded)
             raise failure(answer, TOKEN_RULES) or error from error
         self._succeeded = True
@@ -295,11 +293,3 @@ class _Wire:
             raise failed
         masking.add(str(response.json().get(part) or "") for part in SECRET_PARTS)
         return response
-
-
-class _Nothing(AuthBase):
-    """Adds nothing: without it requests would add what a .netrc holds for the host."""
-
-    @override
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        return request

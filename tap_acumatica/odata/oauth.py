@@ -64,6 +64,12 @@ class Beginning:
     password: Password | None = None
 
 
+class NotSignedIn(AcumaticaError):  # noqa: N818 - as the sentences say it
+    """There is nothing to begin with: a person has to sign in."""
+
+    cause = "not signed in"
+
+
 class Bearer(Signature):
     """An access token with a request."""
 
@@ -180,7 +186,7 @@ class OAuth(Auth):
             )
         else:
             message = "Nobody has signed in yet: run `tap-acumatica login`."
-        raise AcumaticaError(message)
+        raise NotSignedIn(message)
 
     def _known(self, token: Token | None) -> Token | None:
         if token:

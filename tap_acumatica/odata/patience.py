@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import backoff
@@ -12,14 +14,14 @@ from tap_acumatica.odata.errors import Action, RequestFailed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tap_acumatica.odata.client import ClientSettings
+
 Result = TypeVar("Result")
 
 LONGEST_PAUSE: Final = 60.0
 """Seconds between two tries where the server names no time."""
 SHORTEST_PAUSE: Final = 0.5
 """Seconds, whatever the server says: a Retry-After of 0 must not lead to a storm without end."""
-
-
 MOST_TIMEOUTS: Final = 3
 """In a row, for what cannot be asked for in a smaller way."""
 
@@ -39,6 +41,22 @@ def despite_timeouts(ask: Callable[[], Result]) -> Result:
             if failed.action is not Action.SHRINK:
                 raise
     return ask()
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Upper bounds of what the settings say (seconds)."""
+
+    timeout: float = math.inf
+    retry_time: float = math.inf
+
+    def applied(self, settings: ClientSettings) -> ClientSettings:
+        """The settings within these bounds."""
+        return replace(
+            settings,
+            timeout=min(settings.timeout, self.timeout),
+            max_retry_time=min(settings.max_retry_time, self.retry_time),
+        )
 
 
 def patiently(
@@ -75,10 +93,13 @@ class _Patience:
         """Whether to give up on this failure; else the pause before the next try is set."""
         if not isinstance(failed, RequestFailed) or failed.action is not Action.RETRY:
             return True
+        if failed.given_up:  # by the request for a token, which has a patience of its own
+            return True
         pause = next(self._waits) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
         self._next = max(pause if failed.wait is None else failed.wait, SHORTEST_PAUSE)
         self._left -= self._next
-        return self._left < 0
+        failed.given_up = self._left < 0
+        return failed.given_up
 
     def pause(self, _: Exception) -> float:
         """Seconds until the next try."""

@@ -27,6 +27,7 @@ from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from urllib.parse import SplitResult
 
     from tap_acumatica.odata.auth import Auth
     from tap_acumatica.odata.client import Client
@@ -37,6 +38,7 @@ Content = TypeVar("Content")
 
 DAC: Final = "dac"
 INQUIRY: Final = "gi"
+PORTS: Final[Mapping[str, str]] = {"http": ":80", "https": ":443"}
 INTERFACES: Final[Mapping[str, str]] = {DAC: "data access classes", INQUIRY: "generic inquiries"}
 """What an instance may expose, and what each is called."""
 
@@ -93,6 +95,9 @@ FAMILIES: Final = (
 )
 """Those of current releases first."""
 
+OF_A_TENANT: Final = re.compile(r"(?P<site>.*)/t/(?P<tenant>[^/]+)", re.IGNORECASE)
+"""The path of an address that names a tenant, but no interface."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -122,12 +127,14 @@ class Address:
                 "https://company.acumatica.com."
             )
             raise SettingsError(message)
-        path = re.sub(r"/(\$metadata)?$", "", parts.path)
+        path = re.sub(r"(/\$metadata)?/*$", "", parts.path)
         origin = f"{parts.scheme}://{parts.netloc}"
         for family in FAMILIES:
             if found := family.pattern.fullmatch(path):
                 tenant = found["tenant"]
                 return cls(origin + found["site"], tenant and unquote(tenant), (family,))
+        if found := OF_A_TENANT.fullmatch(path):
+            return cls(origin + found["site"], unquote(found["tenant"]))
         if re.search(r"/odata\b", path, re.IGNORECASE):
             message = (
                 f"The setting url ({url}) is no address of an OData service: give the site alone, "
@@ -328,12 +335,17 @@ class Service:
         return send(request, question.decode)
 
 
+def _origin(place: SplitResult) -> tuple[str, str]:
+    """Scheme and host, without the port that the scheme has by itself."""
+    return place.scheme, place.netloc.lower().removesuffix(PORTS.get(place.scheme, ""))
+
+
 def _below(url: str, root: str) -> bool:
     """Whether an address is one of the service's own: same origin, and below its root."""
     place, base = urlsplit(url), urlsplit(root)
     path, above = unquote(place.path).lower(), unquote(base.path).lower()
     return (
-        (place.scheme, place.netloc.lower()) == (base.scheme, base.netloc.lower())
+        _origin(place) == _origin(base)
         and path.startswith(above)
         and path != above
         and ".." not in path.split("/")

@@ -21,11 +21,9 @@ from tap_acumatica.odata.errors import (
     REST_OF_5XX,
     RULES,
     Action,
-    Rule,
-    status_of,
     timed_out,
-    words,
 )
+from tap_acumatica.odata.rules import Rule, status_of, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 import requests_mock
 
 from sandbox import Fault, Sandbox
@@ -32,6 +33,7 @@ from tap_acumatica.odata.sessions import PoolSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 NOW = "2026-06-01T12:00:00Z"
 TERMS = "PX_Objects_CS_Terms"
@@ -233,6 +235,30 @@ def test_a_redirect_of_the_sign_out_is_not_followed(box: Sandbox, tenant: Tenant
     box.faults.add(Fault("redirect", match="logout"))
     tenant.close()
     assert [each.method for each in box.log] == ["GET", "POST"]
+
+
+def test_a_sign_out_goes_without_what_a_netrc_holds_for_the_host(
+    box: Sandbox, tenant: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    sent: list[requests.PreparedRequest] = []
+    send = requests.Session.send
+
+    def remember(
+        session: requests.Session, request: requests.PreparedRequest, **how: Any
+    ) -> requests.Response:
+        sent.append(request)
+        return send(session, request, **how)
+
+    monkeypatch.setattr("requests.Session.send", remember)
+    tenant.get()
+    tenant.close()
+    assert [each.method for each in sent] == ["GET", "POST"]
+    assert ["Authorization" in each.headers for each in sent] == [True, False]
+    assert box.counters().signed_out == 1
 
 
 def test_nothing_is_signed_out_where_nothing_was_signed_in(box: Sandbox, tenant: Tenant) -> None:

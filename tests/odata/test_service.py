@@ -84,7 +84,7 @@ def rows(of: Service, query: Query | Link = FIRST) -> list[dict[str, Any]]:
 # Addresses
 
 
-@pytest.mark.parametrize("end", ["", "/", "/$metadata"])
+@pytest.mark.parametrize("end", ["", "/", "//", "/$metadata", "/$metadata/"])
 @pytest.mark.parametrize("site", ["https://company.acumatica.com", "https://host:8443/ERP"])
 @pytest.mark.parametrize(
     ("path", "tenant", "root"),
@@ -107,7 +107,15 @@ def test_an_address_as_the_browser_shows_it_is_taken_apart(
 
 
 @pytest.mark.parametrize(
-    "url", ["https://host", "https://host/", "  https://host/ \n", "https://host/$metadata"]
+    "url",
+    [
+        "https://host",
+        "https://host/",
+        "https://host//",
+        "  https://host/ \n",
+        "https://host/$metadata",
+        "https://host/$metadata/",
+    ],
 )
 def test_a_site_alone_has_the_service_at_either_place(url: str) -> None:
     address = Address.parse(url)
@@ -117,6 +125,14 @@ def test_a_site_alone_has_the_service_at_either_place(url: str) -> None:
         "https://host/odatav4/Company%20B/",
     )
     assert address.candidates(None) == ("https://host/odatav4/",)
+
+
+@pytest.mark.parametrize("site", ["https://host", "https://host/ERP"])
+@pytest.mark.parametrize("path", ["/t/Company%20A", "/T/Company A/"])
+def test_an_address_may_name_a_tenant_and_no_interface(site: str, path: str) -> None:
+    address = Address.parse(site + path)
+    assert (address.site, address.tenant) == (site, "Company A")
+    assert address.interfaces == (DAC, INQUIRY)
 
 
 @pytest.mark.parametrize("site", ["https://company.acumatica.com", "https://host:8443/ERP"])
@@ -443,6 +459,8 @@ def test_a_next_link_of_the_service_is_followed(stack: ExitStack, style: str, na
         "{url}/t/Company/api/odata/dac/%2e%2e/%2e%2e/x",
         "../../../../entity/auth/logout",
         "/entity/auth/logout",
+        "http://127.0.0.1/t/Company/api/odata/dac/X",
+        "http://127.0.0.1:80/t/Company/api/odata/dac/X",
         "{url}.elsewhere.example/t/Company/api/odata/dac/X",
         "http://user@elsewhere.example/t/Company/api/odata/dac/X",
         "ftp://127.0.0.1/t/Company/api/odata/dac/X",
@@ -458,6 +476,27 @@ def test_a_next_link_to_another_place_is_not_followed(stack: ExitStack, link: st
     with pytest.raises(InconsistentAnswer, match="leads to another place"):
         rows(found, Link(link.format(url=box.url)))
     assert box.counters().total == 0
+
+
+@pytest.mark.parametrize(
+    ("site", "link"),
+    [
+        ("http://Host.example:80", "http://host.example"),
+        ("http://host.example", "http://host.example:80"),
+        ("https://host.example:443/ERP", "https://host.example/ERP"),
+        ("https://host.example/ERP", "https://host.example:443/ERP"),
+    ],
+)
+def test_a_next_link_with_or_without_the_usual_port_leads_to_the_same_place(
+    site: str, link: str
+) -> None:
+    with requests_mock.Mocker() as server:
+        server.get(requests_mock.ANY, json={"value": ROWS})
+        found = Service(
+            Client(ClientSettings(), BasicAuth("odata", "x")), Address.parse(site), "Company"
+        )
+        rows(found)
+        assert rows(found, Link(f"{link}/t/Company/api/odata/dac/{TERMS}?$skip=1")) == ROWS
 
 
 @pytest.mark.parametrize("path", ["/T/COMPANY%20B/api/OData/DAC/", "/t/Company B/api/odata/dac/"])
