@@ -21,7 +21,7 @@ from typing_extensions import override
 from tap_acumatica import commands, configuration, login, progress
 from tap_acumatica.bookmarks import require_shape, say_what_is_spelled_otherwise
 from tap_acumatica.catalog import as_text
-from tap_acumatica.discovery import require_asked_for
+from tap_acumatica.discovery import Discovered, require_asked_for
 from tap_acumatica.environment import settings_of_environment
 from tap_acumatica.files import read_object
 from tap_acumatica.inquiries import require_inquiry_keys
@@ -150,24 +150,23 @@ class TapAcumatica(Tap):
     @cached_property
     def descriptions(self) -> Sequence[StreamDescription]:
         """What the instance has, by name: all that any tenant has."""
-        by_tenant: dict[str | None, Sequence[StreamDescription]] = {}
+        found: dict[str | None, Discovered] = {}
         for tenant in self.instance.tenants:
             try:
-                by_tenant[tenant] = self.instance.discovered(tenant).streams
+                found[tenant] = self.instance.discovered(tenant)
             except AcumaticaError as error:
                 self.outcome.fail(tenant, error)
                 self.logger.error("%s The tenant %s is left out.", error, tenant)  # noqa: TRY400 - a sentence, no trace
-        found = [self.instance.discovered(tenant) for tenant in by_tenant]
         everywhere = len(found) == len(self.instance.tenants)
         require_asked_for(
-            found,
+            found.values(),
             configuration.discovery_settings(self.config),
             configuration.interfaces(self.config),
             everywhere=everywhere,
         )
         if everywhere:
-            require_found(names for each in found for names in each.named)
-        return union(by_tenant, self.tenant_column)
+            require_found(names for each in found.values() for names in each.named)
+        return union({tenant: each.streams for tenant, each in found.items()}, self.tenant_column)
 
     @override
     def discover_streams(self) -> Sequence[EntityStream]:
