@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from tap_acumatica.odata.errors import SettingsError
-from tap_acumatica.odata.instants import written
+from tap_acumatica.odata.instants import in_utc, written
 from tap_acumatica.odata.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
+    from datetime import datetime
 
 VALUE: Final = "replication_key_value"
 UNDATED: Final = "undated_rows_read_on"
@@ -144,15 +144,7 @@ def say_what_is_spelled_otherwise(
 
 
 def _moment(value: Any) -> datetime:  # noqa: ANN401 - states can be written by hand
-    """The instant of a bookmark; without an offset it is in UTC, as all of ours are."""
     if not isinstance(value, str):
         message = f"{value!r} is no text"
         raise ValueError(message)  # noqa: TRY004 - as for texts that are no date-time
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        message = f"{value!r} lies beyond what a date-time can be"
-        raise ValueError(message) from error
+    return in_utc(value)

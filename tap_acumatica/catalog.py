@@ -207,7 +207,7 @@ PREFIXES: Final[Mapping[str, str]] = {DAC: "px_", INQUIRY: "gi_"}
 
 
 def _lower_names(entity: Entity) -> set[str]:
-    return {name.lower() for name in (entity.name, *entity.aliases)}
+    return {name.lower() for name in entity.names}
 
 
 def reach(glob: str) -> Collection[str]:
@@ -237,7 +237,7 @@ def _in_lines(entry: Mapping[str, Any]) -> str:
 def discover(model: Model, settings: DiscoverySettings) -> Iterator[StreamDescription]:
     """The streams of the DAC interface."""
     for entity in model.entities():
-        if settings.wants((entity.name, *entity.aliases), DAC):
+        if settings.wants(entity.names, DAC):
             yield _describe(entity, model, settings)
 
 
@@ -247,7 +247,7 @@ def expanded(model: Model, settings: DiscoverySettings) -> dict[str, str | None]
     for entity in model.entities() if unknown else ():
         for name in _lower_names(entity) & unknown.keys():
             given = unknown.pop(name)
-            if not settings.wants((entity.name, *entity.aliases), DAC):
+            if not settings.wants(entity.names, DAC):
                 logger.warning(
                     "The setting expand names %s, which entities and exclude_entities leave out.",
                     given,

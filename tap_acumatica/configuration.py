@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from tap_acumatica.metadata_cache import MetadataCache
 from tap_acumatica.odata.client import ClientSettings
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.expand import DEEPEST, parse, parse_all
-from tap_acumatica.odata.instants import InstantReader
+from tap_acumatica.odata.instants import InstantReader, in_utc
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging import Paging
 from tap_acumatica.odata.service import Address, QueryLimits
@@ -202,8 +202,8 @@ def _about_time(settings: Mapping[str, Any]) -> Iterator[str]:
             )
     if settings.get("start_date"):
         try:
-            _moment(settings["start_date"])
-        except (ValueError, OverflowError):
+            in_utc(settings["start_date"])
+        except ValueError:
             yield (
                 "The setting start_date must be a date-time such as 2024-01-01T00:00:00Z "
                 f"(found {settings['start_date']!r})."
@@ -307,7 +307,7 @@ def read_settings(settings: Mapping[str, Any]) -> ReadSettings:
         ),
         instants=instant_reader(settings),
         time_offset=timedelta(seconds=settings["time_offset"]),
-        start_date=_moment(start) if start else None,
+        start_date=in_utc(start) if start else None,
         scope=scope,
         verify_counts=settings["verify_counts"],
         readers=client_settings(settings).pool.size,
@@ -343,8 +343,3 @@ def secrets(settings: Mapping[str, Any]) -> list[str]:
 
 
 SHORTEST_WORD: Final = 4
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -93,7 +93,7 @@ def discovered(
     models = {interface: reply.content for interface, reply in replies.items()}
     names: dict[str, Sequence[Sequence[str]]] = {}
     if DAC in models:
-        names[DAC] = [(each.name, *each.aliases) for each in models[DAC].entities()]
+        names[DAC] = [each.names for each in models[DAC].entities()]
     if INQUIRY in models:
         titles = (each.title for each in models[INQUIRY].inquiries())
         names[INQUIRY] = list(stream_names(titles).items())

@@ -84,6 +84,22 @@ class InstantReader:
         return not self.ignore_offsets and datetime.fromisoformat(value).tzinfo is not None
 
 
+def in_utc(text: str) -> datetime:
+    """The instant of a setting or a state; without an offset it is in UTC.
+
+    Raises:
+        ValueError: The text is no date-time, or one beyond what UTC can hold.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        message = f"{text!r} lies beyond what a date-time can be"
+        raise ValueError(message) from error
+
+
 def earlier(moment: datetime, by: timedelta = DISPLAY_ERROR) -> datetime:
     """The instant so much earlier; the first of all where there is none."""
     return max(moment, _FIRST + by) - by

@@ -83,6 +83,11 @@ class Entity:
     singleton: bool
     type_name: str
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All by which the settings may call it."""
+        return (self.name, *self.aliases)
+
 
 @dataclass(slots=True)
 class Function:
