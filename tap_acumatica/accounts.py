@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from tap_acumatica.odata.auth import BasicAuth
-from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.http.auth import BasicAuth
+from tap_acumatica.odata.http.error_table import SettingsError
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.service import Address
 from tap_acumatica.odata.tokens import Memory, TokenFile, fingerprint
@@ -19,8 +19,8 @@ from tap_acumatica.odata.transport import is_private
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tap_acumatica.odata.auth import Auth
-    from tap_acumatica.odata.client import ClientSettings
+    from tap_acumatica.odata.http.auth import Auth
+    from tap_acumatica.odata.http.client import ClientSettings
     from tap_acumatica.odata.identity import IdentityServer
     from tap_acumatica.odata.tokens import TokenStore
 

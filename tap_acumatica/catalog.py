@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import DiscoveryError
+from tap_acumatica.odata.http.error_table import DiscoveryError
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.metadata import ENCRYPTED
 from tap_acumatica.odata.service import DAC, INQUIRY

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from tap_acumatica import configuration
 from tap_acumatica.findings import Finding, Status, failure
-from tap_acumatica.odata.errors import OF_THE_SITE, Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.frame import ZoneError
+from tap_acumatica.odata.http.error_table import OF_THE_SITE, Action, AcumaticaError, RequestFailed
+from tap_acumatica.odata.http.retry import Patience
 from tap_acumatica.odata.instants import account_offset, agrees
 from tap_acumatica.odata.log import masking
-from tap_acumatica.odata.patience import Patience
 from tap_acumatica.probing import Clocks, Probe, Sample
 
 if TYPE_CHECKING:

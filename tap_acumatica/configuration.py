@@ -16,14 +16,14 @@ from tap_acumatica import accounts
 from tap_acumatica.catalog import DiscoverySettings
 from tap_acumatica.inquiries import like
 from tap_acumatica.metadata_cache import MetadataCache
-from tap_acumatica.odata.client import ClientSettings
-from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.expand import DEEPEST, parse, parse_all
+from tap_acumatica.odata.http.client import ClientSettings
+from tap_acumatica.odata.http.error_table import SettingsError
+from tap_acumatica.odata.http.sessions import PoolSettings
 from tap_acumatica.odata.instants import InstantReader, in_utc
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging import Paging
 from tap_acumatica.odata.service import Address, QueryLimits
-from tap_acumatica.odata.sessions import PoolSettings
 from tap_acumatica.odata.transport import is_private
 from tap_acumatica.reading import ReadSettings
 from tap_acumatica.records import RecordSettings

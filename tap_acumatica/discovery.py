@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.catalog import discover, expanded, reach
 from tap_acumatica.inquiries import discover_inquiries, like, stream_names
-from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
+from tap_acumatica.odata.http.error_table import (
+    Action,
+    AcumaticaError,
+    DiscoveryError,
+    RequestFailed,
+)
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.service import DAC, INQUIRY, INTERFACES
 
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_acumatica.catalog import DiscoverySettings, StreamDescription
-    from tap_acumatica.odata.client import Reply
+    from tap_acumatica.odata.http.client import Reply
     from tap_acumatica.odata.metadata import Model
     from tap_acumatica.odata.service import Service
 

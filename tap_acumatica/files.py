@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.http.error_table import SettingsError
 from tap_acumatica.selection import decode_selected
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from tap_acumatica.odata.log import masking
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tap_acumatica.odata.errors import AcumaticaError
+    from tap_acumatica.odata.http.error_table import AcumaticaError
 
 CAUSES: Final[Mapping[str, str]] = {
     "sign-in refused": "wrong password",

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tap_acumatica.odata.errors import Action, RequestFailed
+from tap_acumatica.odata.http.error_table import Action, RequestFailed
 from tap_acumatica.odata.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tap_acumatica.odata.client import Reply
+    from tap_acumatica.odata.http.client import Reply
     from tap_acumatica.odata.paging import Table
     from tap_acumatica.odata.payload import Page
     from tap_acumatica.odata.query import Query

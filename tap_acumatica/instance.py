@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_acumatica import accounts, configuration
 from tap_acumatica.discovery import Discovered, discovered
 from tap_acumatica.metadata_cache import MetadataCache, Source
-from tap_acumatica.odata.client import Client
-from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.frame import FrameFinder
-from tap_acumatica.odata.patience import Patience
+from tap_acumatica.odata.http.client import Client
+from tap_acumatica.odata.http.error_table import AcumaticaError
+from tap_acumatica.odata.http.retry import Patience
 from tap_acumatica.odata.service import Address, Service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_acumatica.odata.auth import Auth
-    from tap_acumatica.odata.client import ClientSettings
+    from tap_acumatica.odata.http.auth import Auth
+    from tap_acumatica.odata.http.client import ClientSettings
     from tap_acumatica.odata.instants import InstantReader
 
 TOKEN_TIMEOUT: Final = 8.0

@@ -12,8 +12,8 @@ import click
 from tap_acumatica import accounts, configuration, login_page
 from tap_acumatica.callback import PATIENCE, Arrival, arriving, next_arrival
 from tap_acumatica.commands import opened
-from tap_acumatica.odata.answer import shortened
-from tap_acumatica.odata.errors import AcumaticaError, SettingsError
+from tap_acumatica.odata.http.answer import shortened
+from tap_acumatica.odata.http.error_table import AcumaticaError, SettingsError
 from tap_acumatica.odata.log import masking
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tap_acumatica.odata.client import Reply
+from tap_acumatica.odata.http.client import Reply
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.metadata import Model
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.odata.patience import MOST_TIMEOUTS
+from tap_acumatica.odata.http.retry import MOST_TIMEOUTS
 
 if TYPE_CHECKING:
-    from tap_acumatica.odata.errors import RequestFailed
+    from tap_acumatica.odata.http.error_table import RequestFailed
     from tap_acumatica.odata.paging import Pager
 
 SMALLEST: Final = 50

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.http.error_table import SettingsError
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.protocol import Protocol
 from tap_acumatica.odata.service import INQUIRY, INTERFACES

@@ -18,8 +18,13 @@ from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.brought import InFull, Reached
 from tap_acumatica.inquiries import Parameters, order, within
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.formats import ATOM, JSON
+from tap_acumatica.odata.http.error_table import (
+    Action,
+    AcumaticaError,
+    DiscoveryError,
+    RequestFailed,
+)
 from tap_acumatica.odata.instants import earlier, written
 from tap_acumatica.odata.paging import Table
 from tap_acumatica.odata.protocol import Protocol

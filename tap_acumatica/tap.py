@@ -27,7 +27,7 @@ from tap_acumatica.files import read_object
 from tap_acumatica.inquiries import require_inquiry_keys
 from tap_acumatica.instance import Instance
 from tap_acumatica.mapping import mapping
-from tap_acumatica.odata.errors import AcumaticaError
+from tap_acumatica.odata.http.error_table import AcumaticaError
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.outcome import Outcome
 from tap_acumatica.prefetch import Prefetcher, Stopped
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
     from tap_acumatica.brought import InFull, Reached, Rows
     from tap_acumatica.catalog import StreamDescription
-    from tap_acumatica.odata.errors import RequestFailed
+    from tap_acumatica.odata.http.error_table import RequestFailed
     from tap_acumatica.records import RecordSettings
     from tap_acumatica.splitting import Brought
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
-from tap_acumatica.odata.errors import DiscoveryError
+from tap_acumatica.odata.http.error_table import DiscoveryError
 from tap_acumatica.odata.log import logger
 from tap_acumatica.origin import Origin
 from tap_acumatica.related import Related, flat, located, nested, united

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_acumatica.odata.errors import InconsistentAnswer
+from tap_acumatica.odata.http.error_table import InconsistentAnswer
 from tap_acumatica.odata.instants import DISPLAY_ERROR
 from tap_acumatica.odata.query import all_of
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from tap_acumatica.odata.client import Reply
     from tap_acumatica.odata.cursor import Window
+    from tap_acumatica.odata.http.client import Reply
     from tap_acumatica.odata.paging import Table
     from tap_acumatica.odata.payload import Page, Row
     from tap_acumatica.odata.query import Query

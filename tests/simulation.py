@@ -18,9 +18,9 @@ import requests
 from odata_query import ast
 from odata_query.grammar import ODataLexer, ODataParser
 
-from tap_acumatica.odata.answer import Answer
-from tap_acumatica.odata.client import Reply
-from tap_acumatica.odata.errors import failure
+from tap_acumatica.odata.http.answer import Answer
+from tap_acumatica.odata.http.client import Reply
+from tap_acumatica.odata.http.error_table import failure
 from tap_acumatica.odata.paging import Link
 from tap_acumatica.odata.protocol import Protocol
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_acumatica import accounts, configuration
-from tap_acumatica.odata.auth import BasicAuth
-from tap_acumatica.odata.client import ClientSettings
-from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.http.auth import BasicAuth
+from tap_acumatica.odata.http.client import ClientSettings
+from tap_acumatica.odata.http.error_table import SettingsError
 from tap_acumatica.odata.tokens import Memory, TokenFile
 from tap_acumatica.settings import SCHEMA
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_acumatica.bookmarks import Bookmark, require_shape
-from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.http.error_table import SettingsError
 
 R = "LastModifiedDateTime"
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)

@@ -27,7 +27,7 @@ from sandbox import Fault, Sandbox
 from tap_acumatica import report
 from tap_acumatica.checking import PATIENCE, Checker
 from tap_acumatica.findings import CAUSES, STEPS, Finding, Status
-from tap_acumatica.odata.errors import RULES
+from tap_acumatica.odata.http.error_table import RULES
 from tap_acumatica.odata.log import logger, quiet
 from tap_acumatica.odata.token_errors import TOKEN_RULES
 from tap_acumatica.probing import Clocks
@@ -251,7 +251,7 @@ def test_what_fails_on_the_way_is_told_at_its_step(box: Sandbox, match: str, ste
 def test_without_a_clock_the_server_is_still_checked(
     box: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tap_acumatica.odata.client.http_date", lambda _: None)
+    monkeypatch.setattr("tap_acumatica.odata.http.client.http_date", lambda _: None)
     assert by_step(checked(box))["Clock"].status is Status.NOTE
 
 

@@ -18,7 +18,7 @@ from tap_acumatica import configuration
 from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.cursor import CursorPager, Window
-from tap_acumatica.odata.errors import RULES
+from tap_acumatica.odata.http.error_table import RULES
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging import Link, Paging, Table
 from tap_acumatica.odata.payload import Page

@@ -19,7 +19,7 @@ from sandbox import Fault, Sandbox
 from sandbox.inquiries import Inquiry, Parameter
 from sandbox.inquiries.made import INQUIRIES
 from tap_acumatica.inquiries import appended, order, stream_names, within
-from tap_acumatica.odata.errors import (
+from tap_acumatica.odata.http.error_table import (
     DiscoveryError,
     InconsistentAnswer,
     RequestFailed,

@@ -17,8 +17,8 @@ from sandbox import Sandbox
 from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.brought import Rows
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.client import Reply
 from tap_acumatica.odata.frame import FrameFinder
+from tap_acumatica.odata.http.client import Reply
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging import Paging, Table
 from tap_acumatica.reading import Dated, EntityReader, ReadSettings

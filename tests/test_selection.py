@@ -11,7 +11,7 @@ from running import NOW, discover, settings_for
 
 from sandbox import Sandbox
 from tap_acumatica.catalog import LONGEST_LINE
-from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.http.error_table import SettingsError
 from tap_acumatica.selection import (
     MOST_STREAMS,
     decode_selected,

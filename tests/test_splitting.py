@@ -17,9 +17,9 @@ from sandbox import Fault, Sandbox
 from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.brought import Reached, Rows
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.client import Client
-from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.frame import FrameFinder
+from tap_acumatica.odata.http.client import Client
+from tap_acumatica.odata.http.error_table import InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging import Paging, Table
 from tap_acumatica.prefetch import MOST_PAGES, Prefetcher
@@ -28,7 +28,7 @@ from tap_acumatica.reading import Dated, EntityReader, ReadSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tap_acumatica.odata.client import Reply
+    from tap_acumatica.odata.http.client import Reply
     from tap_acumatica.odata.query import Query
 
 CLOCK = at("2026-06-01T12:00:00")

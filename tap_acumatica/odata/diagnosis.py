@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tap_acumatica.odata.client import Request
-from tap_acumatica.odata.errors import DiscoveryError
+from tap_acumatica.odata.http.client import Request
+from tap_acumatica.odata.http.error_table import DiscoveryError
 
 if TYPE_CHECKING:
-    from tap_acumatica.odata.client import Client
-    from tap_acumatica.odata.errors import RequestFailed
+    from tap_acumatica.odata.http.client import Client
+    from tap_acumatica.odata.http.error_table import RequestFailed
 
 WITHOUT_RIGHTS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 

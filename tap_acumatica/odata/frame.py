@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.http.error_table import SettingsError
 from tap_acumatica.odata.instants import (
     DAY,
     DISPLAY_ERROR,
@@ -26,7 +26,7 @@ from tap_acumatica.odata.query import all_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_acumatica.odata.client import Reply
+    from tap_acumatica.odata.http.client import Reply
     from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.odata.paging import Table
     from tap_acumatica.odata.payload import Page, Row

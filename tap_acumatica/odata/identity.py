@@ -18,18 +18,18 @@ from authlib.common.security import generate_token
 from authlib.oauth2.client import OAuth2Client
 from typing_extensions import override
 
-from tap_acumatica.odata.answer import Answer, Credential
-from tap_acumatica.odata.auth import Nothing
-from tap_acumatica.odata.client import CONNECT_TIMEOUT
-from tap_acumatica.odata.errors import AcumaticaError, SettingsError, failure
+from tap_acumatica.odata.http.answer import Answer, Credential
+from tap_acumatica.odata.http.auth import Nothing
+from tap_acumatica.odata.http.client import CONNECT_TIMEOUT
+from tap_acumatica.odata.http.error_table import AcumaticaError, SettingsError, failure
+from tap_acumatica.odata.http.retry import patiently
 from tap_acumatica.odata.log import logger, masking
-from tap_acumatica.odata.patience import patiently
 from tap_acumatica.odata.token_errors import TOKEN_RULES
 from tap_acumatica.odata.tokens import Token
 from tap_acumatica.odata.transport import is_private
 
 if TYPE_CHECKING:
-    from tap_acumatica.odata.client import ClientSettings
+    from tap_acumatica.odata.http.client import ClientSettings
 
 VERIFIER_LENGTH: Final = 64
 STATE_LENGTH: Final = 40

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from typing_extensions import override
 
-from tap_acumatica.odata.answer import Credential
-from tap_acumatica.odata.auth import Auth, Signature
-from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
+from tap_acumatica.odata.http.answer import Credential
+from tap_acumatica.odata.http.auth import Auth, Signature
+from tap_acumatica.odata.http.error_table import Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.tokens import Memory
 

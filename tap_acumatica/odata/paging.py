@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.formats import JSON, Format
+from tap_acumatica.odata.http.error_table import InconsistentAnswer
 from tap_acumatica.odata.order import unordered
 from tap_acumatica.odata.place import Place
 from tap_acumatica.odata.protocol import Protocol as ODataProtocol

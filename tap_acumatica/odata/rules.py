@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_acumatica.odata.answer import Answer
-    from tap_acumatica.odata.errors import Action
+    from tap_acumatica.odata.http.answer import Answer
+    from tap_acumatica.odata.http.error_table import Action
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tap_acumatica.odata import diagnosis, metadata
-from tap_acumatica.odata.client import Reply, Request
 from tap_acumatica.odata.diagnosis import NoService
-from tap_acumatica.odata.errors import (
+from tap_acumatica.odata.http.client import Reply, Request
+from tap_acumatica.odata.http.error_table import (
     InconsistentAnswer,
     RequestFailed,
     SettingsError,
 )
+from tap_acumatica.odata.http.retry import despite_timeouts
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.paging import Link
-from tap_acumatica.odata.patience import despite_timeouts
 from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from urllib.parse import SplitResult
 
-    from tap_acumatica.odata.auth import Auth
-    from tap_acumatica.odata.client import Client
+    from tap_acumatica.odata.http.auth import Auth
+    from tap_acumatica.odata.http.client import Client
     from tap_acumatica.odata.metadata import Model
     from tap_acumatica.odata.query import Query
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import requests
 
-from tap_acumatica.odata.answer import Credential
-from tap_acumatica.odata.errors import (
+from tap_acumatica.odata.http.answer import Credential
+from tap_acumatica.odata.http.error_table import (
     ERRORS,
     REDIRECTS,
     REST_OF_4XX,
@@ -28,7 +28,7 @@ from tap_acumatica.odata.rules import Rule, status_of, words
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_acumatica.odata.answer import Answer
+    from tap_acumatica.odata.http.answer import Answer
 
 
 def _coded(*codes: str) -> Callable[[Answer], bool]:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_acumatica.odata.budget import MINUTE, Budget
+from tap_acumatica.odata.http.rate_limit import MINUTE, Budget
 
 
 class Clock:

@@ -18,18 +18,18 @@ import requests_mock
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.auth import BasicAuth
-from tap_acumatica.odata.budget import Budget
-from tap_acumatica.odata.client import Client, ClientSettings, Reply, Request
-from tap_acumatica.odata.errors import (
+from tap_acumatica.odata.http.auth import BasicAuth
+from tap_acumatica.odata.http.client import Client, ClientSettings, Reply, Request
+from tap_acumatica.odata.http.error_table import (
     Action,
     AcumaticaError,
     BrokenPayload,
     InconsistentAnswer,
     RequestFailed,
 )
+from tap_acumatica.odata.http.rate_limit import Budget
+from tap_acumatica.odata.http.sessions import PoolSettings
 from tap_acumatica.odata.payload import JsonDecoder, Page
-from tap_acumatica.odata.sessions import PoolSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -751,7 +751,7 @@ def test_the_budget_holds_for_all_threads_and_retries(
 ) -> None:
     held: list[float] = []
     monkeypatch.setattr(
-        "tap_acumatica.odata.client.Budget",
+        "tap_acumatica.odata.http.client.Budget",
         lambda per_minute: Budget(per_minute, clock=lambda: 0.0, sleep=held.append),
     )
     tenant = connect(per_minute=4, pool=PoolSettings(size=3))

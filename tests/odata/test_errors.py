@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from tap_acumatica.odata.answer import (
+from tap_acumatica.odata.http.answer import (
     LONGEST_DETAIL,
     Answer,
     http_date,
     message_of,
     retry_after,
 )
-from tap_acumatica.odata.errors import (
+from tap_acumatica.odata.http.error_table import (
     RULES,
     Action,
     BrokenPayload,

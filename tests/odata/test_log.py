@@ -12,7 +12,7 @@ import requests_mock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_acumatica.odata.auth import BasicAuth
+from tap_acumatica.odata.http.auth import BasicAuth
 from tap_acumatica.odata.log import MASK, Masking, tell
 from tap_acumatica.odata.query import Query
 

@@ -13,12 +13,12 @@ import pytest
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.client import Client, ClientSettings, Reply, Request
-from tap_acumatica.odata.errors import AcumaticaError, RequestFailed
+from tap_acumatica.odata.http.client import Client, ClientSettings, Reply, Request
+from tap_acumatica.odata.http.error_table import AcumaticaError, RequestFailed
+from tap_acumatica.odata.http.sessions import PoolSettings
 from tap_acumatica.odata.identity import Application, IdentityServer
 from tap_acumatica.odata.oauth import Beginning, OAuth, Password
 from tap_acumatica.odata.payload import JsonDecoder, Page
-from tap_acumatica.odata.sessions import PoolSettings
 from tap_acumatica.odata.tokens import TokenFile
 
 if TYPE_CHECKING:

@@ -18,22 +18,22 @@ from hypothesis import strategies as st
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.auth import BasicAuth
-from tap_acumatica.odata.client import Client, ClientSettings
 from tap_acumatica.odata.diagnosis import NoService, look_at_root
-from tap_acumatica.odata.errors import (
+from tap_acumatica.odata.http.auth import BasicAuth
+from tap_acumatica.odata.http.client import Client, ClientSettings
+from tap_acumatica.odata.http.error_table import (
     AcumaticaError,
     DiscoveryError,
     InconsistentAnswer,
     RequestFailed,
     SettingsError,
 )
+from tap_acumatica.odata.http.sessions import PoolSettings
 from tap_acumatica.odata.paging import Link
 from tap_acumatica.odata.payload import JsonDecoder
 from tap_acumatica.odata.protocol import Protocol
 from tap_acumatica.odata.query import Query
 from tap_acumatica.odata.service import DAC, INQUIRY, Address, QueryLimits, Service
-from tap_acumatica.odata.sessions import PoolSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ import pytest
 import requests
 from typing_extensions import override
 
-from tap_acumatica.odata.errors import AcumaticaError
-from tap_acumatica.odata.sessions import Connection, ConnectionPool, PoolSettings
+from tap_acumatica.odata.http.error_table import AcumaticaError
+from tap_acumatica.odata.http.sessions import Connection, ConnectionPool, PoolSettings
 
 
 class Session(requests.Session):
@@ -50,7 +50,7 @@ class Opened:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(
-        "tap_acumatica.odata.sessions.time", SimpleNamespace(monotonic=clock.monotonic)
+        "tap_acumatica.odata.http.sessions.time", SimpleNamespace(monotonic=clock.monotonic)
     )
     # A new connection takes the time from the function that it was declared with.
     return clock

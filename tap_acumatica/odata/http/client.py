@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 import requests
 
-from tap_acumatica.odata.answer import Answer, http_date
-from tap_acumatica.odata.auth import Nothing
-from tap_acumatica.odata.budget import Budget
-from tap_acumatica.odata.errors import (
+from tap_acumatica.odata.http.answer import Answer, http_date
+from tap_acumatica.odata.http.auth import Nothing
+from tap_acumatica.odata.http.error_table import (
     Action,
     AcumaticaError,
     BrokenPayload,
     RequestFailed,
     failure,
 )
+from tap_acumatica.odata.http.rate_limit import Budget
+from tap_acumatica.odata.http.retry import patiently
+from tap_acumatica.odata.http.sessions import Connection, ConnectionPool, PoolSettings
 from tap_acumatica.odata.log import logger, masking, tell
-from tap_acumatica.odata.patience import patiently
-from tap_acumatica.odata.sessions import Connection, ConnectionPool, PoolSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from tap_acumatica.odata.auth import Auth, Signature
+    from tap_acumatica.odata.http.auth import Auth, Signature
 
 Content = TypeVar("Content")
 

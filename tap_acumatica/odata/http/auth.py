@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from requests.auth import AuthBase
 from typing_extensions import override
 
-from tap_acumatica.odata.answer import Credential
+from tap_acumatica.odata.http.answer import Credential
 
 if TYPE_CHECKING:
     from requests import PreparedRequest

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import backoff
 
-from tap_acumatica.odata.errors import Action, RequestFailed
+from tap_acumatica.odata.http.error_table import Action, RequestFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_acumatica.odata.client import ClientSettings
+    from tap_acumatica.odata.http.client import ClientSettings
 
 Result = TypeVar("Result")
 

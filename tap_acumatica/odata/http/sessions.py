@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import requests
 
-from tap_acumatica.odata.answer import Credential
-from tap_acumatica.odata.errors import AcumaticaError, timed_out
+from tap_acumatica.odata.http.answer import Credential
+from tap_acumatica.odata.http.error_table import AcumaticaError, timed_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_acumatica.odata.auth import Signature
+    from tap_acumatica.odata.http.auth import Signature
 
 SESSION_COOKIES: Final = frozenset({"ASP.NET_SessionId", ".ASPXAUTH"})
 TOKENS: Final = frozenset({Credential.TOKEN, Credential.NEW_TOKEN})

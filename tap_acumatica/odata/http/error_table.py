@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 import requests
 
-from tap_acumatica.odata.answer import Credential, retry_after, shortened
+from tap_acumatica.odata.http.answer import Credential, retry_after, shortened
 from tap_acumatica.odata.log import masking
 from tap_acumatica.odata.rules import Rule, status_of, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tap_acumatica.odata.answer import Answer
+    from tap_acumatica.odata.http.answer import Answer
 
 
 class AcumaticaError(Exception):

@@ -1,0 +1,1 @@
+"""Requests: connections, retries, limits, and what an answer means."""

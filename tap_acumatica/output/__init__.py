@@ -1,0 +1,1 @@
+"""Rows as Singer messages."""
