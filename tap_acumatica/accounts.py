@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from tap_acumatica.odata.http.auth import BasicAuth
 from tap_acumatica.odata.http.error_table import SettingsError
 from tap_acumatica.odata.log import logger, masking
+from tap_acumatica.odata.oauth.tokens import Memory, TokenFile, fingerprint
 from tap_acumatica.odata.service import Address
-from tap_acumatica.odata.tokens import Memory, TokenFile, fingerprint
 from tap_acumatica.odata.transport import is_private
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.http.auth import Auth
     from tap_acumatica.odata.http.client import ClientSettings
-    from tap_acumatica.odata.identity import IdentityServer
-    from tap_acumatica.odata.tokens import TokenStore
+    from tap_acumatica.odata.oauth.identity_server import IdentityServer
+    from tap_acumatica.odata.oauth.tokens import TokenStore
 
 BASIC: Final = ("username", "password")
 OAUTH: Final = ("client_id", "client_secret")
@@ -110,7 +110,7 @@ def accounts(
         masking.add(basic.secrets)
         return dict.fromkeys(wanted, basic)
     # Only where it is needed: Authlib takes its time.
-    from tap_acumatica.odata.oauth import Beginning, OAuth, Password  # noqa: PLC0415
+    from tap_acumatica.odata.oauth.account import Beginning, OAuth, Password  # noqa: PLC0415
 
     names = settings["scope"].split()
     if how.pool.size > 1 and "api:concurrent_access" not in names:
@@ -135,7 +135,7 @@ def identity_server(
     settings: Mapping[str, Any], how: ClientSettings, tenant: str
 ) -> IdentityServer:
     """The identity server of the site, for the application of one tenant."""
-    from tap_acumatica.odata.identity import (  # noqa: PLC0415 - as above
+    from tap_acumatica.odata.oauth.identity_server import (  # noqa: PLC0415 - as above
         Addresses,
         Application,
         IdentityServer,

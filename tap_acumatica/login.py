@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from singer_sdk.plugin_base import _ConfigInput
 
-    from tap_acumatica.odata.identity import IdentityServer, SignIn
-    from tap_acumatica.odata.tokens import Token, TokenStore
+    from tap_acumatica.odata.oauth.identity_server import IdentityServer, SignIn
+    from tap_acumatica.odata.oauth.tokens import Token, TokenStore
     from tap_acumatica.tap import TapAcumatica
 
 FLOW: Final = (

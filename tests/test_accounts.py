@@ -10,7 +10,7 @@ from tap_acumatica import accounts, configuration
 from tap_acumatica.odata.http.auth import BasicAuth
 from tap_acumatica.odata.http.client import ClientSettings
 from tap_acumatica.odata.http.error_table import SettingsError
-from tap_acumatica.odata.tokens import Memory, TokenFile
+from tap_acumatica.odata.oauth.tokens import Memory, TokenFile
 from tap_acumatica.settings import SCHEMA
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from tap_acumatica.checking import PATIENCE, Checker
 from tap_acumatica.findings import CAUSES, STEPS, Finding, Status
 from tap_acumatica.odata.http.error_table import RULES
 from tap_acumatica.odata.log import logger, quiet
-from tap_acumatica.odata.token_errors import TOKEN_RULES
+from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
 from tap_acumatica.probing import Clocks
 from tap_acumatica.tap import TapAcumatica
 

@@ -17,10 +17,10 @@ from logging_in import sign_in
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata.http.client import ClientSettings
 from tap_acumatica.odata.http.error_table import Action, RequestFailed, SettingsError
-from tap_acumatica.odata.identity import Addresses, Application, IdentityServer
 from tap_acumatica.odata.log import masking
-from tap_acumatica.odata.token_errors import TOKEN_RULES
-from tap_acumatica.odata.tokens import Token
+from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
+from tap_acumatica.odata.oauth.identity_server import Addresses, Application, IdentityServer
+from tap_acumatica.odata.oauth.tokens import Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable

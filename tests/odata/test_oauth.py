@@ -16,10 +16,10 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.http.client import Client, ClientSettings, Reply, Request
 from tap_acumatica.odata.http.error_table import AcumaticaError, RequestFailed
 from tap_acumatica.odata.http.sessions import PoolSettings
-from tap_acumatica.odata.identity import Application, IdentityServer
-from tap_acumatica.odata.oauth import Beginning, OAuth, Password
+from tap_acumatica.odata.oauth.account import Beginning, OAuth, Password
+from tap_acumatica.odata.oauth.identity_server import Application, IdentityServer
+from tap_acumatica.odata.oauth.tokens import TokenFile
 from tap_acumatica.odata.payload import JsonDecoder, Page
-from tap_acumatica.odata.tokens import TokenFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,7 +46,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     # Its own view of the clock: the sandbox's is left alone.
     monkeypatch.setattr(
-        "tap_acumatica.odata.identity.time", SimpleNamespace(time=clock, monotonic=time.monotonic)
+        "tap_acumatica.odata.oauth.identity_server.time",
+        SimpleNamespace(time=clock, monotonic=time.monotonic),
     )
     return clock
 

@@ -19,13 +19,13 @@ from tap_acumatica.odata.http.answer import Credential
 from tap_acumatica.odata.http.auth import Auth, Signature
 from tap_acumatica.odata.http.error_table import Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.log import logger, masking
-from tap_acumatica.odata.tokens import Memory
+from tap_acumatica.odata.oauth.tokens import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_acumatica.odata.identity import IdentityServer
-    from tap_acumatica.odata.tokens import Token, TokenStore
+    from tap_acumatica.odata.oauth.identity_server import IdentityServer
+    from tap_acumatica.odata.oauth.tokens import Token, TokenStore
 
 Result = TypeVar("Result")
 

@@ -24,8 +24,8 @@ from tap_acumatica.odata.http.client import CONNECT_TIMEOUT
 from tap_acumatica.odata.http.error_table import AcumaticaError, SettingsError, failure
 from tap_acumatica.odata.http.retry import patiently
 from tap_acumatica.odata.log import logger, masking
-from tap_acumatica.odata.token_errors import TOKEN_RULES
-from tap_acumatica.odata.tokens import Token
+from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
+from tap_acumatica.odata.oauth.tokens import Token
 from tap_acumatica.odata.transport import is_private
 
 if TYPE_CHECKING:
