@@ -22,7 +22,7 @@ from tap_acumatica.odata.http.error_table import SettingsError
 from tap_acumatica.odata.http.sessions import PoolSettings
 from tap_acumatica.odata.instants import InstantReader, in_utc
 from tap_acumatica.odata.log import logger
-from tap_acumatica.odata.paging import Paging
+from tap_acumatica.odata.paging.by_key import Paging
 from tap_acumatica.odata.service import Address, QueryLimits
 from tap_acumatica.odata.transport import is_private
 from tap_acumatica.reading import ReadSettings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.brought import Reached, Rows
 from tap_acumatica.odata.http.error_table import Action, RequestFailed
-from tap_acumatica.odata.paging import KeyPager, Paging
+from tap_acumatica.odata.paging.by_key import KeyPager, Paging
 from tap_acumatica.odata.query import Query, all_of
 from tap_acumatica.reading import DECODERS, Dated, EntityReader
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.frame import FrameFinder
     from tap_acumatica.odata.http.client import Reply
-    from tap_acumatica.odata.paging import Link, Table
+    from tap_acumatica.odata.paging.by_key import Link, Table
     from tap_acumatica.odata.payload import Page, Row
     from tap_acumatica.odata.service import Service
     from tap_acumatica.reading import ReadSettings

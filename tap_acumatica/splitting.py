@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from tap_acumatica.odata.cursor import Window
 from tap_acumatica.odata.instants import DISPLAY_ERROR, earlier, latest
+from tap_acumatica.odata.paging.cursor import Window
 from tap_acumatica.prefetch import Parts
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from tap_acumatica.brought import InFull, Reached, Rows
-    from tap_acumatica.odata.cursor import CursorPager
     from tap_acumatica.odata.frame import Frame
     from tap_acumatica.odata.instants import InstantReader
+    from tap_acumatica.odata.paging.cursor import CursorPager
     from tap_acumatica.odata.payload import Row
     from tap_acumatica.verifying import Verifier
 

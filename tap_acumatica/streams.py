@@ -26,7 +26,7 @@ from tap_acumatica.odata.http.error_table import (
     RequestFailed,
 )
 from tap_acumatica.odata.instants import earlier, written
-from tap_acumatica.odata.paging import Table
+from tap_acumatica.odata.paging.by_key import Table
 from tap_acumatica.odata.protocol import Protocol
 from tap_acumatica.odata.service import DAC, INQUIRY
 from tap_acumatica.origin import Origin

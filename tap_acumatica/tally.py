@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tap_acumatica.odata.instants import written
 
 if TYPE_CHECKING:
-    from tap_acumatica.odata.cursor import Window
+    from tap_acumatica.odata.paging.cursor import Window
 
 
 @dataclass(slots=True)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from tap_acumatica.odata.cursor import Window
     from tap_acumatica.odata.http.client import Reply
-    from tap_acumatica.odata.paging import Table
+    from tap_acumatica.odata.paging.by_key import Table
+    from tap_acumatica.odata.paging.cursor import Window
     from tap_acumatica.odata.payload import Page, Row
     from tap_acumatica.odata.query import Query
     from tap_acumatica.reading import ReadSettings

@@ -21,7 +21,7 @@ from odata_query.grammar import ODataLexer, ODataParser
 from tap_acumatica.odata.http.answer import Answer
 from tap_acumatica.odata.http.client import Reply
 from tap_acumatica.odata.http.error_table import failure
-from tap_acumatica.odata.paging import Link
+from tap_acumatica.odata.paging.by_key import Link
 from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from running import in_this_process, run, settings_for
 
 from tap_acumatica import configuration
 from tap_acumatica.odata.http.error_table import SettingsError
-from tap_acumatica.odata.paging import Paging
+from tap_acumatica.odata.paging.by_key import Paging
 from tap_acumatica.settings import SCHEMA, SECRETS
 from tap_acumatica.tap import TapAcumatica
 

@@ -20,7 +20,7 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.frame import FrameFinder
 from tap_acumatica.odata.http.client import Reply
 from tap_acumatica.odata.instants import InstantReader
-from tap_acumatica.odata.paging import Paging, Table
+from tap_acumatica.odata.paging.by_key import Paging, Table
 from tap_acumatica.reading import Dated, EntityReader, ReadSettings
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.frame import FrameFinder
 from tap_acumatica.odata.http.error_table import AcumaticaError, InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader
-from tap_acumatica.odata.paging import Paging, Table
+from tap_acumatica.odata.paging.by_key import Paging, Table
 from tap_acumatica.reading import Dated, EntityReader, ReadSettings
 
 LEDGER = "PX_Objects_GL_GLTran"

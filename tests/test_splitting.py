@@ -21,7 +21,7 @@ from tap_acumatica.odata.frame import FrameFinder
 from tap_acumatica.odata.http.client import Client
 from tap_acumatica.odata.http.error_table import InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader
-from tap_acumatica.odata.paging import Paging, Table
+from tap_acumatica.odata.paging.by_key import Paging, Table
 from tap_acumatica.prefetch import MOST_PAGES, Prefetcher
 from tap_acumatica.reading import Dated, EntityReader, ReadSettings
 

@@ -22,7 +22,7 @@ from tap_acumatica.odata.http.error_table import (
 )
 from tap_acumatica.odata.http.retry import despite_timeouts
 from tap_acumatica.odata.log import logger, masking
-from tap_acumatica.odata.paging import Link
+from tap_acumatica.odata.paging.by_key import Link
 from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:

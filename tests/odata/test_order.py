@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_acumatica.odata.order import unordered
+from tap_acumatica.odata.paging.sort_order import unordered
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.paging import Table
+from tap_acumatica.odata.paging.by_key import Table
 from tap_acumatica.odata.parameters import call_of
 from tap_acumatica.odata.protocol import Protocol
 from tap_acumatica.odata.query import Call, Query

@@ -29,7 +29,7 @@ from tap_acumatica.odata.http.error_table import (
     SettingsError,
 )
 from tap_acumatica.odata.http.sessions import PoolSettings
-from tap_acumatica.odata.paging import Link
+from tap_acumatica.odata.paging.by_key import Link
 from tap_acumatica.odata.payload import JsonDecoder
 from tap_acumatica.odata.protocol import Protocol
 from tap_acumatica.odata.query import Query

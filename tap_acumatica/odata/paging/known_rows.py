@@ -13,7 +13,7 @@ from tap_acumatica.odata.http.error_table import InconsistentAnswer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_acumatica.odata.paging import Table
+    from tap_acumatica.odata.paging.by_key import Table
     from tap_acumatica.odata.payload import Row
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.odata.http.error_table import InconsistentAnswer
-from tap_acumatica.odata.paging import Counting, KeyPager, Link, Links, Paging, Table
-from tap_acumatica.odata.place import Place
+from tap_acumatica.odata.paging.by_key import Counting, KeyPager, Link, Links, Paging, Table
+from tap_acumatica.odata.paging.known_rows import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,15 +10,15 @@ from typing_extensions import override
 
 from tap_acumatica.odata.http.error_table import InconsistentAnswer
 from tap_acumatica.odata.instants import DISPLAY_ERROR, earlier
-from tap_acumatica.odata.paging import not_obeyed
-from tap_acumatica.odata.skipping import OffsetPager
+from tap_acumatica.odata.paging.by_key import not_obeyed
+from tap_acumatica.odata.paging.by_offset import OffsetPager
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
     from tap_acumatica.odata.instants import InstantReader
-    from tap_acumatica.odata.paging import Paging, Table
+    from tap_acumatica.odata.paging.by_key import Paging, Table
     from tap_acumatica.odata.payload import Page, Row
 
 MOST_TIES: Final = 50_000

@@ -1,0 +1,1 @@
+"""The pagers: which request comes next, and when a read is complete. Pure: no network, no clock."""
