@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_acumatica.bookmarks import Bookmark
-    from tap_acumatica.odata.payload import Row
+    from tap_acumatica.odata.payload.json import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.http.client import Reply
     from tap_acumatica.odata.paging.by_key import Table
-    from tap_acumatica.odata.payload import Page
+    from tap_acumatica.odata.payload.json import Page
     from tap_acumatica.odata.query import Query
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.frame import FrameFinder
     from tap_acumatica.odata.http.client import Reply
     from tap_acumatica.odata.paging.by_key import Link, Table
-    from tap_acumatica.odata.payload import Page, Row
+    from tap_acumatica.odata.payload.json import Page, Row
     from tap_acumatica.odata.service import Service
     from tap_acumatica.reading import ReadSettings
 

@@ -16,7 +16,6 @@ from tap_acumatica import prefetch
 from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.brought import InFull, Reached, Rows
 from tap_acumatica.formulas import Formulas
-from tap_acumatica.odata.atom import AtomDecoder
 from tap_acumatica.odata.formats import ATOM, JSON, Format
 from tap_acumatica.odata.http.error_table import Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.http.retry import despite_timeouts
@@ -25,7 +24,8 @@ from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging.by_key import KeyPager, Paging, Table
 from tap_acumatica.odata.paging.by_offset import OffsetPager
 from tap_acumatica.odata.paging.cursor import CursorPager, Window
-from tap_acumatica.odata.payload import JsonDecoder, other_values
+from tap_acumatica.odata.payload.atom import AtomDecoder
+from tap_acumatica.odata.payload.json import JsonDecoder, other_values
 from tap_acumatica.page_size import PageSize
 from tap_acumatica.splitting import Cutter, Part, WindowRead
 from tap_acumatica.tally import Tally
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.frame import Frame, FrameFinder
     from tap_acumatica.odata.http.client import Reply
     from tap_acumatica.odata.paging.by_key import Link, Pager
-    from tap_acumatica.odata.payload import Page, Row
+    from tap_acumatica.odata.payload.json import Page, Row
     from tap_acumatica.odata.query import Query
     from tap_acumatica.splitting import Brought, Windows
 

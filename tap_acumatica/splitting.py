@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.frame import Frame
     from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.odata.paging.cursor import CursorPager
-    from tap_acumatica.odata.payload import Row
+    from tap_acumatica.odata.payload.json import Row
     from tap_acumatica.verifying import Verifier
 
     Brought: TypeAlias = Rows | Reached | InFull | Parts[Rows | Reached | InFull]

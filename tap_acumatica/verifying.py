@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.http.client import Reply
     from tap_acumatica.odata.paging.by_key import Table
     from tap_acumatica.odata.paging.cursor import Window
-    from tap_acumatica.odata.payload import Page, Row
+    from tap_acumatica.odata.payload.json import Page, Row
     from tap_acumatica.odata.query import Query
     from tap_acumatica.reading import ReadSettings
 

@@ -22,7 +22,7 @@ from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
 from tap_acumatica.odata.paging.by_key import Link, Paging, Table
 from tap_acumatica.odata.paging.cursor import CursorPager, Window
-from tap_acumatica.odata.payload import Page
+from tap_acumatica.odata.payload.json import Page
 from tap_acumatica.settings import SCHEMA
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from sandbox.metadata import document
 from sandbox.model import EntityType, Model, Navigation, Property
 from tap_acumatica.catalog import DiscoverySettings, discover
 from tap_acumatica.odata import edm, metadata
-from tap_acumatica.odata.atom import AtomDecoder
 from tap_acumatica.odata.expand import parse
 from tap_acumatica.odata.http.error_table import AcumaticaError, BrokenPayload
-from tap_acumatica.odata.payload import JsonDecoder
+from tap_acumatica.odata.payload.atom import AtomDecoder
+from tap_acumatica.odata.payload.json import JsonDecoder
 from tap_acumatica.records import Records, RecordSettings
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from singer_sdk.singerlib import (
 from singer_sdk.singerlib.encoding.simple import SimpleSingerWriter
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.payload import JsonDecoder
+from tap_acumatica.odata.payload.json import JsonDecoder
 from tap_acumatica.records import Records, RecordSettings
 from tap_acumatica.writer import States, Writer
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.http.client import Reply
     from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.odata.paging.by_key import Table
-    from tap_acumatica.odata.payload import Page, Row
+    from tap_acumatica.odata.payload.json import Page, Row
     from tap_acumatica.odata.query import Query
 
 NEAR: Final = timedelta(minutes=10)

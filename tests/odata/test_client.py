@@ -29,7 +29,7 @@ from tap_acumatica.odata.http.error_table import (
 )
 from tap_acumatica.odata.http.rate_limit import Budget
 from tap_acumatica.odata.http.sessions import PoolSettings
-from tap_acumatica.odata.payload import JsonDecoder, Page
+from tap_acumatica.odata.payload.json import JsonDecoder, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,7 +19,7 @@ from tap_acumatica.odata.http.sessions import PoolSettings
 from tap_acumatica.odata.oauth.account import Beginning, OAuth, Password
 from tap_acumatica.odata.oauth.identity_server import Application, IdentityServer
 from tap_acumatica.odata.oauth.tokens import TokenFile
-from tap_acumatica.odata.payload import JsonDecoder, Page
+from tap_acumatica.odata.payload.json import JsonDecoder, Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.http.error_table import BrokenPayload, InconsistentAnswer
-from tap_acumatica.odata.payload import JsonDecoder, Page
+from tap_acumatica.odata.payload.json import JsonDecoder, Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -30,7 +30,7 @@ from tap_acumatica.odata.http.error_table import (
 )
 from tap_acumatica.odata.http.sessions import PoolSettings
 from tap_acumatica.odata.paging.by_key import Link
-from tap_acumatica.odata.payload import JsonDecoder
+from tap_acumatica.odata.payload.json import JsonDecoder
 from tap_acumatica.odata.protocol import Protocol
 from tap_acumatica.odata.query import Query
 from tap_acumatica.odata.service import DAC, INQUIRY, Address, QueryLimits, Service

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_acumatica.odata.expand import Expansion
-    from tap_acumatica.odata.payload import Page, Row
+    from tap_acumatica.odata.payload.json import Page, Row
     from tap_acumatica.odata.query import Call
 
 

@@ -12,7 +12,7 @@ from tap_acumatica.odata.paging.known_rows import Place
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_acumatica.odata.payload import Page, Row
+    from tap_acumatica.odata.payload.json import Page, Row
     from tap_acumatica.odata.query import Query
 
 STEPS_BACK: Final = 8

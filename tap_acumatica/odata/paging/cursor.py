@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.odata.paging.by_key import Paging, Table
-    from tap_acumatica.odata.payload import Page, Row
+    from tap_acumatica.odata.payload.json import Page, Row
 
 MOST_TIES: Final = 50_000
 """Rows within a second that are read in one request where no key tells them apart."""

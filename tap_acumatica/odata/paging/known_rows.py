@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_acumatica.odata.paging.by_key import Table
-    from tap_acumatica.odata.payload import Row
+    from tap_acumatica.odata.payload.json import Row
 
 
 class Place:

@@ -1,0 +1,1 @@
+"""Response bodies as pages of rows, in JSON and Atom."""
