@@ -14,7 +14,7 @@ from tap_acumatica.odata.http.error_table import SettingsError
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.oauth.tokens import Memory, TokenFile, fingerprint
 from tap_acumatica.odata.service import Address
-from tap_acumatica.odata.transport import is_private
+from tap_acumatica.odata.urls import is_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -14,7 +14,7 @@ import msgspec
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.http.error_table import DiscoveryError
 from tap_acumatica.odata.log import logger
-from tap_acumatica.odata.metadata import ENCRYPTED
+from tap_acumatica.odata.model import ENCRYPTED
 from tap_acumatica.odata.service import DAC, INQUIRY
 from tap_acumatica.related import Related, Relations
 from tap_acumatica.union import ABSENT_IN
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from tap_acumatica.odata.expand import Expansion
-    from tap_acumatica.odata.metadata import Entity, Model, Property
+    from tap_acumatica.odata.model import Entity, Model, Property
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tap_acumatica import configuration
 from tap_acumatica.findings import Finding, Status, failure
-from tap_acumatica.odata.frame import ZoneError
+from tap_acumatica.odata.clock import ZoneError
 from tap_acumatica.odata.http.error_table import OF_THE_SITE, Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.http.retry import Patience
 from tap_acumatica.odata.instants import account_offset, agrees
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from tap_acumatica.discovery import Discovered
-    from tap_acumatica.odata.frame import FrameFinder
+    from tap_acumatica.odata.clock import FrameFinder
     from tap_acumatica.odata.service import Service
     from tap_acumatica.streams import EntityStream
     from tap_acumatica.tap import TapAcumatica

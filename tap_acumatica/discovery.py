@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tap_acumatica.catalog import DiscoverySettings, StreamDescription
     from tap_acumatica.odata.http.client import Reply
-    from tap_acumatica.odata.metadata import Model
+    from tap_acumatica.odata.model import Model
     from tap_acumatica.odata.service import Service
 
 DISCOVERIES: Final[

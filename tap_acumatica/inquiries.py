@@ -19,8 +19,8 @@ from urllib.parse import parse_qsl, quote, urlencode
 from tap_acumatica.catalog import Schemas, StreamDescription
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.http.error_table import DiscoveryError, SettingsError
+from tap_acumatica.odata.inquiry_call import call_of
 from tap_acumatica.odata.log import logger
-from tap_acumatica.odata.parameters import call_of
 from tap_acumatica.odata.service import INQUIRY
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.catalog import CatalogEntry
 
     from tap_acumatica.catalog import DiscoverySettings
-    from tap_acumatica.odata.metadata import Inquiry, Model
-    from tap_acumatica.odata.protocol import Protocol
+    from tap_acumatica.odata.dialect import Protocol
+    from tap_acumatica.odata.model import Inquiry, Model
     from tap_acumatica.odata.query import Call
 
 Setting = TypeVar("Setting")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_acumatica import accounts, configuration
 from tap_acumatica.discovery import Discovered, discovered
 from tap_acumatica.metadata_cache import MetadataCache, Source
-from tap_acumatica.odata.frame import FrameFinder
+from tap_acumatica.odata.clock import FrameFinder
 from tap_acumatica.odata.http.client import Client
 from tap_acumatica.odata.http.error_table import AcumaticaError
 from tap_acumatica.odata.http.retry import Patience

@@ -15,7 +15,7 @@ import msgspec
 
 from tap_acumatica.odata.http.client import Reply
 from tap_acumatica.odata.log import logger
-from tap_acumatica.odata.metadata import Model
+from tap_acumatica.odata.model import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable

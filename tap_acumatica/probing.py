@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from tap_acumatica.odata.frame import FrameFinder
+    from tap_acumatica.odata.clock import FrameFinder
     from tap_acumatica.odata.http.client import Reply
     from tap_acumatica.odata.paging.by_key import Link, Table
     from tap_acumatica.odata.payload.json import Page, Row

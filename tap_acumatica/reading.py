@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from tap_acumatica.odata.frame import Frame, FrameFinder
+    from tap_acumatica.odata.clock import Frame, FrameFinder
     from tap_acumatica.odata.http.client import Reply
     from tap_acumatica.odata.paging.by_key import Link, Pager
     from tap_acumatica.odata.payload.json import Page, Row

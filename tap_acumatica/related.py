@@ -15,14 +15,14 @@ from singer_sdk.singerlib import Schema
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.expand import Expansion, parse
 from tap_acumatica.odata.http.error_table import DiscoveryError
-from tap_acumatica.odata.metadata import ENCRYPTED
+from tap_acumatica.odata.model import ENCRYPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from singer_sdk.singerlib import CatalogEntry
 
-    from tap_acumatica.odata.metadata import Entity, Model, Property
+    from tap_acumatica.odata.model import Entity, Model, Property
 
     Breadcrumb = tuple[str, ...]
     Path = tuple[str, ...]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.dialect import Protocol
 from tap_acumatica.odata.http.error_table import SettingsError
 from tap_acumatica.odata.log import logger
-from tap_acumatica.odata.protocol import Protocol
 from tap_acumatica.odata.service import INQUIRY, INTERFACES
 
 if TYPE_CHECKING:

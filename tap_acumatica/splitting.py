@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from tap_acumatica.brought import InFull, Reached, Rows
-    from tap_acumatica.odata.frame import Frame
+    from tap_acumatica.odata.clock import Frame
     from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.odata.paging.cursor import CursorPager
     from tap_acumatica.odata.payload.json import Row

@@ -18,6 +18,7 @@ from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.brought import InFull, Reached
 from tap_acumatica.inquiries import Parameters, order, within
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.dialect import Protocol
 from tap_acumatica.odata.formats import ATOM, JSON
 from tap_acumatica.odata.http.error_table import (
     Action,
@@ -27,7 +28,6 @@ from tap_acumatica.odata.http.error_table import (
 )
 from tap_acumatica.odata.instants import earlier, written
 from tap_acumatica.odata.paging.by_key import Table
-from tap_acumatica.odata.protocol import Protocol
 from tap_acumatica.odata.service import DAC, INQUIRY
 from tap_acumatica.origin import Origin
 from tap_acumatica.prefetch import Stopped

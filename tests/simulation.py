@@ -18,11 +18,11 @@ import requests
 from odata_query import ast
 from odata_query.grammar import ODataLexer, ODataParser
 
+from tap_acumatica.odata.dialect import Protocol
 from tap_acumatica.odata.http.answer import Answer
 from tap_acumatica.odata.http.client import Reply
 from tap_acumatica.odata.http.error_table import failure
 from tap_acumatica.odata.paging.by_key import Link
-from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -19,7 +19,8 @@ from sandbox import atom
 from sandbox.metadata import document
 from sandbox.model import EntityType, Model, Navigation, Property
 from tap_acumatica.catalog import DiscoverySettings, discover
-from tap_acumatica.odata import edm, metadata
+from tap_acumatica.odata import edm
+from tap_acumatica.odata import model as metadata
 from tap_acumatica.odata.expand import parse
 from tap_acumatica.odata.http.error_table import AcumaticaError, BrokenPayload
 from tap_acumatica.odata.payload.atom import AtomDecoder

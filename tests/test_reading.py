@@ -19,7 +19,7 @@ from sandbox import Fault, Sandbox
 from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.brought import Reached, Rows
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.frame import FrameFinder
+from tap_acumatica.odata.clock import FrameFinder
 from tap_acumatica.odata.http.error_table import AcumaticaError, InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging.by_key import Paging, Table

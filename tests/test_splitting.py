@@ -17,7 +17,7 @@ from sandbox import Fault, Sandbox
 from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.brought import Reached, Rows
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.frame import FrameFinder
+from tap_acumatica.odata.clock import FrameFinder
 from tap_acumatica.odata.http.client import Client
 from tap_acumatica.odata.http.error_table import InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
 
-from tap_acumatica.odata.protocol import Protocol
+from tap_acumatica.odata.dialect import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

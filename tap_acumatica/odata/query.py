@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tap_acumatica.odata import expand
+from tap_acumatica.odata.dialect import Protocol
 from tap_acumatica.odata.formats import JSON, Format
-from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

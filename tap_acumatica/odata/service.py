@@ -12,8 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from tap_acumatica.odata import diagnosis, metadata
+from tap_acumatica.odata import diagnosis
+from tap_acumatica.odata import model as metadata
 from tap_acumatica.odata.diagnosis import NoService
+from tap_acumatica.odata.dialect import Protocol
 from tap_acumatica.odata.http.client import Reply, Request
 from tap_acumatica.odata.http.error_table import (
     InconsistentAnswer,
@@ -23,7 +25,6 @@ from tap_acumatica.odata.http.error_table import (
 from tap_acumatica.odata.http.retry import despite_timeouts
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.paging.by_key import Link
-from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.http.auth import Auth
     from tap_acumatica.odata.http.client import Client
-    from tap_acumatica.odata.metadata import Model
+    from tap_acumatica.odata.model import Model
     from tap_acumatica.odata.query import Query
 
 Content = TypeVar("Content")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape, quoteattr
 
-from tap_acumatica.odata.protocol import Protocol
+from tap_acumatica.odata.dialect import Protocol
 
 HEADS = {
     Protocol.V4: (

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sandbox.extras import small_model
 from sandbox.metadata import document
+from tap_acumatica.odata.dialect import Protocol
 from tap_acumatica.odata.http.error_table import BrokenPayload
-from tap_acumatica.odata.metadata import Entity, Model, Property, parse
-from tap_acumatica.odata.protocol import Protocol
+from tap_acumatica.odata.model import Entity, Model, Property, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

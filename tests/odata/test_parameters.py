@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.dialect import Protocol
+from tap_acumatica.odata.inquiry_call import call_of
 from tap_acumatica.odata.paging.by_key import Table
-from tap_acumatica.odata.parameters import call_of
-from tap_acumatica.odata.protocol import Protocol
 from tap_acumatica.odata.query import Call, Query
 
 V3, V4 = Protocol.V3, Protocol.V4

@@ -26,7 +26,7 @@ from tap_acumatica.odata.http.retry import patiently
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
 from tap_acumatica.odata.oauth.tokens import Token
-from tap_acumatica.odata.transport import is_private
+from tap_acumatica.odata.urls import is_private
 
 if TYPE_CHECKING:
     from tap_acumatica.odata.http.client import ClientSettings

@@ -17,8 +17,8 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.sax import make_parser
 from typing_extensions import override
 
+from tap_acumatica.odata.dialect import Protocol
 from tap_acumatica.odata.http.error_table import BrokenPayload
-from tap_acumatica.odata.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

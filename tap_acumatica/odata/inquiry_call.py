@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.protocol import Protocol
+from tap_acumatica.odata.dialect import Protocol
 from tap_acumatica.odata.query import Call
 
 if TYPE_CHECKING:
