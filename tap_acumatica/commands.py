@@ -23,7 +23,7 @@ from tap_acumatica.findings import failure
 from tap_acumatica.metadata_cache import MetadataCache
 from tap_acumatica.odata.http.error_table import AcumaticaError, SettingsError
 from tap_acumatica.odata.log import logger, masking, quiet
-from tap_acumatica.prefetch import Stopped
+from tap_acumatica.reading.prefetch import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence

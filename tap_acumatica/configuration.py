@@ -25,7 +25,7 @@ from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging.by_key import Paging
 from tap_acumatica.odata.service import Address, QueryLimits
 from tap_acumatica.odata.urls import is_private
-from tap_acumatica.reading import ReadSettings
+from tap_acumatica.reading.reader import ReadSettings
 from tap_acumatica.records import RecordSettings
 from tap_acumatica.settings import SCHEMA, SECRETS
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.bookmarks import Bookmark
-from tap_acumatica.brought import Reached, Rows
 from tap_acumatica.odata.http.error_table import Action, RequestFailed
 from tap_acumatica.odata.paging.by_key import KeyPager, Paging
 from tap_acumatica.odata.query import Query, all_of
-from tap_acumatica.reading import DECODERS, Dated, EntityReader
+from tap_acumatica.reading.bookmarks import Bookmark
+from tap_acumatica.reading.model import Reached, Rows
+from tap_acumatica.reading.reader import DECODERS, Dated, EntityReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.paging.by_key import Link, Table
     from tap_acumatica.odata.payload.json import Page, Row
     from tap_acumatica.odata.service import Service
-    from tap_acumatica.reading import ReadSettings
+    from tap_acumatica.reading.reader import ReadSettings
 
 RESOLUTION: Final = timedelta(seconds=1)
 """Date headers tell whole seconds."""

@@ -14,8 +14,6 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import RecordMessage
 from typing_extensions import override
 
-from tap_acumatica.bookmarks import Bookmark
-from tap_acumatica.brought import InFull, Reached
 from tap_acumatica.inquiries import Parameters, order, within
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.dialect import Protocol
@@ -30,7 +28,9 @@ from tap_acumatica.odata.instants import earlier, written
 from tap_acumatica.odata.paging.by_key import Table
 from tap_acumatica.odata.service import DAC, INQUIRY
 from tap_acumatica.origin import Origin
-from tap_acumatica.prefetch import Stopped
+from tap_acumatica.reading.bookmarks import Bookmark
+from tap_acumatica.reading.model import InFull, Reached
+from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.records import Records
 from tap_acumatica.related import expansions_for, fill, located, present, prune
 from tap_acumatica.union import Absence

@@ -19,7 +19,6 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_acumatica import commands, configuration, login, progress
-from tap_acumatica.bookmarks import require_shape, say_what_is_spelled_otherwise
 from tap_acumatica.catalog import as_text
 from tap_acumatica.discovery import Discovered, require_asked_for
 from tap_acumatica.environment import settings_of_environment
@@ -30,8 +29,9 @@ from tap_acumatica.mapping import mapping
 from tap_acumatica.odata.http.error_table import AcumaticaError
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.outcome import Outcome
-from tap_acumatica.prefetch import Prefetcher, Stopped
-from tap_acumatica.reading import Dated, EntityReader
+from tap_acumatica.reading.bookmarks import require_shape, say_what_is_spelled_otherwise
+from tap_acumatica.reading.prefetch import Prefetcher, Stopped
+from tap_acumatica.reading.reader import Dated, EntityReader
 from tap_acumatica.related import prune, require_found
 from tap_acumatica.selection import (
     only_selected,
@@ -51,11 +51,11 @@ if TYPE_CHECKING:
     import click
     from singer_sdk.helpers.types import Context
 
-    from tap_acumatica.brought import InFull, Reached, Rows
     from tap_acumatica.catalog import StreamDescription
     from tap_acumatica.odata.http.error_table import RequestFailed
+    from tap_acumatica.reading.model import InFull, Reached, Rows
+    from tap_acumatica.reading.slices import Brought
     from tap_acumatica.records import RecordSettings
-    from tap_acumatica.splitting import Brought
 
 
 class TapAcumatica(Tap):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_acumatica.bookmarks import Bookmark, require_shape
 from tap_acumatica.odata.http.error_table import SettingsError
+from tap_acumatica.reading.bookmarks import Bookmark, require_shape
 
 R = "LastModifiedDateTime"
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)

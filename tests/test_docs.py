@@ -15,7 +15,6 @@ import yaml
 from mutants import MUTANTS, Mutant
 
 from tap_acumatica import configuration
-from tap_acumatica.bookmarks import Bookmark
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.http.error_table import RULES
 from tap_acumatica.odata.instants import InstantReader
@@ -23,6 +22,7 @@ from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
 from tap_acumatica.odata.paging.by_key import Link, Paging, Table
 from tap_acumatica.odata.paging.cursor import CursorPager, Window
 from tap_acumatica.odata.payload.json import Page
+from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.settings import SCHEMA
 
 if TYPE_CHECKING:

@@ -14,14 +14,14 @@ from running import NOW, discover, run, select_all, settings_for
 from simulation import R, at
 
 from sandbox import Sandbox
-from tap_acumatica.bookmarks import Bookmark
-from tap_acumatica.brought import Rows
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.clock import FrameFinder
 from tap_acumatica.odata.http.client import Reply
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging.by_key import Paging, Table
-from tap_acumatica.reading import Dated, EntityReader, ReadSettings
+from tap_acumatica.reading.bookmarks import Bookmark
+from tap_acumatica.reading.model import Rows
+from tap_acumatica.reading.reader import Dated, EntityReader, ReadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_acumatica.prefetch import MOST_PAGES, Prefetcher, Stopped
+from tap_acumatica.reading.prefetch import MOST_PAGES, Prefetcher, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,14 +16,14 @@ from running import discover, run, select_all, settings_for
 from simulation import R, Server, SimulatedTable, at
 
 from sandbox import Fault, Sandbox
-from tap_acumatica.bookmarks import Bookmark
-from tap_acumatica.brought import Reached, Rows
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.clock import FrameFinder
 from tap_acumatica.odata.http.error_table import AcumaticaError, InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging.by_key import Paging, Table
-from tap_acumatica.reading import Dated, EntityReader, ReadSettings
+from tap_acumatica.reading.bookmarks import Bookmark
+from tap_acumatica.reading.model import Reached, Rows
+from tap_acumatica.reading.reader import Dated, EntityReader, ReadSettings
 
 LEDGER = "PX_Objects_GL_GLTran"
 USERS = "PX_SM_Users"

@@ -16,19 +16,19 @@ from typing_extensions import override
 
 from tap_acumatica.odata.instants import DISPLAY_ERROR, earlier, latest
 from tap_acumatica.odata.paging.cursor import Window
-from tap_acumatica.prefetch import Parts
+from tap_acumatica.reading.prefetch import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime, timedelta
     from typing import TypeAlias
 
-    from tap_acumatica.brought import InFull, Reached, Rows
     from tap_acumatica.odata.clock import Frame
     from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.odata.paging.cursor import CursorPager
     from tap_acumatica.odata.payload.json import Row
-    from tap_acumatica.verifying import Verifier
+    from tap_acumatica.reading.model import InFull, Reached, Rows
+    from tap_acumatica.reading.verification import Verifier
 
     Brought: TypeAlias = Rows | Reached | InFull | Parts[Rows | Reached | InFull]
 

@@ -12,10 +12,6 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tap_acumatica import prefetch
-from tap_acumatica.bookmarks import Bookmark
-from tap_acumatica.brought import InFull, Reached, Rows
-from tap_acumatica.formulas import Formulas
 from tap_acumatica.odata.formats import ATOM, JSON, Format
 from tap_acumatica.odata.http.error_table import Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.http.retry import despite_timeouts
@@ -26,10 +22,14 @@ from tap_acumatica.odata.paging.by_offset import OffsetPager
 from tap_acumatica.odata.paging.cursor import CursorPager, Window
 from tap_acumatica.odata.payload.atom import AtomDecoder
 from tap_acumatica.odata.payload.json import JsonDecoder, other_values
-from tap_acumatica.page_size import PageSize
-from tap_acumatica.splitting import Cutter, Part, WindowRead
-from tap_acumatica.tally import Tally
-from tap_acumatica.verifying import NoVerifier, Verifier
+from tap_acumatica.reading import prefetch
+from tap_acumatica.reading.bookmarks import Bookmark
+from tap_acumatica.reading.formula_columns import Formulas
+from tap_acumatica.reading.model import InFull, Reached, Rows
+from tap_acumatica.reading.page_size import PageSize
+from tap_acumatica.reading.slices import Cutter, Part, WindowRead
+from tap_acumatica.reading.tally import Tally
+from tap_acumatica.reading.verification import NoVerifier, Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.paging.by_key import Link, Pager
     from tap_acumatica.odata.payload.json import Page, Row
     from tap_acumatica.odata.query import Query
-    from tap_acumatica.splitting import Brought, Windows
+    from tap_acumatica.reading.slices import Brought, Windows
 
 DECODERS: Final[Mapping[Format, type[JsonDecoder | AtomDecoder]]] = {
     JSON: JsonDecoder,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tap_acumatica.bookmarks import Bookmark
     from tap_acumatica.odata.payload.json import Row
+    from tap_acumatica.reading.bookmarks import Bookmark
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.paging.cursor import Window
     from tap_acumatica.odata.payload.json import Page, Row
     from tap_acumatica.odata.query import Query
-    from tap_acumatica.reading import ReadSettings
+    from tap_acumatica.reading.reader import ReadSettings
 
     Ask = Callable[[Query], Reply[Page]]
 

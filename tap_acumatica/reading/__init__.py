@@ -1,0 +1,1 @@
+"""Reads one entity of one tenant. Knows neither the SDK nor Singer messages."""
