@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tap_acumatica import writer
+from tap_acumatica.output import writer
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging.by_key import Paging
 from tap_acumatica.odata.service import Address, QueryLimits
 from tap_acumatica.odata.urls import is_private
+from tap_acumatica.output.records import RecordSettings
 from tap_acumatica.reading.reader import ReadSettings
-from tap_acumatica.records import RecordSettings
 from tap_acumatica.settings import SCHEMA, SECRETS
 
 if TYPE_CHECKING:

@@ -28,13 +28,13 @@ from tap_acumatica.odata.instants import earlier, written
 from tap_acumatica.odata.paging.by_key import Table
 from tap_acumatica.odata.service import DAC, INQUIRY
 from tap_acumatica.origin import Origin
+from tap_acumatica.output.records import Records
+from tap_acumatica.output.writer import Writer
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.model import InFull, Reached
 from tap_acumatica.reading.prefetch import Stopped
-from tap_acumatica.records import Records
 from tap_acumatica.related import expansions_for, fill, located, present, prune
 from tap_acumatica.union import Absence
-from tap_acumatica.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator

@@ -25,10 +25,11 @@ from tap_acumatica.environment import settings_of_environment
 from tap_acumatica.files import read_object
 from tap_acumatica.inquiries import require_inquiry_keys
 from tap_acumatica.instance import Instance
-from tap_acumatica.mapping import mapping
 from tap_acumatica.odata.http.error_table import AcumaticaError
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.outcome import Outcome
+from tap_acumatica.output.stream_maps import mapping
+from tap_acumatica.output.writer import States, Writer
 from tap_acumatica.reading.bookmarks import require_shape, say_what_is_spelled_otherwise
 from tap_acumatica.reading.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading.reader import Dated, EntityReader
@@ -42,7 +43,6 @@ from tap_acumatica.selection import (
 from tap_acumatica.settings import SCHEMA
 from tap_acumatica.streams import EntityStream
 from tap_acumatica.union import Absence, require_keys, union
-from tap_acumatica.writer import States, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
 
     from tap_acumatica.catalog import StreamDescription
     from tap_acumatica.odata.http.error_table import RequestFailed
+    from tap_acumatica.output.records import RecordSettings
     from tap_acumatica.reading.model import InFull, Reached, Rows
     from tap_acumatica.reading.slices import Brought
-    from tap_acumatica.records import RecordSettings
 
 
 class TapAcumatica(Tap):

@@ -25,7 +25,7 @@ from tap_acumatica.odata.expand import parse
 from tap_acumatica.odata.http.error_table import AcumaticaError, BrokenPayload
 from tap_acumatica.odata.payload.atom import AtomDecoder
 from tap_acumatica.odata.payload.json import JsonDecoder
-from tap_acumatica.records import Records, RecordSettings
+from tap_acumatica.output.records import Records, RecordSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

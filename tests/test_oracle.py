@@ -26,10 +26,10 @@ from singer_sdk.singerlib import RecordMessage, StateMessage
 from typing_extensions import override
 
 from tap_acumatica.odata.http.error_table import AcumaticaError
+from tap_acumatica.output.writer import Writer
 from tap_acumatica.reading import prefetch
 from tap_acumatica.streams import EntityStream
 from tap_acumatica.tap import TapAcumatica
-from tap_acumatica.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

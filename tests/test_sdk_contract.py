@@ -16,9 +16,9 @@ from singer_sdk.singerlib.catalog import CatalogEntry
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
 from sandbox import Sandbox
+from tap_acumatica.output.writer import States
 from tap_acumatica.streams import EntityStream
 from tap_acumatica.tap import TapAcumatica
-from tap_acumatica.writer import States
 
 # The SDK's class discovers streams while pytest collects, so the server has to be there by then.
 BOX = Sandbox(now=NOW)

@@ -17,7 +17,7 @@ from running import discover, select_all, settings_for
 from typing_extensions import override
 
 from tap_acumatica import stdio
-from tap_acumatica.writer import Writer
+from tap_acumatica.output.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -22,8 +22,8 @@ from singer_sdk.singerlib.encoding.simple import SimpleSingerWriter
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.payload.json import JsonDecoder
-from tap_acumatica.records import Records, RecordSettings
-from tap_acumatica.writer import States, Writer
+from tap_acumatica.output.records import Records, RecordSettings
+from tap_acumatica.output.writer import States, Writer
 
 if TYPE_CHECKING:
     from singer_sdk.singerlib import Message
