@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_acumatica import accounts
-from tap_acumatica.catalog import DiscoverySettings
+from tap_acumatica.catalog.entry import DiscoverySettings
 from tap_acumatica.inquiries import like
 from tap_acumatica.metadata_cache import MetadataCache
 from tap_acumatica.odata.expand import DEEPEST, parse, parse_all

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.catalog import discover, expanded, reach
+from tap_acumatica.catalog.entry import discover, expanded, reach
 from tap_acumatica.inquiries import discover_inquiries, like, stream_names
 from tap_acumatica.odata.http.error_table import (
     Action,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from tap_acumatica.catalog import DiscoverySettings, StreamDescription
+    from tap_acumatica.catalog.entry import DiscoverySettings, StreamDescription
     from tap_acumatica.odata.http.client import Reply
     from tap_acumatica.odata.model import Model
     from tap_acumatica.odata.service import Service

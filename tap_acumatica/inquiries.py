@@ -16,7 +16,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
-from tap_acumatica.catalog import Schemas, StreamDescription
+from tap_acumatica.catalog.entry import Schemas, StreamDescription
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.http.error_table import DiscoveryError, SettingsError
 from tap_acumatica.odata.inquiry_call import call_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from singer_sdk.singerlib.catalog import CatalogEntry
 
-    from tap_acumatica.catalog import DiscoverySettings
+    from tap_acumatica.catalog.entry import DiscoverySettings
     from tap_acumatica.odata.dialect import Protocol
     from tap_acumatica.odata.model import Inquiry, Model
     from tap_acumatica.odata.query import Call

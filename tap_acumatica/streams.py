@@ -14,6 +14,8 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import RecordMessage
 from typing_extensions import override
 
+from tap_acumatica.catalog.location import Origin
+from tap_acumatica.catalog.related import expansions_for, fill, located, present, prune
 from tap_acumatica.inquiries import Parameters, order, within
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.dialect import Protocol
@@ -27,13 +29,11 @@ from tap_acumatica.odata.http.error_table import (
 from tap_acumatica.odata.instants import earlier, written
 from tap_acumatica.odata.paging.by_key import Table
 from tap_acumatica.odata.service import DAC, INQUIRY
-from tap_acumatica.origin import Origin
 from tap_acumatica.output.records import Records
 from tap_acumatica.output.writer import Writer
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.model import InFull, Reached
 from tap_acumatica.reading.prefetch import Stopped
-from tap_acumatica.related import expansions_for, fill, located, present, prune
 from tap_acumatica.union import Absence
 
 if TYPE_CHECKING:

@@ -19,7 +19,14 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_acumatica import commands, configuration, login, progress
-from tap_acumatica.catalog import as_text
+from tap_acumatica.catalog.entry import as_text
+from tap_acumatica.catalog.related import prune, require_found
+from tap_acumatica.catalog.selection import (
+    only_selected,
+    require_reached,
+    require_sensible,
+    say_what_is_odd,
+)
 from tap_acumatica.discovery import Discovered, require_asked_for
 from tap_acumatica.environment import settings_of_environment
 from tap_acumatica.files import read_object
@@ -33,13 +40,6 @@ from tap_acumatica.output.writer import States, Writer
 from tap_acumatica.reading.bookmarks import require_shape, say_what_is_spelled_otherwise
 from tap_acumatica.reading.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading.reader import Dated, EntityReader
-from tap_acumatica.related import prune, require_found
-from tap_acumatica.selection import (
-    only_selected,
-    require_reached,
-    require_sensible,
-    say_what_is_odd,
-)
 from tap_acumatica.settings import SCHEMA
 from tap_acumatica.streams import EntityStream
 from tap_acumatica.union import Absence, require_keys, union
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     import click
     from singer_sdk.helpers.types import Context
 
-    from tap_acumatica.catalog import StreamDescription
+    from tap_acumatica.catalog.entry import StreamDescription
     from tap_acumatica.odata.http.error_table import RequestFailed
     from tap_acumatica.output.records import RecordSettings
     from tap_acumatica.reading.model import InFull, Reached, Rows

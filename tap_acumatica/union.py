@@ -10,18 +10,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
+from tap_acumatica.catalog.location import Origin
+from tap_acumatica.catalog.related import Related, flat, located, nested, united
 from tap_acumatica.odata.http.error_table import DiscoveryError
 from tap_acumatica.odata.log import logger
-from tap_acumatica.origin import Origin
-from tap_acumatica.related import Related, flat, located, nested, united
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from singer_sdk.singerlib.catalog import CatalogEntry
 
-    from tap_acumatica.catalog import StreamDescription
-    from tap_acumatica.related import Path
+    from tap_acumatica.catalog.entry import StreamDescription
+    from tap_acumatica.catalog.related import Path
 
 ABSENT_IN: Final = "absent-in"
 """In the metadata of a stream or column: the tenants that do not have it."""

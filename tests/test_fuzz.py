@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sandbox import atom
 from sandbox.metadata import document
 from sandbox.model import EntityType, Model, Navigation, Property
-from tap_acumatica.catalog import DiscoverySettings, discover
+from tap_acumatica.catalog.entry import DiscoverySettings, discover
 from tap_acumatica.odata import edm
 from tap_acumatica.odata import model as metadata
 from tap_acumatica.odata.expand import parse

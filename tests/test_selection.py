@@ -10,14 +10,14 @@ from click.testing import CliRunner
 from running import NOW, discover, settings_for
 
 from sandbox import Sandbox
-from tap_acumatica.catalog import LONGEST_LINE
-from tap_acumatica.odata.http.error_table import SettingsError
-from tap_acumatica.selection import (
+from tap_acumatica.catalog.entry import LONGEST_LINE
+from tap_acumatica.catalog.selection import (
     MOST_STREAMS,
     decode_selected,
     only_selected,
     require_sensible,
 )
+from tap_acumatica.odata.http.error_table import SettingsError
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_the_catalog_on_stdout_is_the_catalog_in_short_lines(tmp_path: Path) -> 
 def test_a_stream_that_is_too_long_for_a_line_gets_more_of_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tap_acumatica.catalog.LONGEST_LINE", 500)
+    monkeypatch.setattr("tap_acumatica.catalog.entry.LONGEST_LINE", 500)
     with Sandbox(now=NOW, empty=True) as box:
         tap = TapAcumatica(config=settings_for(box), setup_mapper=False)
         text = tap.catalog_json_text

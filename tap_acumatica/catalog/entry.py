@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from tap_acumatica.catalog.related import Related, Relations
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.http.error_table import DiscoveryError
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.model import ENCRYPTED
 from tap_acumatica.odata.service import DAC, INQUIRY
-from tap_acumatica.related import Related, Relations
 from tap_acumatica.union import ABSENT_IN
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class StreamDescription:
 
     Attributes:
         table_name: `<interface>/<protocol>/<entity set>`: where a sync reads it; and which of its
-            columns are related records (tap_acumatica/related.py).
+            columns are related records (tap_acumatica/catalog/related.py).
         schema: JSON Schema of its records.
         unsupported: Columns that the server refuses to select.
         types: The columns' Edm types, as a sentence can name them.
