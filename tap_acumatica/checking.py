@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime, timedelta
 
-    from tap_acumatica.discovery import Discovered
+    from tap_acumatica.discovery.tenant import Discovered
     from tap_acumatica.odata.clock import FrameFinder
     from tap_acumatica.odata.service import Service
     from tap_acumatica.streams import EntityStream

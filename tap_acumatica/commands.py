@@ -18,9 +18,9 @@ from typing_extensions import override
 
 from tap_acumatica import report, stdio
 from tap_acumatica.checking import PATIENCE, Checker
+from tap_acumatica.discovery.cache import MetadataCache
 from tap_acumatica.files import read_catalog, read_object
 from tap_acumatica.findings import failure
-from tap_acumatica.metadata_cache import MetadataCache
 from tap_acumatica.odata.http.error_table import AcumaticaError, SettingsError
 from tap_acumatica.odata.log import logger, masking, quiet
 from tap_acumatica.reading.prefetch import Stopped

@@ -14,8 +14,8 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_acumatica import accounts
 from tap_acumatica.catalog.entry import DiscoverySettings
-from tap_acumatica.inquiries import like
-from tap_acumatica.metadata_cache import MetadataCache
+from tap_acumatica.discovery.cache import MetadataCache
+from tap_acumatica.discovery.inquiries import like
 from tap_acumatica.odata.expand import DEEPEST, parse, parse_all
 from tap_acumatica.odata.http.client import ClientSettings
 from tap_acumatica.odata.http.error_table import SettingsError

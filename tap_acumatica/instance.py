@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica import accounts, configuration
-from tap_acumatica.discovery import Discovered, discovered
-from tap_acumatica.metadata_cache import MetadataCache, Source
+from tap_acumatica.discovery.cache import MetadataCache, Source
+from tap_acumatica.discovery.tenant import Discovered, discovered
 from tap_acumatica.odata.clock import FrameFinder
 from tap_acumatica.odata.http.client import Client
 from tap_acumatica.odata.http.error_table import AcumaticaError

@@ -16,7 +16,8 @@ from typing_extensions import override
 
 from tap_acumatica.catalog.location import Origin
 from tap_acumatica.catalog.related import expansions_for, fill, located, present, prune
-from tap_acumatica.inquiries import Parameters, order, within
+from tap_acumatica.discovery.inquiries import Parameters, order, within
+from tap_acumatica.discovery.union import Absence
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.dialect import Protocol
 from tap_acumatica.odata.formats import ATOM, JSON
@@ -34,7 +35,6 @@ from tap_acumatica.output.writer import Writer
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.model import InFull, Reached
 from tap_acumatica.reading.prefetch import Stopped
-from tap_acumatica.union import Absence
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator

@@ -27,10 +27,11 @@ from tap_acumatica.catalog.selection import (
     require_sensible,
     say_what_is_odd,
 )
-from tap_acumatica.discovery import Discovered, require_asked_for
+from tap_acumatica.discovery.inquiries import require_inquiry_keys
+from tap_acumatica.discovery.tenant import Discovered, require_asked_for
+from tap_acumatica.discovery.union import Absence, require_keys, union
 from tap_acumatica.environment import settings_of_environment
 from tap_acumatica.files import read_object
-from tap_acumatica.inquiries import require_inquiry_keys
 from tap_acumatica.instance import Instance
 from tap_acumatica.odata.http.error_table import AcumaticaError
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
@@ -42,7 +43,6 @@ from tap_acumatica.reading.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading.reader import Dated, EntityReader
 from tap_acumatica.settings import SCHEMA
 from tap_acumatica.streams import EntityStream
-from tap_acumatica.union import Absence, require_keys, union
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

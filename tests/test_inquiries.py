@@ -18,7 +18,7 @@ from singer_sdk.singerlib.catalog import Catalog
 from sandbox import Fault, Sandbox
 from sandbox.inquiries import Inquiry, Parameter
 from sandbox.inquiries.made import INQUIRIES
-from tap_acumatica.inquiries import appended, order, stream_names, within
+from tap_acumatica.discovery.inquiries import appended, order, stream_names, within
 from tap_acumatica.odata.http.error_table import (
     DiscoveryError,
     InconsistentAnswer,

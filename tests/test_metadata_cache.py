@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import discover, in_this_process, select_all, settings_for
 
-from tap_acumatica.metadata_cache import MetadataCache, Source
+from tap_acumatica.discovery.cache import MetadataCache, Source
 from tap_acumatica.odata.dialect import Protocol
 from tap_acumatica.odata.http.client import Reply
 from tap_acumatica.odata.model import EntitySet, EntityType, Model, Property

@@ -13,11 +13,11 @@ from running import NOW, Output, discover, run, select_all, settings_for
 from sandbox import Fault, Sandbox
 from tap_acumatica.catalog.entry import StreamDescription
 from tap_acumatica.catalog.related import Related, require_found
-from tap_acumatica.inquiries import appended
+from tap_acumatica.discovery.inquiries import appended
+from tap_acumatica.discovery.union import Absence, union
 from tap_acumatica.odata.expand import Expansion
 from tap_acumatica.odata.http.error_table import AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.outcome import TenantsFailed
-from tap_acumatica.union import Absence, union
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_acumatica.catalog.related import Related, Relations
+from tap_acumatica.discovery.union import ABSENT_IN
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.http.error_table import DiscoveryError
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.model import ENCRYPTED
 from tap_acumatica.odata.service import DAC, INQUIRY
-from tap_acumatica.union import ABSENT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.catalog.entry import discover, expanded, reach
-from tap_acumatica.inquiries import discover_inquiries, like, stream_names
+from tap_acumatica.discovery.inquiries import discover_inquiries, like, stream_names
 from tap_acumatica.odata.http.error_table import (
     Action,
     AcumaticaError,

@@ -1,0 +1,1 @@
+"""From `$metadata` to catalog entries."""
