@@ -18,7 +18,7 @@ from singer_sdk.singerlib.catalog import CatalogEntry
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
-from tap_acumatica import commands, configuration, login, progress
+from tap_acumatica import commands, login, progress
 from tap_acumatica.catalog.entry import as_text
 from tap_acumatica.catalog.related import prune, require_found
 from tap_acumatica.catalog.selection import (
@@ -30,7 +30,6 @@ from tap_acumatica.catalog.selection import (
 from tap_acumatica.discovery.inquiries import require_inquiry_keys
 from tap_acumatica.discovery.tenant import Discovered, require_asked_for
 from tap_acumatica.discovery.union import Absence, require_keys, union
-from tap_acumatica.environment import settings_of_environment
 from tap_acumatica.files import read_object
 from tap_acumatica.instance import Instance
 from tap_acumatica.odata.http.error_table import AcumaticaError
@@ -41,7 +40,9 @@ from tap_acumatica.output.writer import States, Writer
 from tap_acumatica.reading.bookmarks import require_shape, say_what_is_spelled_otherwise
 from tap_acumatica.reading.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading.reader import Dated, EntityReader
-from tap_acumatica.settings import SCHEMA
+from tap_acumatica.settings import validation as configuration
+from tap_acumatica.settings.environment import settings_of_environment
+from tap_acumatica.settings.schema import SCHEMA
 from tap_acumatica.streams import EntityStream
 
 if TYPE_CHECKING:

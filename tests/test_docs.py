@@ -14,7 +14,6 @@ import pytest
 import yaml
 from mutants import MUTANTS, Mutant
 
-from tap_acumatica import configuration
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.http.error_table import RULES
 from tap_acumatica.odata.instants import InstantReader
@@ -23,7 +22,8 @@ from tap_acumatica.odata.paging.by_key import Link, Paging, Table
 from tap_acumatica.odata.paging.cursor import CursorPager, Window
 from tap_acumatica.odata.payload.json import Page
 from tap_acumatica.reading.bookmarks import Bookmark
-from tap_acumatica.settings import SCHEMA
+from tap_acumatica.settings import validation as configuration
+from tap_acumatica.settings.schema import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

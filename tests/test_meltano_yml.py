@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from tap_acumatica.settings import SCHEMA
+from tap_acumatica.settings.schema import SCHEMA
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from tap_acumatica.odata.service import Address, QueryLimits
 from tap_acumatica.odata.urls import is_private
 from tap_acumatica.output.records import RecordSettings
 from tap_acumatica.reading.reader import ReadSettings
-from tap_acumatica.settings import SCHEMA, SECRETS
+from tap_acumatica.settings.schema import SCHEMA, SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

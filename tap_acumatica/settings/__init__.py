@@ -1,0 +1,1 @@
+"""From the texts of a user to checked settings."""
