@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tap_acumatica import accounts, login_page
+from tap_acumatica import login_page
 from tap_acumatica.callback import PATIENCE, Arrival, arriving, next_arrival
 from tap_acumatica.commands import opened
 from tap_acumatica.odata.http.answer import shortened
 from tap_acumatica.odata.http.error_table import AcumaticaError, SettingsError
 from tap_acumatica.odata.log import masking
+from tap_acumatica.run import accounts
 from tap_acumatica.settings import validation as configuration
 
 if TYPE_CHECKING:

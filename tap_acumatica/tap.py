@@ -18,7 +18,7 @@ from singer_sdk.singerlib.catalog import CatalogEntry
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
-from tap_acumatica import commands, login, progress
+from tap_acumatica import commands, login
 from tap_acumatica.catalog.entry import as_text
 from tap_acumatica.catalog.related import prune, require_found
 from tap_acumatica.catalog.selection import (
@@ -31,15 +31,16 @@ from tap_acumatica.discovery.inquiries import require_inquiry_keys
 from tap_acumatica.discovery.tenant import Discovered, require_asked_for
 from tap_acumatica.discovery.union import Absence, require_keys, union
 from tap_acumatica.files import read_object
-from tap_acumatica.instance import Instance
 from tap_acumatica.odata.http.error_table import AcumaticaError
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
-from tap_acumatica.outcome import Outcome
 from tap_acumatica.output.stream_maps import mapping
 from tap_acumatica.output.writer import States, Writer
 from tap_acumatica.reading.bookmarks import require_shape, say_what_is_spelled_otherwise
 from tap_acumatica.reading.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading.reader import Dated, EntityReader
+from tap_acumatica.run import progress
+from tap_acumatica.run.failures import Outcome
+from tap_acumatica.run.instance import Instance
 from tap_acumatica.settings import validation as configuration
 from tap_acumatica.settings.environment import settings_of_environment
 from tap_acumatica.settings.schema import SCHEMA

@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 from running import run, settings_for
 
-from tap_acumatica import progress
 from tap_acumatica.odata.log import logger
-from tap_acumatica.progress import Bar, Lines, Progress, Silence
+from tap_acumatica.run import progress
+from tap_acumatica.run.progress import Bar, Lines, Progress, Silence
 
 if TYPE_CHECKING:
     from sandbox import Sandbox

@@ -17,7 +17,7 @@ from tap_acumatica.discovery.inquiries import appended
 from tap_acumatica.discovery.union import Absence, union
 from tap_acumatica.odata.expand import Expansion
 from tap_acumatica.odata.http.error_table import AcumaticaError, DiscoveryError, RequestFailed
-from tap_acumatica.outcome import TenantsFailed
+from tap_acumatica.run.failures import TenantsFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
-from tap_acumatica import accounts
 from tap_acumatica.catalog.entry import DiscoverySettings
 from tap_acumatica.discovery.cache import MetadataCache
 from tap_acumatica.discovery.inquiries import like
@@ -27,6 +26,7 @@ from tap_acumatica.odata.service import Address, QueryLimits
 from tap_acumatica.odata.urls import is_private
 from tap_acumatica.output.records import RecordSettings
 from tap_acumatica.reading.reader import ReadSettings
+from tap_acumatica.run import accounts
 from tap_acumatica.settings.schema import SCHEMA, SECRETS
 
 if TYPE_CHECKING:

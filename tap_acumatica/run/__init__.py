@@ -1,0 +1,1 @@
+"""One run: what the settings lead to, what is read, and what failed."""
