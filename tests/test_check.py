@@ -24,13 +24,13 @@ from rich.console import Console
 from running import NOW, discover, in_this_process, run, select_all, settings_for
 
 from sandbox import Fault, Sandbox
-from tap_acumatica import report
-from tap_acumatica.checking import PATIENCE, Checker
-from tap_acumatica.findings import CAUSES, STEPS, Finding, Status
+from tap_acumatica.check import report
+from tap_acumatica.check.checker import PATIENCE, Checker
+from tap_acumatica.check.findings import CAUSES, STEPS, Finding, Status
+from tap_acumatica.check.probes import Clocks
 from tap_acumatica.odata.http.error_table import RULES
 from tap_acumatica.odata.log import logger, quiet
 from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
-from tap_acumatica.probing import Clocks
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:

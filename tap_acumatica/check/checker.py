@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.findings import Finding, Status, failure
+from tap_acumatica.check.findings import Finding, Status, failure
+from tap_acumatica.check.probes import Clocks, Probe, Sample
 from tap_acumatica.odata.clock import ZoneError
 from tap_acumatica.odata.http.error_table import OF_THE_SITE, Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.http.retry import Patience
 from tap_acumatica.odata.instants import account_offset, agrees
 from tap_acumatica.odata.log import masking
-from tap_acumatica.probing import Clocks, Probe, Sample
 from tap_acumatica.settings import validation as configuration
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tap_acumatica.findings import Finding, Status
+from tap_acumatica.check.findings import Finding, Status
 from tap_acumatica.odata.http.error_table import AcumaticaError
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Whether a sync would work."""
