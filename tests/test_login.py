@@ -19,9 +19,9 @@ from logging_in import COMMAND, Login, a_callback_url, logging_in, oauth_setting
 from running import in_this_process, run
 
 from sandbox import Fault, Sandbox
-from tap_acumatica import login_page
-from tap_acumatica.callback import Arrival, arriving, next_arrival
-from tap_acumatica.login import WORDS, login
+from tap_acumatica.login import page as login_page
+from tap_acumatica.login.callback import Arrival, arriving, next_arrival
+from tap_acumatica.login.login import WORDS, login
 from tap_acumatica.odata.http.error_table import AcumaticaError, SettingsError
 from tap_acumatica.tap import TapAcumatica
 
@@ -158,7 +158,7 @@ Opened = Callable[[dict[str, Any]], "tuple[str, Future[None]]"]
 def open_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
     """A login in this process, where no terminal is: the address that it opens, and its end."""
     opened: SimpleQueue[str] = SimpleQueue()
-    monkeypatch.setattr("tap_acumatica.callback.sys.stdin", None)
+    monkeypatch.setattr("tap_acumatica.login.callback.sys.stdin", None)
     monkeypatch.setattr("webbrowser.open", opened.put)
     with ThreadPoolExecutor(1) as threads:
 
@@ -361,7 +361,7 @@ def test_a_site_that_fails_is_named_before_anybody_is_asked(
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tap_acumatica.callback.sys.stdin", None)
+    monkeypatch.setattr("tap_acumatica.login.callback.sys.stdin", None)
     with (
         arriving("https://elsewhere.example/callback") as arrivals,
         pytest.raises(AcumaticaError, match=r"Nobody signed in within 10 minutes"),
@@ -372,7 +372,7 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_port_that_may_not_be_listened_on_is_a_wrong_setting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tap_acumatica.callback.sys.stdin", None)
+    monkeypatch.setattr("tap_acumatica.login.callback.sys.stdin", None)
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(SettingsError, match="cannot be listened on"),

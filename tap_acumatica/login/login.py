@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tap_acumatica import login_page
-from tap_acumatica.callback import PATIENCE, Arrival, arriving, next_arrival
 from tap_acumatica.commands import opened
+from tap_acumatica.login import page as login_page
+from tap_acumatica.login.callback import PATIENCE, Arrival, arriving, next_arrival
 from tap_acumatica.odata.http.answer import shortened
 from tap_acumatica.odata.http.error_table import AcumaticaError, SettingsError
 from tap_acumatica.odata.log import masking
