@@ -18,7 +18,6 @@ from singer_sdk.singerlib.catalog import CatalogEntry
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
-from tap_acumatica import commands
 from tap_acumatica.catalog.entry import as_text
 from tap_acumatica.catalog.related import prune, require_found
 from tap_acumatica.catalog.selection import (
@@ -27,10 +26,11 @@ from tap_acumatica.catalog.selection import (
     require_sensible,
     say_what_is_odd,
 )
+from tap_acumatica.cli import app as commands
+from tap_acumatica.cli.files import read_object
 from tap_acumatica.discovery.inquiries import require_inquiry_keys
 from tap_acumatica.discovery.tenant import Discovered, require_asked_for
 from tap_acumatica.discovery.union import Absence, require_keys, union
-from tap_acumatica.files import read_object
 from tap_acumatica.login import login
 from tap_acumatica.odata.http.error_table import AcumaticaError
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity

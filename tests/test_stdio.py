@@ -16,7 +16,7 @@ import pytest
 from running import discover, select_all, settings_for
 from typing_extensions import override
 
-from tap_acumatica import stdio
+from tap_acumatica.cli import stdout as stdio
 from tap_acumatica.output.writer import Writer
 
 if TYPE_CHECKING:

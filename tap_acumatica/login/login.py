@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tap_acumatica.commands import opened
+from tap_acumatica.cli.app import opened
 from tap_acumatica.login import page as login_page
 from tap_acumatica.login.callback import PATIENCE, Arrival, arriving, next_arrival
 from tap_acumatica.odata.http.answer import shortened

@@ -16,12 +16,12 @@ from singer_sdk.plugin_base import SingerCommand, _ConfigInput
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
-from tap_acumatica import stdio
 from tap_acumatica.check import report
 from tap_acumatica.check.checker import PATIENCE, Checker
 from tap_acumatica.check.findings import failure
+from tap_acumatica.cli import stdout as stdio
+from tap_acumatica.cli.files import read_catalog, read_object
 from tap_acumatica.discovery.cache import MetadataCache
-from tap_acumatica.files import read_catalog, read_object
 from tap_acumatica.odata.http.error_table import AcumaticaError, SettingsError
 from tap_acumatica.odata.log import logger, masking, quiet
 from tap_acumatica.reading.prefetch import Stopped
