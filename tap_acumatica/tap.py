@@ -45,7 +45,7 @@ from tap_acumatica.run.instance import Instance
 from tap_acumatica.settings import validation as configuration
 from tap_acumatica.settings.environment import settings_of_environment
 from tap_acumatica.settings.schema import SCHEMA
-from tap_acumatica.streams import EntityStream
+from tap_acumatica.stream import EntityStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -28,7 +28,7 @@ from typing_extensions import override
 from tap_acumatica.odata.http.error_table import AcumaticaError
 from tap_acumatica.output.writer import Writer
 from tap_acumatica.reading import prefetch
-from tap_acumatica.streams import EntityStream
+from tap_acumatica.stream import EntityStream
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
 from sandbox import Sandbox
 from tap_acumatica.output.writer import States
-from tap_acumatica.streams import EntityStream
+from tap_acumatica.stream import EntityStream
 from tap_acumatica.tap import TapAcumatica
 
 # The SDK's class discovers streams while pytest collects, so the server has to be there by then.

@@ -19,7 +19,7 @@ from tap_acumatica.odata.service import INQUIRY, INTERFACES
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from tap_acumatica.streams import EntityStream
+    from tap_acumatica.stream import EntityStream
 
 MOST_STREAMS: Final = 200
 """Streams that are read without the user having named entities."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tap_acumatica.discovery.tenant import Discovered
     from tap_acumatica.odata.clock import FrameFinder
     from tap_acumatica.odata.service import Service
-    from tap_acumatica.streams import EntityStream
+    from tap_acumatica.stream import EntityStream
     from tap_acumatica.tap import TapAcumatica
 
 PATIENCE: Final = Patience(timeout=120.0, retry_time=10.0)
