@@ -20,13 +20,8 @@ from tap_acumatica.discovery.inquiries import Parameters, order, within
 from tap_acumatica.discovery.union import Absence
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.dialect import Protocol
+from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.formats import ATOM, JSON
-from tap_acumatica.odata.http.error_table import (
-    Action,
-    AcumaticaError,
-    DiscoveryError,
-    RequestFailed,
-)
 from tap_acumatica.odata.instants import earlier, written
 from tap_acumatica.odata.paging.by_key import Table
 from tap_acumatica.odata.service import DAC, INQUIRY

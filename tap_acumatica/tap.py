@@ -32,7 +32,7 @@ from tap_acumatica.discovery.inquiries import require_inquiry_keys
 from tap_acumatica.discovery.tenant import Discovered, require_asked_for
 from tap_acumatica.discovery.union import Absence, require_keys, union
 from tap_acumatica.login import login
-from tap_acumatica.odata.http.error_table import AcumaticaError
+from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.output.stream_maps import mapping
 from tap_acumatica.output.writer import States, Writer
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
 
     from tap_acumatica.catalog.entry import StreamDescription
-    from tap_acumatica.odata.http.error_table import RequestFailed
+    from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.output.records import RecordSettings
     from tap_acumatica.reading.model import InFull, Reached, Rows
     from tap_acumatica.reading.slices import Brought

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_acumatica.odata.http.error_table import SettingsError
+from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.reading.bookmarks import Bookmark, require_shape
 
 R = "LastModifiedDateTime"

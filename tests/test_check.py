@@ -36,7 +36,7 @@ from tap_acumatica.tap import TapAcumatica
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_acumatica.odata.rules import Rule
+    from tap_acumatica.odata.http.error_table import Rule
 
 SALES = "PX_Objects_SO_SOOrder"
 CUSTOMERS = "PX_Objects_AR_Customer"
@@ -823,7 +823,9 @@ def test_the_readme_lists_the_causes_and_their_steps() -> None:
         r"^\| ([\w ]+) \| ([A-Z][\w, -]+) \| .+ \|$", section_of_checks(), re.MULTILINE
     )
     documented = {cause: steps.split(", ")[0] for cause, steps in rows}
-    assert documented == {**STEPS, "maintenance": "Answer"}
+    assert documented == {cause.value: step for cause, step in STEPS.items()} | {
+        "maintenance": "Answer"
+    }
 
 
 def section_of_checks() -> str:

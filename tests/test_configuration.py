@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import in_this_process, run, settings_for
 
-from tap_acumatica.odata.http.error_table import SettingsError
+from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.paging.by_key import Paging
 from tap_acumatica.settings import validation as configuration
 from tap_acumatica.settings.schema import SCHEMA, SECRETS

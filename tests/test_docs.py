@@ -28,7 +28,7 @@ from tap_acumatica.settings.schema import SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tap_acumatica.odata.rules import Rule
+    from tap_acumatica.odata.http.error_table import Rule
 
 ROOT = Path(__file__).parent.parent
 PAGES = {

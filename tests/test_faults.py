@@ -10,7 +10,7 @@ import pytest
 from running import Output, run, settings_for
 
 from sandbox import Fault, Sandbox
-from tap_acumatica.odata.http.error_table import AcumaticaError, InconsistentAnswer, RequestFailed
+from tap_acumatica.odata.errors import AcumaticaError, InconsistentAnswer, RequestFailed
 
 LEDGER = "PX_Objects_GL_GLTran"
 USERS = "PX_SM_Users"

@@ -21,8 +21,8 @@ from sandbox.model import EntityType, Model, Navigation, Property
 from tap_acumatica.catalog.entry import DiscoverySettings, discover
 from tap_acumatica.odata import edm
 from tap_acumatica.odata import model as metadata
+from tap_acumatica.odata.errors import AcumaticaError, BrokenPayload
 from tap_acumatica.odata.expand import parse
-from tap_acumatica.odata.http.error_table import AcumaticaError, BrokenPayload
 from tap_acumatica.odata.payload.atom import AtomDecoder
 from tap_acumatica.odata.payload.json import JsonDecoder
 from tap_acumatica.output.records import Records, RecordSettings

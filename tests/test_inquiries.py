@@ -19,7 +19,7 @@ from sandbox import Fault, Sandbox
 from sandbox.inquiries import Inquiry, Parameter
 from sandbox.inquiries.made import INQUIRIES
 from tap_acumatica.discovery.inquiries import appended, order, stream_names, within
-from tap_acumatica.odata.http.error_table import (
+from tap_acumatica.odata.errors import (
     DiscoveryError,
     InconsistentAnswer,
     RequestFailed,

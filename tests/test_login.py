@@ -22,7 +22,7 @@ from sandbox import Fault, Sandbox
 from tap_acumatica.login import page as login_page
 from tap_acumatica.login.callback import Arrival, arriving, next_arrival
 from tap_acumatica.login.login import WORDS, login
-from tap_acumatica.odata.http.error_table import AcumaticaError, SettingsError
+from tap_acumatica.odata.errors import AcumaticaError, SettingsError
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from logging_in import COMMAND, oauth_settings
 from running import discover, run, select_all
 
 from sandbox import Fault, Sandbox
-from tap_acumatica.odata.http.error_table import AcumaticaError, RequestFailed
+from tap_acumatica.odata.errors import AcumaticaError, RequestFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

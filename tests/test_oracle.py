@@ -25,7 +25,7 @@ from simulation import R, Row, Server
 from singer_sdk.singerlib import RecordMessage, StateMessage
 from typing_extensions import override
 
-from tap_acumatica.odata.http.error_table import AcumaticaError
+from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.output.writer import Writer
 from tap_acumatica.reading import prefetch
 from tap_acumatica.stream import EntityStream

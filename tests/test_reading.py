@@ -18,7 +18,7 @@ from simulation import R, Server, SimulatedTable, at
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.clock import FrameFinder
-from tap_acumatica.odata.http.error_table import AcumaticaError, InconsistentAnswer
+from tap_acumatica.odata.errors import AcumaticaError, InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging.by_key import Paging, Table
 from tap_acumatica.reading.bookmarks import Bookmark

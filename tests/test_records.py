@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.http.error_table import InconsistentAnswer
+from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader, written
 from tap_acumatica.output.records import Records, RecordSettings
 

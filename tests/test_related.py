@@ -11,7 +11,7 @@ from running import NOW, discover, run, select_all, settings_for
 
 from sandbox import Fault, Sandbox
 from sandbox.store import joined
-from tap_acumatica.odata.http.error_table import (
+from tap_acumatica.odata.errors import (
     DiscoveryError,
     InconsistentAnswer,
     RequestFailed,

@@ -17,7 +17,7 @@ from tap_acumatica.catalog.selection import (
     only_selected,
     require_sensible,
 )
-from tap_acumatica.odata.http.error_table import SettingsError
+from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:

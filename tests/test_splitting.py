@@ -16,8 +16,8 @@ from simulation import R, Server, SimulatedTable, at
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.clock import FrameFinder
+from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.http.client import Client
-from tap_acumatica.odata.http.error_table import InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging.by_key import Paging, Table
 from tap_acumatica.reading.bookmarks import Bookmark

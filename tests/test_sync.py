@@ -13,7 +13,7 @@ import pytest
 from running import NOW, discover, run, select_all, settings_for
 
 from sandbox import Fault, Sandbox
-from tap_acumatica.odata.http.error_table import AcumaticaError, DiscoveryError, SettingsError
+from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, SettingsError
 
 SALES = "PX_Objects_SO_SOOrder"
 TERMS = "PX_Objects_CS_Terms"

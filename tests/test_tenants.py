@@ -15,8 +15,8 @@ from tap_acumatica.catalog.entry import StreamDescription
 from tap_acumatica.catalog.related import Related, require_found
 from tap_acumatica.discovery.inquiries import appended
 from tap_acumatica.discovery.union import Absence, union
+from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.expand import Expansion
-from tap_acumatica.odata.http.error_table import AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.run.failures import TenantsFailed
 
 if TYPE_CHECKING:

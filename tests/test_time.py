@@ -10,7 +10,7 @@ import pytest
 from running import NOW, discover, run, select_all, settings_for
 
 from sandbox import Sandbox
-from tap_acumatica.odata.http.error_table import AcumaticaError, SettingsError
+from tap_acumatica.odata.errors import AcumaticaError, SettingsError
 
 if TYPE_CHECKING:
     from sandbox.quirks import Literals, Shown

@@ -14,7 +14,7 @@ import msgspec
 from tap_acumatica.catalog.related import Related, Relations
 from tap_acumatica.discovery.union import ABSENT_IN
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.http.error_table import DiscoveryError
+from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.model import ENCRYPTED
 from tap_acumatica.odata.service import DAC, INQUIRY

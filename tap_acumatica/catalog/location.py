@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tap_acumatica.odata.dialect import Protocol
-from tap_acumatica.odata.http.error_table import DiscoveryError
+from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.service import INTERFACES
 
 

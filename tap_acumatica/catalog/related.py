@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from singer_sdk.singerlib import Schema
 
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.expand import Expansion, parse
-from tap_acumatica.odata.http.error_table import DiscoveryError
 from tap_acumatica.odata.model import ENCRYPTED
 
 if TYPE_CHECKING:

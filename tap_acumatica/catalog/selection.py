@@ -12,7 +12,7 @@ import msgspec
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.dialect import Protocol
-from tap_acumatica.odata.http.error_table import SettingsError
+from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.service import INQUIRY, INTERFACES
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from tap_acumatica.check.findings import Finding, Status, failure
 from tap_acumatica.check.probes import Clocks, Probe, Sample
 from tap_acumatica.odata.clock import ZoneError
-from tap_acumatica.odata.http.error_table import OF_THE_SITE, Action, AcumaticaError, RequestFailed
+from tap_acumatica.odata.errors import OF_THE_SITE, Action, AcumaticaError, Cause, RequestFailed
 from tap_acumatica.odata.http.retry import Patience
 from tap_acumatica.odata.instants import account_offset, agrees
 from tap_acumatica.odata.log import masking
@@ -76,7 +76,7 @@ class Begun:
             text = f"{asked} selected; queries of {_listed(self.in_part)} are refused in part, "
             text += "a sync asks otherwise"
         if not self.samples:
-            status, cause = Status.BAD, "role missing"
+            status, cause = Status.BAD, Cause.ROLE_MISSING
         facts = {"selected": asked, "refused": self.refused, "refused_in_part": self.in_part}
         return Finding("Streams", status, text, self.tenant, cause, facts)
 

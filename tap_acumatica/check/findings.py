@@ -6,49 +6,50 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from tap_acumatica.odata.errors import Cause
 from tap_acumatica.odata.log import masking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tap_acumatica.odata.http.error_table import AcumaticaError
+    from tap_acumatica.odata.errors import AcumaticaError
 
-CAUSES: Final[Mapping[str, str]] = {
-    "sign-in refused": "wrong password",
-    "password refused": "wrong password",
-    "account locked at sign-in": "account locked",
-    "API login limit at sign-in": "API login limit",
-    "not Acumatica": "not an Acumatica site",
+CAUSES: Final[Mapping[Cause, Cause]] = {
+    Cause.SIGN_IN_REFUSED: Cause.WRONG_PASSWORD,
+    Cause.PASSWORD_REFUSED: Cause.WRONG_PASSWORD,
+    Cause.ACCOUNT_LOCKED_AT_SIGN_IN: Cause.ACCOUNT_LOCKED,
+    Cause.API_LOGIN_LIMIT_AT_SIGN_IN: Cause.API_LOGIN_LIMIT,
+    Cause.NOT_ACUMATICA: Cause.NOT_AN_ACUMATICA_SITE,
 }
 """What causes of the error table are called here, where it is not the same."""
 
-STEPS: Final[Mapping[str, str]] = {
-    "settings": "Settings",
-    "host not found": "Address",
-    "no connection": "Address",
-    "proxy": "Address",
-    "TLS failure": "Address",
-    "no certificates": "Address",
-    "impossible request": "Address",
-    "not an Acumatica site": "Address",
-    "redirect": "Address",
-    "unknown tenant": "Tenant",
-    "OData switched off": "Interface",
-    "role missing": "Rights",
-    "wrong password": "Sign-in",
-    "account locked": "Sign-in",
-    "API login limit": "Sign-in",
-    "not signed in": "Sign-in",
-    "refresh token refused": "Sign-in",
-    "token refused": "Sign-in",
-    "application refused": "Sign-in",
-    "scope refused": "Sign-in",
-    "no identity server": "Sign-in",
-    "identity server error": "Sign-in",
-    "no token in time": "Sign-in",
-    "no token in the answer": "Sign-in",
-    "licence limit": "Licence",
-    "inconsistent answer": "Streams",
+STEPS: Final[Mapping[Cause, str]] = {
+    Cause.SETTINGS: "Settings",
+    Cause.HOST_NOT_FOUND: "Address",
+    Cause.NO_CONNECTION: "Address",
+    Cause.PROXY: "Address",
+    Cause.TLS_FAILURE: "Address",
+    Cause.NO_CERTIFICATES: "Address",
+    Cause.IMPOSSIBLE_REQUEST: "Address",
+    Cause.NOT_AN_ACUMATICA_SITE: "Address",
+    Cause.REDIRECT: "Address",
+    Cause.UNKNOWN_TENANT: "Tenant",
+    Cause.ODATA_SWITCHED_OFF: "Interface",
+    Cause.ROLE_MISSING: "Rights",
+    Cause.WRONG_PASSWORD: "Sign-in",
+    Cause.ACCOUNT_LOCKED: "Sign-in",
+    Cause.API_LOGIN_LIMIT: "Sign-in",
+    Cause.NOT_SIGNED_IN: "Sign-in",
+    Cause.REFRESH_TOKEN_REFUSED: "Sign-in",
+    Cause.TOKEN_REFUSED: "Sign-in",
+    Cause.APPLICATION_REFUSED: "Sign-in",
+    Cause.SCOPE_REFUSED: "Sign-in",
+    Cause.NO_IDENTITY_SERVER: "Sign-in",
+    Cause.IDENTITY_SERVER_ERROR: "Sign-in",
+    Cause.NO_TOKEN_IN_TIME: "Sign-in",
+    Cause.NO_TOKEN_IN_THE_ANSWER: "Sign-in",
+    Cause.LICENCE_LIMIT: "Licence",
+    Cause.INCONSISTENT_ANSWER: "Streams",
 }
 """The step that a cause belongs to."""
 
@@ -83,7 +84,8 @@ class Finding:
 
 def failure(error: AcumaticaError, tenant: str | None = None, step: str | None = None) -> Finding:
     """A step that ended in an error; which one follows from the cause where it is not given."""
-    cause = CAUSES.get(error.cause, error.cause or "settings")
+    cause = error.cause or Cause.SETTINGS
+    cause = CAUSES.get(cause, cause)
     step = step or STEPS.get(cause, "Answer")
     text = masking.masked(" ".join(error.sentences))
     return Finding(step, Status.BAD, text, tenant, cause)

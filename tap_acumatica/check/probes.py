@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.odata.http.error_table import Action, RequestFailed
+from tap_acumatica.odata.errors import Action, RequestFailed
 from tap_acumatica.odata.paging.by_key import KeyPager, Paging
 from tap_acumatica.odata.query import Query, all_of
 from tap_acumatica.reading.bookmarks import Bookmark

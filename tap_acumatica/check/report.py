@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tap_acumatica.check.findings import Finding, Status
-from tap_acumatica.odata.http.error_table import AcumaticaError
+from tap_acumatica.odata.errors import AcumaticaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

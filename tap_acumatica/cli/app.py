@@ -22,7 +22,7 @@ from tap_acumatica.check.findings import failure
 from tap_acumatica.cli import stdout as stdio
 from tap_acumatica.cli.files import read_catalog, read_object
 from tap_acumatica.discovery.cache import MetadataCache
-from tap_acumatica.odata.http.error_table import AcumaticaError, SettingsError
+from tap_acumatica.odata.errors import AcumaticaError, SettingsError
 from tap_acumatica.odata.log import logger, masking, quiet
 from tap_acumatica.reading.prefetch import Stopped
 

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 
 from tap_acumatica.catalog.selection import decode_selected
-from tap_acumatica.odata.http.error_table import SettingsError
+from tap_acumatica.odata.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from tap_acumatica.catalog.entry import Schemas, StreamDescription
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.http.error_table import DiscoveryError, SettingsError
+from tap_acumatica.odata.errors import DiscoveryError, SettingsError
 from tap_acumatica.odata.inquiry_call import call_of
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.service import INQUIRY

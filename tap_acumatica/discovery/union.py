@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from tap_acumatica.catalog.location import Origin
 from tap_acumatica.catalog.related import Related, flat, located, nested, united
-from tap_acumatica.odata.http.error_table import DiscoveryError
+from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.log import logger
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from typing_extensions import override
 
-from tap_acumatica.odata.http.error_table import AcumaticaError, SettingsError
+from tap_acumatica.odata.errors import AcumaticaError, SettingsError
 from tap_acumatica.odata.urls import LOOPBACK
 
 if TYPE_CHECKING:

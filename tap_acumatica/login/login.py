@@ -12,8 +12,8 @@ import click
 from tap_acumatica.cli.app import opened
 from tap_acumatica.login import page as login_page
 from tap_acumatica.login.callback import PATIENCE, Arrival, arriving, next_arrival
+from tap_acumatica.odata.errors import AcumaticaError, SettingsError
 from tap_acumatica.odata.http.answer import shortened
-from tap_acumatica.odata.http.error_table import AcumaticaError, SettingsError
 from tap_acumatica.odata.log import masking
 from tap_acumatica.run import accounts
 from tap_acumatica.settings import validation as configuration

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.http.error_table import SettingsError
+from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.instants import (
     DAY,
     DISPLAY_ERROR,

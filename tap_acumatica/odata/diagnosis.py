@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tap_acumatica.odata.errors import Cause, DiscoveryError
 from tap_acumatica.odata.http.client import Request
-from tap_acumatica.odata.http.error_table import DiscoveryError
 
 if TYPE_CHECKING:
+    from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.odata.http.client import Client
-    from tap_acumatica.odata.http.error_table import RequestFailed
 
 WITHOUT_RIGHTS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
@@ -28,7 +28,7 @@ class NoService(DiscoveryError):  # noqa: N818 - what the server lacks, not what
         cause: Which of the reasons it is.
     """
 
-    def __init__(self, cause: str, message: str) -> None:
+    def __init__(self, cause: Cause, message: str) -> None:
         super().__init__(message)
         self.cause = cause
 
@@ -71,7 +71,7 @@ def no_rights(interface: str) -> NoService:
         f"The account may not use Acumatica's OData interface of {interface} (403): give it the "
         "role OData4 User on User Roles (SM201005). By OAuth the setting scope must hold api, too."
     )
-    return NoService("role missing", message)
+    return NoService(Cause.ROLE_MISSING, message)
 
 
 def not_found(
@@ -86,9 +86,9 @@ def not_found(
             f"Acumatica at {site} serves no OData (404, the web server's own page): have an "
             "administrator switch the OData interface on."
         )
-        return NoService("OData switched off", message)
+        return NoService(Cause.ODATA_SWITCHED_OFF, message)
     message = (
         f"No Acumatica answers at {site} (404): check that the setting url is the address of "
         "an Acumatica site, with its virtual directory."
     )
-    return NoService("not an Acumatica site", message)
+    return NoService(Cause.NOT_AN_ACUMATICA_SITE, message)

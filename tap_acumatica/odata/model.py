@@ -18,7 +18,7 @@ from defusedxml.sax import make_parser
 from typing_extensions import override
 
 from tap_acumatica.odata.dialect import Protocol
-from tap_acumatica.odata.http.error_table import BrokenPayload
+from tap_acumatica.odata.errors import BrokenPayload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -16,12 +16,8 @@ from tap_acumatica.odata import diagnosis
 from tap_acumatica.odata import model as metadata
 from tap_acumatica.odata.diagnosis import NoService
 from tap_acumatica.odata.dialect import Protocol
+from tap_acumatica.odata.errors import Cause, InconsistentAnswer, RequestFailed, SettingsError
 from tap_acumatica.odata.http.client import Reply, Request
-from tap_acumatica.odata.http.error_table import (
-    InconsistentAnswer,
-    RequestFailed,
-    SettingsError,
-)
 from tap_acumatica.odata.http.retry import despite_timeouts
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.paging.by_key import Link
@@ -259,9 +255,9 @@ class Service:
         try:
             reply = despite_timeouts(partial(self._ask, question))
         except RequestFailed as failed:
-            if failed.cause == "no rights":
+            if failed.cause is Cause.NO_RIGHTS:
                 raise diagnosis.no_rights(INTERFACES[self.interface]) from failed
-            if failed.cause != "not found":
+            if failed.cause is not Cause.NOT_FOUND:
                 raise
             raise diagnosis.not_found(
                 failed, self.client, self._address.site, self._owner, self._missing()
@@ -281,7 +277,7 @@ class Service:
             f"{self._address.site} for {tenant} (404): check the setting url and the tenant's "
             "login name in it or in tenants."
         )
-        return NoService("unknown tenant", message)
+        return NoService(Cause.UNKNOWN_TENANT, message)
 
     def _url(self, root: str, query: Query | Link) -> str:
         if isinstance(query, Link):
@@ -314,7 +310,7 @@ class Service:
             try:
                 reply = self._ask_at(root, question)
             except RequestFailed as failed:
-                if failed.cause != "not found":
+                if failed.cause is not Cause.NOT_FOUND:
                     raise
             else:
                 return self._found(root, question, reply)

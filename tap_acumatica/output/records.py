@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.http.error_table import InconsistentAnswer
+from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader, written
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from singer_sdk.exceptions import ConfigValidationError, MappingError
 
-from tap_acumatica.odata.http.error_table import SettingsError
+from tap_acumatica.odata.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tap_acumatica.odata.http.error_table import SettingsError
+from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.instants import in_utc, written
 from tap_acumatica.odata.log import logger
 

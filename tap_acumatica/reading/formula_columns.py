@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tap_acumatica.odata.http.error_table import Action, RequestFailed
+from tap_acumatica.odata.errors import Action, RequestFailed
 from tap_acumatica.odata.log import logger
 
 if TYPE_CHECKING:

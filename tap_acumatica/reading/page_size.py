@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tap_acumatica.odata.http.retry import MOST_TIMEOUTS
 
 if TYPE_CHECKING:
-    from tap_acumatica.odata.http.error_table import RequestFailed
+    from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.odata.paging.by_key import Pager
 
 SMALLEST: Final = 50

@@ -12,8 +12,8 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.formats import ATOM, JSON, Format
-from tap_acumatica.odata.http.error_table import Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.http.retry import despite_timeouts
 from tap_acumatica.odata.instants import DAY, InstantReader, earlier, latest, written
 from tap_acumatica.odata.log import logger

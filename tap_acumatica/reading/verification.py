@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_acumatica.odata.http.error_table import InconsistentAnswer
+from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.instants import DISPLAY_ERROR
 from tap_acumatica.odata.query import all_of
 

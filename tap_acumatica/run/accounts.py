@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.http.auth import BasicAuth
-from tap_acumatica.odata.http.error_table import SettingsError
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.oauth.tokens import Memory, TokenFile, fingerprint
 from tap_acumatica.odata.service import Address

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from tap_acumatica.odata.http.error_table import OF_THE_SITE, AcumaticaError, RequestFailed
+from tap_acumatica.odata.errors import OF_THE_SITE, AcumaticaError, RequestFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk.configuration._dict_config import TRUTHY, parse_environment_config
 
-from tap_acumatica.odata.http.error_table import SettingsError
+from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.settings.schema import SECRETS
 
 if TYPE_CHECKING:

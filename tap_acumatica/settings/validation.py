@@ -15,9 +15,9 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from tap_acumatica.catalog.entry import DiscoverySettings
 from tap_acumatica.discovery.cache import MetadataCache
 from tap_acumatica.discovery.inquiries import like
+from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.expand import DEEPEST, parse, parse_all
 from tap_acumatica.odata.http.client import ClientSettings
-from tap_acumatica.odata.http.error_table import SettingsError
 from tap_acumatica.odata.http.sessions import PoolSettings
 from tap_acumatica.odata.instants import InstantReader, in_utc
 from tap_acumatica.odata.log import logger

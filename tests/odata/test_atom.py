@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sandbox import atom
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.http.error_table import BrokenPayload, InconsistentAnswer
+from tap_acumatica.odata.errors import BrokenPayload, InconsistentAnswer
 from tap_acumatica.odata.payload.atom import ATOM, DEEPEST, LARGEST, AtomDecoder
 from tap_acumatica.odata.payload.json import JsonDecoder, Page
 

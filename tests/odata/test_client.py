@@ -18,15 +18,15 @@ import requests_mock
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.http.auth import BasicAuth
-from tap_acumatica.odata.http.client import Client, ClientSettings, Reply, Request
-from tap_acumatica.odata.http.error_table import (
+from tap_acumatica.odata.errors import (
     Action,
     AcumaticaError,
     BrokenPayload,
     InconsistentAnswer,
     RequestFailed,
 )
+from tap_acumatica.odata.http.auth import BasicAuth
+from tap_acumatica.odata.http.client import Client, ClientSettings, Reply, Request
 from tap_acumatica.odata.http.rate_limit import Budget
 from tap_acumatica.odata.http.sessions import PoolSettings
 from tap_acumatica.odata.payload.json import JsonDecoder, Page

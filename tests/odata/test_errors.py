@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
+from tap_acumatica.odata.errors import Action, BrokenPayload, RequestFailed
 from tap_acumatica.odata.http.answer import (
     LONGEST_DETAIL,
     Answer,
@@ -22,14 +23,7 @@ from tap_acumatica.odata.http.answer import (
     message_of,
     retry_after,
 )
-from tap_acumatica.odata.http.error_table import (
-    RULES,
-    Action,
-    BrokenPayload,
-    RequestFailed,
-    failure,
-    timed_out,
-)
+from tap_acumatica.odata.http.error_table import RULES, failure, timed_out
 from tap_acumatica.odata.log import masking
 
 if TYPE_CHECKING:

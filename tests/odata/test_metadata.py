@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sandbox.extras import small_model
 from sandbox.metadata import document
 from tap_acumatica.odata.dialect import Protocol
-from tap_acumatica.odata.http.error_table import BrokenPayload
+from tap_acumatica.odata.errors import BrokenPayload
 from tap_acumatica.odata.model import Entity, Model, Property, parse
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import pytest
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import AcumaticaError, RequestFailed
 from tap_acumatica.odata.http.client import Client, ClientSettings, Reply, Request
-from tap_acumatica.odata.http.error_table import AcumaticaError, RequestFailed
 from tap_acumatica.odata.http.sessions import PoolSettings
 from tap_acumatica.odata.oauth.account import Beginning, OAuth, Password
 from tap_acumatica.odata.oauth.identity_server import Application, IdentityServer

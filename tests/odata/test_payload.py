@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.http.error_table import BrokenPayload, InconsistentAnswer
+from tap_acumatica.odata.errors import BrokenPayload, InconsistentAnswer
 from tap_acumatica.odata.payload.json import JsonDecoder, Page
 
 if TYPE_CHECKING:

@@ -20,15 +20,15 @@ from sandbox import Fault, Sandbox
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.diagnosis import NoService, look_at_root
 from tap_acumatica.odata.dialect import Protocol
-from tap_acumatica.odata.http.auth import BasicAuth
-from tap_acumatica.odata.http.client import Client, ClientSettings
-from tap_acumatica.odata.http.error_table import (
+from tap_acumatica.odata.errors import (
     AcumaticaError,
     DiscoveryError,
     InconsistentAnswer,
     RequestFailed,
     SettingsError,
 )
+from tap_acumatica.odata.http.auth import BasicAuth
+from tap_acumatica.odata.http.client import Client, ClientSettings
 from tap_acumatica.odata.http.sessions import PoolSettings
 from tap_acumatica.odata.paging.by_key import Link
 from tap_acumatica.odata.payload.json import JsonDecoder

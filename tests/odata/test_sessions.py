@@ -12,7 +12,7 @@ import pytest
 import requests
 from typing_extensions import override
 
-from tap_acumatica.odata.http.error_table import AcumaticaError
+from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.http.sessions import Connection, ConnectionPool, PoolSettings
 
 

@@ -13,7 +13,7 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_acumatica.odata.http.error_table import AcumaticaError
+from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.oauth.tokens import Token, TokenFile, fingerprint
 
 FIRST, SECOND = Token("access-1", "refresh-1", 10.0), Token("access-2", "refresh-2", 20.0)

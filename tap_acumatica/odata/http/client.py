@@ -13,15 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 import requests
 
+from tap_acumatica.odata.errors import Action, AcumaticaError, BrokenPayload, Cause, RequestFailed
 from tap_acumatica.odata.http.answer import Answer, http_date
 from tap_acumatica.odata.http.auth import Nothing
-from tap_acumatica.odata.http.error_table import (
-    Action,
-    AcumaticaError,
-    BrokenPayload,
-    RequestFailed,
-    failure,
-)
+from tap_acumatica.odata.http.error_table import failure
 from tap_acumatica.odata.http.rate_limit import Budget
 from tap_acumatica.odata.http.retry import patiently
 from tap_acumatica.odata.http.sessions import Connection, ConnectionPool, PoolSettings
@@ -35,7 +30,7 @@ if TYPE_CHECKING:
 
 Content = TypeVar("Content")
 
-FINAL: Final = frozenset({"sign-in refused", "account locked", "token refused"})
+FINAL: Final = frozenset({Cause.SIGN_IN_REFUSED, Cause.ACCOUNT_LOCKED, Cause.TOKEN_REFUSED})
 """Causes after which an account is not tried again in a run: accounts lock."""
 CONNECT_TIMEOUT: Final = 30.0
 SIGN_OUT_TIMEOUT: Final = 5.0
@@ -243,7 +238,7 @@ class Client:
                 return self._exchange(sending)
             except RequestFailed as failed:
                 owner = sending.request.owner
-                if failed.cause != "API login limit" or not self._make_room(owner):
+                if failed.cause is not Cause.API_LOGIN_LIMIT or not self._make_room(owner):
                     raise
             return self._exchange(sending)
         except RequestFailed as failed:

@@ -6,105 +6,55 @@ The facts behind each rule are in docs/acumatica.md, sections "Status codes" and
 from __future__ import annotations
 
 import re
-from enum import StrEnum
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import requests
 
+from tap_acumatica.odata.errors import Action, BrokenPayload, Cause, RequestFailed
 from tap_acumatica.odata.http.answer import Credential, retry_after, shortened
 from tap_acumatica.odata.log import masking
-from tap_acumatica.odata.rules import Rule, status_of, words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tap_acumatica.odata.http.answer import Answer
 
 
-class AcumaticaError(Exception):
-    """An error with one sentence for the user: what happened, to what, what to do.
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table; `statuses` and `pattern` both have to fit, `test` as well."""
 
-    Attributes:
-        cause: What it is called where causes are told apart.
-    """
+    cause: Cause
+    action: Action
+    sentence: str
+    statuses: tuple[range, ...] = ()
+    pattern: re.Pattern[str] | None = None
+    exception: type[Exception] | tuple[type[Exception], ...] | None = None
+    test: Callable[[Answer], bool] | None = None
 
-    cause: str = ""
-
-    @property
-    def sentences(self) -> list[str]:
-        """What the user reads, each on a line of its own."""
-        return [" ".join(str(self).split())]
-
-
-class SettingsError(AcumaticaError):
-    """Settings that cannot work."""
-
-
-class DiscoveryError(AcumaticaError):
-    """A catalog that does not fit the settings or the instance."""
-
-
-class InconsistentAnswer(AcumaticaError):  # noqa: N818 - what the server did, not what we did
-    """The server answered something else than it was asked for."""
-
-    cause = "inconsistent answer"
+    def fits(self, answer: Answer) -> bool:
+        """Whether this row is about that answer."""
+        if (answer.exception is None) != (self.exception is None):
+            return False
+        if self.exception and not isinstance(answer.exception, self.exception):
+            return False
+        if self.statuses and not any(answer.status in statuses for statuses in self.statuses):
+            return False
+        if self.pattern and not self.pattern.search(answer.message):
+            return False
+        return self.test is None or self.test(answer)
 
 
-class BrokenPayload(Exception):  # noqa: N818 - caught by the client, never seen by users
-    """A body that is not what its headers say: cut off, or no JSON at all."""
+def status_of(*codes: int) -> tuple[range, ...]:
+    """These statuses, for a rule."""
+    return tuple(range(code, code + 1) for code in codes)
 
 
-class Action(StrEnum):
-    """What the tap does about a failure."""
-
-    RETRY = "retry"
-    """Ask again, later, within max_retry_time."""
-
-    REFRESH = "refresh the token, then retry"
-    """Ask for a new access token, then ask again at once."""
-
-    SHRINK = "ask for a smaller page"
-    """Ask again at once in a new session, for half the rows."""
-
-    REPHRASE = "rephrase the query"
-    """The server refuses this query; another one may do."""
-
-    SKIP = "skip the stream"
-    """The entity is not to be had; the others are."""
-
-    STOP = "stop"
-
-
-class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
-    """A request that failed, classified by the table.
-
-    Attributes:
-        is_page: Whether a web page came.
-        action: What to do about it.
-        wait: Seconds that the server asked to wait, or None.
-        column: The property that the server objects to, or None.
-        given_up: Whether the patience with it has ended, so that it is not asked for again.
-    """
-
-    def __init__(self, rule: Rule, answer: Answer) -> None:
-        found = rule.pattern.search(answer.message) if rule.pattern else None
-        self.cause = rule.cause
-        self.action = rule.action
-        self.is_page = answer.is_page
-        self.given_up = False
-        self.column = found.group(1) if found and found.groups() else None
-        self.wait = retry_after(answer.headers) if answer.status else None
-        detail = _without_url(answer.exception) if answer.exception else answer.message
-        super().__init__(
-            rule.sentence.format(
-                subject=answer.subject,
-                status=answer.status,
-                column=self.column,
-                error=answer.error or "no error named",
-                detail=shortened(masking.masked(detail)) or "no further word",
-            )
-        )
+def words(pattern: str) -> re.Pattern[str]:
+    """Words of the server, for a rule."""
+    return re.compile(pattern, re.IGNORECASE)
 
 
 def _maintained(answer: Answer) -> bool:
@@ -139,21 +89,6 @@ def _without_url(error: Exception) -> str:
     return re.sub(r" with url: \S+", "", str(error))
 
 
-OF_THE_SITE: Final = frozenset(
-    {
-        "sign-in refused",
-        "password refused",
-        "account locked",
-        "proxy",
-        "host not found",
-        "no connection",
-        "TLS failure",
-        "no certificates",
-        "impossible request",
-    }
-)
-"""Causes that are the same whichever tenant is asked."""
-
 REFUSED: Final = status_of(400, 500, 501)
 ERRORS: Final = (range(400, 600),)
 REDIRECTS: Final = (range(300, 400),)
@@ -161,12 +96,12 @@ REST_OF_4XX: Final = (range(400, 500),)
 REST_OF_5XX: Final = (range(500, 600),)
 
 TOO_LONG: Final = (
-    "query too long",
+    Cause.QUERY_TOO_LONG,
     Action.STOP,
     "The server refused the length of the address for {subject} ({status}): lower max_url_length.",
 )
 QUERY_REFUSED: Final = (
-    "query refused",
+    Cause.QUERY_REFUSED,
     Action.REPHRASE,
     (
         "Acumatica refused the query for {subject} ({status}: {detail}): please report it with the "
@@ -176,14 +111,14 @@ QUERY_REFUSED: Final = (
 
 RULES: Final[tuple[Rule, ...]] = (
     Rule(
-        "read timeout",
+        Cause.READ_TIMEOUT,
         Action.SHRINK,
         "Acumatica did not answer for {subject} in time, also when asked again: raise timeout.",
         exception=(requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError),
         test=lambda answer: timed_out(answer.exception),
     ),
     Rule(
-        "TLS failure",
+        Cause.TLS_FAILURE,
         Action.STOP,
         "No secure connection for {subject} ({detail}): check the setting url, and if the "
         "certificate was not accepted, set ca_bundle to the certificates of your certificate "
@@ -192,7 +127,7 @@ RULES: Final[tuple[Rule, ...]] = (
         test=_never_works,
     ),
     Rule(
-        "no certificates",
+        Cause.NO_CERTIFICATES,
         Action.STOP,
         "The certificates to tell the server by were not found for {subject} ({detail}): set "
         "ca_bundle, or correct the environment variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE.",
@@ -200,7 +135,7 @@ RULES: Final[tuple[Rule, ...]] = (
         test=_without_bundle,
     ),
     Rule(
-        "proxy",
+        Cause.PROXY,
         Action.STOP,
         "The proxy made no connection for {subject} ({detail}): check the environment variables "
         "HTTPS_PROXY and NO_PROXY, and what the proxy lets through.",
@@ -208,7 +143,7 @@ RULES: Final[tuple[Rule, ...]] = (
         test=lambda answer: answer.first,
     ),
     Rule(
-        "impossible request",
+        Cause.IMPOSSIBLE_REQUEST,
         Action.STOP,
         "The request for {subject} cannot be sent ({detail}): check the settings url, "
         "extra_headers and secret_headers.",
@@ -220,14 +155,14 @@ RULES: Final[tuple[Rule, ...]] = (
         ),
     ),
     Rule(
-        "host not found",
+        Cause.HOST_NOT_FOUND,
         Action.STOP,
         "The host of url was not found for {subject} ({detail}): check the setting url.",
         exception=requests.exceptions.ConnectionError,
         test=_name_unknown,
     ),
     Rule(
-        "no connection",
+        Cause.NO_CONNECTION,
         Action.STOP,
         "No connection to the server for {subject} ({detail}): check the setting url, and the way "
         "there (firewall, proxy).",
@@ -235,28 +170,28 @@ RULES: Final[tuple[Rule, ...]] = (
         test=lambda answer: answer.first and "refused" in str(answer.exception).lower(),
     ),
     Rule(
-        "broken payload",
+        Cause.BROKEN_PAYLOAD,
         Action.RETRY,
         "Acumatica's answer for {subject} was broken or cut off ({detail}), also when asked again: "
         "try later, or lower page_size.",
         exception=BrokenPayload,
     ),
     Rule(
-        "connection lost",
+        Cause.CONNECTION_LOST,
         Action.RETRY,
         "The connection broke while reading {subject} ({detail}), also when tried again: try "
         "later.",
         exception=OSError,
     ),
     Rule(
-        "account locked",
+        Cause.ACCOUNT_LOCKED,
         Action.STOP,
         "The account is locked out ({detail}): unlock it on Users (SM201010), then try again.",
         statuses=ERRORS,
         pattern=words(r"locked out|account is locked"),
     ),
     Rule(
-        "API login limit",
+        Cause.API_LOGIN_LIMIT,
         Action.RETRY,
         "Acumatica refused {subject} since its licence allows no more sessions ({detail}): sign "
         "out other integrations, wait an hour, or ask for more API users.",
@@ -264,14 +199,14 @@ RULES: Final[tuple[Rule, ...]] = (
         pattern=words(r"api login limit"),
     ),
     Rule(
-        "token ended",
+        Cause.TOKEN_ENDED,
         Action.REFRESH,
         "Acumatica no longer takes the access token for {subject} (401): run the tap again.",
         statuses=status_of(401),
         test=lambda answer: answer.credential is Credential.TOKEN,
     ),
     Rule(
-        "token refused",
+        Cause.TOKEN_REFUSED,
         Action.STOP,
         "Acumatica refused a new access token for {subject} (401): check the tenant in client_id "
         "and url, and that scope holds api.",
@@ -279,14 +214,14 @@ RULES: Final[tuple[Rule, ...]] = (
         test=lambda answer: answer.credential is Credential.NEW_TOKEN,
     ),
     Rule(
-        "sign-in refused",
+        Cause.SIGN_IN_REFUSED,
         Action.STOP,
         "Acumatica refused the sign-in for {subject} (401): check username, password and the "
         "tenant in url. It was sent once, since accounts lock.",
         statuses=status_of(401),
     ),
     Rule(
-        "no rights",
+        Cause.NO_RIGHTS,
         Action.SKIP,
         "Acumatica refused {subject} (403): the account has no access right to it. Grant it on "
         "Access Rights by Role (SM201025), or leave the stream out with exclude_entities.",
@@ -298,7 +233,7 @@ RULES: Final[tuple[Rule, ...]] = (
         pattern=words(r"query ?(?:string)? (?:is )?too long|length of the query|404\.15"),
     ),
     Rule(
-        "not found",
+        Cause.NOT_FOUND,
         Action.SKIP,
         "Acumatica has no {subject} (404): run discovery again, or leave the stream out with "
         "exclude_entities; where nothing else is found either, check the setting url and the "
@@ -306,7 +241,7 @@ RULES: Final[tuple[Rule, ...]] = (
         statuses=status_of(404),
     ),
     Rule(
-        "licence limit",
+        Cause.LICENCE_LIMIT,
         Action.RETRY,
         "Acumatica declined {subject} since its licence's request limit is reached ({status}), "
         "also after waiting: run at another time, or set max_pool_size to 1.",
@@ -314,21 +249,21 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(*TOO_LONG, statuses=status_of(414)),
     Rule(
-        "maintenance",
+        Cause.MAINTENANCE,
         Action.RETRY,
         "Acumatica is not to be had for {subject} ({status}: {detail}), also when asked again: it "
         "is under maintenance or being restarted; try later.",
         test=_maintained,
     ),
     Rule(
-        "redirect",
+        Cause.REDIRECT,
         Action.STOP,
         "The server sent {subject} elsewhere ({status}), as to a sign-in page: check the setting "
         "url, and that OData is switched on for the account.",
         statuses=REDIRECTS,
     ),
     Rule(
-        "column may not be queried",
+        Cause.COLUMN_MAY_NOT_BE_QUERIED,
         Action.REPHRASE,
         "Acumatica refused {subject} since its column {column} is virtual ({detail}): deselect it, "
         "or run discovery again.",
@@ -336,7 +271,7 @@ RULES: Final[tuple[Rule, ...]] = (
         pattern=words(r"(?:Filter on|Property|Field) '([^']+)' (?:is not allowed|cannot be)"),
     ),
     Rule(
-        "column is gone",
+        Cause.COLUMN_IS_GONE,
         Action.STOP,
         "Acumatica no longer has the column {column} of {subject}: run discovery again.",
         statuses=REFUSED,
@@ -352,20 +287,20 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(*QUERY_REFUSED, statuses=status_of(400)),
     Rule(
-        "server error",
+        Cause.SERVER_ERROR,
         Action.RETRY,
         "Acumatica failed on {subject} ({status}: {detail}), also when asked again: try later, and "
         "see the trace log of the instance if it stays.",
         statuses=(*REST_OF_5XX, *status_of(408)),
     ),
     Rule(
-        "refused",
+        Cause.REFUSED,
         Action.STOP,
         "The server refused {subject} ({status}: {detail}): check the setting url.",
         statuses=REST_OF_4XX,
     ),
     Rule(
-        "empty body",
+        Cause.EMPTY_BODY,
         Action.REPHRASE,
         "Acumatica answered {subject} with nothing at all (200, empty body), as it does for a "
         "filter or order on a formula column or for a broken inquiry: try the inquiry or form in "
@@ -373,14 +308,14 @@ RULES: Final[tuple[Rule, ...]] = (
         test=lambda answer: not answer.body.strip(),
     ),
     Rule(
-        "not Acumatica",
+        Cause.NOT_ACUMATICA,
         Action.STOP,
         "The server answered {subject} with a web page in place of data: check that the setting "
         "url is the address of an Acumatica site.",
         test=lambda answer: answer.first and answer.is_page,
     ),
     Rule(
-        "page in place of data",
+        Cause.PAGE_IN_PLACE_OF_DATA,
         Action.RETRY,
         "The server answered {subject} with a web page in place of data, also when asked again: "
         "it may be under maintenance; try later.",
@@ -391,7 +326,26 @@ RULES: Final[tuple[Rule, ...]] = (
 
 def failure(answer: Answer, rules: Sequence[Rule] = RULES) -> RequestFailed | None:
     """Classify what came back; None where it is an answer to work with."""
-    for rule in rules:
-        if rule.fits(answer):
-            return RequestFailed(rule, answer)
-    return None
+    rule = next((rule for rule in rules if rule.fits(answer)), None)
+    return _failed(rule, answer) if rule else None
+
+
+def _failed(rule: Rule, answer: Answer) -> RequestFailed:
+    found = rule.pattern.search(answer.message) if rule.pattern else None
+    column = found.group(1) if found and found.groups() else None
+    detail = _without_url(answer.exception) if answer.exception else answer.message
+    sentence = rule.sentence.format(
+        subject=answer.subject,
+        status=answer.status,
+        column=column,
+        error=answer.error or "no error named",
+        detail=shortened(masking.masked(detail)) or "no further word",
+    )
+    return RequestFailed(
+        rule.cause,
+        rule.action,
+        sentence,
+        wait=retry_after(answer.headers) if answer.status else None,
+        column=column,
+        is_page=answer.is_page,
+    )

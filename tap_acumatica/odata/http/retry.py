@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import backoff
 
-from tap_acumatica.odata.http.error_table import Action, RequestFailed
+from tap_acumatica.odata.errors import Action, RequestFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

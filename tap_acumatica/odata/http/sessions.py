@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import requests
 
+from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.http.answer import Credential
-from tap_acumatica.odata.http.error_table import AcumaticaError, timed_out
+from tap_acumatica.odata.http.error_table import timed_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

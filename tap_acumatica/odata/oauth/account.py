@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from typing_extensions import override
 
+from tap_acumatica.odata.errors import Action, AcumaticaError, Cause, RequestFailed
 from tap_acumatica.odata.http.answer import Credential
 from tap_acumatica.odata.http.auth import Auth, Signature
-from tap_acumatica.odata.http.error_table import Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.oauth.tokens import Memory
 
@@ -51,7 +51,10 @@ class Password:
             try:
                 return server.password(self._username, self._password)
             except RequestFailed as failed:
-                if failed.cause in {"password refused", "account locked at sign-in"}:
+                if failed.cause in {
+                    Cause.PASSWORD_REFUSED,
+                    Cause.ACCOUNT_LOCKED_AT_SIGN_IN,
+                }:
                     self._refused = failed
                 raise
 
@@ -67,7 +70,7 @@ class Beginning:
 class NotSignedIn(AcumaticaError):  # noqa: N818 - as the sentences say it
     """There is nothing to begin with: a person has to sign in."""
 
-    cause = "not signed in"
+    cause = Cause.NOT_SIGNED_IN
 
 
 class Bearer(Signature):
@@ -174,7 +177,7 @@ class OAuth(Auth):
             try:
                 return self._server.refresh(refresh_token)
             except RequestFailed as failed:
-                if failed.cause != "refresh token refused" or not begin.password:
+                if failed.cause is not Cause.REFRESH_TOKEN_REFUSED or not begin.password:
                     raise
                 logger.warning("%s The password is used in its place.", failed)
         if begin.password:

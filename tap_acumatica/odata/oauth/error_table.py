@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import requests
 
+from tap_acumatica.odata.errors import Action, Cause
 from tap_acumatica.odata.http.answer import Credential
 from tap_acumatica.odata.http.error_table import (
     ERRORS,
@@ -20,10 +21,11 @@ from tap_acumatica.odata.http.error_table import (
     REST_OF_4XX,
     REST_OF_5XX,
     RULES,
-    Action,
+    Rule,
+    status_of,
     timed_out,
+    words,
 )
-from tap_acumatica.odata.rules import Rule, status_of, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,16 +57,16 @@ def _at_limit(answer: Answer) -> bool:
 
 TOKEN_RULES: Final[tuple[Rule, ...]] = (
     Rule(
-        "no token in time",
+        Cause.NO_TOKEN_IN_TIME,
         Action.RETRY,
         "Acumatica's identity server did not answer in time, also when asked again: raise timeout, "
         "or try later.",
         exception=(requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError),
         test=lambda answer: timed_out(answer.exception),
     ),
-    *(rule for rule in RULES if rule.exception and rule.cause != "read timeout"),
+    *(rule for rule in RULES if rule.exception and rule.cause is not Cause.READ_TIMEOUT),
     Rule(
-        "account locked at sign-in",
+        Cause.ACCOUNT_LOCKED_AT_SIGN_IN,
         Action.STOP,
         "Acumatica gave no access token ({status}), since the account is locked out: unlock it on "
         "Users (SM201010), then try again.",
@@ -72,7 +74,7 @@ TOKEN_RULES: Final[tuple[Rule, ...]] = (
         pattern=words(r"locked out|account is locked"),
     ),
     Rule(
-        "API login limit at sign-in",
+        Cause.API_LOGIN_LIMIT_AT_SIGN_IN,
         Action.RETRY,
         "Acumatica gave no access token ({status}), since its licence allows no more sessions or "
         "requests, also after waiting: sign out other integrations, wait an hour, or ask for more "
@@ -81,21 +83,21 @@ TOKEN_RULES: Final[tuple[Rule, ...]] = (
         test=_at_limit,
     ),
     Rule(
-        "identity server error",
+        Cause.IDENTITY_SERVER_ERROR,
         Action.RETRY,
         "Acumatica's identity server failed ({status}), also when asked again: try later, and see "
         "the trace log of the instance if it stays.",
         statuses=(*REST_OF_5XX, *status_of(408)),
     ),
     Rule(
-        "no identity server",
+        Cause.NO_IDENTITY_SERVER,
         Action.STOP,
         "Acumatica's identity server is not at the address for tokens ({status}): check the "
         "settings url and access_token_url.",
         statuses=(*REDIRECTS, *status_of(404, 405)),
     ),
     Rule(
-        "application refused",
+        Cause.APPLICATION_REFUSED,
         Action.STOP,
         "Acumatica refused the connected application ({status}, {error}): compare client_id, "
         "client_secret and the flow with Connected Applications (SM303010).",
@@ -103,7 +105,7 @@ TOKEN_RULES: Final[tuple[Rule, ...]] = (
         test=_coded("invalid_client", "unauthorized_client", "unsupported_grant_type"),
     ),
     Rule(
-        "scope refused",
+        Cause.SCOPE_REFUSED,
         Action.STOP,
         "Acumatica refused the setting scope ({status}, {error}): compare it with Connected "
         "Applications (SM303010), and leave offline_access out where no refresh tokens are given.",
@@ -111,7 +113,7 @@ TOKEN_RULES: Final[tuple[Rule, ...]] = (
         test=_coded("invalid_scope"),
     ),
     Rule(
-        "refresh token refused",
+        Cause.REFRESH_TOKEN_REFUSED,
         Action.STOP,
         "Acumatica refused the refresh token ({status}, {error}): run `tap-acumatica login` to "
         "sign in again.",
@@ -119,7 +121,7 @@ TOKEN_RULES: Final[tuple[Rule, ...]] = (
         test=_proved(Credential.REFRESH_TOKEN),
     ),
     Rule(
-        "code refused",
+        Cause.CODE_REFUSED,
         Action.STOP,
         "Acumatica refused the code that its sign-in page gave ({status}, {error}): run "
         "`tap-acumatica login` again.",
@@ -127,14 +129,14 @@ TOKEN_RULES: Final[tuple[Rule, ...]] = (
         test=_proved(Credential.CODE),
     ),
     Rule(
-        "password refused",
+        Cause.PASSWORD_REFUSED,
         Action.STOP,
         "Acumatica gave no access token for the password ({status}, {error}): check username, "
         "password and the tenant in client_id. It was sent once, since accounts lock.",
         statuses=REST_OF_4XX,
     ),
     Rule(
-        "no token in the answer",
+        Cause.NO_TOKEN_IN_THE_ANSWER,
         Action.STOP,
         "The answer to the request for an access token holds none ({status}): check the settings "
         "url and access_token_url.",

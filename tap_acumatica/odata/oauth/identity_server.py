@@ -18,10 +18,11 @@ from authlib.common.security import generate_token
 from authlib.oauth2.client import OAuth2Client
 from typing_extensions import override
 
+from tap_acumatica.odata.errors import AcumaticaError, SettingsError
 from tap_acumatica.odata.http.answer import Answer, Credential
 from tap_acumatica.odata.http.auth import Nothing
 from tap_acumatica.odata.http.client import CONNECT_TIMEOUT
-from tap_acumatica.odata.http.error_table import AcumaticaError, SettingsError, failure
+from tap_acumatica.odata.http.error_table import failure
 from tap_acumatica.odata.http.retry import patiently
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.oauth.error_table import TOKEN_RULES

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 import msgspec
 from filelock import FileLock, Timeout
 
-from tap_acumatica.odata.http.error_table import AcumaticaError
+from tap_acumatica.odata.errors import AcumaticaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.dialect import Protocol as ODataProtocol
+from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.formats import JSON, Format
-from tap_acumatica.odata.http.error_table import InconsistentAnswer
 from tap_acumatica.odata.paging.known_rows import Place
 from tap_acumatica.odata.paging.sort_order import unordered
 from tap_acumatica.odata.query import Query, all_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.odata.http.error_table import InconsistentAnswer
+from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.paging.by_key import Counting, KeyPager, Link, Links, Paging, Table
 from tap_acumatica.odata.paging.known_rows import Place
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from tap_acumatica.odata.http.error_table import InconsistentAnswer
+from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.instants import DISPLAY_ERROR, earlier
 from tap_acumatica.odata.paging.by_key import not_obeyed
 from tap_acumatica.odata.paging.by_offset import OffsetPager

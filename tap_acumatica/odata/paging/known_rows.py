@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_acumatica.odata.http.error_table import InconsistentAnswer
+from tap_acumatica.odata.errors import InconsistentAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

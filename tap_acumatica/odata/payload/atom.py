@@ -16,7 +16,7 @@ from xml.parsers import expat
 import msgspec
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.http.error_table import BrokenPayload
+from tap_acumatica.odata.errors import BrokenPayload
 from tap_acumatica.odata.payload.json import Page, Row, known, other_values, refuse_other_case
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.http.error_table import BrokenPayload, InconsistentAnswer
+from tap_acumatica.odata.errors import BrokenPayload, InconsistentAnswer
 from tap_acumatica.odata.log import logger
 
 if TYPE_CHECKING:
