@@ -19,12 +19,11 @@ from tap_acumatica.catalog.related import expansions_for, fill, located, present
 from tap_acumatica.discovery.inquiries import Parameters, order, within
 from tap_acumatica.discovery.union import Absence
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.dialect import Protocol
+from tap_acumatica.odata.addresses import DAC, INQUIRY
+from tap_acumatica.odata.dialect import ATOM, JSON, ODataVersion
 from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
-from tap_acumatica.odata.formats import ATOM, JSON
 from tap_acumatica.odata.instants import earlier, written
-from tap_acumatica.odata.paging.by_key import Table
-from tap_acumatica.odata.service import DAC, INQUIRY
+from tap_acumatica.odata.table import Table
 from tap_acumatica.output.records import Records
 from tap_acumatica.output.writer import Writer
 from tap_acumatica.reading.bookmarks import Bookmark
@@ -59,7 +58,7 @@ class EntityStream(Stream):
     ) -> None:
         """Make the stream of a catalog entry, discovered or given."""
         self._location, self._related = located(
-            entry.table or f"{DAC}/{Protocol.V4}/{entry.tap_stream_id}"
+            entry.table or f"{DAC}/{ODataVersion.V4}/{entry.tap_stream_id}"
         )
         prune(entry)
         super().__init__(tap, schema=entry.schema.to_dict(), name=entry.tap_stream_id)
@@ -117,7 +116,7 @@ class EntityStream(Stream):
     def scope(self) -> dict[str, Any]:
         """What of the settings decides which rows this stream has, beside what holds for all."""
         # As texts: a number that went through a state may have become another object.
-        call = self.parameters.call(Protocol.V3)
+        call = self.parameters.call(ODataVersion.V3)
         return {"inquiry_parameters": dict(call.parameters)} if call else {}
 
     def table(self, tenant: str | None = None) -> Table:
@@ -151,7 +150,7 @@ class EntityStream(Stream):
             select=bool(key) or singleton,
             singleton=singleton,
             expand=expansions_for({name: schemas[name] for name in columns}, self._related),
-            format=ATOM if self._acumatica.wants_atom and protocol is Protocol.V3 else JSON,
+            format=ATOM if self._acumatica.wants_atom and protocol is ODataVersion.V3 else JSON,
             protocol=protocol,
         )
         if self.origin.interface != INQUIRY:

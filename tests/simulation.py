@@ -18,11 +18,11 @@ import requests
 from odata_query import ast
 from odata_query.grammar import ODataLexer, ODataParser
 
-from tap_acumatica.odata.dialect import Protocol
+from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.http.answer import Answer
 from tap_acumatica.odata.http.client import Reply
 from tap_acumatica.odata.http.error_table import failure
-from tap_acumatica.odata.paging.by_key import Link
+from tap_acumatica.odata.query import Link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -281,7 +281,7 @@ def late_enough(early: datetime) -> datetime:
 
 def in_odata_4(query: Query) -> str:
     """The query's filter, if all of its literals are of the query's version, as OData 4 has it."""
-    if query.protocol is Protocol.V4:
+    if query.protocol is ODataVersion.V4:
         assert not re.search("datetime'|guid'", query.filter)
         return query.filter
     assert not query.count

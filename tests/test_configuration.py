@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from running import in_this_process, run, settings_for
 
 from tap_acumatica.odata.errors import SettingsError
-from tap_acumatica.odata.paging.by_key import Paging
+from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.settings import validation as configuration
 from tap_acumatica.settings.schema import SCHEMA, SECRETS
 from tap_acumatica.tap import TapAcumatica

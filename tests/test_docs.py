@@ -18,9 +18,11 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.http.error_table import RULES
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
-from tap_acumatica.odata.paging.by_key import Link, Paging, Table
 from tap_acumatica.odata.paging.cursor import CursorPager, Window
-from tap_acumatica.odata.payload.json import Page
+from tap_acumatica.odata.paging.pager import Paging
+from tap_acumatica.odata.payload.page import Page
+from tap_acumatica.odata.query import Link
+from tap_acumatica.odata.table import Table
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.settings import validation as configuration
 from tap_acumatica.settings.schema import SCHEMA

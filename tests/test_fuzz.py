@@ -19,8 +19,7 @@ from sandbox import atom
 from sandbox.metadata import document
 from sandbox.model import EntityType, Model, Navigation, Property
 from tap_acumatica.catalog.entry import DiscoverySettings, discover
-from tap_acumatica.odata import edm
-from tap_acumatica.odata import model as metadata
+from tap_acumatica.odata import csdl, edm
 from tap_acumatica.odata.errors import AcumaticaError, BrokenPayload
 from tap_acumatica.odata.expand import parse
 from tap_acumatica.odata.payload.atom import AtomDecoder
@@ -109,7 +108,7 @@ def read_rows(decoder: type[JsonDecoder | AtomDecoder]) -> Callable[[bytes], Non
 def read_metadata(body: bytes) -> None:
     with suppress(BrokenPayload, AcumaticaError):
         expand = {"Order": parse("FileByID")}
-        for stream in discover(metadata.parse([body]), DiscoverySettings(expand=expand)):
+        for stream in discover(csdl.parse([body]), DiscoverySettings(expand=expand)):
             assert stream.entry
 
 
@@ -125,7 +124,7 @@ def test_what_is_damaged_was_whole() -> None:
     for decode, body in ((JsonDecoder("X", COLUMNS), JSON), (AtomDecoder("X", COLUMNS), ATOM)):
         assert decode.page(body).count == 2
         assert str(decode.page(body).rows[0]["Qty"]) == "10.500"
-    (stream,) = discover(metadata.parse([CSDL]), DiscoverySettings())
+    (stream,) = discover(csdl.parse([CSDL]), DiscoverySettings())
     assert VALUE in CSDL
     assert list(stream.schema["properties"]) == ["Nbr", "Total", "Tags", "Part", "Mode"]
 

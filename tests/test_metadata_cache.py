@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from running import discover, in_this_process, select_all, settings_for
 
 from tap_acumatica.discovery.cache import MetadataCache, Source
-from tap_acumatica.odata.dialect import Protocol
+from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.http.client import Reply
 from tap_acumatica.odata.model import EntitySet, EntityType, Model, Property
 from tap_acumatica.tap import TapAcumatica
@@ -35,7 +35,7 @@ def model(name: str = "A") -> Model:
         f"N.{name}", "N.Base", "Label", ["K"], [Property("K", "Edm.String", "Key")]
     )
     found = EntitySet("N_A", declared.name, restricted={"X", "Y"}, filterable=False)
-    return Model(Protocol.V4, {declared.name: declared}, {}, {"N.E"}, [found])
+    return Model(ODataVersion.V4, {declared.name: declared}, {}, {"N.E"}, [found])
 
 
 def model_of(cache: MetadataCache, source: Source, fetch: Callable[[], Model]) -> Model:

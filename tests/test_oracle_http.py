@@ -18,7 +18,8 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.clock import FrameFinder
 from tap_acumatica.odata.http.client import Reply
 from tap_acumatica.odata.instants import InstantReader
-from tap_acumatica.odata.paging.by_key import Paging, Table
+from tap_acumatica.odata.paging.pager import Paging
+from tap_acumatica.odata.table import Table
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.model import Rows
 from tap_acumatica.reading.reader import Dated, EntityReader, ReadSettings

@@ -14,10 +14,10 @@ import msgspec
 from tap_acumatica.catalog.related import Related, Relations
 from tap_acumatica.discovery.union import ABSENT_IN
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.addresses import DAC, INQUIRY
 from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.model import ENCRYPTED
-from tap_acumatica.odata.service import DAC, INQUIRY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tap_acumatica.odata.dialect import Protocol
+from tap_acumatica.odata.addresses import INTERFACES
+from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.errors import DiscoveryError
-from tap_acumatica.odata.service import INTERFACES
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Origin:
     """Where an entity is read: what the catalog's `table_name` says."""
 
     interface: str
-    protocol: Protocol
+    protocol: ODataVersion
     entity_set: str
 
     @classmethod
@@ -26,10 +26,10 @@ class Origin:
         """
         interface, _, rest = table_name.partition("/")
         protocol, _, entity_set = rest.partition("/")
-        if interface not in INTERFACES or protocol not in set(Protocol) or not entity_set:
+        if interface not in INTERFACES or protocol not in set(ODataVersion) or not entity_set:
             message = (
                 f"The catalog's table_name {table_name!r} is none of the tap's: run discovery "
                 "again."
             )
             raise DiscoveryError(message)
-        return cls(interface, Protocol(protocol), entity_set)
+        return cls(interface, ODataVersion(protocol), entity_set)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.dialect import Protocol
+from tap_acumatica.odata.addresses import INQUIRY, INTERFACES
+from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.log import logger
-from tap_acumatica.odata.service import INQUIRY, INTERFACES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -144,7 +144,7 @@ def say_what_is_odd(streams: Iterable[EntityStream], *, wants_atom: bool) -> Non
     for stream in streams:
         if stream.origin.interface == INQUIRY and not stream.primary_keys:
             appended.append(stream.name)
-        if wants_atom and stream.origin.protocol is not Protocol.V3:
+        if wants_atom and stream.origin.protocol is not ODataVersion.V3:
             others.append(stream.name)
     if appended:
         logger.warning(

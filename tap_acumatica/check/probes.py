@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.odata.errors import Action, RequestFailed
-from tap_acumatica.odata.paging.by_key import KeyPager, Paging
+from tap_acumatica.odata.paging.by_key import KeyPager
+from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.query import Query, all_of
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.model import Reached, Rows
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.clock import FrameFinder
     from tap_acumatica.odata.http.client import Reply
-    from tap_acumatica.odata.paging.by_key import Link, Table
-    from tap_acumatica.odata.payload.json import Page, Row
+    from tap_acumatica.odata.payload.page import Page, Row
+    from tap_acumatica.odata.query import Link
     from tap_acumatica.odata.service import Service
+    from tap_acumatica.odata.table import Table
     from tap_acumatica.reading.reader import ReadSettings
 
 RESOLUTION: Final = timedelta(seconds=1)

@@ -18,10 +18,10 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from tap_acumatica.catalog.entry import Schemas, StreamDescription
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.addresses import INQUIRY
 from tap_acumatica.odata.errors import DiscoveryError, SettingsError
 from tap_acumatica.odata.inquiry_call import call_of
 from tap_acumatica.odata.log import logger
-from tap_acumatica.odata.service import INQUIRY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.catalog import CatalogEntry
 
     from tap_acumatica.catalog.entry import DiscoverySettings
-    from tap_acumatica.odata.dialect import Protocol
+    from tap_acumatica.odata.dialect import ODataVersion
     from tap_acumatica.odata.model import Inquiry, Model
     from tap_acumatica.odata.query import Call
 
@@ -221,7 +221,7 @@ class Parameters:
         spelled = {name.casefold(): name for name in self._types}
         self.values = {spelled.get(name.casefold(), name): value for name, value in given.items()}
 
-    def call(self, protocol: Protocol) -> Call | None:
+    def call(self, protocol: ODataVersion) -> Call | None:
         """How they are given; None where there are none.
 
         Raises:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.catalog.entry import discover, expanded, reach
 from tap_acumatica.discovery.inquiries import discover_inquiries, like, stream_names
+from tap_acumatica.odata.addresses import DAC, INQUIRY, INTERFACES
 from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.log import logger
-from tap_acumatica.odata.service import DAC, INQUIRY, INTERFACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

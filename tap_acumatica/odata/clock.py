@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.http.client import Reply
     from tap_acumatica.odata.instants import InstantReader
-    from tap_acumatica.odata.paging.by_key import Table
-    from tap_acumatica.odata.payload.json import Page, Row
+    from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Query
+    from tap_acumatica.odata.table import Table
 
 NEAR: Final = timedelta(minutes=10)
 """A row that was changed so near to the server's clock proves that both are read in one zone."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
 
-from tap_acumatica.odata.dialect import Protocol
+from tap_acumatica.odata.dialect import ODataVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,11 +25,11 @@ def quoted(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def instant_literal(value: datetime, protocol: Protocol = Protocol.V4) -> str:
+def instant_literal(value: datetime, protocol: ODataVersion = ODataVersion.V4) -> str:
     """An instant in UTC; trailing zeros of the fraction are left out."""
     text = value.astimezone(UTC).replace(tzinfo=None).isoformat()
     text = (text.rstrip("0") if "." in text else text) + "Z"
-    return f"datetime'{text}'" if protocol is Protocol.V3 else text
+    return f"datetime'{text}'" if protocol is ODataVersion.V3 else text
 
 
 def _decimal_3(value: Decimal) -> str:
@@ -60,9 +60,9 @@ class EdmType:
     literal_3: Callable[[Any], str] | None = None
     """As OData 3 writes it, where that differs."""
 
-    def written(self, value: Any, protocol: Protocol) -> str:  # noqa: ANN401 - of its own type
+    def written(self, value: Any, protocol: ODataVersion) -> str:  # noqa: ANN401 - of its own type
         """A decoded value as a version of OData writes it in a URL."""
-        older = self.literal_3 if protocol is Protocol.V3 else None
+        older = self.literal_3 if protocol is ODataVersion.V3 else None
         return (older or self.literal)(value)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.dialect import Protocol
+from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.query import Call
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _literal(edm_type: edm.EdmType, text: str) -> str:
 
 
 def call_of(
-    function: str, types: Mapping[str, str], values: Mapping[str, Any], protocol: Protocol
+    function: str, types: Mapping[str, str], values: Mapping[str, Any], protocol: ODataVersion
 ) -> Call:
     """The call of an inquiry with these values; None is a parameter without a value.
 
@@ -77,7 +77,7 @@ def call_of(
     for name, type_name in types.items():
         value = values[name]
         if value is None:
-            if protocol is Protocol.V4:
+            if protocol is ODataVersion.V4:
                 parameters[name] = "null"
             continue
         edm_type = edm.TYPES.get(type_name, edm.STRING)
@@ -86,5 +86,5 @@ def call_of(
             text = plain(value)
         except (InvalidOperation, KeyError, TypeError, ValueError):
             raise ValueError(name) from None
-        parameters[name] = text if protocol is Protocol.V3 else _literal(edm_type, text)
+        parameters[name] = text if protocol is ODataVersion.V3 else _literal(edm_type, text)
     return Call(function, parameters)

@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 
 from typing_extensions import override
 
-from tap_acumatica.odata.query import READABLE
+from tap_acumatica.odata.urls import READABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tap_acumatica.odata import expand
-from tap_acumatica.odata.dialect import Protocol
-from tap_acumatica.odata.formats import JSON, Format
+from tap_acumatica.odata.dialect import JSON, Format, ODataVersion
+from tap_acumatica.odata.urls import READABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_acumatica.odata.expand import Expansion
-
-READABLE = "$,:'()/="
-"""Characters left as they are in a query's values, so that the log can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +28,20 @@ class Call:
     function: str
     parameters: Mapping[str, str] = field(default_factory=dict)
 
-    def path(self, protocol: Protocol) -> str:
+    def path(self, protocol: ODataVersion) -> str:
         """What stands in the place of the entity set.
 
         Values go by aliases, so that it does not matter which letters a path may hold.
         """
         name = quote(self.function, safe="")
-        if protocol is Protocol.V3:
+        if protocol is ODataVersion.V3:
             return name
         aliases = [f"{quote(p, safe='')}=@{i}" for i, p in enumerate(self.parameters, 1)]
         return f"{name}({','.join(aliases)})"
 
-    def options(self, protocol: Protocol) -> dict[str, str]:
+    def options(self, protocol: ODataVersion) -> dict[str, str]:
         """What stands in the query string."""
-        if protocol is Protocol.V3:
+        if protocol is ODataVersion.V3:
             return dict(self.parameters)
         return {f"@{i}": literal for i, literal in enumerate(self.parameters.values(), 1)}
 
@@ -62,7 +59,7 @@ class Query:
     count: bool = False
     expand: tuple[Expansion, ...] = ()
     format: Format = JSON
-    protocol: Protocol = Protocol.V4
+    protocol: ODataVersion = ODataVersion.V4
     call: Call | None = None
 
     @property
@@ -97,7 +94,7 @@ class Query:
             "$skip": str(self.skip or ""),
             "$count": "true" if self.count else "",
             # Whatever the headers say, older services answer in Atom without it.
-            "$format": self.format.option or ("json" if self.protocol is Protocol.V3 else ""),
+            "$format": self.format.option or ("json" if self.protocol is ODataVersion.V3 else ""),
             **extra,
         }
         given = {name: value for name, value in options.items() if value}
@@ -112,3 +109,16 @@ class Query:
 def all_of(*conditions: str) -> str:
     """The conditions joined by `and`; empty ones are left out."""
     return " and ".join(condition for condition in conditions if condition)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A nextLink of the server, as it came.
+
+    A relative one counts from the address of the entity set, and so from the service's as well.
+    """
+
+    url: str
+    entity_set: str = ""
+    format: Format = JSON
+    protocol: ODataVersion = ODataVersion.V4

@@ -5,27 +5,26 @@ Facts: docs/acumatica.md, "URL shapes and versions".
 
 from __future__ import annotations
 
-import re
 import threading
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from tap_acumatica.odata import diagnosis
-from tap_acumatica.odata import model as metadata
+from tap_acumatica.odata import csdl, diagnosis
+from tap_acumatica.odata.addresses import DAC, INTERFACES, Address
 from tap_acumatica.odata.diagnosis import NoService
-from tap_acumatica.odata.dialect import Protocol
-from tap_acumatica.odata.errors import Cause, InconsistentAnswer, RequestFailed, SettingsError
+from tap_acumatica.odata.errors import Cause, InconsistentAnswer, RequestFailed
 from tap_acumatica.odata.http.client import Reply, Request
 from tap_acumatica.odata.http.retry import despite_timeouts
 from tap_acumatica.odata.log import logger, masking
-from tap_acumatica.odata.paging.by_key import Link
+from tap_acumatica.odata.query import Link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from urllib.parse import SplitResult
 
+    from tap_acumatica.odata.dialect import ODataVersion
     from tap_acumatica.odata.http.auth import Auth
     from tap_acumatica.odata.http.client import Client
     from tap_acumatica.odata.model import Model
@@ -33,140 +32,7 @@ if TYPE_CHECKING:
 
 Content = TypeVar("Content")
 
-DAC: Final = "dac"
-INQUIRY: Final = "gi"
 PORTS: Final[Mapping[str, str]] = {"http": ":80", "https": ":443"}
-INTERFACES: Final[Mapping[str, str]] = {DAC: "data access classes", INQUIRY: "generic inquiries"}
-"""What an instance may expose, and what each is called."""
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A form of address under which an interface may answer.
-
-    Attributes:
-        protocol: The version that is spoken there as far as is known; its metadata have the word.
-        path: Below the site, to be formatted with the tenant.
-        pattern: Of the path of an address that a user gives.
-        without_tenant: The path where no tenant is named; None where one has to be.
-    """
-
-    interface: str
-    protocol: Protocol
-    path: str
-    pattern: re.Pattern[str]
-    without_tenant: str | None = None
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(f"(?P<site>.*(?<!/api)){text}", re.IGNORECASE)
-
-
-FAMILIES: Final = (
-    Family(
-        DAC,
-        Protocol.V4,
-        "/t/{tenant}/api/odata/dac/",
-        _pattern(r"/t/(?P<tenant>[^/]+)/api/odata/dac"),
-    ),
-    Family(
-        DAC,
-        Protocol.V4,
-        "/odatav4/{tenant}/",
-        _pattern(r"/odatav4(?:/(?P<tenant>[^/]+))?"),
-        "/odatav4/",
-    ),
-    Family(
-        INQUIRY,
-        Protocol.V4,
-        "/t/{tenant}/api/odata/gi/",
-        _pattern(r"/t/(?P<tenant>[^/]+)/api/odata/gi"),
-    ),
-    Family(
-        INQUIRY,
-        Protocol.V3,
-        "/odata/{tenant}/",
-        _pattern(r"/odata(?:/(?P<tenant>[^/]+))?"),
-        "/odata/",
-    ),
-)
-"""Those of current releases first."""
-
-OF_A_TENANT: Final = re.compile(r"(?P<site>.*)/t/(?P<tenant>[^/]+)", re.IGNORECASE)
-"""The path of an address that names a tenant, but no interface."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """The setting `url`, taken apart.
-
-    Attributes:
-        site: Scheme, host and virtual directory, without a slash at the end.
-        tenant: Login name in the address, or None.
-        families: Forms of address under which services may answer.
-    """
-
-    site: str
-    tenant: str | None
-    families: tuple[Family, ...] = FAMILIES
-
-    @classmethod
-    def parse(cls, url: str) -> Address:
-        """Take any of the forms apart in which users have the address.
-
-        Raises:
-            SettingsError: It has a query, or is the address of something below a service.
-        """
-        parts = urlsplit(url.strip())
-        if parts.query or parts.fragment:
-            message = (
-                f"The setting url ({url}) is the address of a page: give the site alone, such as "
-                "https://company.acumatica.com."
-            )
-            raise SettingsError(message)
-        path = re.sub(r"(/\$metadata)?/*$", "", parts.path)
-        origin = f"{parts.scheme}://{parts.netloc}"
-        for family in FAMILIES:
-            if found := family.pattern.fullmatch(path):
-                tenant = found["tenant"]
-                return cls(origin + found["site"], tenant and unquote(tenant), (family,))
-        if found := OF_A_TENANT.fullmatch(path):
-            return cls(origin + found["site"], unquote(found["tenant"]))
-        if re.search(r"/odata\b", path, re.IGNORECASE):
-            message = (
-                f"The setting url ({url}) is no address of an OData service: give the site alone, "
-                "such as https://company.acumatica.com."
-            )
-            raise SettingsError(message)
-        return cls(origin + path.rstrip("/"), None)
-
-    @property
-    def interfaces(self) -> tuple[str, ...]:
-        """The interfaces that it leads to: a full address names its own."""
-        return tuple(dict.fromkeys(family.interface for family in self.families))
-
-    def candidates(
-        self, tenant: str | None, interface: str = DAC, protocol: Protocol | None = None
-    ) -> tuple[str, ...]:
-        """Addresses at which the tenant's service may answer; each ends with a slash.
-
-        Args:
-            tenant: Its login name; None: the one in the address.
-            interface: One of INTERFACES.
-            protocol: Where it is likely to be spoken comes first.
-        """
-        tenant = tenant or self.tenant
-        families = [family for family in self.families if family.interface == interface]
-        families.sort(key=lambda family: protocol not in {None, family.protocol})
-        paths = (
-            family.without_tenant if tenant is None else family.path.format(tenant=_segment(tenant))
-            for family in families
-        )
-        return tuple(self.site + path for path in paths if path)
-
-
-def _segment(tenant: str) -> str:
-    return quote(tenant, safe="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +51,7 @@ class _Question(Generic[Content]):
     subject: str
     decode: Callable[[Any], Content]
     accept: str = "application/json"
-    protocol: Protocol | None = None
+    protocol: ODataVersion | None = None
     """The version in which it is asked, where that is known."""
     streamed: bool = False
 
@@ -209,7 +75,7 @@ class Service:
         self.interface = interface
         self._address = address
         self._limits = limits
-        self._roots: dict[Protocol | None, str] = {}
+        self._roots: dict[ODataVersion | None, str] = {}
         self._finding = threading.Lock()
 
     def read(
@@ -248,7 +114,7 @@ class Service:
         question = _Question(
             lambda root: root + "$metadata",
             "$metadata",
-            metadata.parse,
+            csdl.parse,
             accept="application/xml",
             streamed=True,
         )

@@ -13,3 +13,7 @@ def is_private(url: str) -> bool:
     """Whether nobody on the way can read what is sent there."""
     parts = urlsplit(url)
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+
+
+READABLE = "$,:'()/="
+"""Characters left as they are in a query's values, so that the log can be read."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from decimal import Decimal
 
-    from tap_acumatica.odata.payload.json import Row
+    from tap_acumatica.odata.payload.page import Row
 
     Conversions = list[tuple[str, Callable[[Any], Any]]]
 

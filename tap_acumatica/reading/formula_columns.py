@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tap_acumatica.odata.http.client import Reply
-    from tap_acumatica.odata.paging.by_key import Table
-    from tap_acumatica.odata.payload.json import Page
+    from tap_acumatica.odata.payload.page import Page
     from tap_acumatica.odata.query import Query
+    from tap_acumatica.odata.table import Table
 
 
 class Formulas:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tap_acumatica.odata.payload.json import Row
+    from tap_acumatica.odata.payload.page import Row
     from tap_acumatica.reading.bookmarks import Bookmark
 
 

@@ -8,7 +8,7 @@ from tap_acumatica.odata.http.retry import MOST_TIMEOUTS
 
 if TYPE_CHECKING:
     from tap_acumatica.odata.errors import RequestFailed
-    from tap_acumatica.odata.paging.by_key import Pager
+    from tap_acumatica.odata.paging.pager import Pager
 
 SMALLEST: Final = 50
 PAGES_BEFORE_GROWTH: Final = 10

@@ -12,16 +12,18 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from tap_acumatica.odata.dialect import ATOM, JSON, Format
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
-from tap_acumatica.odata.formats import ATOM, JSON, Format
 from tap_acumatica.odata.http.retry import despite_timeouts
 from tap_acumatica.odata.instants import DAY, InstantReader, earlier, latest, written
 from tap_acumatica.odata.log import logger
-from tap_acumatica.odata.paging.by_key import KeyPager, Paging, Table
+from tap_acumatica.odata.paging.by_key import KeyPager
 from tap_acumatica.odata.paging.by_offset import OffsetPager
 from tap_acumatica.odata.paging.cursor import CursorPager, Window
+from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.payload.atom import AtomDecoder
-from tap_acumatica.odata.payload.json import JsonDecoder, other_values
+from tap_acumatica.odata.payload.json import JsonDecoder
+from tap_acumatica.odata.payload.page import other_values
 from tap_acumatica.reading import prefetch
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.formula_columns import Formulas
@@ -37,9 +39,10 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.clock import Frame, FrameFinder
     from tap_acumatica.odata.http.client import Reply
-    from tap_acumatica.odata.paging.by_key import Link, Pager
-    from tap_acumatica.odata.payload.json import Page, Row
-    from tap_acumatica.odata.query import Query
+    from tap_acumatica.odata.paging.pager import Pager
+    from tap_acumatica.odata.payload.page import Page, Row
+    from tap_acumatica.odata.query import Link, Query
+    from tap_acumatica.odata.table import Table
     from tap_acumatica.reading.slices import Brought, Windows
 
 DECODERS: Final[Mapping[Format, type[JsonDecoder | AtomDecoder]]] = {

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.clock import Frame
     from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.odata.paging.cursor import CursorPager
-    from tap_acumatica.odata.payload.json import Row
+    from tap_acumatica.odata.payload.page import Row
     from tap_acumatica.reading.model import InFull, Reached, Rows
     from tap_acumatica.reading.verification import Verifier
 

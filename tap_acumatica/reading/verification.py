@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_acumatica.odata.http.client import Reply
-    from tap_acumatica.odata.paging.by_key import Table
     from tap_acumatica.odata.paging.cursor import Window
-    from tap_acumatica.odata.payload.json import Page, Row
+    from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Query
+    from tap_acumatica.odata.table import Table
     from tap_acumatica.reading.reader import ReadSettings
 
     Ask = Callable[[Query], Reply[Page]]

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from tap_acumatica.odata.addresses import Address
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.http.auth import BasicAuth
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.oauth.tokens import Memory, TokenFile, fingerprint
-from tap_acumatica.odata.service import Address
 from tap_acumatica.odata.urls import is_private
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.discovery.cache import MetadataCache, Source
 from tap_acumatica.discovery.tenant import Discovered, discovered
+from tap_acumatica.odata.addresses import Address
 from tap_acumatica.odata.clock import FrameFinder
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.http.client import Client
 from tap_acumatica.odata.http.retry import Patience
-from tap_acumatica.odata.service import Address, Service
+from tap_acumatica.odata.service import Service
 from tap_acumatica.run import accounts
 from tap_acumatica.settings import validation as configuration
 

@@ -15,14 +15,15 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from tap_acumatica.catalog.entry import DiscoverySettings
 from tap_acumatica.discovery.cache import MetadataCache
 from tap_acumatica.discovery.inquiries import like
+from tap_acumatica.odata.addresses import Address
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.expand import DEEPEST, parse, parse_all
 from tap_acumatica.odata.http.client import ClientSettings
 from tap_acumatica.odata.http.sessions import PoolSettings
 from tap_acumatica.odata.instants import InstantReader, in_utc
 from tap_acumatica.odata.log import logger
-from tap_acumatica.odata.paging.by_key import Paging
-from tap_acumatica.odata.service import Address, QueryLimits
+from tap_acumatica.odata.paging.pager import Paging
+from tap_acumatica.odata.service import QueryLimits
 from tap_acumatica.odata.urls import is_private
 from tap_acumatica.output.records import RecordSettings
 from tap_acumatica.reading.reader import ReadSettings

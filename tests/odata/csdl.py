@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape, quoteattr
 
-from tap_acumatica.odata.dialect import Protocol
+from tap_acumatica.odata.dialect import ODataVersion
 
 HEADS = {
-    Protocol.V4: (
+    ODataVersion.V4: (
         (
             '<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx">'
             "<edmx:DataServices>"
         ),
         "http://docs.oasis-open.org/odata/ns/edm",
     ),
-    Protocol.V3: (
+    ODataVersion.V3: (
         (
             '<edmx:Edmx Version="1.0" xmlns:edmx="http://schemas.microsoft.com/ado/2007/06/edmx" '
             'xmlns:m="http://schemas.microsoft.com/ado/2007/08/dataservices/metadata">'
@@ -78,7 +78,7 @@ class Document:
     complex_types: dict[str, tuple[Column, ...]] = field(default_factory=dict)
     enums: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
-    protocol: Protocol = Protocol.V4
+    protocol: ODataVersion = ODataVersion.V4
     annotations: bool = True
     term: str = "Cap.FilterRestrictions"
     prefix: str = ""

@@ -14,7 +14,8 @@ from sandbox import atom
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import BrokenPayload, InconsistentAnswer
 from tap_acumatica.odata.payload.atom import ATOM, DEEPEST, LARGEST, AtomDecoder
-from tap_acumatica.odata.payload.json import JsonDecoder, Page
+from tap_acumatica.odata.payload.json import JsonDecoder
+from tap_acumatica.odata.payload.page import Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -29,11 +29,13 @@ from tap_acumatica.odata.http.auth import BasicAuth
 from tap_acumatica.odata.http.client import Client, ClientSettings, Reply, Request
 from tap_acumatica.odata.http.rate_limit import Budget
 from tap_acumatica.odata.http.sessions import PoolSettings
-from tap_acumatica.odata.payload.json import JsonDecoder, Page
+from tap_acumatica.odata.payload.json import JsonDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tap_acumatica.odata.payload.page import Page
 
 NOW = "2026-06-01T12:00:00Z"
 TERMS = "PX_Objects_CS_Terms"

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from sandbox.extras import small_model
 from sandbox.metadata import document
-from tap_acumatica.odata.dialect import Protocol
+from tap_acumatica.odata.csdl import parse
+from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.errors import BrokenPayload
-from tap_acumatica.odata.model import Entity, Model, Property, parse
+from tap_acumatica.odata.model import Entity, Model, Property
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -231,11 +232,11 @@ def test_inquiries_of_odata_3_are_read() -> None:
     model = parse(
         [
             Document(
-                (inquiry, hyphened), functions=("PMProjectSummary",), protocol=Protocol.V3
+                (inquiry, hyphened), functions=("PMProjectSummary",), protocol=ODataVersion.V3
             ).encode()
         ]
     )
-    assert model.protocol is Protocol.V3
+    assert model.protocol is ODataVersion.V3
     found = {each.name: each for each in model.entities()}
     assert set(found) == {"PM-Project Summary", "BI-LeadConversion"}
     assert found["PM-Project Summary"].key == ("ProjectID", "Warehouse_2")
@@ -324,7 +325,7 @@ def documents(draw: st.DrawFn) -> Document:
         )
     return Document(
         tuple(draw(st.permutations(types))),
-        protocol=draw(st.sampled_from(Protocol)),
+        protocol=draw(st.sampled_from(ODataVersion)),
         annotations=draw(st.booleans()),
         prefix=draw(st.sampled_from(["", "edm"])),
         indent=draw(st.booleans()),
@@ -449,4 +450,4 @@ def test_an_error_says_where_it_is() -> None:
 
 
 def test_an_empty_service_has_no_entities() -> None:
-    assert parse([Document().encode()]) == Model(Protocol.V4)
+    assert parse([Document().encode()]) == Model(ODataVersion.V4)

@@ -19,11 +19,13 @@ from tap_acumatica.odata.http.sessions import PoolSettings
 from tap_acumatica.odata.oauth.account import Beginning, OAuth, Password
 from tap_acumatica.odata.oauth.identity_server import Application, IdentityServer
 from tap_acumatica.odata.oauth.tokens import TokenFile
-from tap_acumatica.odata.payload.json import JsonDecoder, Page
+from tap_acumatica.odata.payload.json import JsonDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from tap_acumatica.odata.payload.page import Page
 
 TERMS = "PX_Objects_CS_Terms"
 DECODER = JsonDecoder(TERMS, {"TermsID": edm.TYPES["Edm.String"]})

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.dialect import Protocol
+from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.inquiry_call import call_of
-from tap_acumatica.odata.paging.by_key import Table
 from tap_acumatica.odata.query import Call, Query
+from tap_acumatica.odata.table import Table
 
-V3, V4 = Protocol.V3, Protocol.V4
+V3, V4 = ODataVersion.V3, ODataVersion.V4
 INSTANT = datetime(2022, 9, 14, 21, 26, 36, 330_000, UTC)
 GUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.addresses import DAC, INQUIRY, Address
 from tap_acumatica.odata.diagnosis import NoService, look_at_root
-from tap_acumatica.odata.dialect import Protocol
+from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.errors import (
     AcumaticaError,
     DiscoveryError,
@@ -30,10 +31,9 @@ from tap_acumatica.odata.errors import (
 from tap_acumatica.odata.http.auth import BasicAuth
 from tap_acumatica.odata.http.client import Client, ClientSettings
 from tap_acumatica.odata.http.sessions import PoolSettings
-from tap_acumatica.odata.paging.by_key import Link
 from tap_acumatica.odata.payload.json import JsonDecoder
-from tap_acumatica.odata.query import Query
-from tap_acumatica.odata.service import DAC, INQUIRY, Address, QueryLimits, Service
+from tap_acumatica.odata.query import Link, Query
+from tap_acumatica.odata.service import QueryLimits, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,8 +158,8 @@ def test_the_family_that_speaks_the_version_is_asked_first() -> None:
     address = Address.parse("https://host")
     newer, older = "https://host/t/A/api/odata/gi/", "https://host/odata/A/"
     assert address.candidates("A", INQUIRY) == (newer, older)
-    assert address.candidates("A", INQUIRY, Protocol.V4) == (newer, older)
-    assert address.candidates("A", INQUIRY, Protocol.V3) == (older, newer)
+    assert address.candidates("A", INQUIRY, ODataVersion.V4) == (newer, older)
+    assert address.candidates("A", INQUIRY, ODataVersion.V3) == (older, newer)
     assert address.interfaces == (DAC, INQUIRY)
 
 

@@ -6,14 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.odata.errors import InconsistentAnswer
-from tap_acumatica.odata.paging.by_key import Counting, KeyPager, Link, Links, Paging, Table
+from tap_acumatica.odata.paging.counting import Counting, Links
 from tap_acumatica.odata.paging.known_rows import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_acumatica.odata.payload.json import Page, Row
-    from tap_acumatica.odata.query import Query
+    from tap_acumatica.odata.paging.by_key import KeyPager
+    from tap_acumatica.odata.paging.pager import Paging
+    from tap_acumatica.odata.payload.page import Page, Row
+    from tap_acumatica.odata.query import Link, Query
+    from tap_acumatica.odata.table import Table
 
 STEPS_BACK: Final = 8
 """Steps back in search of the place before a read starts over."""

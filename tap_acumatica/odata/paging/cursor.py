@@ -10,16 +10,17 @@ from typing_extensions import override
 
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.instants import DISPLAY_ERROR, earlier
-from tap_acumatica.odata.paging.by_key import not_obeyed
 from tap_acumatica.odata.paging.by_offset import OffsetPager
+from tap_acumatica.odata.paging.pager import not_obeyed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
     from tap_acumatica.odata.instants import InstantReader
-    from tap_acumatica.odata.paging.by_key import Paging, Table
-    from tap_acumatica.odata.payload.json import Page, Row
+    from tap_acumatica.odata.paging.pager import Paging
+    from tap_acumatica.odata.payload.page import Page, Row
+    from tap_acumatica.odata.table import Table
 
 MOST_TIES: Final = 50_000
 """Rows within a second that are read in one request where no key tells them apart."""

@@ -13,8 +13,8 @@ from tap_acumatica.odata.errors import InconsistentAnswer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_acumatica.odata.paging.by_key import Table
-    from tap_acumatica.odata.payload.json import Row
+    from tap_acumatica.odata.payload.page import Row
+    from tap_acumatica.odata.table import Table
 
 
 class Place:

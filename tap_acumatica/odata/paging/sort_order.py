@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_acumatica.odata.payload.json import Row
+    from tap_acumatica.odata.payload.page import Row
 
 FEWEST: Final = 9
 """Pairs of rows below which nothing is concluded."""

@@ -17,7 +17,7 @@ import msgspec
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import BrokenPayload
-from tap_acumatica.odata.payload.json import Page, Row, known, other_values, refuse_other_case
+from tap_acumatica.odata.payload.page import Page, Row, known, other_values, refuse_other_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import BrokenPayload, InconsistentAnswer
 from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.payload.page import (
+    Page,
+    Path,
+    Row,
+    known,
+    other_values,
+    refuse_other_case,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Row = dict[str, Any]
 Lists = dict[str, "Lists"]
 Names = dict[str, "Names"]
-Path = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The rows of one answer, in the server's order.
-
-    Attributes:
-        rows: Columns that were not asked for are left out; numbers are int or Decimal, instants
-            text.
-        count: `@odata.count`: rows that fit the filter, whatever `$top` and `$skip` say.
-        next_link: `@odata.nextLink`, or `odata.nextLink` in OData 3, as it came: the server has
-            more rows.
-    """
-
-    rows: list[Row]
-    count: int | None = None
-    next_link: str | None = None
 
 
 _ANYTHING: Final = msgspec.json.Decoder(float_hook=Decimal)
@@ -48,18 +36,6 @@ _ESCAPES: Final = re.compile(
     re.DOTALL,
 )
 """Escapes in JSON; the group is half of a character, of which the other half is missing."""
-
-
-class Decoder(Protocol):
-    """Makes pages of the answers for one entity."""
-
-    def page(self, body: bytes) -> Page:
-        """A page of an entity set."""
-        ...
-
-    def singleton(self, body: bytes) -> Page:
-        """The one object of a singleton, as a page of one row."""
-        ...
 
 
 class JsonDecoder:
@@ -216,40 +192,4 @@ def _others(rows: list[Row], path: Path, names: Names) -> set[str]:
     return {name for row in rows for name in row} - names.keys()
 
 
-def refuse_other_case(entity_set: str, path: Path, others: Iterable[str]) -> None:
-    """Refuse a column that came in another case, given what came without being asked for.
-
-    Names in a query are found in any case, but rows have them in one (docs/acumatica.md).
-
-    Raises:
-        InconsistentAnswer: It did.
-    """
-    for other in others:
-        if other.casefold() == path[-1].casefold():
-            message = (
-                f"Acumatica sends the column {'/'.join(path)} of {entity_set} as {other}: run "
-                "discovery again."
-            )
-            raise InconsistentAnswer(message)
-
-
 _WITHOUT_VALUE: Final = "an object without rows"
-
-
-def known(rows: list[Row], entity_set: str, columns: Mapping[str, edm.EdmType]) -> list[Row]:
-    """The rows, of which each has one of the columns at least."""
-    if columns and not all(rows):
-        message = (
-            f"Acumatica sent rows of {entity_set} with none of the columns that the catalog says: "
-            "run discovery again."
-        )
-        raise InconsistentAnswer(message)
-    return rows
-
-
-def other_values(entity_set: str, error: Exception) -> InconsistentAnswer:
-    """The error of values that do not fit their columns."""
-    return InconsistentAnswer(
-        f"Acumatica sent {entity_set} with other values than the catalog says ({error}): run "
-        "discovery again."
-    )
