@@ -324,7 +324,8 @@ class Schemas:
 
     def _of(self, type_name: str, depth: int) -> dict[str, Any]:
         edm_type = edm.TYPES.get(type_name)
-        if edm_type is edm.NUMBER and self._settings.decimals_as_strings:
+        decimal = edm_type is not None and edm_type.conversion is edm.Conversion.DECIMAL
+        if decimal and self._settings.decimals_as_strings:
             return {"type": "string", "format": "x-singer.decimal"}
         if edm_type:
             return dict(edm_type.schema)

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 Setting = TypeVar("Setting")
 
 PREFIX: Final = "GI_"
-SORTABLE: Final = frozenset({"string", "integer", "number", "boolean"})
 
 
 def stream_names(titles: Iterable[str]) -> dict[str, str]:
@@ -188,11 +187,8 @@ def within(names: Sequence[str], longest: int) -> tuple[str, ...]:
 
 
 def _sorts(name: str, schema: Mapping[str, Any]) -> bool:
-    types = schema.get("type", ())
-    kinds = {types} if isinstance(types, str) else set(types)
-    binary = "contentEncoding" in schema or "contentMediaType" in schema
     # What is no identifier cannot be written in $orderby.
-    return name.isidentifier() and bool(kinds & SORTABLE) and not binary
+    return name.isidentifier() and edm.from_schema(schema).sortable
 
 
 def signature(function: str, parameters: Mapping[str, str]) -> str:

@@ -62,7 +62,7 @@ class Table:
         """A value of a column as it is written in a condition."""
         if value is None:
             return "null"
-        return self.columns[name].written(value, self.protocol)
+        return self.columns[name].literal_for(value, self.protocol)
 
     def instant(self, moment: datetime) -> str:
         """An instant as it is written in a condition."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.edm import Conversion
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader, written
 
@@ -96,7 +97,7 @@ class Records:
         self._numbers = [
             name
             for name, edm_type in columns.items()
-            if edm_type is edm.NUMBER and not settings.decimals_as_strings
+            if edm_type.conversion is Conversion.DECIMAL and not settings.decimals_as_strings
         ]
         others = {n: edm_type for n, edm_type in columns.items() if n not in self._numbers}
         self._conversions = self._conversions_of(others, replication_key)
@@ -142,13 +143,15 @@ class Records:
     ) -> Callable[[Any], Any] | None:
         if name == replication_key:
             return self._settings.bookmarked
-        if edm_type is edm.INSTANT:
-            return self._instant if name.endswith("DateTime") else self._date_or_instant
-        if edm_type is edm.NUMBER:
-            return _decimal_text if self._settings.decimals_as_strings else _finite
-        if edm_type is edm.UNKNOWN:
-            return _text
-        return self._nested(name, edm_type.schema)
+        match edm_type.conversion:
+            case Conversion.INSTANT:
+                return self._instant if name.endswith("DateTime") else self._date_or_instant
+            case Conversion.DECIMAL:
+                return _decimal_text if self._settings.decimals_as_strings else _finite
+            case Conversion.JSON_TEXT:
+                return _text
+            case Conversion.NONE:
+                return self._nested(name, edm_type.schema)
 
     def _nested(self, name: str, schema: edm.Schema) -> Callable[[Any], Any] | None:
         """What is to be done within lists and objects: the same as outside of them."""

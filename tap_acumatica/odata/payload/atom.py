@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from decimal import Decimal
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 from xml.parsers import expat
@@ -124,6 +123,7 @@ _CHILDREN: Final[Mapping[_Within, Mapping[str, _Within]]] = {
     },
     _Within.CONTENT: {f"{METADATA} properties": _Within.PROPERTIES},
 }
+_COUNT: Final = re.compile(r"\s*[+-]?[0-9]{1,40}\s*")
 _ERROR: Final = f"{METADATA} error"
 _TYPE: Final = f"{METADATA} type"
 _NULL: Final = f"{METADATA} null"
@@ -132,27 +132,6 @@ _NULL: Final = f"{METADATA} null"
 def _refuse_document_type(*_: object) -> None:
     message = "a document type"
     raise BrokenPayload(message)
-
-
-def _whole(text: str) -> int | str:
-    return int(text) if re.fullmatch(r"\s*[+-]?[0-9]{1,40}\s*", text) else text
-
-
-def _number(text: str) -> Decimal | str:
-    plain = re.fullmatch(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*", text)
-    return Decimal(text.strip()) if plain else text
-
-
-def _truth(text: str) -> bool | str:
-    return {"true": True, "1": True, "false": False, "0": False}.get(text.strip(), text)
-
-
-# What JSON has as something else than text; Edm.Int64 and Edm.Decimal are text in OData 3.
-_FROM_TEXT: Final[Mapping[str, Callable[[str], Any]]] = {
-    **dict.fromkeys(["Edm.Byte", "Edm.SByte", "Edm.Int16", "Edm.Int32"], _whole),
-    **dict.fromkeys(["Edm.Double", "Edm.Single"], _number),
-    "Edm.Boolean": _truth,
-}
 
 
 @dataclass(slots=True)
@@ -173,7 +152,8 @@ class _Value:
         if self.parts:
             return dict(self.parts)
         text = "".join(self.text)
-        convert = _FROM_TEXT.get(self.type)
+        edm_type = edm.TYPES.get(self.type)
+        convert = edm_type.from_text if edm_type else None
         return convert(text) if convert else text
 
 
@@ -255,8 +235,8 @@ class _Feed:
         elif within is _Within.ENTRY:
             self.rows.append(self._converted(self._row))
         elif within is _Within.COUNT:
-            count = _whole("".join(self._count_text))
-            self.count = count if isinstance(count, int) else None
+            text = "".join(self._count_text)
+            self.count = int(text) if _COUNT.fullmatch(text) else None
 
     def characters(self, text: str) -> None:
         """Text comes."""
