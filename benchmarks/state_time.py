@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import TapState
 
 spent = 0.0
-write_state = writer.States.write_state
+write_state = writer.StateDeduplicator.write_state
 
 
-def timed(self: writer.States, state: TapState) -> None:
+def timed(self: writer.StateDeduplicator, state: TapState) -> None:
     """As the method that it stands in for."""
     global spent  # noqa: PLW0603 - the only figure of this program
     started = time.perf_counter()
@@ -29,7 +29,7 @@ def timed(self: writer.States, state: TapState) -> None:
 def main() -> int:
     """Sync, then write the seconds to the file beside the config."""
     config = Path(sys.argv[1])
-    writer.States.write_state = timed  # type: ignore[method-assign] # to measure it
+    writer.StateDeduplicator.write_state = timed  # type: ignore[method-assign] # to measure it
     tap = TapAcumatica(config=json.loads(config.read_text()))
     tap.sync()
     tap.close()

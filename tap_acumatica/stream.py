@@ -14,20 +14,26 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import RecordMessage
 from typing_extensions import override
 
-from tap_acumatica.catalog.location import Origin
-from tap_acumatica.catalog.related import expansions_for, fill, located, present, prune
-from tap_acumatica.discovery.inquiries import Parameters, order, within
-from tap_acumatica.discovery.union import Absence
+from tap_acumatica.catalog.location import StreamLocation
+from tap_acumatica.catalog.related import (
+    expansions_for,
+    fill_nulls,
+    parse_location,
+    prune,
+    without_absent,
+)
+from tap_acumatica.discovery.inquiries import Parameters, fit_length, sortable_columns
+from tap_acumatica.discovery.union import TenantGaps
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.addresses import DAC, INQUIRY
 from tap_acumatica.odata.dialect import ATOM, JSON, ODataVersion
 from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
-from tap_acumatica.odata.instants import earlier, written
+from tap_acumatica.odata.instants import bookmark_text, minus
 from tap_acumatica.odata.table import Table
-from tap_acumatica.output.records import Records
+from tap_acumatica.output.records import RecordConverter
 from tap_acumatica.output.writer import Writer
 from tap_acumatica.reading.bookmarks import Bookmark
-from tap_acumatica.reading.model import InFull, Reached
+from tap_acumatica.reading.model import Checkpoint, FullTableFallback
 from tap_acumatica.reading.prefetch import Stopped
 
 if TYPE_CHECKING:
@@ -54,17 +60,17 @@ class EntityStream(Stream):
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     def __init__(
-        self, tap: TapAcumatica, entry: CatalogEntry, absence: Absence | None = None
+        self, tap: TapAcumatica, entry: CatalogEntry, absence: TenantGaps | None = None
     ) -> None:
         """Make the stream of a catalog entry, discovered or given."""
-        self._location, self._related = located(
+        self._location, self._related = parse_location(
             entry.table or f"{DAC}/{ODataVersion.V4}/{entry.tap_stream_id}"
         )
         prune(entry)
         super().__init__(tap, schema=entry.schema.to_dict(), name=entry.tap_stream_id)
         self._acumatica = tap
         self._entry = entry
-        self._absence = absence or Absence()
+        self._absence = absence or TenantGaps()
         self._metadata = entry.metadata
         self.primary_keys = entry.key_properties or ()
         self.replication_key = entry.replication_key
@@ -100,9 +106,9 @@ class EntityStream(Stream):
         return self.replication_method == INCREMENTAL
 
     @cached_property
-    def origin(self) -> Origin:
+    def origin(self) -> StreamLocation:
         """Where the entity is read."""
-        return Origin.of(self._location)
+        return StreamLocation.of(self._location)
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -156,11 +162,11 @@ class EntityStream(Stream):
         if self.origin.interface != INQUIRY:
             return table
         declared = self._entry.metadata.root.table_key_properties or ()
-        usable = [name for name in order(schemas, declared) if name in columns]
+        usable = [name for name in sortable_columns(schemas, declared) if name in columns]
         return replace(
             table,
             key=key if set(key) <= set(usable) else (),
-            order=within(usable, self.config["max_url_length"] // 2),
+            order=fit_length(usable, self.config["max_url_length"] // 2),
             select=True,
             inquiry=True,
             call=self.parameters.call(protocol),
@@ -168,7 +174,7 @@ class EntityStream(Stream):
 
     def _present(self, tenant: str | None) -> dict[str, Any]:
         """The schemas of the columns that the server of a tenant has."""
-        columns = present(
+        columns = without_absent(
             self.schema["properties"], self._absence.columns.get((self.name, tenant), ())
         )
         return {name: each for name, each in columns.items() if name != self._tenant_column}
@@ -218,7 +224,7 @@ class EntityStream(Stream):
     def _read(self, context: Context | None) -> Iterator[list[Record]]:
         tenant = self.tenant(context)
         table = self.table(tenant)
-        records = Records(
+        records = RecordConverter(
             table.columns,
             table.replication_key,
             self._acumatica.record_settings,
@@ -235,10 +241,10 @@ class EntityStream(Stream):
         progress = self._acumatica.progress
         progress.begin(self.name, tenant)
         for brought in self._acumatica.prefetched(self, context):
-            if isinstance(brought, Reached):
+            if isinstance(brought, Checkpoint):
                 self._store(brought.bookmark)
                 continue
-            if isinstance(brought, InFull):
+            if isinstance(brought, FullTableFallback):
                 self._in_full = True
                 continue
             self._most = brought.most
@@ -273,7 +279,7 @@ class EntityStream(Stream):
             return
         flattening = self.stream_maps[0].flattening_options
         if flattening and flattening.enabled:
-            fill(record, self.schema["properties"], self._related, flattening.max_level)
+            fill_nulls(record, self.schema["properties"], self._related, flattening.max_level)
         yield from super()._generate_record_messages(record)
 
     @override
@@ -291,7 +297,7 @@ class EntityStream(Stream):
         """Remember the greatest instant that was written; rows of the future count for nothing."""
         if self._most and self.dated:
             instant = latest_record[self.replication_key or ""]
-            if instant <= written(self._most):
+            if instant <= bookmark_text(self._most):
                 self._latest = max(self._latest, instant)
 
     @override
@@ -306,7 +312,7 @@ class EntityStream(Stream):
         A displayed instant may be up to a second above the stored one.
         """
         if self._latest:
-            instant = earlier(datetime.fromisoformat(self._latest))
+            instant = minus(datetime.fromisoformat(self._latest))
             kept = self.bookmark(self._context)
             self._store(Bookmark(instant, kept.undated_read_on, kept.scope))
 
@@ -373,7 +379,7 @@ class EntityStream(Stream):
         stream = self.stream_maps[0].stream_alias
         writer.write_records(stream, records, self._stream_version, utc_now())
         if self._most and self.dated:
-            replication_key, most = self.replication_key or "", written(self._most)
+            replication_key, most = self.replication_key or "", bookmark_text(self._most)
             newest = max(record[replication_key] for record in records)
             if newest > most:  # of the future, as few are
                 shown = (record[replication_key] for record in records)

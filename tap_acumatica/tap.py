@@ -24,23 +24,23 @@ from tap_acumatica.catalog.selection import (
     only_selected,
     require_reached,
     require_sensible,
-    say_what_is_odd,
+    warn_of_selection,
 )
 from tap_acumatica.cli import app as commands
 from tap_acumatica.cli.files import read_object
 from tap_acumatica.discovery.inquiries import require_inquiry_keys
 from tap_acumatica.discovery.tenant import Discovered, require_asked_for
-from tap_acumatica.discovery.union import Absence, require_keys, union
+from tap_acumatica.discovery.union import TenantGaps, require_keys, union
 from tap_acumatica.login import login
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
-from tap_acumatica.output.stream_maps import mapping
-from tap_acumatica.output.writer import States, Writer
+from tap_acumatica.output.stream_maps import stream_map_errors
+from tap_acumatica.output.writer import StateDeduplicator, Writer
 from tap_acumatica.reading.bookmarks import require_shape, say_what_is_spelled_otherwise
 from tap_acumatica.reading.prefetch import Prefetcher, Stopped
-from tap_acumatica.reading.reader import Dated, EntityReader
+from tap_acumatica.reading.reader import EntityReader, IncrementalStart
 from tap_acumatica.run import progress
-from tap_acumatica.run.failures import Outcome
+from tap_acumatica.run.failures import RunFailures
 from tap_acumatica.run.instance import Instance
 from tap_acumatica.settings import validation as configuration
 from tap_acumatica.settings.environment import settings_of_environment
@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     from tap_acumatica.catalog.entry import StreamDescription
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.output.records import RecordSettings
-    from tap_acumatica.reading.model import InFull, Reached, Rows
-    from tap_acumatica.reading.slices import Brought
+    from tap_acumatica.reading.model import Checkpoint, FullTableFallback, PageRead
+    from tap_acumatica.reading.slices import ReadEvent
 
 
 class TapAcumatica(Tap):
@@ -84,11 +84,11 @@ class TapAcumatica(Tap):
         """As the SDK's; of a catalog only the selected streams are kept."""
         self.stop_signal: int | None = None
         self._interruptible = True
-        self.progress: progress.Progress = progress.Silence()
+        self.progress: progress.Progress = progress.NoProgress()
         catalog = only_selected(catalog)
-        self._absence = Absence.of(catalog["streams"]) if isinstance(catalog, dict) else None
+        self._absence = TenantGaps.of(catalog["streams"]) if isinstance(catalog, dict) else None
         super().__init__(catalog=catalog, **arguments)
-        self._state_writer = States(self.message_writer)
+        self._state_writer = StateDeduplicator(self.message_writer)
 
     # Settings
 
@@ -178,11 +178,11 @@ class TapAcumatica(Tap):
             entries = self.input_catalog.streams
             require_keys(entries, self.config["tenant_column"], many=bool(self.tenants))
             require_inquiry_keys(entries, self.config.get("inquiry_keys") or {}, self.tenant_column)
-            absence = self._absence or Absence()
+            absence = self._absence or TenantGaps()
         else:
             found = [description.entry for description in self.descriptions]
             entries = [CatalogEntry.from_dict(entry) for entry in found]
-            absence = Absence.of(found)
+            absence = TenantGaps.of(found)
         return [
             EntityStream(self, entry, absence)
             for entry in entries
@@ -199,7 +199,7 @@ class TapAcumatica(Tap):
     def setup_mapper(self) -> None:
         for entry in self.input_catalog.streams if self.input_catalog else ():
             prune(entry)
-        with mapping():
+        with stream_map_errors():
             super().setup_mapper()
 
     @property
@@ -228,9 +228,9 @@ class TapAcumatica(Tap):
         return self.stop_signal is not None
 
     @cached_property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RunFailures:
         """What is missing of the run so far."""
-        return Outcome(self.instance.tenants)
+        return RunFailures(self.instance.tenants)
 
     def reader(self, stream: EntityStream, context: Context | None) -> EntityReader:
         """A reader of one stream in one tenant."""
@@ -241,19 +241,21 @@ class TapAcumatica(Tap):
             self.instance.services[service],
             stream.table(tenant),
             replace(settings, scope={**settings.scope, **stream.scope}),
-            Dated(self.instance.frames[service], stream.bookmark(context))
+            IncrementalStart(self.instance.clock_checks[service], stream.bookmark(context))
             if stream.dated
             else None,
         )
 
     def prefetched(
         self, stream: EntityStream, context: Context | None
-    ) -> Iterator[Rows | Reached | InFull]:
+    ) -> Iterator[PageRead | Checkpoint | FullTableFallback]:
         """What the reader of one stream in one tenant brings."""
         return self._prefetcher.items((stream.name, stream.tenant(context)))
 
     @cached_property
-    def _prefetcher(self) -> Prefetcher[tuple[str, str | None], Rows | Reached | InFull]:
+    def _prefetcher(
+        self,
+    ) -> Prefetcher[tuple[str, str | None], PageRead | Checkpoint | FullTableFallback]:
         plan = [
             (name, tenant)
             for name, stream in self.streams.items()
@@ -262,7 +264,7 @@ class TapAcumatica(Tap):
             if not self.outcome.has_failed(tenant)
         ]
 
-        def read(key: tuple[str, str | None]) -> Iterable[Brought]:
+        def read(key: tuple[str, str | None]) -> Iterable[ReadEvent]:
             name, tenant = key
             stream = self.streams[name]
             context = {self.tenant_column: tenant} if self.tenant_column else None
@@ -321,9 +323,9 @@ class TapAcumatica(Tap):
         """
         streams = self.selected_streams()
         self._interruptible = False
-        say_what_is_odd(streams, wants_atom=self.wants_atom)
+        warn_of_selection(streams, wants_atom=self.wants_atom)
         tables = sum(len(stream.tenants) or 1 for stream in streams)
-        with progress.shown(tables) as self.progress, mapping():
+        with progress.show_progress(tables) as self.progress, stream_map_errors():
             self.sync_all()
         self.report_missed(streams)
 
@@ -395,7 +397,7 @@ class TapAcumatica(Tap):
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=cls.logger.info)
-        with commands.opened(cls, config, catalog=catalog, state=state) as tap:
+        with commands.open_tap(cls, config, catalog=catalog, state=state) as tap:
             try:
                 tap.sync()
             except Stopped:

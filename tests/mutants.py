@@ -48,7 +48,7 @@ MUTANTS = (
     Mutant(
         "the base stays a second below the last row",
         "odata/paging/cursor.py",
-        "base = earlier(self._instant(rows[-1]))",
+        "base = minus(self._instant(rows[-1]))",
         "base = self._instant(rows[-1])",
     ),
     Mutant(
@@ -88,7 +88,7 @@ MUTANTS = (
     Mutant(
         "known rows are dropped",
         "odata/paging/known_rows.py",
-        "elif not self.knows_any(rows):",
+        "elif not self.overlaps(rows):",
         "else:",
     ),
     Mutant(
@@ -100,7 +100,7 @@ MUTANTS = (
     Mutant(
         "an interrupted run resumes a second below its last row",
         "stream.py",
-        "earlier(datetime.fromisoformat(self._latest))",
+        "minus(datetime.fromisoformat(self._latest))",
         "datetime.fromisoformat(self._latest)",
     ),
     Mutant(
@@ -112,8 +112,8 @@ MUTANTS = (
     Mutant(
         "the bookmark moves at the end of the window",
         "reading/reader.py",
-        "if bookmark != last:\n            yield Reached(bookmark)",
-        "yield Reached(replace(bookmark, instant=_latest(bookmark.instant, frame.now)))",
+        "if bookmark != last:\n            yield Checkpoint(bookmark)",
+        "yield Checkpoint(replace(bookmark, instant=latest(bookmark.instant, frame.now)))",
     ),
 )
 

@@ -19,9 +19,9 @@ from odata_query import ast
 from odata_query.grammar import ODataLexer, ODataParser
 
 from tap_acumatica.odata.dialect import ODataVersion
-from tap_acumatica.odata.http.answer import Answer
-from tap_acumatica.odata.http.client import Reply
-from tap_acumatica.odata.http.error_table import failure
+from tap_acumatica.odata.http.answer import RawResponse
+from tap_acumatica.odata.http.client import Result
+from tap_acumatica.odata.http.error_table import classify
 from tap_acumatica.odata.query import Link
 
 if TYPE_CHECKING:
@@ -158,14 +158,16 @@ class SimulatedTable:
 
     # Requests
 
-    def read(self, query: Query | Link, subject: str, decode: Callable[[bytes], Any]) -> Reply[Any]:
+    def read(
+        self, query: Query | Link, subject: str, decode: Callable[[bytes], Any]
+    ) -> Result[Any]:
         """Answer as a service does."""
         with self._one_by_one:
             return self._answer(query, subject, decode)
 
     def _answer(
         self, query: Query | Link, subject: str, decode: Callable[[bytes], Any]
-    ) -> Reply[Any]:
+    ) -> Result[Any]:
         self.between()
         if isinstance(query, Link):
             query = self._links[query.url]
@@ -173,11 +175,13 @@ class SimulatedTable:
         assert len(self.queries) < ENDLESS, f"A read does not end: {self.queries[-9:]}"
         slow = self.server.slow_above
         if slow and query.top and query.top > slow:
-            failed = failure(Answer(subject, exception=requests.exceptions.ReadTimeout("slow")))
+            failed = classify(
+                RawResponse(subject, exception=requests.exceptions.ReadTimeout("slow"))
+            )
             assert failed
             raise failed
         if self.server.formulas & set(re.findall(r"\w+", f"{query.filter} {query.orderby}")):
-            failed = failure(Answer(subject, 200))
+            failed = classify(RawResponse(subject, 200))
             assert failed
             raise failed
         total = len(self._matching(query))
@@ -199,7 +203,7 @@ class SimulatedTable:
             self._links[link] = replace(query, skip=query.skip + len(rows))
             body["@odata.nextLink"] = link
         date = (self.now + self.random.choice(self.server.skews)).replace(microsecond=0)
-        return Reply(decode(msgspec.json.encode(body)), date, self.server.cookie)
+        return Result(decode(msgspec.json.encode(body)), date, self.server.cookie)
 
     def _matching(self, query: Query) -> list[Row]:
         if self.server.empties and self.server.empties in query.filter:

@@ -9,7 +9,7 @@ import pytest
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.http.auth import BasicAuth
 from tap_acumatica.odata.http.client import ClientSettings
-from tap_acumatica.odata.oauth.tokens import Memory, TokenFile
+from tap_acumatica.odata.oauth.tokens import FileTokenStore, MemoryTokenStore
 from tap_acumatica.run import accounts
 from tap_acumatica.settings import validation as configuration
 from tap_acumatica.settings.schema import SCHEMA
@@ -152,11 +152,11 @@ def test_by_oauth_each_tenant_is_an_account() -> None:
     assert found["A"] is not found["B"]
 
 
-def store(**changes: Any) -> TokenFile:
+def store(**changes: Any) -> FileTokenStore:
     given = complete(**changes)
     server = accounts.identity_server(given, ClientSettings(), "Company A")
     found = accounts.token_store(given, ClientSettings(timeout=1, max_retry_time=2), server)
-    assert isinstance(found, TokenFile)
+    assert isinstance(found, FileTokenStore)
     return found
 
 
@@ -184,4 +184,4 @@ def test_what_a_token_began_with_is_the_refresh_token_else_the_user() -> None:
 def test_without_a_file_tokens_live_for_a_run() -> None:
     given = complete(token_file=None, username="u", password="p")
     server = accounts.identity_server(given, ClientSettings(), "Company A")
-    assert isinstance(accounts.token_store(given, ClientSettings(), server), Memory)
+    assert isinstance(accounts.token_store(given, ClientSettings(), server), MemoryTokenStore)

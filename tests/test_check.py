@@ -27,9 +27,9 @@ from sandbox import Fault, Sandbox
 from tap_acumatica.check import report
 from tap_acumatica.check.checker import PATIENCE, Checker
 from tap_acumatica.check.findings import CAUSES, STEPS, Finding, Status
-from tap_acumatica.check.probes import Clocks
+from tap_acumatica.check.probes import ClockOffsets
 from tap_acumatica.odata.http.error_table import RULES
-from tap_acumatica.odata.log import logger, quiet
+from tap_acumatica.odata.log import logger, silenced
 from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
 from tap_acumatica.tap import TapAcumatica
 
@@ -710,14 +710,14 @@ def test_a_difference_of_clocks_is_told_in_the_unit_that_suits_it(
 
 
 def test_a_server_without_a_clock_is_told() -> None:
-    clocks = Clocks(lambda: datetime.now(UTC))
+    clocks = ClockOffsets(lambda: datetime.now(UTC))
     clocks.note(None)
     assert (clocks.answers, clocks.ahead, clocks.skew) == (0, None, timedelta(0))
 
 
 def test_nothing_is_logged_unless_the_user_wants_to_hear_it() -> None:
     level = logger.level
-    with quiet() as talking:
+    with silenced() as talking:
         assert logger.level == logging.CRITICAL
         talking(1)
         assert logger.level == logging.CRITICAL

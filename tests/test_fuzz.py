@@ -24,7 +24,7 @@ from tap_acumatica.odata.errors import AcumaticaError, BrokenPayload
 from tap_acumatica.odata.expand import parse
 from tap_acumatica.odata.payload.atom import AtomDecoder
 from tap_acumatica.odata.payload.json import JsonDecoder
-from tap_acumatica.output.records import Records, RecordSettings
+from tap_acumatica.output.records import RecordConverter, RecordSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +100,7 @@ def read_rows(decoder: type[JsonDecoder | AtomDecoder]) -> Callable[[bytes], Non
         for part in (decode.page, decode.singleton):
             for record_settings in SETTINGS:
                 with suppress(BrokenPayload, AcumaticaError):
-                    list(Records(COLUMNS, None, record_settings).of(part(body).rows))
+                    list(RecordConverter(COLUMNS, None, record_settings).of(part(body).rows))
 
     return read
 

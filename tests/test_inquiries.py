@@ -18,7 +18,7 @@ from singer_sdk.singerlib.catalog import Catalog
 from sandbox import Fault, Sandbox
 from sandbox.inquiries import Inquiry, Parameter
 from sandbox.inquiries.made import INQUIRIES
-from tap_acumatica.discovery.inquiries import appended, order, stream_names, within
+from tap_acumatica.discovery.inquiries import appended, fit_length, sortable_columns, stream_names
 from tap_acumatica.odata.errors import (
     DiscoveryError,
     InconsistentAnswer,
@@ -274,7 +274,7 @@ def test_columns_that_are_appended_are_the_last_keys_but_never_the_first_column(
     assert found >= set(columns[results:])
     assert columns[0] not in found
     schemas: dict[str, Any] = {name: {"type": ["string", "null"]} for name in columns}
-    assert order(schemas, declared) == [name for name in columns if name not in found]
+    assert sortable_columns(schemas, declared) == [name for name in columns if name not in found]
 
 
 def test_an_inquiry_is_not_ordered_by_what_cannot_be_written_or_sorted() -> None:
@@ -285,9 +285,9 @@ def test_an_inquiry_is_not_ordered_by_what_cannot_be_written_or_sorted() -> None
         "E": {"type": "array"},
         "Ж": {"type": ["string", "null"], "format": "date-time"},
     }
-    assert order(schemas, ()) == ["A", "Ж"]
-    assert within(["A", "Ж", "B"], 8) == ("A",)
-    assert within(["A", "Ж", "B"], 9) == ("A", "Ж")
+    assert sortable_columns(schemas, ()) == ["A", "Ж"]
+    assert fit_length(["A", "Ж", "B"], 8) == ("A",)
+    assert fit_length(["A", "Ж", "B"], 9) == ("A", "Ж")
 
 
 # Keys

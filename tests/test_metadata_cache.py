@@ -17,7 +17,7 @@ from running import discover, in_this_process, select_all, settings_for
 
 from tap_acumatica.discovery.cache import MetadataCache, Source
 from tap_acumatica.odata.dialect import ODataVersion
-from tap_acumatica.odata.http.client import Reply
+from tap_acumatica.odata.http.client import Result
 from tap_acumatica.odata.model import EntitySet, EntityType, Model, Property
 from tap_acumatica.tap import TapAcumatica
 
@@ -39,7 +39,7 @@ def model(name: str = "A") -> Model:
 
 
 def model_of(cache: MetadataCache, source: Source, fetch: Callable[[], Model]) -> Model:
-    return cache.reply(source, lambda: Reply(fetch(), None, None)).content
+    return cache.reply(source, lambda: Result(fetch(), None, None)).content
 
 
 def test_a_second_discovery_asks_nothing_and_finds_the_same(box: Sandbox, tmp_path: Path) -> None:

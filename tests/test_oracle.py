@@ -139,7 +139,7 @@ def run(
     base = {"url": "https://erp.example", "username": "someone", "password": "something"}
     # One page for each of many readers: nearly every window is split.
     pages = 1 if config.get("max_pool_size") == MANY else 3
-    with in_this_process(), patch.object(prefetch, "MOST_PAGES", pages):
+    with in_this_process(), patch.object(prefetch, "MAX_PAGES", pages):
         tap = TapAcumatica(
             config={**base, **config},
             catalog=catalog_of(history, dated=dated),

@@ -15,14 +15,14 @@ from simulation import R, at
 
 from sandbox import Sandbox
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.clock import FrameFinder
-from tap_acumatica.odata.http.client import Reply
+from tap_acumatica.odata.clock import ClockCheck
+from tap_acumatica.odata.http.client import Result
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.table import Table
 from tap_acumatica.reading.bookmarks import Bookmark
-from tap_acumatica.reading.model import Rows
-from tap_acumatica.reading.reader import Dated, EntityReader, ReadSettings
+from tap_acumatica.reading.model import PageRead
+from tap_acumatica.reading.reader import EntityReader, IncrementalStart, ReadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +103,7 @@ class Ties:
         self._row = '{"K":%d,"' + R + '":"2026-01-01T00:00:00Z"}'
         self.requests = 0
 
-    def read(self, query: Query, subject: str, decode: Callable[[bytes], Any]) -> Reply[Any]:
+    def read(self, query: Query, subject: str, decode: Callable[[bytes], Any]) -> Result[Any]:
         assert subject
         self.requests += 1
         self._between(self)
@@ -112,7 +112,7 @@ class Ties:
         keys = self.keys[low : low + (query.top or 0)]
         count = f'"@odata.count":{len(self.keys) - first},' if query.count else ""
         body = f'{{{count}"value":[{",".join(self._row % key for key in keys)}]}}'
-        return Reply(decode(body.encode()), at("2026-06-01T12:00:00"), "TimeZone=GMTE0000U")
+        return Result(decode(body.encode()), at("2026-06-01T12:00:00"), "TimeZone=GMTE0000U")
 
 
 @pytest.mark.parametrize(("rows", "changing"), [(1_000_000, False), (200_000, True)])
@@ -126,11 +126,11 @@ def test_a_million_rows_of_one_instant_are_all_read(rows: int, changing: bool) -
 
     server = Ties(rows, between)
     table = Table("Ties", {"K": edm.INTEGER, R: edm.INSTANT}, ("K",), replication_key=R)
-    dated = Dated(FrameFinder(InstantReader(), zone_is_set=True), Bookmark())
+    dated = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
     seen: set[int] = set()
     delivered = 0
     for item in EntityReader(server, table, ReadSettings(paging=Paging(rows // 100)), dated):  # type: ignore[arg-type] # no links
-        if isinstance(item, Rows):
+        if isinstance(item, PageRead):
             seen.update(row["K"] for row in item.rows)
             delivered += len(item.rows)
     assert seen >= set(range(rows)) - gone

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_acumatica.reading.prefetch import MOST_PAGES, Prefetcher, Stopped
+from tap_acumatica.reading.prefetch import MAX_PAGES, Prefetcher, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,9 +106,9 @@ def test_a_reader_is_no_more_than_so_many_pages_ahead() -> None:
     items = ahead.items("a")
     for taken in range(1, 20):
         next(items)
-        readers.until(lambda taken=taken: readers.brought["a"] >= taken + MOST_PAGES)  # type: ignore[misc]
+        readers.until(lambda taken=taken: readers.brought["a"] >= taken + MAX_PAGES)  # type: ignore[misc]
         # What was taken, what waits, and the one in hand.
-        assert readers.brought["a"] <= taken + MOST_PAGES
+        assert readers.brought["a"] <= taken + MAX_PAGES
     items.close()  # type: ignore[attr-defined]
 
 
@@ -199,7 +199,7 @@ def test_no_more_pages_wait_than_readers_may_hold() -> None:
     for key in "abcdefgh":
         for _ in ahead.items(key):
             taken += 1
-            assert sum(readers.brought.values()) <= taken + 2 * MOST_PAGES
+            assert sum(readers.brought.values()) <= taken + 2 * MAX_PAGES
     assert taken == 40
 
 
@@ -213,5 +213,5 @@ def test_a_reader_may_hold_all_its_pages_once_its_turn_has_come() -> None:
     items.close()  # type: ignore[attr-defined]
     items = ahead.items("b")
     next(items)
-    readers.until(lambda: readers.brought["b"] == 1 + MOST_PAGES)
+    readers.until(lambda: readers.brought["b"] == 1 + MAX_PAGES)
     ahead.cancel()

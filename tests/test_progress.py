@@ -13,7 +13,7 @@ from running import run, settings_for
 
 from tap_acumatica.odata.log import logger
 from tap_acumatica.run import progress
-from tap_acumatica.run.progress import Bar, Lines, Progress, Silence
+from tap_acumatica.run.progress import Bar, Lines, NoProgress, Progress
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
@@ -63,7 +63,7 @@ def test_a_page_that_does_not_come_is_no_silence(
 
 
 def test_silence_is_silent(caplog: pytest.LogCaptureFixture) -> None:
-    made = Silence()
+    made = NoProgress()
     made.begin("S", None)
     made.page(5)
     assert caplog.messages == []
@@ -124,7 +124,7 @@ def test_the_bar_is_for_a_terminal_that_shows_no_messages(
     monkeypatch.setattr(progress, "Bar", Noted)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: stderr)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: stdout)
-    with progress.shown(7) as made:
+    with progress.show_progress(7) as made:
         made.begin("S", None)
     assert bars == [7] * bar
 

@@ -17,14 +17,14 @@ from simulation import R, Server, SimulatedTable, at
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.clock import FrameFinder
+from tap_acumatica.odata.clock import ClockCheck
 from tap_acumatica.odata.errors import AcumaticaError, InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.table import Table
 from tap_acumatica.reading.bookmarks import Bookmark
-from tap_acumatica.reading.model import Reached, Rows
-from tap_acumatica.reading.reader import Dated, EntityReader, ReadSettings
+from tap_acumatica.reading.model import Checkpoint, PageRead
+from tap_acumatica.reading.reader import EntityReader, IncrementalStart, ReadSettings
 
 LEDGER = "PX_Objects_GL_GLTran"
 USERS = "PX_SM_Users"
@@ -44,14 +44,14 @@ def keyless(rows: int, server: Server, spread: int = 0) -> tuple[SimulatedTable,
 def read(
     sim: SimulatedTable, table: Table, size: int = 10, bookmark: Bookmark | None = None
 ) -> tuple[list[int], Bookmark]:
-    dated = Dated(FrameFinder(InstantReader(), zone_is_set=True), bookmark or Bookmark())
+    dated = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), bookmark or Bookmark())
     keys: list[int] = []
     last = bookmark or Bookmark()
     for item in EntityReader(sim, table, ReadSettings(paging=Paging(size)), dated):
         match item:
-            case Rows():
+            case PageRead():
                 keys += [row["K"] for row in item.rows]
-            case Reached():
+            case Checkpoint():
                 last = item.bookmark
     return keys, last
 
@@ -150,7 +150,7 @@ def test_a_key_filter_that_is_answered_with_nothing_loses_no_row(counts: bool) -
     sim.key = ("K",)
     table = Table("Rows", table.columns, key=("K",))
     reader = EntityReader(sim, table, ReadSettings(paging=Paging(10)))
-    rows = [row["K"] for item in reader if isinstance(item, Rows) for row in item.rows]
+    rows = [row["K"] for item in reader if isinstance(item, PageRead) for row in item.rows]
     assert set(rows) == set(range(73))
 
 
@@ -167,7 +167,7 @@ def test_rows_with_a_null_in_their_key_are_read_wherever_they_sort(
     rows = [
         row["Version"]
         for item in EntityReader(sim, table, ReadSettings(paging=Paging(10)))
-        if isinstance(item, Rows)
+        if isinstance(item, PageRead)
         for row in item.rows
     ]
     assert set(rows) == {row["Version"] for row in sim.rows.values()}
@@ -238,13 +238,13 @@ def test_rows_added_meanwhile_do_not_hide_those_with_a_null_in_their_key() -> No
     columns = {"A": edm.INTEGER, "B": edm.INTEGER, "Version": edm.INTEGER}
     table = Table("Rows", columns, key=("A", "B"))
     reader = EntityReader(sim, table, ReadSettings(paging=Paging(10)))
-    delivered = [row for item in reader if isinstance(item, Rows) for row in item.rows]
+    delivered = [row for item in reader if isinstance(item, PageRead) for row in item.rows]
     assert {row["Version"] for row in delivered} == {row["Version"] for row in sim.rows.values()}
 
 
 def full(sim: SimulatedTable, table: Table, size: int = 10) -> list[int]:
     reader = EntityReader(sim, table, ReadSettings(paging=Paging(size)))
-    return [row["Version"] for item in reader if isinstance(item, Rows) for row in item.rows]
+    return [row["Version"] for item in reader if isinstance(item, PageRead) for row in item.rows]
 
 
 def by_key(rows: int, server: Server, kind: edm.EdmType = edm.INTEGER) -> tuple[Any, Table]:
@@ -315,9 +315,9 @@ def test_dates_of_the_last_century_do_not_tell_of_zones() -> None:
     sim.key, table = ("K",), replace(table, key=("K",))
     sim.put((1,), at("0001-01-01T00:00:00"))
     sim.put((2,), CLOCK - timedelta(minutes=1))
-    dated = Dated(FrameFinder(InstantReader(zone), zone_is_set=True), Bookmark())
+    dated = IncrementalStart(ClockCheck(InstantReader(zone), zone_is_set=True), Bookmark())
     reader = EntityReader(sim, table, ReadSettings(instants=InstantReader(zone)), dated)
-    assert sum(len(item.rows) for item in reader if isinstance(item, Rows)) == 2
+    assert sum(len(item.rows) for item in reader if isinstance(item, PageRead)) == 2
 
 
 def test_a_row_of_the_future_does_not_move_an_unproved_bookmark() -> None:
@@ -373,12 +373,12 @@ def test_a_proof_by_count_leaves_out_what_is_added_where_no_frame_is_proved() ->
             sim.put((99,), CLOCK)
 
     sim.between = add_at_the_end
-    dated = Dated(FrameFinder(InstantReader(), zone_is_set=True), Bookmark())
+    dated = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
     settings = ReadSettings(paging=Paging(20), verify_counts=True)
     rows = [
         row["K"]
         for item in EntityReader(sim, table, settings, dated)
-        if isinstance(item, Rows)
+        if isinstance(item, PageRead)
         for row in item.rows
     ]
     assert sorted(rows) == list(range(12))
@@ -390,11 +390,11 @@ def test_a_row_that_changes_while_its_page_is_the_last_comes_again_in_the_same_r
     sim.key = ("K",)
     columns = {"K": edm.INTEGER, R: edm.INSTANT, "Version": edm.INTEGER}
     table = Table("Rows", columns, ("K",), replication_key=R)
-    dated = Dated(FrameFinder(InstantReader(), zone_is_set=True), Bookmark())
+    dated = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
     delivered: dict[tuple[int], int] = {}
     changes = 0
     for item in EntityReader(sim, table, ReadSettings(paging=Paging(10)), dated):
-        if not isinstance(item, Rows):
+        if not isinstance(item, PageRead):
             continue
         delivered |= {(row["K"],): row["Version"] for row in item.rows}
         if len(delivered) == 35 and changes < 2:

@@ -16,7 +16,7 @@ from singer_sdk.singerlib.catalog import CatalogEntry
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
 from sandbox import Sandbox
-from tap_acumatica.output.writer import States
+from tap_acumatica.output.writer import StateDeduplicator
 from tap_acumatica.stream import EntityStream
 from tap_acumatica.tap import TapAcumatica
 
@@ -103,9 +103,9 @@ def test_the_loop_that_pages_replace_does_what_is_relied_on() -> None:
 
 def test_the_state_writer_is_the_one_that_is_replaced() -> None:
     theirs = inspect.signature(StateWriter.write_state).parameters
-    assert [*theirs] == [*inspect.signature(States.write_state).parameters]
+    assert [*theirs] == [*inspect.signature(StateDeduplicator.write_state).parameters]
     tap = TapAcumatica(config=SETTINGS, setup_mapper=False)
-    assert isinstance(tap.state_writer, States)
+    assert isinstance(tap.state_writer, StateDeduplicator)
 
 
 def test_pages_and_single_records_end_in_the_same_messages(

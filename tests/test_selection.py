@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from running import NOW, discover, settings_for
 
 from sandbox import Sandbox
-from tap_acumatica.catalog.entry import LONGEST_LINE
+from tap_acumatica.catalog.entry import MAX_LINE_LENGTH
 from tap_acumatica.catalog.selection import (
-    MOST_STREAMS,
+    MAX_STREAMS,
     decode_selected,
     only_selected,
     require_sensible,
@@ -81,14 +81,14 @@ def test_the_catalog_on_stdout_is_the_catalog_in_short_lines(tmp_path: Path) -> 
         result = CliRunner().invoke(TapAcumatica.cli, ["--config", str(config), "--discover"])
         assert result.exit_code == 0
         assert json.loads(result.stdout) == {"streams": list(discover(settings).values())}
-        assert max(map(len, result.stdout.splitlines())) <= LONGEST_LINE
+        assert max(map(len, result.stdout.splitlines())) <= MAX_LINE_LENGTH
         assert len(result.stdout.splitlines()) < 3000
 
 
 def test_a_stream_that_is_too_long_for_a_line_gets_more_of_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tap_acumatica.catalog.entry.LONGEST_LINE", 500)
+    monkeypatch.setattr("tap_acumatica.catalog.entry.MAX_LINE_LENGTH", 500)
     with Sandbox(now=NOW, empty=True) as box:
         tap = TapAcumatica(config=settings_for(box), setup_mapper=False)
         text = tap.catalog_json_text
@@ -100,7 +100,7 @@ def test_a_stream_that_is_too_long_for_a_line_gets_more_of_them(
 def test_nothing_and_too_much_are_refused() -> None:
     with pytest.raises(SettingsError, match="No stream is selected"):
         require_sensible(0, named=True)
-    require_sensible(MOST_STREAMS, named=False)
+    require_sensible(MAX_STREAMS, named=False)
     with pytest.raises(SettingsError, match="which is more than 200"):
-        require_sensible(MOST_STREAMS + 1, named=False)
-    require_sensible(MOST_STREAMS + 1, named=True)
+        require_sensible(MAX_STREAMS + 1, named=False)
+    require_sensible(MAX_STREAMS + 1, named=True)

@@ -15,21 +15,21 @@ from simulation import R, Server, SimulatedTable, at
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.clock import FrameFinder
+from tap_acumatica.odata.clock import ClockCheck
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.http.client import Client
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.table import Table
 from tap_acumatica.reading.bookmarks import Bookmark
-from tap_acumatica.reading.model import Reached, Rows
-from tap_acumatica.reading.prefetch import MOST_PAGES, Prefetcher
-from tap_acumatica.reading.reader import Dated, EntityReader, ReadSettings
+from tap_acumatica.reading.model import Checkpoint, PageRead
+from tap_acumatica.reading.prefetch import MAX_PAGES, Prefetcher
+from tap_acumatica.reading.reader import EntityReader, IncrementalStart, ReadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tap_acumatica.odata.http.client import Reply
+    from tap_acumatica.odata.http.client import Result
     from tap_acumatica.odata.query import Query
 
 CLOCK = at("2026-06-01T12:00:00")
@@ -54,7 +54,7 @@ class Watched(SimulatedTable):
             self.put((number,), moment)
         self.broken: Callable[[Query], bool] = lambda _: False
 
-    def read(self, query: Any, subject: str, decode: Callable[[bytes], Any]) -> Reply[Any]:
+    def read(self, query: Any, subject: str, decode: Callable[[bytes], Any]) -> Result[Any]:
         if self.broken(query):
             raise InconsistentAnswer(subject)
         return super().read(query, subject, decode)
@@ -70,7 +70,7 @@ def read(
 ) -> tuple[list[int], Bookmark]:
     """The keys of the rows as they come, and the last bookmark."""
     settings = {"paging": Paging(10), "readers": readers, **settings}
-    dated = Dated(FrameFinder(InstantReader(), zone_is_set=True), Bookmark())
+    dated = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
     reader = EntityReader(sim, table, ReadSettings(**settings), dated)
     ahead = Prefetcher[str, Any](["x"], lambda _: reader, readers, lambda: False)
     keys: list[int] = []
@@ -78,9 +78,9 @@ def read(
     with closing(ahead.items("x")) as items:  # type: ignore[type-var] # a generator
         for item in items:
             match item:
-                case Rows():
+                case PageRead():
                     keys += [row["K"] for row in item.rows]
-                case Reached():
+                case Checkpoint():
                     bookmark = item.bookmark
     return keys, bookmark
 
@@ -103,7 +103,7 @@ def test_parts_bring_each_row_once_and_in_order(readers: int, gaps: list[float])
     keys, bookmark = read(sim, readers)
     assert keys == list(range(len(gaps)))
     assert bookmark.instant == CLOCK
-    assert len(sim.windows()) > len(gaps) // 10 // 2 // MOST_PAGES
+    assert len(sim.windows()) > len(gaps) // 10 // 2 // MAX_PAGES
 
 
 @pytest.mark.parametrize(("cap", "size"), [(None, 10), (7, 10), (7, 1000)])
@@ -121,7 +121,7 @@ def test_no_more_pages_are_in_memory_than_readers_hold(monkeypatch: pytest.Monke
     held, most, lock = 0, 0, threading.Lock()
     counted = EntityReader._counted
 
-    def count(self: EntityReader, rows: Rows) -> Rows:
+    def count(self: EntityReader, rows: PageRead) -> PageRead:
         nonlocal held, most
         with lock:
             held += 1
@@ -130,24 +130,26 @@ def test_no_more_pages_are_in_memory_than_readers_hold(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(EntityReader, "_counted", count)
     sims = {name: Watched([60.0] * 400) for name in "abcd"}
-    frames = FrameFinder(InstantReader(), zone_is_set=True)
+    frames = ClockCheck(InstantReader(), zone_is_set=True)
     settings = ReadSettings(paging=Paging(10), readers=3)
     ahead = Prefetcher[str, Any](
         "abcd",
-        lambda name: EntityReader(sims[name], TABLE, settings, Dated(frames, Bookmark())),
+        lambda name: EntityReader(
+            sims[name], TABLE, settings, IncrementalStart(frames, Bookmark())
+        ),
         3,
         lambda: False,
     )
     for name in "abcd":
         keys = []
         for item in ahead.items(name):
-            if isinstance(item, Rows):
+            if isinstance(item, PageRead):
                 keys += [row["K"] for row in item.rows]
                 with lock:
                     held -= 1
         assert keys == list(range(400))
     # Those of three readers, and the one that was being written.
-    assert most <= 3 * MOST_PAGES + 1
+    assert most <= 3 * MAX_PAGES + 1
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ def test_an_error_in_a_part_comes_after_all_rows_before_it() -> None:
 
     sim.broken = broken
     brought: list[int] = []
-    dated = Dated(FrameFinder(InstantReader(), zone_is_set=True), Bookmark())
+    dated = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
     settings = ReadSettings(paging=Paging(10), readers=4)
     ahead = Prefetcher[str, Any](
         ["x"], lambda _: EntityReader(sim, TABLE, settings, dated), 4, lambda: False
@@ -198,7 +200,7 @@ def test_an_error_in_a_part_comes_after_all_rows_before_it() -> None:
 
     def consume() -> None:
         for item in ahead.items("x"):
-            if isinstance(item, Rows):
+            if isinstance(item, PageRead):
                 brought.extend(row["K"] for row in item.rows)
 
     with pytest.raises(InconsistentAnswer):

@@ -52,7 +52,7 @@ def test_what_is_taken_in_parts_arrives_whole(monkeypatch: pytest.MonkeyPatch) -
     raw: Any = Slow()
     unbuffered = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
     monkeypatch.setattr(sys, "stdout", unbuffered)
-    with stdio.whole():
+    with stdio.complete_stdout():
         Writer().write_state(b'{"bookmarks":{}}')
         sys.stdout.write("and text\n")
     assert raw.taken == b'{"type":"STATE","value":{"bookmarks":{}}}\nand text\n'

@@ -12,9 +12,9 @@ from running import NOW, Output, discover, run, select_all, settings_for
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.catalog.entry import StreamDescription
-from tap_acumatica.catalog.related import Related, require_found
+from tap_acumatica.catalog.related import Expansions, require_found
 from tap_acumatica.discovery.inquiries import appended
-from tap_acumatica.discovery.union import Absence, union
+from tap_acumatica.discovery.union import TenantGaps, union
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.expand import Expansion
 from tap_acumatica.run.failures import TenantsFailed
@@ -361,7 +361,7 @@ def description(**changes: Any) -> StreamDescription:
 def test_tenants_that_are_alike_need_no_notes() -> None:
     (merged,) = union({"A": [description()], "B": [description()]})
     assert merged == description()
-    absence = Absence.of([merged.entry])
+    absence = TenantGaps.of([merged.entry])
     assert absence.tenants("S", ["A", "B"]) == ["A", "B"]
     assert absence.columns == {}
 
@@ -377,7 +377,7 @@ def test_related_records_that_only_one_tenant_has_are_read_there() -> None:
     other = description(
         table_name="dac/v4/S?$expand=L()",
         schema={"type": "object", "properties": {**columns, "L": lines}},
-        related=Related((Expansion("L"),), {"L": lines}),
+        related=Expansions((Expansion("L"),), {"L": lines}),
     )
     for order in ({"A": [description()], "B": [other]}, {"B": [other], "A": [description()]}):
         (merged,) = union(order)

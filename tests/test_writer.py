@@ -22,8 +22,8 @@ from singer_sdk.singerlib.encoding.simple import SimpleSingerWriter
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.payload.json import JsonDecoder
-from tap_acumatica.output.records import Records, RecordSettings
-from tap_acumatica.output.writer import States, Writer
+from tap_acumatica.output.records import RecordConverter, RecordSettings
+from tap_acumatica.output.writer import StateDeduplicator, Writer
 
 if TYPE_CHECKING:
     from singer_sdk.singerlib import Message
@@ -67,7 +67,7 @@ def record(**columns: object) -> RecordMessage:
 def test_a_decimal_arrives_with_the_digits_that_the_server_sent(digits: str) -> None:
     body = f'{{"value":[{{"Amount":{digits}}},{{"Amount":"{digits}"}}]}}'.encode()
     rows = JsonDecoder("Items", COLUMNS).page(body).rows
-    for row in Records(COLUMNS, None, RecordSettings()).of(rows):
+    for row in RecordConverter(COLUMNS, None, RecordSettings()).of(rows):
         written = read(line(record(**row)))["record"]["Amount"]
         assert Decimal(written).as_tuple() == Decimal(digits).as_tuple()
 
@@ -77,7 +77,7 @@ def test_a_decimal_arrives_with_the_digits_that_the_server_sent(digits: str) -> 
 def test_a_decimal_as_a_string_has_the_very_same_digits(digits: str) -> None:
     row = {"Amount": Decimal(digits)}
     settings = RecordSettings(decimals_as_strings=True)
-    (made,) = Records(COLUMNS, None, settings).of([row])
+    (made,) = RecordConverter(COLUMNS, None, settings).of([row])
     assert json.loads(line(record(**made)))["record"]["Amount"] == digits
 
 
@@ -148,7 +148,7 @@ def test_records_written_at_once_are_the_messages_one_by_one(
 def test_a_state_is_written_and_flushed_if_it_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
     stdout = Stdout()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stdout))
-    states = States(Writer())
+    states = StateDeduplicator(Writer())
     state: dict[str, Any] = {"bookmarks": {"Items": {"replication_key_value": "1"}}}
     for value in ("1", "1", "2", "2", "1"):
         state["bookmarks"]["Items"]["replication_key_value"] = value
@@ -167,7 +167,7 @@ def test_a_state_reaches_a_writer_of_another_kind_as_a_message() -> None:
         def write_message(self, message: Message) -> None:
             written.append(message)
 
-    states = States(Other())
+    states = StateDeduplicator(Other())
     for _ in range(2):
         states.write_state({"bookmarks": {"Items": {}}})
     assert [each.value for each in written] == [{"bookmarks": {"Items": {}}}]

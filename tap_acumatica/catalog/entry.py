@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tap_acumatica.catalog.related import Related, Relations
+from tap_acumatica.catalog.related import ExpansionResolver, Expansions
 from tap_acumatica.discovery.union import ABSENT_IN
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.addresses import DAC, INQUIRY
@@ -56,7 +56,7 @@ class StreamDescription:
     types: Mapping[str, str] = field(default_factory=dict)
     absent_in: tuple[str, ...] = ()
     columns_absent_in: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
-    related: Related = field(default_factory=Related)
+    related: Expansions = field(default_factory=Expansions)
     declared_key: tuple[str, ...] | None = None
     appended: frozenset[str] = frozenset()
     function: str = ""
@@ -169,7 +169,7 @@ class DiscoverySettings:
             return any(
                 fnmatchcase(name, glob.lower())
                 for glob in globs
-                if interface in reach(glob)
+                if interface in interfaces_of(glob)
                 for name in lower
             )
 
@@ -180,14 +180,14 @@ class DiscoverySettings:
         globs = self.entities if self.entities is not None else ("*",)
         barred = {"*", f"{PREFIXES[interface]}*"} if interface == INQUIRY else {"*"}
         excluded = any(glob.lower() in barred for glob in self.exclude_entities)
-        return not excluded and any(interface in reach(glob) for glob in globs)
+        return not excluded and any(interface in interfaces_of(glob) for glob in globs)
 
-    def unmet(self, names: Mapping[str, Collection[str]]) -> list[str]:
+    def unmatched_globs(self, names: Mapping[str, Collection[str]]) -> list[str]:
         """The globs of `entities` that fit none of the names, which are by interface."""
         lower = {interface: {name.lower() for name in of_it} for interface, of_it in names.items()}
 
         def fits(glob: str) -> bool:
-            reached = [lower[interface] for interface in reach(glob) if interface in lower]
+            reached = [lower[interface] for interface in interfaces_of(glob) if interface in lower]
             return any(glob in of_it for of_it in reached) or any(
                 fnmatchcase(name, glob) for of_it in reached for name in of_it
             )
@@ -210,7 +210,7 @@ def _lower_names(entity: Entity) -> set[str]:
     return {name.lower() for name in entity.names}
 
 
-def reach(glob: str) -> Collection[str]:
+def interfaces_of(glob: str) -> Collection[str]:
     """The interfaces of which a glob can ask for something."""
     return [name for name, prefix in PREFIXES.items() if glob.lower().startswith(prefix)] or (
         PREFIXES.keys()
@@ -223,13 +223,13 @@ def as_text(entries: Iterable[Mapping[str, Any]]) -> str:
     return f'{{"streams":[\n{streams}\n]}}'
 
 
-LONGEST_LINE: Final = 60_000
+MAX_LINE_LENGTH: Final = 60_000
 """Bytes of a line of the catalog: Meltano waits for ever on one over 64 KiB."""
 
 
 def _in_lines(entry: Mapping[str, Any]) -> str:
     text = msgspec.json.encode(entry)
-    if len(text) > LONGEST_LINE:
+    if len(text) > MAX_LINE_LENGTH:
         text = msgspec.json.format(text, indent=1)
     return text.decode()
 
@@ -278,7 +278,7 @@ def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> Stre
         prop.name: schemas.column(prop, required=readable and prop.name in key)
         for prop in entity.properties
     }
-    relations = Relations(model, lambda prop: schemas.column(prop, required=False))
+    relations = ExpansionResolver(model, lambda prop: schemas.column(prop, required=False))
     related = relations.of(entity, settings.expansions(entity))
     columns |= related.columns
     return StreamDescription(
@@ -314,7 +314,7 @@ class Schemas:
 
     def column(self, prop: Property, *, required: bool) -> dict[str, Any]:
         """The schema of a property."""
-        self._left = MOST_PARTS
+        self._left = MAX_NESTED_COLUMNS
         schema = self._of(prop.type, depth=0)
         if not required:
             schema["type"] = [schema["type"], "null"]
@@ -330,13 +330,13 @@ class Schemas:
         if edm_type:
             return dict(edm_type.schema)
         item = edm.collection_of(type_name)
-        if item and depth < DEEPEST:
+        if item and depth < MAX_TYPE_DEPTH:
             items = self._of(item, depth + 1)
             return {"type": "array", "items": {**items, "type": [items["type"], "null"]}}
         if type_name in self._model.enums:
             return dict(edm.STRING.schema)
         complex_type = self._model.complex_types.get(type_name)
-        if complex_type and depth < DEEPEST and len(complex_type.properties) <= self._left:
+        if complex_type and depth < MAX_TYPE_DEPTH and len(complex_type.properties) <= self._left:
             self._left -= len(complex_type.properties)
             properties = {}
             for prop in complex_type.properties:
@@ -347,8 +347,8 @@ class Schemas:
         return dict(edm.UNKNOWN.schema)
 
 
-DEEPEST: Final = 5
+MAX_TYPE_DEPTH: Final = 5
 """Levels of complex types within each other; deeper ones are taken as text."""
 
-MOST_PARTS: Final = 1000
+MAX_NESTED_COLUMNS: Final = 1000
 """Properties of the complex types in one column; those beyond are taken as text."""

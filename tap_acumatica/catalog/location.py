@@ -10,7 +10,7 @@ from tap_acumatica.odata.errors import DiscoveryError
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class StreamLocation:
     """Where an entity is read: what the catalog's `table_name` says."""
 
     interface: str
@@ -18,7 +18,7 @@ class Origin:
     entity_set: str
 
     @classmethod
-    def of(cls, table_name: str) -> Origin:
+    def of(cls, table_name: str) -> StreamLocation:
         """Take a `table_name` apart.
 
         Raises:

@@ -32,7 +32,7 @@ NEAR_NAMES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Related:
+class Expansions:
     """The navigation properties that one stream reads along.
 
     Attributes:
@@ -57,7 +57,7 @@ class Related:
         return _breadcrumbs(self.columns, self.expansions, ())
 
 
-class Relations:
+class ExpansionResolver:
     """Finds what the setting `expand` names in the metadata."""
 
     def __init__(self, model: Model, column: Callable[[Property], dict[str, Any]]) -> None:
@@ -71,14 +71,14 @@ class Relations:
         self._column = column
         self._said: dict[str, str | None] = {}
 
-    def of(self, entity: Entity, wanted: Sequence[Expansion]) -> Related:
+    def of(self, entity: Entity, wanted: Sequence[Expansion]) -> Expansions:
         """What an entity reads along; what it lacks is left out.
 
         Raises:
             DiscoveryError: A navigation property is named twice.
         """
         if not wanted:
-            return Related()
+            return Expansions()
         navigations = self._model.navigations(entity.type_name)
         targets = {
             name: item
@@ -106,7 +106,7 @@ class Relations:
             }
             many = edm.collection_of(navigations[name])
             columns[name] = {"type": ["array", "null"], "items": row} if many else row
-        return Related(tuple(found.values()), columns, self._said)
+        return Expansions(tuple(found.values()), columns, self._said)
 
     def _target_columns(self, target: Entity, wanted: Iterable[str]) -> dict[str, Any]:
         """The columns of related rows: those named, or all that can be read."""
@@ -161,7 +161,7 @@ def require_found(named: Iterable[Mapping[str, str | None]]) -> None:
             raise DiscoveryError(said)
 
 
-def located(location: str) -> tuple[str, tuple[Expansion, ...]]:
+def parse_location(location: str) -> tuple[str, tuple[Expansion, ...]]:
     """A stream's location, and the names of what it reads along."""
     table, _, names = location.partition(MARK)
     return table, parse(names)
@@ -172,7 +172,7 @@ def prune(entry: CatalogEntry) -> None:
 
     The SDK does that with what is an object in the schema, but not with what is an array.
     """
-    _, expansions = located(entry.table or entry.tap_stream_id)
+    _, expansions = parse_location(entry.table or entry.tap_stream_id)
     if expansions:
         schema = entry.schema.to_dict()
         mask = entry.metadata.resolve_selection()
@@ -219,7 +219,7 @@ def expansions_for(
     return tuple(asked)
 
 
-def fill(
+def fill_nulls(
     record: dict[str, Any],
     properties: Mapping[str, Any],
     expansions: Iterable[Expansion],
@@ -234,7 +234,7 @@ def fill(
         if levels and "properties" in schema:
             columns = _columns(schema)
             record[each.name] = dict.fromkeys(columns) | (record.get(each.name) or {})
-            fill(record[each.name], columns, each.expansions, levels - 1)
+            fill_nulls(record[each.name], columns, each.expansions, levels - 1)
 
 
 def flat(
@@ -265,21 +265,21 @@ def nested(columns: Mapping[Path, Any]) -> dict[str, Any]:
     return properties
 
 
-def united(versions: Iterable[tuple[Expansion, ...]]) -> tuple[Expansion, ...]:
+def merge(versions: Iterable[tuple[Expansion, ...]]) -> tuple[Expansion, ...]:
     """What any of them reads along."""
     by_name: dict[str, list[tuple[Expansion, ...]]] = {}
     for expansions in versions:
         for each in expansions:
             by_name.setdefault(each.name, []).append(each.expansions)
-    return tuple(Expansion(name, (), united(within)) for name, within in by_name.items())
+    return tuple(Expansion(name, (), merge(within)) for name, within in by_name.items())
 
 
-def present(properties: Mapping[str, Any], absent: Collection[Path]) -> dict[str, Any]:
+def without_absent(properties: Mapping[str, Any], absent: Collection[Path]) -> dict[str, Any]:
     """The columns but for the absent ones; related rows of which all are absent are absent too."""
     kept = {}
     for name, schema in properties.items():
         within = {path[1:] for path in absent if path[0] == name}
-        columns = present(_columns(schema), within - {()}) if within else {}
+        columns = without_absent(_columns(schema), within - {()}) if within else {}
         if not within:
             kept[name] = schema
         elif columns and () not in within:

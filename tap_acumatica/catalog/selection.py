@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tap_acumatica.stream import EntityStream
 
-MOST_STREAMS: Final = 200
+MAX_STREAMS: Final = 200
 """Streams that are read without the user having named entities."""
 
 
@@ -104,9 +104,9 @@ def require_sensible(selected: int, *, named: bool) -> None:
             "name them in the setting entities."
         )
         raise SettingsError(message)
-    if selected > MOST_STREAMS and not named:
+    if selected > MAX_STREAMS and not named:
         message = (
-            f"{selected} streams are selected, which is more than {MOST_STREAMS}: select "
+            f"{selected} streams are selected, which is more than {MAX_STREAMS}: select "
             "fewer in the catalog, or name those that you want in the setting entities."
         )
         raise SettingsError(message)
@@ -138,7 +138,7 @@ def require_reached(streams: Iterable[EntityStream], interfaces: Collection[str]
             raise SettingsError(message)
 
 
-def say_what_is_odd(streams: Iterable[EntityStream], *, wants_atom: bool) -> None:
+def warn_of_selection(streams: Iterable[EntityStream], *, wants_atom: bool) -> None:
     """Warn once of what the user may not expect of these streams."""
     appended, others = [], []
     for stream in streams:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.check.findings import Finding, Status, failure
-from tap_acumatica.check.probes import Clocks, Probe, Sample
+from tap_acumatica.check.probes import ClockOffsets, TrialReader, TrialStream
 from tap_acumatica.odata.clock import ZoneError
 from tap_acumatica.odata.errors import OF_THE_SITE, Action, AcumaticaError, Cause, RequestFailed
-from tap_acumatica.odata.http.retry import Patience
+from tap_acumatica.odata.http.retry import RetryLimits
 from tap_acumatica.odata.instants import account_offset, agrees
 from tap_acumatica.odata.log import masking
 from tap_acumatica.settings import validation as configuration
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from tap_acumatica.discovery.tenant import Discovered
-    from tap_acumatica.odata.clock import FrameFinder
+    from tap_acumatica.odata.clock import ClockCheck
     from tap_acumatica.odata.service import Service
     from tap_acumatica.stream import EntityStream
     from tap_acumatica.tap import TapAcumatica
 
-PATIENCE: Final = Patience(timeout=120.0, retry_time=10.0)
+PATIENCE: Final = RetryLimits(timeout=120.0, retry_time=10.0)
 """A check tells what is wrong now; it does not wait until it has passed."""
 
 NAMES_SHOWN: Final = 5
@@ -43,7 +43,7 @@ FAMILIES: Final[Mapping[str, str]] = {
 
 
 @dataclass(slots=True)
-class Begun:
+class StreamTrials:
     """The streams of a tenant whose first pages were asked for.
 
     Attributes:
@@ -52,11 +52,11 @@ class Begun:
     """
 
     tenant: str | None
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[TrialStream] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     in_part: dict[str, str] = field(default_factory=dict)
 
-    def add(self, sample: Sample) -> None:
+    def add(self, sample: TrialStream) -> None:
         """Take one that can be read."""
         self.samples.append(sample)
         if sample.probe.refused:
@@ -115,7 +115,7 @@ class Checker:
             if isinstance(each, AcumaticaError):
                 yield failure(each, tenant)
                 continue
-            services, clocks = self._tap.instance.services_of(tenant), Clocks(self._now)
+            services, clocks = self._tap.instance.services_of(tenant), ClockOffsets(self._now)
             clocks.note(each.date)
             yield from self._site(tenant, services, each)
             yield from self._reads(tenant, services, each, clocks, streams)
@@ -154,12 +154,12 @@ class Checker:
         tenant: str | None,
         services: Mapping[str, Service],
         found: Discovered,
-        clocks: Clocks,
+        clocks: ClockOffsets,
         streams: Iterable[EntityStream],
     ) -> Iterator[Finding]:
         its_own = [each for each in streams if tenant is None or tenant in each.tenants]
-        begun = Begun(tenant)
-        finders = [self._tap.instance.frames[interface, tenant] for interface in services]
+        begun = StreamTrials(tenant)
+        finders = [self._tap.instance.clock_checks[interface, tenant] for interface in services]
         ended = self._begin(begun, services, clocks, its_own)
         if ended:
             yield ended
@@ -173,19 +173,19 @@ class Checker:
 
     def _begin(
         self,
-        begun: Begun,
+        begun: StreamTrials,
         services: Mapping[str, Service],
-        clocks: Clocks,
+        clocks: ClockOffsets,
         streams: Iterable[EntityStream],
     ) -> Finding | None:
         """Read the first pages of each stream; what a sync would end with, if anything."""
         settings = configuration.read_settings(self._tap.config)
         for stream in streams:
             interface = stream.origin.interface
-            frames = self._tap.instance.frames[interface, begun.tenant]
+            frames = self._tap.instance.clock_checks[interface, begun.tenant]
             try:
-                probe = Probe(services[interface], stream.table(begun.tenant), clocks)
-                begun.add(Sample(stream.name, probe, probe.begin(settings, frames)))
+                probe = TrialReader(services[interface], stream.table(begun.tenant), clocks)
+                begun.add(TrialStream(stream.name, probe, probe.begin(settings, frames)))
             except AcumaticaError as error:
                 if isinstance(error, RequestFailed) and error.action is Action.SKIP:
                     begun.refused[stream.name] = error.cause
@@ -194,7 +194,7 @@ class Checker:
                 return failure(error, begun.tenant, step)
         return None
 
-    def _queries(self, tenant: str | None, samples: Iterable[Sample]) -> Iterator[Finding]:
+    def _queries(self, tenant: str | None, samples: Iterable[TrialStream]) -> Iterator[Finding]:
         """Whether filters, counts and paging by key work, on the first stream that can tell."""
         sample = next((each for each in samples if each.pages_by_key), None)
         if sample is None:
@@ -250,7 +250,7 @@ class Checker:
             facts={"rows": rows, "seconds": round(seconds, 3)},
         )
 
-    def _frames(self, tenant: str | None, finders: Iterable[FrameFinder]) -> Iterator[Finding]:
+    def _frames(self, tenant: str | None, finders: Iterable[ClockCheck]) -> Iterator[Finding]:
         """The round trip and the frame, as the dated streams of each interface showed them."""
         for finder in finders:
             if finder.newest is None:
@@ -264,7 +264,7 @@ class Checker:
             yield Finding("Frame", status, text, tenant, facts={"proved": finder.proved})
 
     def _zone(
-        self, tenant: str | None, account: timedelta | None, finders: Iterable[FrameFinder]
+        self, tenant: str | None, account: timedelta | None, finders: Iterable[ClockCheck]
     ) -> Finding:
         """The account's zone beside the one that is assumed."""
         zone = self._tap.instance.instants.zone
@@ -287,7 +287,7 @@ class Checker:
                 facts=facts,
             )
         labelled = all(
-            self._tap.instance.instants.labelled(each.newest) for each in finders if each.newest
+            self._tap.instance.instants.has_offset(each.newest) for each in finders if each.newest
         )
         text = f"the account is at {shown}, time_zone is {assumed}"
         text += (
@@ -295,7 +295,7 @@ class Checker:
         )
         return Finding("Time zone", Status.NOTE, text, tenant, facts=facts)
 
-    def _clock(self, tenant: str | None, clocks: Clocks) -> Iterator[Finding]:
+    def _clock(self, tenant: str | None, clocks: ClockOffsets) -> Iterator[Finding]:
         if clocks.ahead is None:
             yield Finding("Clock", Status.NOTE, "the server sends no Date header", tenant)
             return

@@ -12,15 +12,15 @@ from tap_acumatica.odata.paging.by_key import KeyPager
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.query import Query, all_of
 from tap_acumatica.reading.bookmarks import Bookmark
-from tap_acumatica.reading.model import Reached, Rows
-from tap_acumatica.reading.reader import DECODERS, Dated, EntityReader
+from tap_acumatica.reading.model import Checkpoint, PageRead
+from tap_acumatica.reading.reader import DECODERS, EntityReader, IncrementalStart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from tap_acumatica.odata.clock import FrameFinder
-    from tap_acumatica.odata.http.client import Reply
+    from tap_acumatica.odata.clock import ClockCheck
+    from tap_acumatica.odata.http.client import Result
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Link
     from tap_acumatica.odata.service import Service
@@ -40,7 +40,7 @@ PAGES: Final = 2
 """Pages of a stream that are read when it is tried: the second follows from the first."""
 
 
-class Clocks:
+class ClockOffsets:
     """The server's clock against this machine's, as the Date headers of answers show it."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
@@ -70,21 +70,21 @@ class Clocks:
         return max(max(self._ahead) - min(self._ahead) - RESOLUTION, timedelta(0))
 
 
-class Probe:
+class TrialReader:
     """Asks for rows of one table of one tenant.
 
     Attributes:
         refused: A query in place of which a sync asks in another way, such as without a column.
     """
 
-    def __init__(self, service: Service, table: Table, clocks: Clocks) -> None:
+    def __init__(self, service: Service, table: Table, clocks: ClockOffsets) -> None:
         self.table = table
         self.refused: RequestFailed | None = None
         self._service = service
         self._clocks = clocks
         self._decoder = DECODERS[table.format](table.entity_set, table.columns)
 
-    def begin(self, settings: ReadSettings, frames: FrameFinder) -> Row | None:
+    def begin(self, settings: ReadSettings, frames: ClockCheck) -> Row | None:
         """Read the first pages as a sync does; the first row, if there is one.
 
         Raises:
@@ -92,13 +92,13 @@ class Probe:
         """
         size = min(settings.paging.size, ROWS) if settings.paging.size else None
         few = replace(settings, paging=replace(settings.paging, size=size), readers=1)
-        dated = Dated(frames, Bookmark()) if self.table.replication_key else None
+        dated = IncrementalStart(frames, Bookmark()) if self.table.replication_key else None
         reader = EntityReader(self, self.table, few, dated)
         pages: list[list[Row]] = []
         for brought in reader:
-            if isinstance(brought, Rows):
+            if isinstance(brought, PageRead):
                 pages.append(brought.rows)
-            at_end = isinstance(brought, Reached) and brought.bookmark.instant is not None
+            at_end = isinstance(brought, Checkpoint) and brought.bookmark.instant is not None
             if at_end or len(pages) == PAGES:
                 break
         self.table = reader.table
@@ -106,7 +106,7 @@ class Probe:
 
     def read(
         self, query: Query | Link, subject: str, decode: Callable[[bytes], Page]
-    ) -> Reply[Page]:
+    ) -> Result[Page]:
         """Ask for rows, and remember what is said beside them."""
         try:
             reply = self._service.read(query, subject, decode)
@@ -117,17 +117,17 @@ class Probe:
         self._clocks.note(reply.date)
         return reply
 
-    def ask(self, query: Query) -> Reply[Page]:
+    def ask(self, query: Query) -> Result[Page]:
         """Ask once."""
         return self.read(query, self.table.entity_set, self._decoder.page)
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class TrialStream:
     """A stream, and its first row."""
 
     name: str
-    probe: Probe
+    probe: TrialReader
     row: Row | None
 
     @property
@@ -166,7 +166,7 @@ class Sample:
                 if failed.action is Action.REPHRASE:
                     return False
                 raise
-            if pager.stuck:
+            if pager.stopped_at_null_key:
                 return False
         query = replace(table.query(orderby=table.key), top=2 * FEW)
         at_once = self.probe.ask(query).content.rows

@@ -23,7 +23,7 @@ from tap_acumatica.cli import stdout as stdio
 from tap_acumatica.cli.files import read_catalog, read_object
 from tap_acumatica.discovery.cache import MetadataCache
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError
-from tap_acumatica.odata.log import logger, masking, quiet
+from tap_acumatica.odata.log import logger, masking, silenced
 from tap_acumatica.reading.prefetch import Stopped
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class TapCommand(SingerCommand, click.Group):
     @override
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            with stdio.whole():
+            with stdio.complete_stdout():
                 return super().main(*args, **kwargs)
         except AcumaticaError as error:
             for sentence in error.sentences:
@@ -97,7 +97,7 @@ class TapCommand(SingerCommand, click.Group):
 
 
 @contextmanager
-def opened(
+def open_tap(
     tap: type[Opened],
     config: _ConfigInput | None,
     *,
@@ -126,7 +126,7 @@ def opened(
 
 def discover(tap: type[TapAcumatica], ctx: click.Context) -> None:
     """Print the catalog."""
-    with opened(tap, ctx.params.get("config"), setup_mapper=False) as discovering:
+    with open_tap(tap, ctx.params.get("config"), setup_mapper=False) as discovering:
         # Bytes, since JSON is UTF-8 whatever the locale is.
         click.echo(discovering.catalog_json_text.encode())
 
@@ -134,7 +134,7 @@ def discover(tap: type[TapAcumatica], ctx: click.Context) -> None:
 def test(tap: type[TapAcumatica], ctx: click.Context, what: str) -> None:
     """Write the schema, or one record, of each selected stream."""
     catalog = ctx.params.get("catalog")
-    with opened(tap, ctx.params.get("config"), catalog=catalog) as tested:
+    with open_tap(tap, ctx.params.get("config"), catalog=catalog) as tested:
         streams = tested.selected_streams()
         if what == CliTestOptionValue.Schema.value:
             for stream in streams:
@@ -195,9 +195,9 @@ def check(
 def _findings(
     tap: type[TapAcumatica], config: Callable[[], _ConfigInput], catalog: IO[str] | None
 ) -> Generator[Finding]:
-    with quiet() as talking:
+    with silenced() as talking:
         try:
-            with opened(tap, config(), catalog=catalog, setup_mapper=False) as checked:
+            with open_tap(tap, config(), catalog=catalog, setup_mapper=False) as checked:
                 checked.instance.patience = PATIENCE
                 # What the server says now is asked for.
                 checked.instance.metadata_cache = MetadataCache()

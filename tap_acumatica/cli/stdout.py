@@ -49,7 +49,7 @@ class _Raw(io.RawIOBase):
 
 
 @contextmanager
-def whole() -> Iterator[None]:
+def complete_stdout() -> Iterator[None]:
     """Have all of stdout written, also where Python does not buffer it and a write is cut short.
 
     Raises:

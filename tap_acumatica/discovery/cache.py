@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tap_acumatica.odata.http.client import Reply
+from tap_acumatica.odata.http.client import Result
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.model import Model
 
@@ -46,7 +46,7 @@ class MetadataCache:
     folder: Path | None = None
     max_age: float = 86_400
 
-    def reply(self, source: Source, fetch: Callable[[], Reply[Model]]) -> Reply[Model]:
+    def reply(self, source: Source, fetch: Callable[[], Result[Model]]) -> Result[Model]:
         """The model of a source, fetched where no file holds it.
 
         Files that cannot be read or written are no reason to fail: they are said in the log.
@@ -55,7 +55,7 @@ class MetadataCache:
             return fetch()
         path = self._path(self.folder, source)
         if model := self._load(path):
-            return Reply(model, None, None)
+            return Result(model, None, None)
         reply = fetch()
         self._store(path, reply.content)
         return reply

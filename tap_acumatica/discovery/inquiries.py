@@ -56,7 +56,7 @@ def _suffix(title: str) -> str:
     return sha256(title.encode()).hexdigest()[:8]
 
 
-def named(settings: Mapping[str, Setting], stream: str, title: str) -> Setting | None:
+def setting_of_inquiry(settings: Mapping[str, Setting], stream: str, title: str) -> Setting | None:
     """What a setting says of an inquiry, by its stream's name or its title in whatever case."""
     names = {stream.casefold(), title.casefold()}
     return next((said for name, said in settings.items() if name.casefold() in names), None)
@@ -77,7 +77,7 @@ def discover_inquiries(model: Model, settings: DiscoverySettings) -> Iterator[St
                     "%s names %s, which is no inquiry here%s.",
                     setting,
                     name,
-                    like(name, [*names.values(), *names]),
+                    did_you_mean(name, [*names.values(), *names]),
                 )
     for inquiry in inquiries:
         if settings.wants([names[inquiry.title], inquiry.title], INQUIRY):
@@ -96,7 +96,7 @@ def require_inquiry_keys(
     """
     for entry in entries:
         title = (entry.table or "").split("/", 2)[-1]
-        wanted = named(settings, entry.tap_stream_id, title)
+        wanted = setting_of_inquiry(settings, entry.tap_stream_id, title)
         key = [name for name in entry.key_properties or () if name != tenant_column]
         if wanted is not None and list(map(str.casefold, key)) != list(map(str.casefold, wanted)):
             message = (
@@ -112,7 +112,7 @@ def _describe(
     types = {prop.name: prop.type for prop in inquiry.properties}
     schemas = Schemas(model, settings)
     columns = {prop.name: schemas.column(prop, required=False) for prop in inquiry.properties}
-    key = _key(named(settings.inquiry_keys, name, inquiry.title) or (), name, types)
+    key = _key(setting_of_inquiry(settings.inquiry_keys, name, inquiry.title) or (), name, types)
     last = appended(list(types), inquiry.key)
     return StreamDescription(
         name=name,
@@ -144,13 +144,13 @@ def _key(wanted: Sequence[str], stream: str, columns: Collection[str]) -> tuple[
         if name.casefold() not in spelled:
             message = (
                 f"The inquiry {stream} has no column {name}, which inquiry_keys names"
-                f"{like(name, columns)}: correct the setting."
+                f"{did_you_mean(name, columns)}: correct the setting."
             )
             raise DiscoveryError(message)
     return tuple(dict.fromkeys(spelled[name.casefold()] for name in wanted))
 
 
-def like(name: str, names: Collection[str]) -> str:
+def did_you_mean(name: str, names: Collection[str]) -> str:
     """A hint at names that are spelled alike."""
     close = get_close_matches(name, names, cutoff=0.5)
     return f" (but {', '.join(close)})" if close else ""
@@ -169,7 +169,9 @@ def appended(columns: Sequence[str], declared_key: Collection[str]) -> set[str]:
     return found
 
 
-def order(columns: Mapping[str, Mapping[str, Any]], declared_key: Collection[str]) -> list[str]:
+def sortable_columns(
+    columns: Mapping[str, Mapping[str, Any]], declared_key: Collection[str]
+) -> list[str]:
     """The result columns by which an inquiry without a key can be sorted.
 
     Args:
@@ -180,7 +182,7 @@ def order(columns: Mapping[str, Mapping[str, Any]], declared_key: Collection[str
     return [name for name, schema in columns.items() if name not in barred and _sorts(name, schema)]
 
 
-def within(names: Sequence[str], longest: int) -> tuple[str, ...]:
+def fit_length(names: Sequence[str], longest: int) -> tuple[str, ...]:
     """As many of the names, from the first, as fit into so many characters."""
     lengths = accumulate(len(quote(name)) + 1 for name in names)
     return tuple(name for name, length in zip(names, lengths, strict=True) if length <= longest)
@@ -213,7 +215,7 @@ class Parameters:
         self._function, _, types = signed.partition("?")
         self._types = dict(parse_qsl(types, keep_blank_values=True))
         self._stream = stream
-        given = named(settings, stream, title) or {}
+        given = setting_of_inquiry(settings, stream, title) or {}
         spelled = {name.casefold(): name for name in self._types}
         self.values = {spelled.get(name.casefold(), name): value for name, value in given.items()}
 

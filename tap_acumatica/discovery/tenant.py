@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.catalog.entry import discover, expanded, reach
-from tap_acumatica.discovery.inquiries import discover_inquiries, like, stream_names
+from tap_acumatica.catalog.entry import discover, expanded, interfaces_of
+from tap_acumatica.discovery.inquiries import did_you_mean, discover_inquiries, stream_names
 from tap_acumatica.odata.addresses import DAC, INQUIRY, INTERFACES
 from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.log import logger
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_acumatica.catalog.entry import DiscoverySettings, StreamDescription
-    from tap_acumatica.odata.http.client import Reply
+    from tap_acumatica.odata.http.client import Result
     from tap_acumatica.odata.model import Model
     from tap_acumatica.odata.service import Service
 
@@ -63,7 +63,7 @@ CALLED: Final[Mapping[str, str]] = {DAC: "entities", INQUIRY: "inquiries"}
 def discovered(
     services: Mapping[str, Service],
     settings: DiscoverySettings,
-    describe: Callable[[str, Service], Reply[Model]],
+    describe: Callable[[str, Service], Result[Model]],
 ) -> Discovered:
     """Ask the services of one tenant what there is.
 
@@ -75,7 +75,7 @@ def discovered(
     Raises:
         AcumaticaError: None of the interfaces is there, or one that is there fails.
     """
-    replies: dict[str, Reply[Model]] = {}
+    replies: dict[str, Result[Model]] = {}
     missing: list[AcumaticaError] = []
     for interface, service in services.items():
         if not settings.may_want(interface):
@@ -139,7 +139,7 @@ def require_asked_for(
             names.setdefault(interface, set()).update(name for several in there for name in several)
     unmet = {
         glob: _unmet(glob, interfaces, [name for of_it in names.values() for name in of_it])
-        for glob in settings.unmet(names)
+        for glob in settings.unmatched_globs(names)
     }
     nothing = not any(each.streams for each in found)
     refused = [
@@ -165,13 +165,13 @@ def is_pattern(glob: str) -> bool:
 
 
 def _unmet(glob: str, interfaces: Collection[str], names: Collection[str]) -> str:
-    left_out = [INTERFACES[each] for each in reach(glob) if each not in interfaces]
-    if len(left_out) == len(reach(glob)):
+    left_out = [INTERFACES[each] for each in interfaces_of(glob) if each not in interfaces]
+    if len(left_out) == len(interfaces_of(glob)):
         return (
             f"The setting entities asks for {glob}, but the settings url and interfaces leave "
             f"{left_out[0]} out: change them, or take it out."
         )
     return (
         f"The setting entities asks for {glob}, but the instance has no such entity"
-        f"{like(glob, names)}: correct it, or take it out."
+        f"{did_you_mean(glob, names)}: correct it, or take it out."
     )

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
-from tap_acumatica.catalog.location import Origin
-from tap_acumatica.catalog.related import Related, flat, located, nested, united
+from tap_acumatica.catalog.location import StreamLocation
+from tap_acumatica.catalog.related import Expansions, flat, merge, nested, parse_location
 from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.log import logger
 
@@ -28,7 +28,7 @@ ABSENT_IN: Final = "absent-in"
 
 
 @dataclass(frozen=True, slots=True)
-class Absence:
+class TenantGaps:
     """What which tenant lacks, as a catalog says.
 
     Attributes:
@@ -40,7 +40,7 @@ class Absence:
     columns: Mapping[tuple[str, str | None], frozenset[Path]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, entries: Iterable[Mapping[str, Any]]) -> Absence:
+    def of(cls, entries: Iterable[Mapping[str, Any]]) -> TenantGaps:
         """Read it from catalog entries."""
         streams: dict[str, frozenset[str]] = {}
         columns: dict[tuple[str, str | None], set[Path]] = {}
@@ -142,11 +142,11 @@ def _merged(
     }
     unsupported = frozenset(path[0] for path in columns if len(lacking[path]) == len(versions))
     properties = nested(columns)
-    expansions = united(version.related.expansions for version in versions.values())
-    related = Related(expansions, {each.name: properties[each.name] for each in expansions})
+    expansions = merge(version.related.expansions for version in versions.values())
+    related = Expansions(expansions, {each.name: properties[each.name] for each in expansions})
     return replace(
         first,
-        table_name=located(first.table_name)[0] + related.mark,
+        table_name=parse_location(first.table_name)[0] + related.mark,
         schema={"type": "object", "properties": properties},
         key=key,
         replication_key=replication_key,
@@ -176,7 +176,7 @@ def _require_same_inquiry(versions: Mapping[str | None, StreamDescription]) -> N
 
 
 def _title(table_name: str) -> str:
-    return Origin.of(located(table_name)[0]).entity_set
+    return StreamLocation.of(parse_location(table_name)[0]).entity_set
 
 
 def _parameters(function: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tap_acumatica.cli.app import opened
+from tap_acumatica.cli.app import open_tap
 from tap_acumatica.login import page as login_page
 from tap_acumatica.login.callback import PATIENCE, Arrival, arriving, next_arrival
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError
@@ -51,7 +51,7 @@ def command(tap: type[TapAcumatica]) -> click.Command:
     """The command `login`."""
 
     def callback(config: _ConfigInput, tenant: str | None, *, browser: bool) -> None:
-        with opened(tap, config, setup_mapper=False) as made:
+        with open_tap(tap, config, setup_mapper=False) as made:
             # A tap takes signals for a wish to stop between two records; here they are to end it.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

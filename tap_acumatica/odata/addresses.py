@@ -25,7 +25,7 @@ INTERFACES: Final[Mapping[str, str]] = {DAC: "data access classes", INQUIRY: "ge
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class EndpointForm:
     """A form of address under which an interface may answer.
 
     Attributes:
@@ -47,26 +47,26 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 FAMILIES: Final = (
-    Family(
+    EndpointForm(
         DAC,
         ODataVersion.V4,
         "/t/{tenant}/api/odata/dac/",
         _pattern(r"/t/(?P<tenant>[^/]+)/api/odata/dac"),
     ),
-    Family(
+    EndpointForm(
         DAC,
         ODataVersion.V4,
         "/odatav4/{tenant}/",
         _pattern(r"/odatav4(?:/(?P<tenant>[^/]+))?"),
         "/odatav4/",
     ),
-    Family(
+    EndpointForm(
         INQUIRY,
         ODataVersion.V4,
         "/t/{tenant}/api/odata/gi/",
         _pattern(r"/t/(?P<tenant>[^/]+)/api/odata/gi"),
     ),
-    Family(
+    EndpointForm(
         INQUIRY,
         ODataVersion.V3,
         "/odata/{tenant}/",
@@ -93,7 +93,7 @@ class Address:
 
     site: str
     tenant: str | None
-    families: tuple[Family, ...] = FAMILIES
+    families: tuple[EndpointForm, ...] = FAMILIES
 
     @classmethod
     def parse(cls, url: str) -> Address:

@@ -16,7 +16,7 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.instants import (
     DAY,
-    DISPLAY_ERROR,
+    DISPLAY_MARGIN,
     account_offset,
     agrees,
 )
@@ -26,7 +26,7 @@ from tap_acumatica.odata.query import all_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_acumatica.odata.http.client import Reply
+    from tap_acumatica.odata.http.client import Result
     from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Query
@@ -47,7 +47,7 @@ class ZoneError(SettingsError):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class ServerClock:
     """What the reads of one run have in common.
 
     Attributes:
@@ -59,7 +59,7 @@ class Frame:
     proved: bool
 
 
-class FrameFinder:
+class ClockCheck:
     """Finds the frame of a tenant with its first dated stream; serves the threads of all."""
 
     def __init__(self, instants: InstantReader, *, zone_is_set: bool) -> None:
@@ -81,7 +81,7 @@ class FrameFinder:
         """The newest instant that was seen, as the server shows it."""
         return self._newest
 
-    def frame(self, table: Table, ask: Callable[[Query], Reply[Page]]) -> Frame:
+    def frame(self, table: Table, ask: Callable[[Query], Result[Page]]) -> ServerClock:
         """The frame, proved where it can be.
 
         Args:
@@ -97,9 +97,9 @@ class FrameFinder:
                 row = self._look(table, ask)
                 if row and not self._round_trip_done:
                     self._round_trip(table, ask, row)
-            return Frame(self._now or datetime.now(UTC), self.proved)
+            return ServerClock(self._now or datetime.now(UTC), self.proved)
 
-    def _look(self, table: Table, ask: Callable[[Query], Reply[Page]]) -> Row | None:
+    def _look(self, table: Table, ask: Callable[[Query], Result[Page]]) -> Row | None:
         """Ask for the newest row: with it come the server's clock and the account's zone."""
         replication_key = table.replication_key or ""
         newest_first = (f"{replication_key} desc", *table.key)
@@ -135,7 +135,7 @@ class FrameFinder:
         return abs(self._instants.read(self._newest) - self._now) <= NEAR
 
     def _require_zone(self, value: str) -> None:
-        if self._instants.labelled(value) or self._zone_is_set or self.proved:
+        if self._instants.has_offset(value) or self._zone_is_set or self.proved:
             return
         hint = ""
         if self._account is not None:
@@ -147,7 +147,7 @@ class FrameFinder:
         )
         raise ZoneError(message)
 
-    def _round_trip(self, table: Table, ask: Callable[[Query], Reply[Page]], newest: Row) -> None:
+    def _round_trip(self, table: Table, ask: Callable[[Query], Result[Page]], newest: Row) -> None:
         """Ask for rows again by the instant that they show: they must come.
 
         Rows that change meanwhile prove nothing, so those are asked that rested for a day.
@@ -156,7 +156,7 @@ class FrameFinder:
         failed = []
         for row, seen_by in self._witnesses(table, ask, newest):
             value = row[replication_key]
-            if not self._instants.certain(value) or self._instants.read(value) < ANCIENT:
+            if not self._instants.is_unambiguous(value) or self._instants.read(value) < ANCIENT:
                 continue
             if self._comes_again(table, ask, row):
                 self._round_trip_done = True
@@ -167,7 +167,7 @@ class FrameFinder:
             raise ZoneError(self._disagreement(failed[0]))
 
     def _witnesses(
-        self, table: Table, ask: Callable[[Query], Reply[Page]], newest: Row
+        self, table: Table, ask: Callable[[Query], Result[Page]], newest: Row
     ) -> Iterator[tuple[Row, Query]]:
         """The newest row if it rested for a day; then the rows before it that did, or all.
 
@@ -189,17 +189,17 @@ class FrameFinder:
         if not older and not rested:
             yield newest, the_newest
 
-    def _comes_again(self, table: Table, ask: Callable[[Query], Reply[Page]], row: Row) -> bool:
+    def _comes_again(self, table: Table, ask: Callable[[Query], Result[Page]], row: Row) -> bool:
         replication_key = table.replication_key or ""
         instant = self._instants.read(row[replication_key])
-        low, high = (table.instant(instant + d) for d in (-DISPLAY_ERROR, DISPLAY_ERROR))
+        low, high = (table.instant(instant + d) for d in (-DISPLAY_MARGIN, DISPLAY_MARGIN))
         condition = all_of(
             *_is_row(table, row), f"{replication_key} ge {low}", f"{replication_key} le {high}"
         )
         return bool(ask(replace(_narrow(table).query(condition), top=1)).content.rows)
 
     def _unchanged(
-        self, table: Table, ask: Callable[[Query], Reply[Page]], row: Row, seen_by: Query
+        self, table: Table, ask: Callable[[Query], Result[Page]], row: Row, seen_by: Query
     ) -> bool:
         """Whether the row, asked for without its instant, still shows it."""
         if not table.key:

@@ -48,7 +48,7 @@ class Root:
 
 def look_at_root(client: Client, site: str, owner: str) -> Root:
     """Ask for it, once; an account without rights to REST is refused, and nothing is lost."""
-    answer = client.look(Request(f"{site}/entity", "the release", owner))
+    answer = client.get_once(Request(f"{site}/entity", "the release", owner))
     if answer.exception is None and answer.status in WITHOUT_RIGHTS:
         return Root(acumatica=not answer.is_page)
     if answer.status != HTTPStatus.OK:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-DEEPEST: Final = 3
+MAX_LEVELS: Final = 3
 """Levels of `$expand` that the server takes unless it was told otherwise."""
 
 _TOKEN: Final = re.compile(r"\s*(\w+|[(),])")
@@ -107,8 +107,8 @@ class _Reader:
         return columns, expansions
 
     def _expansion(self, name: str, level: int) -> Expansion:
-        if level > DEEPEST:
-            message = f"{name} is deeper than {DEEPEST} levels"
+        if level > MAX_LEVELS:
+            message = f"{name} is deeper than {MAX_LEVELS} levels"
             raise ValueError(message)
         self._take()
         columns, expansions = self.items(level + 1, ")")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DISPLAY_ERROR: Final = timedelta(seconds=1)
+DISPLAY_MARGIN: Final = timedelta(seconds=1)
 """How far a displayed value may lie from the stored one: servers cut or round fractions."""
 
 DAY: Final = timedelta(days=1)
@@ -52,7 +52,7 @@ class InstantReader:
         except OverflowError:
             return moment.replace(tzinfo=UTC)
 
-    def certain(self, value: str) -> bool:
+    def is_unambiguous(self, value: str) -> bool:
         """Whether the value means one instant, as all do but those in a clock change."""
         if self.zone is UTC:
             return True
@@ -79,7 +79,7 @@ class InstantReader:
             moment = moment.replace(tzinfo=self.zone)
         return moment.utcoffset()
 
-    def labelled(self, value: str) -> bool:
+    def has_offset(self, value: str) -> bool:
         """Whether the value's own offset decides."""
         return not self.ignore_offsets and datetime.fromisoformat(value).tzinfo is not None
 
@@ -100,12 +100,12 @@ def in_utc(text: str) -> datetime:
         raise ValueError(message) from error
 
 
-def earlier(moment: datetime, by: timedelta = DISPLAY_ERROR) -> datetime:
+def minus(moment: datetime, by: timedelta = DISPLAY_MARGIN) -> datetime:
     """The instant so much earlier; the first of all where there is none."""
     return max(moment, _FIRST + by) - by
 
 
-def written(moment: datetime) -> str:
+def bookmark_text(moment: datetime) -> str:
     """An instant as bookmarks hold it: of fixed width, so that texts sort as instants do."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 

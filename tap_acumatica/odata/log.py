@@ -30,7 +30,7 @@ SECRET_FIELDS: Final = re.compile(
 )
 """Fields of a form, an address or an object that hold a secret, whatever its value."""
 
-LONGEST_BODY: Final = 20_000
+MAX_LOGGED_BODY: Final = 20_000
 """Characters of a body that are logged: Meltano waits for ever on a line over 64 KiB."""
 
 HEADERS, BODIES, TRANSPORT, EVERYTHING = 2, 3, 4, 5
@@ -101,7 +101,7 @@ def set_verbosity(verbosity: int) -> None:
 
 
 @contextmanager
-def quiet() -> Iterator[Callable[[int], None]]:
+def silenced() -> Iterator[Callable[[int], None]]:
     """Log nothing, for a command that says itself what it finds.
 
     Yields:
@@ -123,7 +123,7 @@ def quiet() -> Iterator[Callable[[int], None]]:
         restore()
 
 
-def tell(response: requests.Response, verbosity: int) -> None:
+def log_exchange(response: requests.Response, verbosity: int) -> None:
     """Log what went over the wire, headers with secrets masked by name."""
     if verbosity >= HEADERS:
         logger.info("Sent %s", _shown(response.request.headers))
@@ -137,7 +137,7 @@ def tell(response: requests.Response, verbosity: int) -> None:
 
 
 def _without_fields(text: str) -> str:
-    return SECRET_FIELDS.sub(rf"\1{MASK}", text[:LONGEST_BODY])
+    return SECRET_FIELDS.sub(rf"\1{MASK}", text[:MAX_LOGGED_BODY])
 
 
 def _shown(headers: Mapping[str, str]) -> dict[str, str]:

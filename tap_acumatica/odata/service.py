@@ -15,8 +15,8 @@ from tap_acumatica.odata import csdl, diagnosis
 from tap_acumatica.odata.addresses import DAC, INTERFACES, Address
 from tap_acumatica.odata.diagnosis import NoService
 from tap_acumatica.odata.errors import Cause, InconsistentAnswer, RequestFailed
-from tap_acumatica.odata.http.client import Reply, Request
-from tap_acumatica.odata.http.retry import despite_timeouts
+from tap_acumatica.odata.http.client import Request, Result
+from tap_acumatica.odata.http.retry import retry_timeouts
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.query import Link
 
@@ -44,7 +44,7 @@ class QueryLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class _Question(Generic[Content]):
+class _ServiceRequest(Generic[Content]):
     """A request that does not know yet where the service is."""
 
     url: Callable[[str], str]
@@ -80,7 +80,7 @@ class Service:
 
     def read(
         self, query: Query | Link, subject: str, decode: Callable[[bytes], Content]
-    ) -> Reply[Content]:
+    ) -> Result[Content]:
         """Ask for rows.
 
         Raises:
@@ -88,7 +88,7 @@ class Service:
             InconsistentAnswer: A nextLink leads out of this service, or other content came.
         """
         url = partial(self._url, query=query)
-        question = _Question(url, subject, decode, query.format.accept, query.protocol)
+        question = _ServiceRequest(url, subject, decode, query.format.accept, query.protocol)
         return self._ask(question)
 
     @property
@@ -104,14 +104,14 @@ class Service:
         """The content of `describe`."""
         return self.describe().content
 
-    def describe(self) -> Reply[Model]:
+    def describe(self) -> Result[Model]:
         """The service's `$metadata`. XML is asked for: for JSON the server answers 500.
 
         Raises:
             RequestFailed: As `Client.get`.
             NoService: There is no such service or tenant, or not for this account.
         """
-        question = _Question(
+        question = _ServiceRequest(
             lambda root: root + "$metadata",
             "$metadata",
             csdl.parse,
@@ -119,7 +119,7 @@ class Service:
             streamed=True,
         )
         try:
-            reply = despite_timeouts(partial(self._ask, question))
+            reply = retry_timeouts(partial(self._ask, question))
         except RequestFailed as failed:
             if failed.cause is Cause.NO_RIGHTS:
                 raise diagnosis.no_rights(INTERFACES[self.interface]) from failed
@@ -158,14 +158,14 @@ class Service:
         text = query.string(self._limits.parameters, self._limits.longest)
         return root + query.path + ("?" + text if text else "")
 
-    def _ask(self, question: _Question[Content]) -> Reply[Content]:
+    def _ask(self, question: _ServiceRequest[Content]) -> Result[Content]:
         root = self._roots.get(question.protocol)
         if root is None:
             with self._finding:
                 return self._find(question)
         return self._ask_at(root, question)
 
-    def _find(self, question: _Question[Content]) -> Reply[Content]:
+    def _find(self, question: _ServiceRequest[Content]) -> Result[Content]:
         """Ask at each address in turn; the first that does not answer 404 is the service's."""
         known = self._roots.get(question.protocol)
         candidates = self._address.candidates(self.tenant, self.interface, question.protocol)
@@ -183,14 +183,14 @@ class Service:
         return self._found(last, question, self._ask_at(last, question))
 
     def _found(
-        self, root: str, question: _Question[Content], reply: Reply[Content]
-    ) -> Reply[Content]:
+        self, root: str, question: _ServiceRequest[Content], reply: Result[Content]
+    ) -> Result[Content]:
         if root not in self._roots.values():
             logger.info("The %s are at %s", INTERFACES[self.interface], root)
         self._roots[question.protocol] = root
         return reply
 
-    def _ask_at(self, root: str, question: _Question[Content]) -> Reply[Content]:
+    def _ask_at(self, root: str, question: _ServiceRequest[Content]) -> Result[Content]:
         request = Request(
             question.url(root), question.subject, self._owner, question.accept, self._auth
         )

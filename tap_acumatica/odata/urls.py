@@ -9,7 +9,7 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 """Hosts that are this machine."""
 
 
-def is_private(url: str) -> bool:
+def may_carry_secrets(url: str) -> bool:
     """Whether nobody on the way can read what is sent there."""
     parts = urlsplit(url)
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)

@@ -13,7 +13,7 @@ import msgspec
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.edm import Conversion
 from tap_acumatica.odata.errors import InconsistentAnswer
-from tap_acumatica.odata.instants import InstantReader, written
+from tap_acumatica.odata.instants import InstantReader, bookmark_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,7 +29,7 @@ _IN_UTC: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,6}))?Z")
 _FINER: Final = re.compile(r"\.(\d{6}\d*[1-9])")
 """A fraction with more digits than Python's instants hold; no offset changes it."""
 
-MOST_INSTANTS: Final = 10_000
+MAX_CACHED_INSTANTS: Final = 10_000
 """Values of a stream whose conversion is remembered."""
 
 
@@ -41,18 +41,18 @@ class RecordSettings:
     convert_to_utc: bool = True
     decimals_as_strings: bool = False
 
-    def bookmarked(self, value: str) -> str:
+    def replication_key_text(self, value: str) -> str:
         """A replication key: of fixed width, so that texts sort as instants do."""
         if not self.instants.ignore_offsets and (shown := _IN_UTC.fullmatch(value)):
             datetime.fromisoformat(value)  # refuses what is no date-time
             return f"{value[:19]}.{shown[1] or '':0<6}+00:00"
-        return written(self.instants.read(value))
+        return bookmark_text(self.instants.read(value))
 
     def instant(self, value: str) -> str:
         """An instant in UTC, or as the server labelled it."""
         if value[-1:] == "Z" and not self.instants.ignore_offsets:
             return value
-        if not self.convert_to_utc and self.instants.labelled(value):
+        if not self.convert_to_utc and self.instants.has_offset(value):
             return value
         moment = self.instants.read(value)
         if finer := _FINER.search(value):
@@ -61,7 +61,7 @@ class RecordSettings:
 
     def date_or_instant(self, value: str) -> str:
         """A date is midnight on the wall clock, whatever the offset; it keeps its day."""
-        if not self.convert_to_utc and self.instants.labelled(value):
+        if not self.convert_to_utc and self.instants.has_offset(value):
             return value
         wall_clock = datetime.fromisoformat(value).replace(tzinfo=None)
         if wall_clock.time() == time():
@@ -69,7 +69,7 @@ class RecordSettings:
         return self.instant(value)
 
 
-class Records:
+class RecordConverter:
     """Makes the records of one stream, in place: a row is used once."""
 
     def __init__(
@@ -90,8 +90,8 @@ class Records:
         self._settings = settings
         # Dates come again and again, in all columns, and few are as many as these. The caches hold
         # nothing that holds them, so that they end with the stream.
-        self._instant = lru_cache(MOST_INSTANTS)(settings.instant)
-        self._date_or_instant = lru_cache(MOST_INSTANTS)(settings.date_or_instant)
+        self._instant = lru_cache(MAX_CACHED_INSTANTS)(settings.instant)
+        self._date_or_instant = lru_cache(MAX_CACHED_INSTANTS)(settings.date_or_instant)
         self._nulls: dict[str, None] = dict.fromkeys(absent)
         # By far the most frequent conversion, so without a call for each value.
         self._numbers = [
@@ -142,7 +142,7 @@ class Records:
         self, name: str, edm_type: edm.EdmType, replication_key: str | None
     ) -> Callable[[Any], Any] | None:
         if name == replication_key:
-            return self._settings.bookmarked
+            return self._settings.replication_key_text
         match edm_type.conversion:
             case Conversion.INSTANT:
                 return self._instant if name.endswith("DateTime") else self._date_or_instant
@@ -173,14 +173,14 @@ def _finite(value: Decimal) -> Decimal | None:
     return value if value.is_finite() else None
 
 
-LONGEST_NUMBER: Final = 1000
+MAX_EXPONENT: Final = 1000
 """Digits of a number that is written out; of those that a server can hold the longest has 324."""
 
 
 def _decimal_text(value: Decimal) -> str | None:
     if not value.is_finite():
         return None
-    if abs(value.adjusted()) > LONGEST_NUMBER:
+    if abs(value.adjusted()) > MAX_EXPONENT:
         message = f"a number with the exponent {value.adjusted()}"
         raise ValueError(message)
     return format(value, "f")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def mapping() -> Iterator[None]:
+def stream_map_errors() -> Iterator[None]:
     """Whatever makes or uses the maps.
 
     Raises:

@@ -55,7 +55,7 @@ class Writer(GenericSingerWriter[bytes, Message]):
         sys.stdout.buffer.flush()
 
 
-class States(StateWriter):
+class StateDeduplicator(StateWriter):
     """Writes a state if it is another than the last; the SDK copies it, value by value, for that.
 
     Each stream ends with the state of all, so that the time for it grows with their square.

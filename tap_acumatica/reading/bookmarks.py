@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_acumatica.odata.errors import SettingsError
-from tap_acumatica.odata.instants import in_utc, written
+from tap_acumatica.odata.instants import bookmark_text, in_utc
 from tap_acumatica.odata.log import logger
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Bookmark:
             state.pop("replication_key", None)
         else:
             state["replication_key"] = replication_key
-            state[VALUE] = written(max(self.instant, last or self.instant))
+            state[VALUE] = bookmark_text(max(self.instant, last or self.instant))
         for name, content in ((UNDATED, self.undated_read_on), (SCOPE, dict(self.scope))):
             if content:
                 state[name] = content

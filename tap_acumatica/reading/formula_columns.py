@@ -15,20 +15,20 @@ from tap_acumatica.odata.log import logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tap_acumatica.odata.http.client import Reply
+    from tap_acumatica.odata.http.client import Result
     from tap_acumatica.odata.payload.page import Page
     from tap_acumatica.odata.query import Query
     from tap_acumatica.odata.table import Table
 
 
-class Formulas:
+class FormulaColumns:
     """Finds the columns of an inquiry by which it can be sorted."""
 
-    def __init__(self, table: Table, ask: Callable[[Query], Reply[Page]]) -> None:
+    def __init__(self, table: Table, ask: Callable[[Query], Result[Page]]) -> None:
         self._table = table
         self._ask = ask
 
-    def left_out(self, failed: RequestFailed) -> Table:
+    def removed(self, failed: RequestFailed) -> Table:
         """The inquiry to be read without its formulas.
 
         Raises:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class PageRead:
     """New rows of one page.
 
     Attributes:
@@ -25,12 +25,12 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class Checkpoint:
     """A part of the entity was read to its end; the bookmark is as good as the rows before it."""
 
     bookmark: Bookmark
 
 
 @dataclass(frozen=True, slots=True)
-class InFull:
+class FullTableFallback:
     """The entity is read in full after all, and its bookmark stays as it is."""

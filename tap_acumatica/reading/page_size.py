@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.odata.http.retry import MOST_TIMEOUTS
+from tap_acumatica.odata.http.retry import MAX_TIMEOUTS
 
 if TYPE_CHECKING:
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.odata.paging.pager import Pager
 
-SMALLEST: Final = 50
+MIN_PAGE_SIZE: Final = 50
 PAGES_BEFORE_GROWTH: Final = 10
 
 
@@ -34,11 +34,11 @@ class PageSize:
         Raises:
             RequestFailed: So few rows as this have failed often enough.
         """
-        rows = self.rows or 2 * SMALLEST
-        smallest = min(SMALLEST, rows)
+        rows = self.rows or 2 * MIN_PAGE_SIZE
+        smallest = min(MIN_PAGE_SIZE, rows)
         if rows == smallest:
             self._timeouts += 1
-            if self._timeouts >= MOST_TIMEOUTS:
+            if self._timeouts >= MAX_TIMEOUTS:
                 raise failed
         self._resize(pager, max(rows // 2, smallest))
 

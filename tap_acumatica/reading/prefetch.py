@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Key = TypeVar("Key")
 
-MOST_PAGES: Final = 3
+MAX_PAGES: Final = 3
 """Pages that a reader holds: those that wait and the one in hand."""
 LOOK_UP: Final = 0.2
 """Seconds between looks at whether the run is to stop while no page has come."""
@@ -39,7 +39,7 @@ class Stopped(Exception):  # noqa: N818 - no error
         self.signal = number
 
 
-class Parts(ABC, Generic[Item]):
+class Continuation(ABC, Generic[Item]):
     """What a reader leaves to others: they are made one by one, as there is room for them."""
 
     @property
@@ -48,7 +48,7 @@ class Parts(ABC, Generic[Item]):
         """Whether there are further parts."""
 
     @abstractmethod
-    def part(self, pages: int) -> Iterable[Item | Parts[Item]]:
+    def part(self, pages: int) -> Iterable[Item | Continuation[Item]]:
         """The reader of the next part, which is to bring about so many pages."""
 
     @abstractmethod
@@ -60,11 +60,11 @@ class Worker(Generic[Item]):
     """One reader in a thread of its own, no more than so many pages ahead."""
 
     def __init__(
-        self, items: Iterable[Item | Parts[Item]], name: str, pages: int | None = None
+        self, items: Iterable[Item | Continuation[Item]], name: str, pages: int | None = None
     ) -> None:
-        pages = pages or MOST_PAGES
+        pages = pages or MAX_PAGES
         self._pages = pages
-        self._queue: queue.SimpleQueue[tuple[Item | Parts[Item]] | BaseException | None] = (
+        self._queue: queue.SimpleQueue[tuple[Item | Continuation[Item]] | BaseException | None] = (
             queue.SimpleQueue()
         )
         self._room = threading.Semaphore(pages)
@@ -93,7 +93,7 @@ class Worker(Generic[Item]):
 
     def items(
         self, stopping: Callable[[], bool], meanwhile: Callable[[], None]
-    ) -> Iterator[Item | Parts[Item]]:
+    ) -> Iterator[Item | Continuation[Item]]:
         """What the reader brings, in its order; now and then `meanwhile` is called.
 
         Raises:
@@ -122,7 +122,7 @@ class Worker(Generic[Item]):
         while not self._queue.empty():
             self._queue.get_nowait()
 
-    def _run(self, items: Iterable[Item | Parts[Item]]) -> None:
+    def _run(self, items: Iterable[Item | Continuation[Item]]) -> None:
         try:
             self._bring(iter(items))
         except BaseException as error:  # noqa: BLE001 - raised again by the consumer
@@ -131,7 +131,7 @@ class Worker(Generic[Item]):
             self._queue.put(None)
         self.done = True
 
-    def _bring(self, items: Iterator[Item | Parts[Item]]) -> None:
+    def _bring(self, items: Iterator[Item | Continuation[Item]]) -> None:
         while True:
             self._room.acquire()
             if self._cancelled.is_set():
@@ -149,7 +149,7 @@ class Prefetcher(Generic[Key, Item]):
     def __init__(
         self,
         plan: Iterable[Key],
-        reader: Callable[[Key], Iterable[Item | Parts[Item]]],
+        reader: Callable[[Key], Iterable[Item | Continuation[Item]]],
         most: int,
         stopping: Callable[[], bool],
     ) -> None:
@@ -166,7 +166,7 @@ class Prefetcher(Generic[Key, Item]):
         self._most = most
         self._stopping = stopping
         self._workers: dict[Key, Worker[Item]] = {}
-        self._line: deque[Worker[Item] | Parts[Item]] = deque()
+        self._line: deque[Worker[Item] | Continuation[Item]] = deque()
 
     def items(self, key: Key) -> Iterator[Item]:
         """What the reader of this key brings; starts it at once if it is not running yet."""
@@ -193,7 +193,7 @@ class Prefetcher(Generic[Key, Item]):
         _cancel(self._line)
         _cancel(self._workers.values())
 
-    def _consume(self, line: deque[Worker[Item] | Parts[Item]], key: Key) -> Iterator[Item]:
+    def _consume(self, line: deque[Worker[Item] | Continuation[Item]], key: Key) -> Iterator[Item]:
         """What the readers of the line bring, and those of the parts that they leave."""
 
         def go_on() -> None:
@@ -204,10 +204,10 @@ class Prefetcher(Generic[Key, Item]):
         while line:
             go_on()
             first = line[0]
-            if isinstance(first, Parts):
+            if isinstance(first, Continuation):
                 line[0] = first = Worker(first.after(), f"reader of {key}")
             for brought in first.items(self._stopping, go_on):
-                if isinstance(brought, Parts):
+                if isinstance(brought, Continuation):
                     line.insert(1, brought)
                 else:
                     yield brought
@@ -219,22 +219,22 @@ class Prefetcher(Generic[Key, Item]):
         workers = {each for each in self._line if isinstance(each, Worker)}
         workers.update(self._workers.values())
         idle = self._most - sum(each.at_work for each in workers)
-        return idle, self._most * MOST_PAGES - sum(each.pages for each in workers)
+        return idle, self._most * MAX_PAGES - sum(each.pages for each in workers)
 
     def _widen(self, worker: Worker[Item]) -> None:
         """Its turn has come: let it hold as many pages as a reader may."""
         _, room = self._free()
         if not worker.done and room > 0:
-            worker.widen(min(MOST_PAGES - min(worker.pages, MOST_PAGES), room))
+            worker.widen(min(MAX_PAGES - min(worker.pages, MAX_PAGES), room))
 
-    def _start_parts(self, line: deque[Worker[Item] | Parts[Item]], key: Key) -> None:
+    def _start_parts(self, line: deque[Worker[Item] | Continuation[Item]], key: Key) -> None:
         """Start the readers of parts, in order, as far as there is room."""
-        while parts := next((p for p in line if isinstance(p, Parts) and p.left), None):
+        while parts := next((p for p in line if isinstance(p, Continuation) and p.left), None):
             index = line.index(parts)
             idle, room = self._free()
             if index and (idle < 1 or room < 1):
                 return
-            pages = min(max(room // max(idle, 1), 1), MOST_PAGES)
+            pages = min(max(room // max(idle, 1), 1), MAX_PAGES)
             line.insert(index, Worker(parts.part(pages), f"reader of {key}", pages))
 
     def _look_ahead(self) -> None:
@@ -243,13 +243,13 @@ class Prefetcher(Generic[Key, Item]):
             idle, room = self._free()
             if idle < 1 or room < 1:
                 return
-            self._start(self._ahead.pop(0), min(max(room // idle, 1), MOST_PAGES))
+            self._start(self._ahead.pop(0), min(max(room // idle, 1), MAX_PAGES))
 
     def _start(self, key: Key, pages: int | None = None) -> None:
         self._workers[key] = Worker(self._reader(key), f"reader of {key}", pages)
 
 
-def _cancel(line: Iterable[Worker[Item] | Parts[Item]]) -> None:
+def _cancel(line: Iterable[Worker[Item] | Continuation[Item]]) -> None:
     for each in line:
         if isinstance(each, Worker):
             each.cancel()

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tap_acumatica.odata.dialect import ATOM, JSON, Format
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
-from tap_acumatica.odata.http.retry import despite_timeouts
-from tap_acumatica.odata.instants import DAY, InstantReader, earlier, latest, written
+from tap_acumatica.odata.http.retry import retry_timeouts
+from tap_acumatica.odata.instants import DAY, InstantReader, bookmark_text, latest, minus
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging.by_key import KeyPager
 from tap_acumatica.odata.paging.by_offset import OffsetPager
@@ -26,24 +26,24 @@ from tap_acumatica.odata.payload.json import JsonDecoder
 from tap_acumatica.odata.payload.page import other_values
 from tap_acumatica.reading import prefetch
 from tap_acumatica.reading.bookmarks import Bookmark
-from tap_acumatica.reading.formula_columns import Formulas
-from tap_acumatica.reading.model import InFull, Reached, Rows
+from tap_acumatica.reading.formula_columns import FormulaColumns
+from tap_acumatica.reading.model import Checkpoint, FullTableFallback, PageRead
 from tap_acumatica.reading.page_size import PageSize
-from tap_acumatica.reading.slices import Cutter, Part, WindowRead
-from tap_acumatica.reading.tally import Tally
+from tap_acumatica.reading.slices import WindowRead, WindowSlice, WindowSplitter
+from tap_acumatica.reading.tally import ReadStats
 from tap_acumatica.reading.verification import NoVerifier, Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from tap_acumatica.odata.clock import Frame, FrameFinder
-    from tap_acumatica.odata.http.client import Reply
+    from tap_acumatica.odata.clock import ClockCheck, ServerClock
+    from tap_acumatica.odata.http.client import Result
     from tap_acumatica.odata.paging.pager import Pager
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Link, Query
     from tap_acumatica.odata.table import Table
-    from tap_acumatica.reading.slices import Brought, Windows
+    from tap_acumatica.reading.slices import ReadEvent, RemainingSlices
 
 DECODERS: Final[Mapping[Format, type[JsonDecoder | AtomDecoder]]] = {
     JSON: JsonDecoder,
@@ -51,12 +51,12 @@ DECODERS: Final[Mapping[Format, type[JsonDecoder | AtomDecoder]]] = {
 }
 
 
-class Reads(Protocol):
+class RowSource(Protocol):
     """Whoever sends the queries: a `Service`, or a simulation of one."""
 
     def read(
         self, query: Query | Link, subject: str, decode: Callable[[bytes], Page]
-    ) -> Reply[Page]:
+    ) -> Result[Page]:
         """Ask for rows."""
         ...
 
@@ -80,7 +80,7 @@ class ReadSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Dated:
+class IncrementalStart:
     """What a read by windows of the replication key needs.
 
     Attributes:
@@ -88,7 +88,7 @@ class Dated:
         bookmark: Where the last read ended.
     """
 
-    frames: FrameFinder
+    frames: ClockCheck
     bookmark: Bookmark
 
 
@@ -96,7 +96,11 @@ class EntityReader:
     """Reads one entity of one tenant once."""
 
     def __init__(
-        self, service: Reads, table: Table, settings: ReadSettings, dated: Dated | None = None
+        self,
+        service: RowSource,
+        table: Table,
+        settings: ReadSettings,
+        dated: IncrementalStart | None = None,
     ) -> None:
         """Prepare a read.
 
@@ -116,28 +120,28 @@ class EntityReader:
         required = (*table.key, *replication_key)
         self._decoder = DECODERS[table.format](table.entity_set, table.columns, required)
         self._page_size = PageSize(settings.paging.size)
-        self._tally = Tally()
+        self._tally = ReadStats()
 
     @property
     def table(self) -> Table:
         """The entity, without what the server refused of it so far."""
         return self._table
 
-    def __iter__(self) -> Iterator[Brought]:
-        """Read. Each `Rows` holds a page's new rows.
+    def __iter__(self) -> Iterator[ReadEvent]:
+        """Read. Each `PageRead` holds a page's new rows.
 
         Raises:
             AcumaticaError: The read cannot be completed.
         """
         yield from self._in_words(self._inquiry() if self._table.inquiry else self._entity())
 
-    def _entity(self) -> Iterator[Brought]:
+    def _entity(self) -> Iterator[ReadEvent]:
         if self._table.singleton:
-            yield self._counted(Rows(self.one_row()))
+            yield self._counted(PageRead(self.one_row()))
         elif self._dated is None:
             yield from self._whole("")
         elif self._table.replication_key is None:
-            yield InFull()
+            yield FullTableFallback()
             yield from self._whole("")
         else:
             frame = self._dated.frames.frame(self._table, self._ask)
@@ -145,18 +149,18 @@ class EntityReader:
             return
         self._log()
 
-    def _inquiry(self) -> Iterator[Brought]:
+    def _inquiry(self) -> Iterator[ReadEvent]:
         """Read an inquiry; if its first query is refused, do without the formulas among columns."""
         try:
             yield from self._entity()
         except RequestFailed as failed:
             if failed.action is not Action.REPHRASE or self._tally.pages:
                 raise
-            self._table = Formulas(self._table, self._ask).left_out(failed)
+            self._table = FormulaColumns(self._table, self._ask).removed(failed)
             self._tally.window = None
             yield from self._entity()
 
-    def _in_words(self, items: Iterable[Brought]) -> Iterator[Brought]:
+    def _in_words(self, items: Iterable[ReadEvent]) -> Iterator[ReadEvent]:
         try:
             yield from items
         except ValueError as error:  # a replication key that is no date-time
@@ -169,23 +173,23 @@ class EntityReader:
         query = replace(self._table.query(orderby=self._table.key), top=1)
         return self._ask(query).content.rows[:1]
 
-    def _since_bookmark(self, last: Bookmark, frame: Frame) -> Iterator[Brought]:
+    def _since_bookmark(self, last: Bookmark, frame: ServerClock) -> Iterator[ReadEvent]:
         bookmark = self._usable(last, frame)
         window = self._window(bookmark, frame)
         if window.low and window.low >= window.high:
             logger.warning(
                 "%s: the server's clock (%s) is not ahead of the bookmark: nothing to read yet.",
                 self._table.entity_set,
-                written(frame.now),
+                bookmark_text(frame.now),
             )
             self._log()
             return
         if bookmark != last:
-            yield Reached(bookmark)
+            yield Checkpoint(bookmark)
         self._tally.window = window
         read = WindowRead(frame, self._verifier())
         finish = partial(self._finish, bookmark, window, read)
-        rest = yield from self._window_rows(Part(window, prefetch.MOST_PAGES), read)
+        rest = yield from self._window_rows(WindowSlice(window, prefetch.MAX_PAGES), read)
         if rest is None:
             yield from finish()
         else:
@@ -193,35 +197,36 @@ class EntityReader:
 
     def _finish(
         self, bookmark: Bookmark, window: Window, read: WindowRead
-    ) -> Iterator[Rows | Reached]:
+    ) -> Iterator[PageRead | Checkpoint]:
         """What follows when a window was read to its end."""
         frame = read.frame
         verified = replace(window, high=min(window.high, read.reached or frame.now))
         read.verifier.verify_window(verified, self._settings, self._ask)
         reached = frame.now if frame.proved else read.reached
         bookmark = replace(bookmark, instant=latest(bookmark.instant, reached))
-        yield Reached(bookmark)
+        yield Checkpoint(bookmark)
         today = frame.now.date().isoformat()
         if bookmark.undated_read_on != today:
             replication_key = self._table.replication_key
             to_come = self._table.instant(frame.now + DAY)
             for condition in (f"{replication_key} eq null", f"{replication_key} ge {to_come}"):
                 yield from self._whole(condition)
-            yield Reached(replace(bookmark, undated_read_on=today))
+            yield Checkpoint(replace(bookmark, undated_read_on=today))
         self._log()
 
-    def _usable(self, bookmark: Bookmark, frame: Frame) -> Bookmark:
+    def _usable(self, bookmark: Bookmark, frame: ServerClock) -> Bookmark:
         """The bookmark, unless it counts for other rows than are to be read now."""
         scope = dict(self._settings.scope)
         start = self._settings.start_date
         if start is not None:
-            scope["start_date"] = written(start)
+            scope["start_date"] = bookmark_text(start)
         if bookmark.instant is None:
             return Bookmark(scope=scope)
         if bookmark.instant > frame.now + DAY:
             message = (
-                f"The bookmark of {self._table.entity_set} ({written(bookmark.instant)}) is ahead "
-                f"of the server's clock ({written(frame.now)}): correct or remove it in the state."
+                f"The bookmark of {self._table.entity_set} ({bookmark_text(bookmark.instant)}) is "
+                f"ahead of the server's clock ({bookmark_text(frame.now)}): correct or remove it "
+                "in the state."
             )
             raise AcumaticaError(message)
         if bookmark.narrower_than(scope):
@@ -235,22 +240,22 @@ class EntityReader:
             return Bookmark(scope=scope)
         return replace(bookmark, scope=scope)
 
-    def _window(self, bookmark: Bookmark, frame: Frame) -> Window:
+    def _window(self, bookmark: Bookmark, frame: ServerClock) -> Window:
         low = (
-            earlier(bookmark.instant, self._settings.time_offset)
+            minus(bookmark.instant, self._settings.time_offset)
             if bookmark.instant
             else self._settings.start_date
         )
         return Window(low, frame.now if frame.proved else frame.now + DAY)
 
     def _window_rows(
-        self, part: Part, read: WindowRead
-    ) -> Generator[Brought, None, Windows | None]:
+        self, part: WindowSlice, read: WindowRead
+    ) -> Generator[ReadEvent, None, RemainingSlices | None]:
         """Read a window or a part of it; returns what is left to other readers."""
         instants = self._settings.instants
         replication_key = self._table.replication_key or ""
         pager = CursorPager(self._table, self._paging, part.window, instants)
-        cutter = Cutter(part, instants, partial(self._part, read))
+        cutter = WindowSplitter(part, instants, partial(self._part, read))
         # Links would lead on in the window as it was.
         splits = self._settings.readers > 1 and self._page_size.rows and self._table.key
         for page in self._pages(pager):
@@ -258,19 +263,19 @@ class EntityReader:
             if not read.frame.proved:
                 read.reach(instants.read(row[replication_key]) for row in reversed(page))
             rest = cutter.cut(pager, page, replication_key) if splits else None
-            yield self._counted(Rows(page, most=read.frame.now))
+            yield self._counted(PageRead(page, most=read.frame.now))
             if rest is not None:
                 yield rest
         cutter.tell(pager.delivered)
         return cutter.rest
 
-    def _part(self, read: WindowRead, part: Part) -> Iterator[Brought]:
+    def _part(self, read: WindowRead, part: WindowSlice) -> Iterator[ReadEvent]:
         """Another reader of the same entity, for a part of the window."""
         other = copy(self)
         other._page_size = copy(self._page_size)  # noqa: SLF001 - one of its kind
         return self._in_words(other._window_rows(part, read))  # noqa: SLF001 - one of its kind
 
-    def _whole(self, condition: str) -> Iterator[Rows]:
+    def _whole(self, condition: str) -> Iterator[PageRead]:
         """Read all rows that fit; they do not move the bookmark."""
         verifier = self._verifier()
         pager: Pager
@@ -284,12 +289,12 @@ class EntityReader:
             pages = chain(seen, self._unseen(pager), self._in_doubt(pager))
         for page in pages:
             verifier.add(page)
-            yield self._counted(Rows(page))
+            yield self._counted(PageRead(page))
         verifier.verify(condition, self._ask)
 
     def _proof(self, pager: KeyPager) -> Iterator[list[Row]]:
         """What stands behind the last row by its place, where no count proves the end."""
-        if pager.unproved:
+        if pager.end_unproved:
             yield from self._pages(OffsetPager.after(pager))
 
     def _unseen(self, pager: KeyPager) -> Iterator[list[Row]]:
@@ -344,15 +349,15 @@ class EntityReader:
             self._page_size.good_page(pager)
             if rows:
                 yield rows
-            if isinstance(pager, KeyPager) and pager.stuck:
-                pager = self._by_offset(pager, pager.stuck)
+            if isinstance(pager, KeyPager) and pager.stopped_at_null_key:
+                pager = self._by_offset(pager, pager.stopped_at_null_key)
 
-    def _ask(self, query: Query, decode: Callable[[bytes], Page] | None = None) -> Reply[Page]:
-        return despite_timeouts(partial(self._ask_once, query, decode))
+    def _ask(self, query: Query, decode: Callable[[bytes], Page] | None = None) -> Result[Page]:
+        return retry_timeouts(partial(self._ask_once, query, decode))
 
     def _ask_once(
         self, query: Query | Link, decode: Callable[[bytes], Page] | None = None
-    ) -> Reply[Page]:
+    ) -> Result[Page]:
         reply = self._service.read(query, self._table.entity_set, decode or self._decoder.page)
         self._tally.add(requests=1 + reply.retries, retries=reply.retries)
         return reply
@@ -396,6 +401,6 @@ class EntityReader:
         logger.warning("%s is read on by $skip: %s", self._table.entity_set, why)
         return OffsetPager.after(pager)
 
-    def _counted(self, rows: Rows) -> Rows:
+    def _counted(self, rows: PageRead) -> PageRead:
         self._tally.add(pages=1, rows=len(rows.rows))
         return rows

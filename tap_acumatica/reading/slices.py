@@ -14,28 +14,33 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from tap_acumatica.odata.instants import DISPLAY_ERROR, earlier, latest
+from tap_acumatica.odata.instants import DISPLAY_MARGIN, latest, minus
 from tap_acumatica.odata.paging.cursor import Window
-from tap_acumatica.reading.prefetch import Parts
+from tap_acumatica.reading.prefetch import Continuation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime, timedelta
     from typing import TypeAlias
 
-    from tap_acumatica.odata.clock import Frame
+    from tap_acumatica.odata.clock import ServerClock
     from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.odata.paging.cursor import CursorPager
     from tap_acumatica.odata.payload.page import Row
-    from tap_acumatica.reading.model import InFull, Reached, Rows
+    from tap_acumatica.reading.model import Checkpoint, FullTableFallback, PageRead
     from tap_acumatica.reading.verification import Verifier
 
-    Brought: TypeAlias = Rows | Reached | InFull | Parts[Rows | Reached | InFull]
+    ReadEvent: TypeAlias = (
+        PageRead
+        | Checkpoint
+        | FullTableFallback
+        | Continuation[PageRead | Checkpoint | FullTableFallback]
+    )
 
 FILLED: Final = 0.95
 """How full the pages of a part are to be: one row too many would take a request more."""
 
-NARROWEST: Final = 2 * DISPLAY_ERROR
+MIN_SLICE: Final = 2 * DISPLAY_MARGIN
 """The least distance of a cut from a row that was read: it may be stored later than it shows."""
 
 WIDENING: Final = 4
@@ -43,7 +48,7 @@ WIDENING: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class WindowSlice:
     """A part of a window.
 
     Attributes:
@@ -65,7 +70,7 @@ class WindowRead:
             was delivered, once all parts are.
     """
 
-    frame: Frame
+    frame: ServerClock
     verifier: Verifier
     reached: datetime | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -77,20 +82,23 @@ class WindowRead:
         """
         newest = next((instant for instant in shown if instant <= self.frame.now), None)
         with self.lock:
-            self.reached = latest(self.reached, newest and earlier(newest))
+            self.reached = latest(self.reached, newest and minus(newest))
 
 
-class Cutter:
+class WindowSplitter:
     """Cuts one part, if its first pages show that it holds more than its reader."""
 
     def __init__(
-        self, part: Part, instants: InstantReader, read: Callable[[Part], Iterable[Brought]]
+        self,
+        part: WindowSlice,
+        instants: InstantReader,
+        read: Callable[[WindowSlice], Iterable[ReadEvent]],
     ) -> None:
         self._part = part
         self._instants = instants
         self._read = read
         self._told = False
-        self.rest: Windows | None = None
+        self.rest: RemainingSlices | None = None
         """What was cut off; None: nothing yet."""
 
     def tell(self, rows: int) -> None:
@@ -99,7 +107,9 @@ class Cutter:
             self._told = True
             self._part.found(rows)
 
-    def cut(self, pager: CursorPager, page: list[Row], replication_key: str) -> Windows | None:
+    def cut(
+        self, pager: CursorPager, page: list[Row], replication_key: str
+    ) -> RemainingSlices | None:
         """Cut the part behind a page, as far as its reader can go; None where that is needless."""
         left = pager.left
         if left is None or self.rest is not None:
@@ -107,21 +117,23 @@ class Cutter:
         self.tell(pager.delivered + left)
         values = (page[0][replication_key], page[-1][replication_key])
         room = max(self._part.pages * len(page) * FILLED - pager.delivered, 0)
-        if left <= room + len(page) / 2 or not all(map(self._instants.certain, values)):
+        if left <= room + len(page) / 2 or not all(map(self._instants.is_unambiguous, values)):
             return None
         first, last = map(self._instants.read, values)
-        pace = Pace(len(page), max(last - first, NARROWEST))
-        end = last + max(pace.width(room), NARROWEST)
+        pace = RowDensity(len(page), max(last - first, MIN_SLICE))
+        end = last + max(pace.width(room), MIN_SLICE)
         if end >= self._part.window.high:
             return None
-        self.rest = Windows(Window(end, self._part.window.high), left - room, pace, self._read)
+        self.rest = RemainingSlices(
+            Window(end, self._part.window.high), left - room, pace, self._read
+        )
         self.rest.page = len(page)
         pager.narrow(end)
         return self.rest
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RowDensity:
     """How dense rows lie in time."""
 
     rows: float
@@ -132,11 +144,15 @@ class Pace:
         return self.within * (rows / max(self.rows, 1))
 
 
-class Windows(Parts["Rows | Reached | InFull"]):
+class RemainingSlices(Continuation["PageRead | Checkpoint | FullTableFallback"]):
     """The rest of a window, handed out in parts."""
 
     def __init__(
-        self, window: Window, rows: float, pace: Pace, read: Callable[[Part], Iterable[Brought]]
+        self,
+        window: Window,
+        rows: float,
+        pace: RowDensity,
+        read: Callable[[WindowSlice], Iterable[ReadEvent]],
     ) -> None:
         """Take what was cut off.
 
@@ -148,7 +164,7 @@ class Windows(Parts["Rows | Reached | InFull"]):
         """
         self.page = 0
         """Rows of a page."""
-        self.finish: Callable[[], Iterable[Rows | Reached]] = tuple
+        self.finish: Callable[[], Iterable[PageRead | Checkpoint]] = tuple
         """Makes the reader of what follows the whole window."""
         self._window = window
         self._rows = rows
@@ -164,7 +180,7 @@ class Windows(Parts["Rows | Reached | InFull"]):
         return self._window.low is not None
 
     @override
-    def part(self, pages: int) -> Iterable[Brought]:
+    def part(self, pages: int) -> Iterable[ReadEvent]:
         low = self._window.low
         assert low is not None  # noqa: S101 - there is a part left
         with self._lock:
@@ -177,18 +193,18 @@ class Windows(Parts["Rows | Reached | InFull"]):
             with self._lock:
                 self._rows += planned - rows
                 if self._known_to is None or low >= self._known_to:
-                    self._known_to, self._pace = low, Pace(rows, high - low)
+                    self._known_to, self._pace = low, RowDensity(rows, high - low)
 
-        return self._read(Part(Window(low, high), pages, found))
+        return self._read(WindowSlice(Window(low, high), pages, found))
 
     @override
-    def after(self) -> Iterable[Rows | Reached]:
+    def after(self) -> Iterable[PageRead | Checkpoint]:
         return self.finish()
 
     def _high(self, low: datetime, planned: float) -> datetime:
         if self._rows <= planned:
             return self._window.high
-        width = max(self._pace.width(planned), NARROWEST)
+        width = max(self._pace.width(planned), MIN_SLICE)
         if self._pace.rows == 0 and self._last_width:
             width = self._last_width * WIDENING
         elif self._last_width:

@@ -7,14 +7,14 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tap_acumatica.odata.instants import written
+from tap_acumatica.odata.instants import bookmark_text
 
 if TYPE_CHECKING:
     from tap_acumatica.odata.paging.cursor import Window
 
 
 @dataclass(slots=True)
-class Tally:
+class ReadStats:
     """What a read took."""
 
     rows: int = 0
@@ -41,6 +41,6 @@ class Tally:
             f"{self.retries} retries, {seconds:.1f} s"
         )
         if self.window:
-            low = written(self.window.low) if self.window.low else "the beginning"
-            text += f", window from {low} to {written(self.window.high)}"
+            low = bookmark_text(self.window.low) if self.window.low else "the beginning"
+            text += f", window from {low} to {bookmark_text(self.window.high)}"
         return text

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from tap_acumatica.odata.errors import InconsistentAnswer
-from tap_acumatica.odata.instants import DISPLAY_ERROR
+from tap_acumatica.odata.instants import DISPLAY_MARGIN
 from tap_acumatica.odata.query import all_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from tap_acumatica.odata.http.client import Reply
+    from tap_acumatica.odata.http.client import Result
     from tap_acumatica.odata.paging.cursor import Window
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Query
     from tap_acumatica.odata.table import Table
     from tap_acumatica.reading.reader import ReadSettings
 
-    Ask = Callable[[Query], Reply[Page]]
+    Ask = Callable[[Query], Result[Page]]
 
 
 class Verifier:
@@ -56,9 +56,9 @@ class Verifier:
         Among the latter, transactions that were committed since may have left further rows.
         """
         instants = settings.instants
-        settled = window.high - settings.time_offset - DISPLAY_ERROR
+        settled = window.high - settings.time_offset - DISPLAY_MARGIN
         delivered = sum(
-            instants.read(value) < settled + DISPLAY_ERROR for value in self._delivered.values()
+            instants.read(value) < settled + DISPLAY_MARGIN for value in self._delivered.values()
         )
         self._compare(self._window(window.low, settled), delivered, ask)
 

@@ -13,8 +13,8 @@ from tap_acumatica.odata.addresses import Address
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.http.auth import BasicAuth
 from tap_acumatica.odata.log import logger, masking
-from tap_acumatica.odata.oauth.tokens import Memory, TokenFile, fingerprint
-from tap_acumatica.odata.urls import is_private
+from tap_acumatica.odata.oauth.tokens import FileTokenStore, MemoryTokenStore, fingerprint
+from tap_acumatica.odata.urls import may_carry_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -110,7 +110,7 @@ def accounts(
         masking.add(basic.secrets)
         return dict.fromkeys(wanted, basic)
     # Only where it is needed: Authlib takes its time.
-    from tap_acumatica.odata.oauth.account import Beginning, OAuth, Password  # noqa: PLC0415
+    from tap_acumatica.odata.oauth.account import InitialGrant, OAuth, Password  # noqa: PLC0415
 
     names = settings["scope"].split()
     if how.pool.size > 1 and "api:concurrent_access" not in names:
@@ -120,7 +120,7 @@ def accounts(
             how.pool.size,
         )
     username, password = settings.get("username"), settings.get("password")
-    begin = Beginning(
+    begin = InitialGrant(
         settings.get("refresh_token"),
         Password(username, password) if username and password else None,
     )
@@ -161,10 +161,10 @@ def token_store(
     or the name of another user.
     """
     if not settings.get("token_file"):
-        return Memory()
+        return MemoryTokenStore()
     began_with = settings.get("refresh_token") or settings.get("username")
     site = Address.parse(settings["url"]).site
-    return TokenFile(
+    return FileTokenStore(
         Path(settings["token_file"]).expanduser(),
         f"{site} {server.application.client_id}".lower(),
         fingerprint(began_with) if began_with else None,
@@ -176,7 +176,7 @@ def _is_usable(address: str) -> bool:
     """Whether an address can be reached, and nobody on the way reads along."""
     try:
         parts = urlsplit(address)
-        return bool(parts.hostname) and parts.port != 0 and is_private(address)
+        return bool(parts.hostname) and parts.port != 0 and may_carry_secrets(address)
     except ValueError:
         return False
 

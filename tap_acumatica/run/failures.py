@@ -34,7 +34,7 @@ class TenantsFailed(AcumaticaError):  # noqa: N818 - as the sentences say it
         return " ".join([message, *error.sentences])
 
 
-class Outcome:
+class RunFailures:
     """Remembers the refused streams, and the tenants that failed while others go on."""
 
     def __init__(self, tenants: Sequence[Tenant]) -> None:

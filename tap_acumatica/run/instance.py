@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_acumatica.discovery.cache import MetadataCache, Source
 from tap_acumatica.discovery.tenant import Discovered, discovered
 from tap_acumatica.odata.addresses import Address
-from tap_acumatica.odata.clock import FrameFinder
+from tap_acumatica.odata.clock import ClockCheck
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.http.client import Client
-from tap_acumatica.odata.http.retry import Patience
+from tap_acumatica.odata.http.retry import RetryLimits
 from tap_acumatica.odata.service import Service
 from tap_acumatica.run import accounts
 from tap_acumatica.settings import validation as configuration
@@ -33,7 +33,7 @@ class Instance:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         """Nothing is sent yet."""
-        self.patience = Patience()
+        self.patience = RetryLimits()
         """Upper bounds of what the settings say."""
         self._settings = settings
         self._discovered: dict[str | None, Discovered | AcumaticaError] = {}
@@ -76,13 +76,13 @@ class Instance:
         return configuration.instant_reader(self._settings)
 
     @cached_property
-    def frames(self) -> Mapping[tuple[str, str | None], FrameFinder]:
+    def clock_checks(self) -> Mapping[tuple[str, str | None], ClockCheck]:
         """What finds the frame of each interface of a tenant."""
-        return {key: self.frame_finder() for key in self.services}
+        return {key: self.clock_check() for key in self.services}
 
-    def frame_finder(self) -> FrameFinder:
+    def clock_check(self) -> ClockCheck:
         """Finds the frame of an interface of a tenant."""
-        return FrameFinder(self.instants, zone_is_set=self._settings.get("time_zone") is not None)
+        return ClockCheck(self.instants, zone_is_set=self._settings.get("time_zone") is not None)
 
     @cached_property
     def metadata_cache(self) -> MetadataCache:
@@ -130,7 +130,7 @@ class Instance:
             self._client.close(self._address.site)
         until = time.monotonic() + TOKEN_TIMEOUT
         for auth in auths:
-            auth.settle(until)
+            auth.wait_for_token(until)
 
     @cached_property
     def _address(self) -> Address:

@@ -146,7 +146,7 @@ class Bar:
         )
 
 
-class Silence(Progress):
+class NoProgress(Progress):
     """Where nothing is shown."""
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class Silence(Progress):
 
 
 @contextmanager
-def shown(total: int) -> Iterator[Progress]:
+def show_progress(total: int) -> Iterator[Progress]:
     """The progress of a run, where its user looks for it.
 
     Messages on the same terminal would tear the bar apart, so it is for a stderr of its own.

@@ -14,17 +14,17 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_acumatica.catalog.entry import DiscoverySettings
 from tap_acumatica.discovery.cache import MetadataCache
-from tap_acumatica.discovery.inquiries import like
+from tap_acumatica.discovery.inquiries import did_you_mean
 from tap_acumatica.odata.addresses import Address
 from tap_acumatica.odata.errors import SettingsError
-from tap_acumatica.odata.expand import DEEPEST, parse, parse_all
+from tap_acumatica.odata.expand import MAX_LEVELS, parse, parse_all
 from tap_acumatica.odata.http.client import ClientSettings
 from tap_acumatica.odata.http.sessions import PoolSettings
 from tap_acumatica.odata.instants import InstantReader, in_utc
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.service import QueryLimits
-from tap_acumatica.odata.urls import is_private
+from tap_acumatica.odata.urls import may_carry_secrets
 from tap_acumatica.output.records import RecordSettings
 from tap_acumatica.reading.reader import ReadSettings
 from tap_acumatica.run import accounts
@@ -55,7 +55,9 @@ def check(
         SettingsError: Naming each wrong setting and what to do, a sentence each.
     """
     for name in sorted(settings.keys() - known.keys()):
-        logger.warning("There is no setting %s%s: it does nothing.", name, like(name, known))
+        logger.warning(
+            "There is no setting %s%s: it does nothing.", name, did_you_mean(name, known)
+        )
     types = {name: {"type": schema["type"]} for name, schema in known.items()}
     schema = {**SCHEMA, "properties": {**types, **SCHEMA["properties"]}}
     problems = [
@@ -132,7 +134,7 @@ def _about_expand(expand: Mapping[str, list[str]]) -> Iterator[str]:
                 yield (
                     f"The setting expand cannot be read for {stream} ({error}, in {text!r}): write "
                     "Navigation, Navigation(Column,Column) or "
-                    f"Navigation(Column,Navigation(Column)), at most {DEEPEST} levels deep."
+                    f"Navigation(Column,Navigation(Column)), at most {MAX_LEVELS} levels deep."
                 )
 
 
@@ -177,7 +179,7 @@ def _about_address(settings: Mapping[str, Any]) -> Iterator[str]:
             "The setting url must be an address that starts with https:// "
             f"(found {settings['url']!r})."
         )
-    elif is_private(settings["url"]):
+    elif may_carry_secrets(settings["url"]):
         return
     elif settings.get("auth_method") == "oauth":
         yield (
@@ -334,13 +336,13 @@ def secrets(settings: Mapping[str, Any]) -> list[str]:
     for setting in SECRETS:
         value = settings.get(setting)
         if isinstance(value, str):
-            found += [value] if len(value) >= SHORTEST_WORD else []
+            found += [value] if len(value) >= MIN_SECRET_LENGTH else []
         elif isinstance(value, dict):
             for name, part in value.items():
                 text = str(part)
-                alone = len(text) >= SHORTEST_WORD
+                alone = len(text) >= MIN_SECRET_LENGTH
                 found += [text] if alone else [f"{name}={text}", f"{name!r}: {text!r}"]
     return found
 
 
-SHORTEST_WORD: Final = 4
+MIN_SECRET_LENGTH: Final = 4

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sandbox import atom
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import BrokenPayload, InconsistentAnswer
-from tap_acumatica.odata.payload.atom import ATOM, DEEPEST, LARGEST, AtomDecoder
+from tap_acumatica.odata.payload.atom import ATOM, MAX_BODY, MAX_DEPTH, AtomDecoder
 from tap_acumatica.odata.payload.json import JsonDecoder
 from tap_acumatica.odata.payload.page import Page
 
@@ -235,7 +235,7 @@ def test_rows_of_something_else_are_no_rows(content: str) -> None:
         (wrapped("<m:error><m:message>x</m:message></m:error>"), "an error in place of rows"),
         (wrapped(properties(LINE.replace("1", "&#x1;"))), "not well-formed"),
         (b"<?xml version='1.0' encoding='x-none'?><feed/>", "not well-formed"),
-        (wrapped("<a>" * DEEPEST + "</a>" * DEEPEST), "within each other"),
+        (wrapped("<a>" * MAX_DEPTH + "</a>" * MAX_DEPTH), "within each other"),
         (wrapped(properties("<d:InventoryID>" * 99)), "within each other"),
     ],
 )
@@ -263,7 +263,7 @@ def test_an_answer_of_a_size_that_no_page_has_is_refused_unread() -> None:
         __slots__ = ()
 
         def __len__(self) -> int:
-            return LARGEST + 1
+            return MAX_BODY + 1
 
     with pytest.raises(BrokenPayload, match="more than"):
         DECODER.page(Huge())

@@ -1,4 +1,4 @@
-"""The budget: never more requests in a minute than it says, and none held back for nothing."""
+"""The limiter: never more requests in a minute than it says, and none held back for nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_acumatica.odata.http.rate_limit import MINUTE, Budget
+from tap_acumatica.odata.http.rate_limit import MINUTE, RateLimiter
 
 
 class Clock:
@@ -29,12 +29,12 @@ class Clock:
 @given(st.integers(1, 20), st.lists(st.floats(0, 90), max_size=100))
 def test_no_minute_has_more_requests_than_the_budget(limit: int, pauses: list[float]) -> None:
     clock = Clock()
-    budget = Budget(limit, clock=clock, sleep=clock.sleep)
+    limiter = RateLimiter(limit, clock=clock, sleep=clock.sleep)
     sent: list[float] = []
     for pause in pauses:
         clock.now += pause
         before = clock.now
-        budget.take()
+        limiter.acquire()
         held_back = clock.now > before
         recent = len(sent) - bisect_left(sent, before - MINUTE + 1e-6)
         assert not held_back or recent >= limit, "no request waits without need"
@@ -45,15 +45,15 @@ def test_no_minute_has_more_requests_than_the_budget(limit: int, pauses: list[fl
 
 def test_without_a_limit_nothing_waits() -> None:
     clock = Clock()
-    budget = Budget(None, clock=clock, sleep=clock.sleep)
+    limiter = RateLimiter(None, clock=clock, sleep=clock.sleep)
     for _ in range(1000):
-        budget.take()
+        limiter.acquire()
     assert clock.slept == []
 
 
 def test_threads_share_one_budget() -> None:
     waits: list[float] = []
-    budget = Budget(10, clock=lambda: 0.0, sleep=waits.append)
+    limiter = RateLimiter(10, clock=lambda: 0.0, sleep=waits.append)
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda _: budget.take(), range(35)))
+        list(threads.map(lambda _: limiter.acquire(), range(35)))
     assert sorted(waits) == [60.0] * 10 + [120.0] * 10 + [180.0] * 5

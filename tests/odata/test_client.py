@@ -26,8 +26,8 @@ from tap_acumatica.odata.errors import (
     RequestFailed,
 )
 from tap_acumatica.odata.http.auth import BasicAuth
-from tap_acumatica.odata.http.client import Client, ClientSettings, Reply, Request
-from tap_acumatica.odata.http.rate_limit import Budget
+from tap_acumatica.odata.http.client import Client, ClientSettings, Request, Result
+from tap_acumatica.odata.http.rate_limit import RateLimiter
 from tap_acumatica.odata.http.sessions import PoolSettings
 from tap_acumatica.odata.payload.json import JsonDecoder
 
@@ -91,7 +91,9 @@ class Tenant:
         self.box = box
         self.client = Client(settings, BasicAuth(box.username, password or box.password))
 
-    def get(self, entity_set: str = TERMS, tenant: str = "Company", query: str = "") -> Reply[Page]:
+    def get(
+        self, entity_set: str = TERMS, tenant: str = "Company", query: str = ""
+    ) -> Result[Page]:
         root = f"{self.box.url}/t/{tenant}/api/odata/dac/"
         request = Request(root + entity_set + query, entity_set, owner=root)
         return self.client.get(request, DECODER.page)
@@ -753,8 +755,8 @@ def test_the_budget_holds_for_all_threads_and_retries(
 ) -> None:
     held: list[float] = []
     monkeypatch.setattr(
-        "tap_acumatica.odata.http.client.Budget",
-        lambda per_minute: Budget(per_minute, clock=lambda: 0.0, sleep=held.append),
+        "tap_acumatica.odata.http.client.RateLimiter",
+        lambda per_minute: RateLimiter(per_minute, clock=lambda: 0.0, sleep=held.append),
     )
     tenant = connect(per_minute=4, pool=PoolSettings(size=3))
     box.faults.add(Fault("unavailable", times=2))

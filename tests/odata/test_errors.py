@@ -17,13 +17,13 @@ from requests.structures import CaseInsensitiveDict
 
 from tap_acumatica.odata.errors import Action, BrokenPayload, RequestFailed
 from tap_acumatica.odata.http.answer import (
-    LONGEST_DETAIL,
-    Answer,
+    MAX_DETAIL_LENGTH,
+    RawResponse,
     http_date,
     message_of,
     retry_after,
 )
-from tap_acumatica.odata.http.error_table import RULES, failure, timed_out
+from tap_acumatica.odata.http.error_table import RULES, classify, timed_out
 from tap_acumatica.odata.log import masking
 
 if TYPE_CHECKING:
@@ -63,19 +63,19 @@ def shapes(message: str) -> list[bytes]:
     ]
 
 
-def answer(status: int, body: bytes = b"", *, first: bool = False, **headers: str) -> Answer:
+def answer(status: int, body: bytes = b"", *, first: bool = False, **headers: str) -> RawResponse:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(SUBJECT, status, CaseInsensitiveDict(named), body, first=first)
+    return RawResponse(SUBJECT, status, CaseInsensitiveDict(named), body, first=first)
 
 
-def failed(of: Answer) -> RequestFailed:
-    found = failure(of)
+def failed(of: RawResponse) -> RequestFailed:
+    found = classify(of)
     assert found is not None
     return found
 
 
 def raised(error: Exception, *, first: bool = False) -> RequestFailed:
-    return failed(Answer(SUBJECT, exception=error, first=first))
+    return failed(RawResponse(SUBJECT, exception=error, first=first))
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_a_page_is_no_data(body: bytes, content_type: str) -> None:
 )
 def test_what_the_data_hold_does_not_make_them_an_error(body: bytes) -> None:
     for first in (True, False):
-        assert failure(answer(200, body, first=first, Content_Type=JSON)) is None
+        assert classify(answer(200, body, first=first, Content_Type=JSON)) is None
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_no_body_is_too_strange_to_be_quoted(body: bytes) -> None:
 
 def test_long_words_are_cut() -> None:
     found = failed(answer(503, b"word " * 10_000))
-    assert len(str(found)) < LONGEST_DETAIL + 300
+    assert len(str(found)) < MAX_DETAIL_LENGTH + 300
     assert "…" in str(found)
 
 
@@ -366,16 +366,18 @@ def test_a_date_without_a_zone_is_in_gmt() -> None:
 @pytest.mark.parametrize(
     "found",
     [
-        Answer("S", 200, {"Content-Type": "text/html"}, b"<html>Site under Maintenance</html>"),
-        Answer("S", 302, {"Location": "https://host/Frames/Maintenance.aspx"}),
-        Answer("S", 503, {}, b""),
-        Answer("S", 500, {"Content-Type": "text/html"}, b"<html>under maintenance</html>"),
+        RawResponse(
+            "S", 200, {"Content-Type": "text/html"}, b"<html>Site under Maintenance</html>"
+        ),
+        RawResponse("S", 302, {"Location": "https://host/Frames/Maintenance.aspx"}),
+        RawResponse("S", 503, {}, b""),
+        RawResponse("S", 500, {"Content-Type": "text/html"}, b"<html>under maintenance</html>"),
     ],
 )
-def test_maintenance_is_told_however_it_is_said(found: Answer, first: bool) -> None:
+def test_maintenance_is_told_however_it_is_said(found: RawResponse, first: bool) -> None:
     assert failed(replace(found, first=first)).cause == "maintenance"
 
 
 def test_a_row_about_maintenance_is_none() -> None:
     body = b'{"value":[{"Descr":"maintenance <html>"}]}'
-    assert failure(Answer("S", 200, {"Content-Type": JSON}, body)) is None
+    assert classify(RawResponse("S", 200, {"Content-Type": JSON}, body)) is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_acumatica.odata.expand import DEEPEST, Expansion, option, parse
+from tap_acumatica.odata.expand import MAX_LEVELS, Expansion, option, parse
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True)
 
@@ -16,7 +16,7 @@ def expansions(levels: int) -> st.SearchStrategy[Expansion]:
     return st.builds(Expansion, NAMES, st.lists(NAMES, max_size=2).map(tuple), deeper.map(tuple))
 
 
-@given(st.lists(expansions(DEEPEST), max_size=3), st.sampled_from([",", " ,\n "]))
+@given(st.lists(expansions(MAX_LEVELS), max_size=3), st.sampled_from([",", " ,\n "]))
 def test_what_is_written_is_read_again(wanted: list[Expansion], comma: str) -> None:
     text = ",".join(map(str, wanted)).replace(",", comma).replace("(", " ( ")
     assert parse(text) == tuple(wanted)

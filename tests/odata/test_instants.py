@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_acumatica.odata.instants import InstantReader, account_offset, agrees, written
+from tap_acumatica.odata.instants import InstantReader, account_offset, agrees, bookmark_text
 
 ZONES = ["UTC", "Europe/Oslo", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"]
 # Wide of the ends of time, where an offset leads out of it.
@@ -39,8 +39,8 @@ def test_an_offset_decides_whatever_the_zone(wall: datetime, minutes: int, zone:
     assert reader.read(value).replace(tzinfo=None) == expected
     assert reader.read(value).tzinfo is UTC
     assert reader.offset(value) == timedelta(minutes=minutes)
-    assert reader.labelled(value)
-    assert reader.certain(value)
+    assert reader.has_offset(value)
+    assert reader.is_unambiguous(value)
 
 
 @given(WALL_CLOCKS, st.sampled_from(ZONES))
@@ -53,7 +53,7 @@ def test_a_value_without_an_offset_is_read_in_the_zone(wall: datetime, zone: str
     expected = min(shown) if shown else moments[0]
     assert reader.read(trimmed(wall)) == expected
     assert reader.offset(trimmed(wall)) == wall.replace(tzinfo=UTC) - expected
-    assert not reader.labelled(trimmed(wall))
+    assert not reader.has_offset(trimmed(wall))
 
 
 @given(WALL_CLOCKS, OFFSETS, st.sampled_from(ZONES))
@@ -62,7 +62,7 @@ def test_a_wrong_label_can_be_ignored(wall: datetime, minutes: int, zone: str) -
     labelled = trimmed(wall) + label(minutes)
     assert reader.read(labelled) == InstantReader(reader.zone).read(trimmed(wall))
     assert reader.offset(labelled) == reader.offset(trimmed(wall))
-    assert not reader.labelled(labelled)
+    assert not reader.has_offset(labelled)
 
 
 def test_the_release_that_labelled_utc_with_three_hours_can_be_read() -> None:
@@ -96,38 +96,40 @@ def test_the_ends_of_time_are_read(value: str) -> None:
 def test_an_hour_that_shows_twice_is_read_as_the_earlier_and_not_certain() -> None:
     value = "2024-10-27T02:30:00"
     assert OSLO.read(value) == datetime(2024, 10, 27, 0, 30, tzinfo=UTC)
-    assert not OSLO.certain(value)
-    assert OSLO.certain(value + "+02:00")
-    assert OSLO.certain("2024-10-27T03:30:00")
+    assert not OSLO.is_unambiguous(value)
+    assert OSLO.is_unambiguous(value + "+02:00")
+    assert OSLO.is_unambiguous("2024-10-27T03:30:00")
 
 
 def test_an_hour_that_is_left_out_is_not_certain() -> None:
-    assert not OSLO.certain("2024-03-31T02:30:00")
-    assert OSLO.certain("2024-03-31T03:30:00")
+    assert not OSLO.is_unambiguous("2024-03-31T02:30:00")
+    assert OSLO.is_unambiguous("2024-03-31T03:30:00")
 
 
 def test_labels_that_are_ignored_make_nothing_certain() -> None:
     reader = InstantReader(OSLO.zone, ignore_offsets=True)
-    assert not reader.certain("2024-10-27T02:30:00+01:00")
+    assert not reader.is_unambiguous("2024-10-27T02:30:00+01:00")
 
 
 @given(WALL_CLOCKS)
 def test_all_is_certain_in_utc(wall: datetime) -> None:
-    assert InstantReader().certain(trimmed(wall))
+    assert InstantReader().is_unambiguous(trimmed(wall))
 
 
 @given(st.lists(st.datetimes(timezones=st.just(UTC)), min_size=2, max_size=2))
 def test_written_instants_sort_as_instants_do(moments: list[datetime]) -> None:
     first, second = moments
-    assert (written(first) < written(second)) == (first < second)
-    assert datetime.fromisoformat(written(first)) == first
-    assert len(written(first)) == len("2024-02-01T08:00:00.330000+00:00")
+    assert (bookmark_text(first) < bookmark_text(second)) == (first < second)
+    assert datetime.fromisoformat(bookmark_text(first)) == first
+    assert len(bookmark_text(first)) == len("2024-02-01T08:00:00.330000+00:00")
 
 
 @given(WALL_CLOCKS, OFFSETS)
 def test_the_same_instant_is_written_the_same(wall: datetime, minutes: int) -> None:
     moment = wall.replace(tzinfo=UTC)
-    assert written(moment.astimezone(timezone(timedelta(minutes=minutes)))) == written(moment)
+    assert bookmark_text(moment.astimezone(timezone(timedelta(minutes=minutes)))) == bookmark_text(
+        moment
+    )
 
 
 @pytest.mark.parametrize(

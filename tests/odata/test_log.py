@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_acumatica.odata.http.auth import BasicAuth
-from tap_acumatica.odata.log import MASK, Masking, tell
+from tap_acumatica.odata.log import MASK, Masking, log_exchange
 from tap_acumatica.odata.query import Query
 
 SECRETS = st.text(
@@ -85,7 +85,7 @@ def test_the_trace_of_an_error_is_masked() -> None:
 @pytest.mark.parametrize("password", ["simple", "sandbox-ä:p&ss", "日本"])
 def test_sign_in_is_sent_in_utf_8_and_all_of_it_is_secret(password: str) -> None:
     auth = BasicAuth("odata", password)
-    request = requests.Request("GET", "https://host", auth=auth.sign()).prepare()
+    request = requests.Request("GET", "https://host", auth=auth.authorize()).prepare()
     header = request.headers["Authorization"]
     assert masking(*auth.secrets).masked(header) == f"Basic {MASK}"
     assert password in auth.secrets
@@ -113,7 +113,7 @@ def test_secret_fields_of_forms_and_answers_are_masked_by_name(
         response = requests.post(
             "https://host/token", data={field: "s3cret", "grant_type": "x"}, timeout=5
         )
-    tell(response, 3)
+    log_exchange(response, 3)
     assert "s3cret" not in caplog.text
     assert f"Sent body {field}={MASK}&grant_type=x" in caplog.messages
     assert '"expires_in": 60' in caplog.text
@@ -123,5 +123,5 @@ def test_a_body_of_rows_is_told_as_it_is(caplog: pytest.LogCaptureFixture) -> No
     caplog.set_level(logging.INFO, "tap-acumatica")
     with requests_mock.Mocker() as server:
         server.get("https://host/S", text='{"value":[{"Code":"A","TermsCode":"B"}]}')
-        tell(requests.get("https://host/S", timeout=5), 3)
+        log_exchange(requests.get("https://host/S", timeout=5), 3)
     assert caplog.messages[-1] == 'Body {"value":[{"Code":"A","TermsCode":"B"}]}'

@@ -14,11 +14,11 @@ import pytest
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import AcumaticaError, RequestFailed
-from tap_acumatica.odata.http.client import Client, ClientSettings, Reply, Request
+from tap_acumatica.odata.http.client import Client, ClientSettings, Request, Result
 from tap_acumatica.odata.http.sessions import PoolSettings
-from tap_acumatica.odata.oauth.account import Beginning, OAuth, Password
+from tap_acumatica.odata.oauth.account import InitialGrant, OAuth, Password
 from tap_acumatica.odata.oauth.identity_server import Application, IdentityServer
-from tap_acumatica.odata.oauth.tokens import TokenFile
+from tap_acumatica.odata.oauth.tokens import FileTokenStore
 from tap_acumatica.odata.payload.json import JsonDecoder
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def server(box: Sandbox, settings: ClientSettings = SETTINGS) -> IdentityServer:
 
 
 def account(box: Sandbox, clock: Clock, path: Path, refresh_token: str | None = None) -> OAuth:
-    return OAuth(server(box), Beginning(refresh_token), TokenFile(path, "key"), clock)
+    return OAuth(server(box), InitialGrant(refresh_token), FileTokenStore(path, "key"), clock)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def client(box: Sandbox, oauth: OAuth) -> Iterator[Client]:
     assert box.counters().sessions_open == 0
 
 
-def get(box: Sandbox, client: Client, query: str = "") -> Reply[Page]:
+def get(box: Sandbox, client: Client, query: str = "") -> Result[Page]:
     root = f"{box.url}/t/Company/api/odata/dac/"
     return client.get(Request(root + TERMS + query, TERMS, owner=root), DECODER.page)
 
@@ -94,12 +94,12 @@ def asked(box: Sandbox) -> int:
 def test_one_token_serves_until_two_minutes_before_its_end(
     box: Sandbox, clock: Clock, oauth: OAuth
 ) -> None:
-    first = oauth.sign().header
+    first = oauth.authorize().header
     clock.now += HOUR - 121
-    assert oauth.sign().header == first
+    assert oauth.authorize().header == first
     assert asked(box) == 1
     clock.now += 2
-    assert oauth.sign().header != first
+    assert oauth.authorize().header != first
     assert asked(box) == 2
 
 
@@ -107,21 +107,21 @@ def test_a_short_token_is_renewed_after_half_its_life(
     box: Sandbox, clock: Clock, oauth: OAuth
 ) -> None:
     box.identity.token_life = 60
-    first = oauth.sign().header
+    first = oauth.authorize().header
     clock.now += 29
-    assert oauth.sign().header == first
+    assert oauth.authorize().header == first
     clock.now += 2
-    assert oauth.sign().header != first
+    assert oauth.authorize().header != first
 
 
 def test_many_threads_renew_once(box: Sandbox, clock: Clock, oauth: OAuth) -> None:
-    oauth.sign()
+    oauth.authorize()
     clock.now += HOUR
     together = threading.Barrier(16)
 
     def sign(_: int) -> str:
         together.wait(10)
-        return oauth.sign().header
+        return oauth.authorize().header
 
     with ThreadPoolExecutor(16) as threads:
         assert len(set(threads.map(sign, range(16)))) == 1
@@ -142,7 +142,7 @@ def test_many_threads_that_are_refused_renew_once(
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(read, range(4)))
     assert asked(box) == 2
-    assert oauth.sign().header.startswith("Bearer ")
+    assert oauth.authorize().header.startswith("Bearer ")
 
 
 def test_a_refused_token_is_renewed_once_and_the_request_sent_again(
@@ -191,10 +191,10 @@ def test_the_next_refresh_token_is_on_the_disk_before_the_token_is_used(
 def test_the_next_run_goes_on_with_the_same_token(
     box: Sandbox, clock: Clock, path: Path, oauth: OAuth
 ) -> None:
-    first = oauth.sign().header
-    assert account(box, clock, path, "the spent one").sign().header == first
+    first = oauth.authorize().header
+    assert account(box, clock, path, "the spent one").authorize().header == first
     clock.now += HOUR
-    assert account(box, clock, path, "the spent one").sign().header != first
+    assert account(box, clock, path, "the spent one").authorize().header != first
     assert not box.identity.grants[0].revoked
 
 
@@ -202,64 +202,64 @@ def test_another_run_s_token_is_taken_over(
     box: Sandbox, clock: Clock, path: Path, oauth: OAuth
 ) -> None:
     other = account(box, clock, path)
-    first = oauth.sign()
-    assert other.sign().header == first.header
-    second = oauth.renewed(first)
-    assert other.renewed(first).header == second.header
+    first = oauth.authorize()
+    assert other.authorize().header == first.header
+    second = oauth.reauthorize(first)
+    assert other.reauthorize(first).header == second.header
     assert asked(box) == 2
     clock.now += HOUR
-    third = other.sign()
-    assert oauth.sign().header == third.header
+    third = other.authorize()
+    assert oauth.authorize().header == third.header
     assert asked(box) == 3
 
 
 def test_a_refresh_token_that_is_refused_is_sent_once(
     box: Sandbox, clock: Clock, oauth: OAuth
 ) -> None:
-    oauth.sign()
+    oauth.authorize()
     box.identity.revoke()
     clock.now += HOUR
     for _ in range(3):
         with pytest.raises(RequestFailed, match="run `tap-acumatica login`"):
-            oauth.sign()
+            oauth.authorize()
     assert asked(box) == 2
 
 
 def test_what_passes_does_not_end_the_account(box: Sandbox, oauth: OAuth) -> None:
     box.faults.add(Fault("unavailable", "connect/token", times=1))
     with pytest.raises(RequestFailed, match="identity server failed"):
-        oauth.sign()
-    assert oauth.sign().header
+        oauth.authorize()
+    assert oauth.authorize().header
 
 
 def test_the_password_takes_the_place_of_a_dead_refresh_token(
     box: Sandbox, clock: Clock, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    begin = Beginning(password=Password(box.username, box.password))
-    oauth = OAuth(server(box), begin, TokenFile(path, "key"), clock)
-    oauth.sign()
+    begin = InitialGrant(password=Password(box.username, box.password))
+    oauth = OAuth(server(box), begin, FileTokenStore(path, "key"), clock)
+    oauth.authorize()
     clock.now += HOUR
-    oauth.sign()
+    oauth.authorize()
     assert len(box.identity.grants) == 1, "while the grant lives it is refreshed"
     box.identity.revoke()
     clock.now += HOUR
-    assert oauth.sign().header
+    assert oauth.authorize().header
     assert len(box.identity.grants) == 2
     assert "The password is used in its place" in caplog.text
 
 
 def test_a_password_needs_no_file(box: Sandbox) -> None:
-    oauth = OAuth(server(box), Beginning(password=Password(box.username, box.password)))
-    first = oauth.sign()
-    assert oauth.sign().header == first.header
-    assert oauth.renewed(first).header != first.header
+    oauth = OAuth(server(box), InitialGrant(password=Password(box.username, box.password)))
+    first = oauth.authorize()
+    assert oauth.authorize().header == first.header
+    assert oauth.reauthorize(first).header != first.header
 
 
 def test_a_wrong_password_is_sent_once(box: Sandbox) -> None:
-    oauth = OAuth(server(box), Beginning(password=Password(box.username, "wrong")))
+    oauth = OAuth(server(box), InitialGrant(password=Password(box.username, "wrong")))
     for _ in range(3):
         with pytest.raises(RequestFailed, match="gave no access token for the password"):
-            oauth.sign()
+            oauth.authorize()
     assert asked(box) == 1
 
 
@@ -275,10 +275,10 @@ def test_the_end_of_a_run_waits_for_a_token_no_longer_than_it_is_told(
 
     monkeypatch.setattr(box.identity, "token", held)
     with ThreadPoolExecutor(1) as threads:
-        signature = threads.submit(oauth.sign)
+        signature = threads.submit(oauth.authorize)
         assert asked_for.wait(60)
         oauth.close()
-        oauth.settle(time.monotonic() + 0.1)
+        oauth.wait_for_token(time.monotonic() + 0.1)
         assert not signature.done()
         leave.set()
         assert signature.result(60).header.startswith("Bearer ")
@@ -289,8 +289,8 @@ def test_no_token_is_asked_for_after_the_end_of_a_run(
 ) -> None:
     oauth = OAuth(
         server(box, replace(SETTINGS, max_retry_time=60)),
-        Beginning(box.grant().refresh_token),
-        TokenFile(path, "key"),
+        InitialGrant(box.grant().refresh_token),
+        FileTokenStore(path, "key"),
         clock,
     )
     # It ends in the pause before the token is asked for once more.
@@ -300,25 +300,25 @@ def test_no_token_is_asked_for_after_the_end_of_a_run(
     )
     box.faults.add(Fault("unavailable", "connect/token", times=1))
     with pytest.raises(AcumaticaError, match="The run has ended before an access token"):
-        oauth.sign()
+        oauth.authorize()
     assert asked(box) == 1
 
 
 def test_nobody_has_signed_in_yet(box: Sandbox, clock: Clock, path: Path) -> None:
     with pytest.raises(AcumaticaError, match="Nobody has signed in yet: run `tap-acumatica login`"):
-        account(box, clock, path).sign()
+        account(box, clock, path).authorize()
     assert box.counters().total == 0
 
 
 def test_without_a_refresh_token_the_end_of_the_token_is_the_end(
     box: Sandbox, clock: Clock, path: Path
 ) -> None:
-    begin = Beginning(password=Password(box.username, box.password))
+    begin = InitialGrant(password=Password(box.username, box.password))
     application = Application(box.client_id, box.client_secret, "api")
     short = IdentityServer(box.url, application, SETTINGS)
-    OAuth(short, begin, TokenFile(path, "key"), clock).sign()
+    OAuth(short, begin, FileTokenStore(path, "key"), clock).authorize()
     later = account(box, clock, path)
-    assert later.sign().header
+    assert later.authorize().header
     clock.now += HOUR
     with pytest.raises(AcumaticaError, match="add offline_access"):
-        later.sign()
+        later.authorize()

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_acumatica.odata.errors import AcumaticaError
-from tap_acumatica.odata.oauth.tokens import Token, TokenFile, fingerprint
+from tap_acumatica.odata.oauth.tokens import FileTokenStore, Token, fingerprint
 
 FIRST, SECOND = Token("access-1", "refresh-1", 10.0), Token("access-2", "refresh-2", 20.0)
 
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "tokens" / "file.json"
 
 
-def keep(file: TokenFile, token: Token) -> None:
+def keep(file: FileTokenStore, token: Token) -> None:
     with file.updating() as update:
         update.store(token)
 
@@ -45,16 +45,16 @@ def test_a_token_of_unknown_life_is_taken_to_live_for_an_hour(life: object) -> N
 
 
 def test_what_was_kept_is_read_by_the_next_run(path: Path) -> None:
-    keep(TokenFile(path, "key"), FIRST)
-    assert TokenFile(path, "key").read() == FIRST
-    assert TokenFile(path, "other key").read() is None
+    keep(FileTokenStore(path, "key"), FIRST)
+    assert FileTokenStore(path, "key").read() == FIRST
+    assert FileTokenStore(path, "other key").read() is None
 
 
 def test_the_file_is_for_its_owner_alone(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"")
     path.chmod(0o644)
-    keep(TokenFile(path, "key"), FIRST)
+    keep(FileTokenStore(path, "key"), FIRST)
     assert path.stat().st_mode & 0o777 == 0o600
     assert sorted(each.name for each in path.parent.iterdir()) in (
         ["file.json"],
@@ -63,35 +63,35 @@ def test_the_file_is_for_its_owner_alone(path: Path) -> None:
 
 
 def test_tenants_share_a_file(path: Path) -> None:
-    keep(TokenFile(path, "A"), FIRST)
-    keep(TokenFile(path, "B"), SECOND)
-    assert (TokenFile(path, "A").read(), TokenFile(path, "B").read()) == (FIRST, SECOND)
+    keep(FileTokenStore(path, "A"), FIRST)
+    keep(FileTokenStore(path, "B"), SECOND)
+    assert (FileTokenStore(path, "A").read(), FileTokenStore(path, "B").read()) == (FIRST, SECOND)
 
 
 def test_the_file_counts_while_the_setting_is_what_it_began_with(path: Path) -> None:
     old, new = fingerprint("refresh token of then"), fingerprint("refresh token of now")
-    keep(TokenFile(path, "key", old), FIRST)
-    assert TokenFile(path, "key", old).read() == FIRST
-    assert TokenFile(path, "key", new).read() is None
-    assert TokenFile(path, "key", None).read() == FIRST, "the setting was taken out"
-    keep(TokenFile(path, "key", None), SECOND)
-    assert TokenFile(path, "key", old).read() == SECOND, "and put back"
-    keep(TokenFile(path, "key", new), FIRST)
-    assert TokenFile(path, "key", old).read() is None
+    keep(FileTokenStore(path, "key", old), FIRST)
+    assert FileTokenStore(path, "key", old).read() == FIRST
+    assert FileTokenStore(path, "key", new).read() is None
+    assert FileTokenStore(path, "key", None).read() == FIRST, "the setting was taken out"
+    keep(FileTokenStore(path, "key", None), SECOND)
+    assert FileTokenStore(path, "key", old).read() == SECOND, "and put back"
+    keep(FileTokenStore(path, "key", new), FIRST)
+    assert FileTokenStore(path, "key", old).read() is None
     assert b"refresh token of" not in path.read_bytes()
 
 
 def test_a_link_to_the_file_stays_a_link(path: Path, tmp_path: Path) -> None:
-    keep(TokenFile(path, "key"), FIRST)
+    keep(FileTokenStore(path, "key"), FIRST)
     link = tmp_path / "link.json"
     link.symlink_to(path)
-    keep(TokenFile(link, "key"), SECOND)
+    keep(FileTokenStore(link, "key"), SECOND)
     assert link.is_symlink()
-    assert TokenFile(path, "key").read() == SECOND
+    assert FileTokenStore(path, "key").read() == SECOND
 
 
 def test_a_failure_leaves_the_file_as_it_was(path: Path) -> None:
-    file = TokenFile(path, "key")
+    file = FileTokenStore(path, "key")
     keep(file, FIRST)
     before = path.read_bytes()
     refused = AcumaticaError("no token")
@@ -112,13 +112,13 @@ def test_one_at_a_time_changes_the_file(path: Path) -> None:
     def count(_: int) -> None:
         together.wait(10)
         for _ in range(10):
-            with TokenFile(path, "key").updating() as update:
+            with FileTokenStore(path, "key").updating() as update:
                 number = int(update.token.access_token) if update.token else 0
                 update.store(Token(str(number + 1)))
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(count, range(8)))
-    assert TokenFile(path, "key").read() == Token("80")
+    assert FileTokenStore(path, "key").read() == Token("80")
 
 
 def test_a_run_that_has_the_file_for_ever_is_named(path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_run_that_has_the_file_for_ever_is_named(path: Path) -> None:
     with (
         FileLock(f"{path}.lock"),
         pytest.raises(AcumaticaError, match=r"was locked by another run for 0\.01 s"),
-        TokenFile(path, "key", patience=0.01).updating(),
+        FileTokenStore(path, "key", patience=0.01).updating(),
     ):
         pass
 
@@ -136,7 +136,7 @@ def test_a_file_that_holds_something_else_is_named(path: Path, body: bytes) -> N
     path.parent.mkdir()
     path.write_bytes(body)
     with pytest.raises(AcumaticaError, match="cannot be read") as raised:
-        TokenFile(path, "key").read()
+        FileTokenStore(path, "key").read()
     assert str(path) in str(raised.value)
 
 
@@ -145,7 +145,7 @@ def test_a_folder_that_may_not_be_written_is_found_before_a_token_is_spent(tmp_p
     spent = False
     with (
         pytest.raises(AcumaticaError, match="cannot be written"),
-        TokenFile(tmp_path / "file" / "tokens.json", "key").updating(),
+        FileTokenStore(tmp_path / "file" / "tokens.json", "key").updating(),
     ):
         spent = True
     assert not spent
@@ -155,7 +155,7 @@ def test_a_folder_that_may_not_be_written_is_found_before_a_token_is_spent(tmp_p
 def test_a_folder_in_which_nothing_can_be_made_is_not_taken_for_one_that_is_locked() -> None:
     with (
         pytest.raises(AcumaticaError, match="cannot be written"),
-        TokenFile(Path("/proc/tokens.json"), "key", patience=0.5).updating(),
+        FileTokenStore(Path("/proc/tokens.json"), "key", patience=0.5).updating(),
     ):
         pass
 
@@ -163,7 +163,7 @@ def test_a_folder_in_which_nothing_can_be_made_is_not_taken_for_one_that_is_lock
 def test_what_fails_while_the_file_is_held_is_not_its_fault(path: Path) -> None:
     with (
         pytest.raises(OSError, match="no certificates"),
-        TokenFile(path, "key").updating(),
+        FileTokenStore(path, "key").updating(),
     ):
         raise OSError("no certificates")  # noqa: TRY003, EM101
 
@@ -176,10 +176,10 @@ def test_a_file_that_cannot_be_replaced_is_named(
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(AcumaticaError, match=r"cannot be written \(No space left on device\)"):
-        keep(TokenFile(path, "key"), FIRST)
+        keep(FileTokenStore(path, "key"), FIRST)
 
 
 def test_the_file_can_be_read_by_people(path: Path) -> None:
-    keep(TokenFile(path, "https://erp guid@company", fingerprint("x")), FIRST)
+    keep(FileTokenStore(path, "https://erp guid@company", fingerprint("x")), FIRST)
     content = msgspec.json.decode(path.read_bytes())
     assert content["https://erp guid@company"]["token"]["refresh_token"] == "refresh-1"

@@ -17,10 +17,10 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LONGEST_WAIT: Final = 600.0
+MAX_RETRY_AFTER: Final = 600.0
 """Seconds; a longer Retry-After is cut to it."""
 
-LONGEST_DETAIL: Final = 300
+MAX_DETAIL_LENGTH: Final = 300
 """Characters of a server's own words that an error sentence quotes."""
 
 
@@ -38,7 +38,7 @@ class Credential(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RawResponse:
     """What one request brought: a response, or the exception in its place."""
 
     subject: str
@@ -100,7 +100,7 @@ def message_of(body: bytes) -> str:
 
 def shortened(text: str) -> str:
     """The server's words, cut to what a sentence can carry."""
-    return text if len(text) <= LONGEST_DETAIL else text[:LONGEST_DETAIL] + "…"
+    return text if len(text) <= MAX_DETAIL_LENGTH else text[:MAX_DETAIL_LENGTH] + "…"
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
@@ -112,12 +112,12 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     """
     value = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]+", value):
-        return min(float(value), LONGEST_WAIT)
+        return min(float(value), MAX_RETRY_AFTER)
     until = http_date(value)
     now = now or http_date(headers.get("Date", ""))
     if until is None or now is None:
         return None
-    return min(max((until - now).total_seconds(), 0.0), LONGEST_WAIT)
+    return min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER)
 
 
 def http_date(text: str) -> datetime | None:

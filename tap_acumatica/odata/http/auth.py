@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from requests import PreparedRequest
 
 
-class Signature(AuthBase):
+class Authorization(AuthBase):
     """What is added to one request: the Authorization header."""
 
     def __init__(self, header: str) -> None:
@@ -32,7 +32,7 @@ class Signature(AuthBase):
         return request
 
 
-class Nothing(AuthBase):
+class NoAuth(AuthBase):
     """Adds nothing: without it requests would add what a .netrc holds for the host."""
 
     @override
@@ -44,7 +44,7 @@ class Auth(ABC):
     """An account of the server. What is refused with it once is not sent again."""
 
     @abstractmethod
-    def sign(self) -> Signature:
+    def authorize(self) -> Authorization:
         """What to add to the next request.
 
         Raises:
@@ -52,7 +52,7 @@ class Auth(ABC):
         """
 
     @abstractmethod
-    def renewed(self, refused: Signature) -> Signature:
+    def reauthorize(self, refused: Authorization) -> Authorization:
         """What to add after the server refused a token that may have ended.
 
         Raises:
@@ -64,7 +64,7 @@ class Auth(ABC):
         """Ask for no further token: the run is over."""
 
     @abstractmethod
-    def settle(self, until: float) -> None:
+    def wait_for_token(self, until: float) -> None:
         """Wait for a token that was asked for, up to an instant of the monotonic clock."""
 
 
@@ -73,15 +73,15 @@ class BasicAuth(Auth):
 
     def __init__(self, username: str, password: str) -> None:
         credentials = b64encode(f"{username}:{password}".encode()).decode()
-        self._signature = Signature(f"Basic {credentials}")
+        self._signature = Authorization(f"Basic {credentials}")
         self.secrets = (password, credentials)
 
     @override
-    def sign(self) -> Signature:
+    def authorize(self) -> Authorization:
         return self._signature
 
     @override
-    def renewed(self, refused: Signature) -> Signature:
+    def reauthorize(self, refused: Authorization) -> Authorization:
         return refused
 
     @override
@@ -89,5 +89,5 @@ class BasicAuth(Auth):
         """There are no tokens."""
 
     @override
-    def settle(self, until: float) -> None:
+    def wait_for_token(self, until: float) -> None:
         """There are no tokens."""

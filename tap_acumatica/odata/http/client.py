@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 import requests
 
 from tap_acumatica.odata.errors import Action, AcumaticaError, BrokenPayload, Cause, RequestFailed
-from tap_acumatica.odata.http.answer import Answer, http_date
-from tap_acumatica.odata.http.auth import Nothing
-from tap_acumatica.odata.http.error_table import failure
-from tap_acumatica.odata.http.rate_limit import Budget
-from tap_acumatica.odata.http.retry import patiently
+from tap_acumatica.odata.http.answer import RawResponse, http_date
+from tap_acumatica.odata.http.auth import NoAuth
+from tap_acumatica.odata.http.error_table import classify
+from tap_acumatica.odata.http.rate_limit import RateLimiter
+from tap_acumatica.odata.http.retry import with_retries
 from tap_acumatica.odata.http.sessions import Connection, ConnectionPool, PoolSettings
-from tap_acumatica.odata.log import logger, masking, tell
+from tap_acumatica.odata.log import log_exchange, logger, masking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from tap_acumatica.odata.http.auth import Auth, Signature
+    from tap_acumatica.odata.http.auth import Auth, Authorization
 
 Content = TypeVar("Content")
 
@@ -81,7 +81,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply(Generic[Content]):
+class Result(Generic[Content]):
     """A good answer.
 
     Attributes:
@@ -108,7 +108,7 @@ class _Sending(Generic[Content]):
     request: Request
     decode: Callable[[Any], Content]
     auth: Auth
-    signature: Signature
+    signature: Authorization
     streamed: bool
 
 
@@ -132,7 +132,7 @@ class Client:
         self._settings = settings
         self._auth = auth
         self._site = site
-        self._budget = Budget(settings.per_minute)
+        self._rate_limiter = RateLimiter(settings.per_minute)
         self._pool = ConnectionPool(settings.pool, self._new_session)
         self._first = threading.Lock()
         self._succeeded = threading.Event()
@@ -141,7 +141,7 @@ class Client:
         self._closed = False
         self._counting = threading.Lock()
 
-    def get(self, request: Request, decode: Callable[[bytes], Content]) -> Reply[Content]:
+    def get(self, request: Request, decode: Callable[[bytes], Content]) -> Result[Content]:
         """Send a GET and decode its answer, again where the error table says so.
 
         Raises:
@@ -152,13 +152,13 @@ class Client:
 
     def get_stream(
         self, request: Request, decode: Callable[[Iterable[bytes]], Content]
-    ) -> Reply[Content]:
+    ) -> Result[Content]:
         """As `get`, of an answer that is decoded while it arrives and never held as a whole."""
         return self._get(request, decode, streamed=True)
 
     def _get(
         self, request: Request, decode: Callable[[Any], Content], *, streamed: bool
-    ) -> Reply[Content]:
+    ) -> Result[Content]:
         auth = request.auth or self._auth
         longest = self._settings.max_retry_time
         if self._given_up not in {None, request.owner}:
@@ -171,8 +171,8 @@ class Client:
             with self._counting:
                 self.retries += 1
 
-        def attempt() -> Reply[Content]:
-            signature = auth.sign()
+        def attempt() -> Result[Content]:
+            signature = auth.authorize()
             while True:
                 sending = _Sending(request, decode, auth, signature, streamed)
                 try:
@@ -180,10 +180,10 @@ class Client:
                 except RequestFailed as failed:
                     if failed.action is not Action.REFRESH:
                         raise
-                signature = auth.renewed(signature)
+                signature = auth.reauthorize(signature)
 
         try:
-            reply = patiently(attempt, longest, count_retry)
+            reply = with_retries(attempt, longest, count_retry)
         except RequestFailed as failed:
             if failed.action is Action.RETRY and self._given_up is None:
                 self._given_up = request.owner
@@ -191,26 +191,26 @@ class Client:
         self._given_up = None
         return replace(reply, retries=retries) if retries else reply
 
-    def look(self, request: Request) -> Answer:
+    def get_once(self, request: Request) -> RawResponse:
         """Send a GET once and bring whatever comes back, good or bad.
 
         Nothing follows from a refusal: it is for addresses that the account need not have.
         """
         auth = request.auth or self._auth
-        signature = auth.sign()
-        self._budget.take()
+        signature = auth.authorize()
+        self._rate_limiter.acquire()
         with self._counting:
             self.requests += 1
         try:
             with self._pool.connection(request.owner) as connection:
                 self._require_open(request, auth)
                 response = self._fetch(connection, request, signature)
-                tell(response, self._settings.verbosity)
+                log_exchange(response, self._settings.verbosity)
             body = response.content
         except OSError as error:
-            return Answer(request.subject, exception=error)
+            return RawResponse(request.subject, exception=error)
         logger.info("GET %s: %s", request.url, response.status_code)
-        return Answer(request.subject, response.status_code, response.headers, body)
+        return RawResponse(request.subject, response.status_code, response.headers, body)
 
     def close(self, site: str) -> None:
         """Sign out of every session that is not executing a request (best effort).
@@ -221,7 +221,7 @@ class Client:
         self._closed = True
         deadline = time.monotonic() + SIGN_OUT_TIMEOUT
         self._sign_out_all(self._pool.drain(), site, deadline)
-        self._pool.settle(min(BUSY_TIMEOUT, deadline - time.monotonic()))
+        self._pool.wait_until_idle(min(BUSY_TIMEOUT, deadline - time.monotonic()))
         self._sign_out_all([*self._pool.drain(), *self._pool.given_up()], site, deadline)
 
     def _new_session(self) -> requests.Session:
@@ -229,7 +229,7 @@ class Client:
         session.headers.update({"User-Agent": "tap-acumatica", **self._settings.headers})
         return session
 
-    def _send(self, sending: _Sending[Content]) -> Reply[Content]:
+    def _send(self, sending: _Sending[Content]) -> Result[Content]:
         try:
             with self._first:
                 if not self._succeeded.is_set():
@@ -252,10 +252,10 @@ class Client:
         self._sign_out_all(idle, self._site, time.monotonic() + SIGN_OUT_TIMEOUT)
         return bool(idle)
 
-    def _exchange(self, sending: _Sending[Content]) -> Reply[Content]:
+    def _exchange(self, sending: _Sending[Content]) -> Result[Content]:
         request, signature = sending.request, sending.signature
         self._require_open(request, sending.auth)
-        self._budget.take()
+        self._rate_limiter.acquire()
         with self._counting:
             self.requests += 1
         started = time.monotonic()
@@ -264,10 +264,10 @@ class Client:
             with self._pool.connection(request.owner) as connection:
                 self._require_open(request, sending.auth)
                 response = self._fetch(connection, request, signature, streamed=sending.streamed)
-                tell(response, self._settings.verbosity)
+                log_exchange(response, self._settings.verbosity)
                 cookies = [c.value for c in connection.session.cookies if c.name == "Locale"]
                 body = _Body(response, in_parts=sending.streamed)
-                answer = Answer(
+                answer = RawResponse(
                     request.subject,
                     response.status_code,
                     response.headers,
@@ -275,13 +275,13 @@ class Client:
                     first=first,
                     credential=signature.credential,
                 )
-                failed = failure(answer)
+                failed = classify(answer)
                 streamed = sending.streamed and not failed
                 decoded = body.decoded(sending.decode) if streamed else None
             content = decoded() if decoded else None if failed else sending.decode(body.head)
         except (OSError, BrokenPayload) as error:
-            answer = Answer(request.subject, exception=error, first=first)
-            failed = failure(answer)
+            answer = RawResponse(request.subject, exception=error, first=first)
+            failed = classify(answer)
         seconds = time.monotonic() - started
         if failed:
             logger.warning(
@@ -291,7 +291,7 @@ class Client:
         self._succeeded.set()
         logger.info("GET %s: %d bytes in %.2f s", request.url, body.length, seconds)
         date = http_date(response.headers.get("Date", ""))
-        return Reply(content, date, cookies[-1] if cookies else None)  # type: ignore[arg-type]
+        return Result(content, date, cookies[-1] if cookies else None)  # type: ignore[arg-type]
 
     def _require_open(self, request: Request, auth: Auth) -> None:
         """Refuse to send anything more once the account was refused, or the run is over."""
@@ -305,7 +305,7 @@ class Client:
         self,
         connection: Connection,
         request: Request,
-        signature: Signature,
+        signature: Authorization,
         *,
         streamed: bool = False,
     ) -> requests.Response:
@@ -338,7 +338,7 @@ class Client:
             connection.session.post(
                 f"{site}/entity/auth/logout",
                 headers={"Content-Length": "0"},
-                auth=connection.token or Nothing(),
+                auth=connection.token or NoAuth(),
                 timeout=timeout,
                 allow_redirects=False,
                 verify=self._settings.verify,

@@ -19,7 +19,7 @@ from tap_acumatica.odata.log import masking
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tap_acumatica.odata.http.answer import Answer
+    from tap_acumatica.odata.http.answer import RawResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Rule:
     statuses: tuple[range, ...] = ()
     pattern: re.Pattern[str] | None = None
     exception: type[Exception] | tuple[type[Exception], ...] | None = None
-    test: Callable[[Answer], bool] | None = None
+    test: Callable[[RawResponse], bool] | None = None
 
-    def fits(self, answer: Answer) -> bool:
+    def fits(self, answer: RawResponse) -> bool:
         """Whether this row is about that answer."""
         if (answer.exception is None) != (self.exception is None):
             return False
@@ -57,7 +57,7 @@ def words(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-def _maintained(answer: Answer) -> bool:
+def _maintained(answer: RawResponse) -> bool:
     """Whether the site says that it is being worked on, in whatever way."""
     words = answer.headers.get("Location", "") if answer.status in REDIRECTS[0] else ""
     if answer.is_page:
@@ -65,11 +65,11 @@ def _maintained(answer: Answer) -> bool:
     return answer.status == HTTPStatus.SERVICE_UNAVAILABLE or "maintenance" in words.lower()
 
 
-def _name_unknown(answer: Answer) -> bool:
+def _name_unknown(answer: RawResponse) -> bool:
     return answer.first and "resolve" in str(answer.exception).lower()
 
 
-def _without_bundle(answer: Answer) -> bool:
+def _without_bundle(answer: RawResponse) -> bool:
     """Whether a file is missing that the environment names; requests has no type for it."""
     return "TLS CA certificate bundle" in str(answer.exception)
 
@@ -79,7 +79,7 @@ def timed_out(error: Exception | None) -> bool:
     return isinstance(error, requests.exceptions.ReadTimeout) or "Read timed out" in str(error)
 
 
-def _never_works(answer: Answer) -> bool:
+def _never_works(answer: RawResponse) -> bool:
     """Whether it is the settings' fault: under way TLS can also fail as a connection does."""
     return answer.first or "certificate" in str(answer.exception).lower()
 
@@ -324,13 +324,13 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def failure(answer: Answer, rules: Sequence[Rule] = RULES) -> RequestFailed | None:
+def classify(answer: RawResponse, rules: Sequence[Rule] = RULES) -> RequestFailed | None:
     """Classify what came back; None where it is an answer to work with."""
     rule = next((rule for rule in rules if rule.fits(answer)), None)
     return _failed(rule, answer) if rule else None
 
 
-def _failed(rule: Rule, answer: Answer) -> RequestFailed:
+def _failed(rule: Rule, answer: RawResponse) -> RequestFailed:
     found = rule.pattern.search(answer.message) if rule.pattern else None
     column = found.group(1) if found and found.groups() else None
     detail = _without_url(answer.exception) if answer.exception else answer.message

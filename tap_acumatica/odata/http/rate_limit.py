@@ -14,7 +14,7 @@ MINUTE: Final = 60.0
 """Seconds."""
 
 
-class Budget:
+class RateLimiter:
     """Holds requests back, in the order in which they come, so that the limit is kept."""
 
     def __init__(
@@ -30,7 +30,7 @@ class Budget:
         self._limited = per_minute is not None
         self._sent: deque[float] = deque(maxlen=per_minute)
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Wait until one more request may be sent."""
         if not self._limited:
             return

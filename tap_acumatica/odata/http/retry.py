@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.http.client import ClientSettings
 
-Result = TypeVar("Result")
+Value = TypeVar("Value")
 
-LONGEST_PAUSE: Final = 60.0
+MAX_PAUSE: Final = 60.0
 """Seconds between two tries where the server names no time."""
-SHORTEST_PAUSE: Final = 0.5
+MIN_PAUSE: Final = 0.5
 """Seconds, whatever the server says: a Retry-After of 0 must not lead to a storm without end."""
-MOST_TIMEOUTS: Final = 3
+MAX_TIMEOUTS: Final = 3
 """In a row, for what cannot be asked for in a smaller way."""
 
 
-def despite_timeouts(ask: Callable[[], Result]) -> Result:
+def retry_timeouts(ask: Callable[[], Value]) -> Value:
     """Ask again at once after a timeout, which the client does in a new session.
 
     For what has no pages that could be smaller.
 
     Raises:
-        RequestFailed: There were `MOST_TIMEOUTS`, or it is another failure.
+        RequestFailed: There were `MAX_TIMEOUTS`, or it is another failure.
     """
-    for _ in range(MOST_TIMEOUTS - 1):
+    for _ in range(MAX_TIMEOUTS - 1):
         try:
             return ask()
         except RequestFailed as failed:
@@ -44,7 +44,7 @@ def despite_timeouts(ask: Callable[[], Result]) -> Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryLimits:
     """Upper bounds of what the settings say (seconds)."""
 
     timeout: float = math.inf
@@ -59,15 +59,15 @@ class Patience:
         )
 
 
-def patiently(
-    attempt: Callable[[], Result], seconds: float, on_retry: Callable[[], None] | None = None
-) -> Result:
+def with_retries(
+    attempt: Callable[[], Value], seconds: float, on_retry: Callable[[], None] | None = None
+) -> Value:
     """Try until it works, or until the pauses add up to more than these seconds.
 
     Raises:
         RequestFailed: The last failure, or one that is not to be retried.
     """
-    patience = _Patience(seconds)
+    patience = _RetryBudget(seconds)
     retrying = backoff.on_exception(
         backoff.runtime,
         RequestFailed,
@@ -80,12 +80,12 @@ def patiently(
     return retrying(attempt)()
 
 
-class _Patience:
+class _RetryBudget:
     """How long to go on asking; the time inside requests does not count."""
 
     def __init__(self, seconds: float) -> None:
         self._left = seconds
-        self._waits = backoff.expo(base=2, factor=1, max_value=LONGEST_PAUSE)
+        self._waits = backoff.expo(base=2, factor=1, max_value=MAX_PAUSE)
         next(self._waits)
         self._next = 0.0
 
@@ -96,7 +96,7 @@ class _Patience:
         if failed.given_up:  # by the request for a token, which has a patience of its own
             return True
         pause = next(self._waits) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
-        self._next = max(pause if failed.wait is None else failed.wait, SHORTEST_PAUSE)
+        self._next = max(pause if failed.wait is None else failed.wait, MIN_PAUSE)
         self._left -= self._next
         failed.given_up = self._left < 0
         return failed.given_up

@@ -20,7 +20,7 @@ from tap_acumatica.odata.http.error_table import timed_out
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_acumatica.odata.http.auth import Signature
+    from tap_acumatica.odata.http.auth import Authorization
 
 SESSION_COOKIES: Final = frozenset({"ASP.NET_SessionId", ".ASPXAUTH"})
 TOKENS: Final = frozenset({Credential.TOKEN, Credential.NEW_TOKEN})
@@ -43,7 +43,7 @@ class Connection:
     owner: str
     session: requests.Session
     used: float = field(default_factory=time.monotonic)
-    signature: Signature | None = None
+    signature: Authorization | None = None
     """With which the server last let it in."""
 
     @property
@@ -54,7 +54,7 @@ class Connection:
         )
 
     @property
-    def token(self) -> Signature | None:
+    def token(self) -> Authorization | None:
         """The token to sign out with; an old one will do, and a new one could take long."""
         by_token = self.signature is not None and self.signature.credential in TOKENS
         return self.signature if by_token else None
@@ -100,7 +100,7 @@ class ConnectionPool:
         finally:
             self._slots.release()
 
-    def settle(self, timeout: float) -> None:
+    def wait_until_idle(self, timeout: float) -> None:
         """Wait until no connection is in use, but no longer than so many seconds."""
         deadline = time.monotonic() + timeout
         held = 0

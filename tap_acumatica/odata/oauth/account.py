@@ -17,9 +17,9 @@ from typing_extensions import override
 
 from tap_acumatica.odata.errors import Action, AcumaticaError, Cause, RequestFailed
 from tap_acumatica.odata.http.answer import Credential
-from tap_acumatica.odata.http.auth import Auth, Signature
+from tap_acumatica.odata.http.auth import Auth, Authorization
 from tap_acumatica.odata.log import logger, masking
-from tap_acumatica.odata.oauth.tokens import Memory
+from tap_acumatica.odata.oauth.tokens import MemoryTokenStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.oauth.identity_server import IdentityServer
     from tap_acumatica.odata.oauth.tokens import Token, TokenStore
 
-Result = TypeVar("Result")
+Value = TypeVar("Value")
 
 
 class Password:
@@ -60,7 +60,7 @@ class Password:
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class InitialGrant:
     """What the settings give to begin with."""
 
     refresh_token: str | None = None
@@ -73,7 +73,7 @@ class NotSignedIn(AcumaticaError):  # noqa: N818 - as the sentences say it
     cause = Cause.NOT_SIGNED_IN
 
 
-class Bearer(Signature):
+class Bearer(Authorization):
     """An access token with a request."""
 
     def __init__(self, token: Token, is_good: Callable[[Token], bool], *, new: bool) -> None:
@@ -96,41 +96,41 @@ class OAuth(Auth):
     def __init__(
         self,
         server: IdentityServer,
-        beginning: Beginning,
+        beginning: InitialGrant,
         store: TokenStore | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._server = server
         self._beginning = beginning
-        self._store = store or Memory()
+        self._store = store or MemoryTokenStore()
         self._now = now
         self._lock = threading.Lock()
         self._token: Token | None = None
         self._refused: AcumaticaError | None = None
 
     @override
-    def sign(self) -> Signature:
+    def authorize(self) -> Authorization:
         token = self._token
         if token and self._is_good(token):
             return self._bearer(token)
-        return _aside(self._signed)
+        return run_detached(self._signed)
 
     @override
-    def renewed(self, refused: Signature) -> Signature:
-        return _aside(partial(self._renewed, refused))
+    def reauthorize(self, refused: Authorization) -> Authorization:
+        return run_detached(partial(self._renewed, refused))
 
     @override
     def close(self) -> None:
         self._server.close()
 
     @override
-    def settle(self, until: float) -> None:
+    def wait_for_token(self, until: float) -> None:
         if self._lock.locked():
             logger.info("Waiting for an access token that was asked for")
         if self._lock.acquire(timeout=max(until - time.monotonic(), 0)):
             self._lock.release()
 
-    def _signed(self) -> Signature:
+    def _signed(self) -> Authorization:
         with self._lock:
             token = self._token or self._known(self._store.read())
             if token is None or not self._is_good(token):
@@ -138,13 +138,13 @@ class OAuth(Auth):
             self._token = token
             return self._bearer(token)
 
-    def _renewed(self, refused: Signature) -> Signature:
+    def _renewed(self, refused: Authorization) -> Authorization:
         with self._lock:
             if self._token and self._bearer(self._token).header != refused.header:
                 return self._bearer(self._token)  # another thread was here
             return self._renew(refused)
 
-    def _renew(self, refused: Signature | None) -> Signature:
+    def _renew(self, refused: Authorization | None) -> Authorization:
         """The next token: another run's, where one has renewed meanwhile, else a new one."""
         if self._refused:
             raise self._refused
@@ -200,9 +200,9 @@ class OAuth(Auth):
         return self._now() < token.renew_at
 
 
-def _aside(work: Callable[[], Result]) -> Result:
+def run_detached(work: Callable[[], Value]) -> Value:
     """Wait for work in another thread, which goes on when the wait is cut short."""
-    future: Future[Result] = Future()
+    future: Future[Value] = Future()
 
     def run() -> None:
         try:

@@ -30,18 +30,18 @@ from tap_acumatica.odata.http.error_table import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_acumatica.odata.http.answer import Answer
+    from tap_acumatica.odata.http.answer import RawResponse
 
 
-def _coded(*codes: str) -> Callable[[Answer], bool]:
+def _coded(*codes: str) -> Callable[[RawResponse], bool]:
     return lambda answer: answer.error in codes
 
 
-def _proved(credential: Credential) -> Callable[[Answer], bool]:
+def _proved(credential: Credential) -> Callable[[RawResponse], bool]:
     return lambda answer: answer.credential is credential
 
 
-def _no_token(answer: Answer) -> bool:
+def _no_token(answer: RawResponse) -> bool:
     try:
         content = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -49,7 +49,7 @@ def _no_token(answer: Answer) -> bool:
     return not isinstance(content, dict) or not isinstance(content.get("access_token"), str)
 
 
-def _at_limit(answer: Answer) -> bool:
+def _at_limit(answer: RawResponse) -> bool:
     return answer.status == HTTPStatus.TOO_MANY_REQUESTS or "api login limit" in (
         answer.message.lower()
     )

@@ -19,15 +19,15 @@ from authlib.oauth2.client import OAuth2Client
 from typing_extensions import override
 
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError
-from tap_acumatica.odata.http.answer import Answer, Credential
-from tap_acumatica.odata.http.auth import Nothing
+from tap_acumatica.odata.http.answer import Credential, RawResponse
+from tap_acumatica.odata.http.auth import NoAuth
 from tap_acumatica.odata.http.client import CONNECT_TIMEOUT
-from tap_acumatica.odata.http.error_table import failure
-from tap_acumatica.odata.http.retry import patiently
+from tap_acumatica.odata.http.error_table import classify
+from tap_acumatica.odata.http.retry import with_retries
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
 from tap_acumatica.odata.oauth.tokens import Token
-from tap_acumatica.odata.urls import is_private
+from tap_acumatica.odata.urls import may_carry_secrets
 
 if TYPE_CHECKING:
     from tap_acumatica.odata.http.client import ClientSettings
@@ -177,25 +177,25 @@ class IdentityServer:
             asked_at = time.time()
             answer = client.fetch_token(
                 address,
-                auth=Nothing(),
+                auth=NoAuth(),
                 client_id=self.application.client_id,
                 client_secret=self.application.client_secret,
                 **form,
             )
             return Token.of(answer, asked_at)
 
-        return patiently(attempt, self._settings.max_retry_time)
+        return with_retries(attempt, self._settings.max_retry_time)
 
     def _client(self, credential: Credential | None, **options: Any) -> _Client:  # noqa: ANN401 - Authlib's
         return _Client(
-            _Wire(self, credential) if credential else None,
+            _TokenSession(self, credential) if credential else None,
             client_id=self.application.client_id,
             **options,
         )
 
     def _address(self, which: str) -> str:
         address: str = getattr(self._given, which) or getattr(self._addresses(), which)
-        if not is_private(address):
+        if not may_carry_secrets(address):
             message = (
                 f"The identity server at {address} is reached by plain http, over which no secret "
                 "is sent: use https in the settings url, authorization_url and access_token_url."
@@ -207,7 +207,7 @@ class IdentityServer:
         """What the site says of itself, else where the server is by default."""
         with self._finding:
             if self._found is None:
-                self._found = patiently(self._discover, self._settings.max_retry_time)
+                self._found = with_retries(self._discover, self._settings.max_retry_time)
             return self._found
 
     def _discover(self) -> Addresses:
@@ -245,11 +245,11 @@ class IdentityServer:
                     allow_redirects=False,
                     # Given here, since requests lets the environment overrule the session's.
                     verify=self._settings.verify,
-                    **{"auth": Nothing(), **options},
+                    **{"auth": NoAuth(), **options},
                 )
         except OSError as error:
-            answer = Answer(SUBJECT, exception=error, first=not self._succeeded)
-            raise failure(answer, TOKEN_RULES) or error from error
+            answer = RawResponse(SUBJECT, exception=error, first=not self._succeeded)
+            raise classify(answer, TOKEN_RULES) or error from error
         self._succeeded = True
         seconds = time.monotonic() - started
         logger.info("%s %s: %d in %.2f s", method, url, response.status_code, seconds)
@@ -268,7 +268,7 @@ class _Client(OAuth2Client):
         return answer
 
 
-class _Wire:
+class _TokenSession:
     """The session that Authlib posts with; what it gets back is a token."""
 
     def __init__(self, server: IdentityServer, credential: Credential) -> None:
@@ -282,14 +282,14 @@ class _Wire:
             RequestFailed: None came.
         """
         response = self._server.send("POST", url, **options)
-        answer = Answer(
+        answer = RawResponse(
             SUBJECT,
             response.status_code,
             response.headers,
             response.content,
             credential=self._credential,
         )
-        if failed := failure(answer, TOKEN_RULES):
+        if failed := classify(answer, TOKEN_RULES):
             logger.warning("POST %s: %s (%d)", url, failed.cause, answer.status)
             raise failed
         masking.add(str(response.json().get(part) or "") for part in SECRET_PARTS)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
-LONGEST_MARGIN: Final = 120.0
+MAX_RENEWAL_MARGIN: Final = 120.0
 """Seconds before its end from which on an access token is not used."""
 USUAL_LIFE: Final = 3600.0
 """Seconds; of an access token where the server does not tell."""
@@ -53,7 +53,7 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
         return cls(
             answer["access_token"],
             str(refresh_token) if refresh_token else None,
-            asked_at + life - min(LONGEST_MARGIN, life / 2),
+            asked_at + life - min(MAX_RENEWAL_MARGIN, life / 2),
             " ".join(map(str, scope)) if isinstance(scope, list) else str(scope),
         )
 
@@ -63,7 +63,7 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.access_token, self.refresh_token or ""
 
 
-class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
+class StoredToken(msgspec.Struct, frozen=True, omit_defaults=True):
     """A token and what it began with, so that a change of that setting is seen."""
 
     token: Token
@@ -94,7 +94,7 @@ class TokenStore(Protocol):
         """Keep others from changing it."""
 
 
-class Memory:
+class MemoryTokenStore:
     """A store for one run."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenFile:
+class FileTokenStore:
     """The token of one tenant in a file that runs and tenants share.
 
     Attributes:
@@ -182,7 +182,7 @@ class TokenFile:
             )
             raise AcumaticaError(message) from error
 
-    def content(self) -> dict[str, Stored]:
+    def content(self) -> dict[str, StoredToken]:
         """What the file holds, by key.
 
         Raises:
@@ -190,7 +190,7 @@ class TokenFile:
         """
         try:
             body = self.path.read_bytes()
-            return msgspec.json.decode(body, type=dict[str, Stored]) if body.strip() else {}
+            return msgspec.json.decode(body, type=dict[str, StoredToken]) if body.strip() else {}
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -203,7 +203,7 @@ class TokenFile:
 
 
 class _FileUpdate:
-    def __init__(self, file: TokenFile, replacement: _Replacement) -> None:
+    def __init__(self, file: FileTokenStore, replacement: _Replacement) -> None:
         self.token = file.read()
         self._file = file
         self._replacement = replacement
@@ -212,7 +212,7 @@ class _FileUpdate:
         content = self._file.content()
         before = content.get(self._file.key)
         began_with = self._file.began_with or (before.began_with if before else None)
-        content[self._file.key] = Stored(token, began_with)
+        content[self._file.key] = StoredToken(token, began_with)
         with self._file.writing():
             self._replacement.write(msgspec.json.format(msgspec.json.encode(content), indent=2))
         self.token = token

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tap_acumatica.odata.paging.counting import Counting, Links
-from tap_acumatica.odata.paging.known_rows import Place
+from tap_acumatica.odata.paging.counting import ExpectedCount, NextLinks
+from tap_acumatica.odata.paging.known_rows import KnownRows
 from tap_acumatica.odata.paging.pager import Paging, not_obeyed
-from tap_acumatica.odata.paging.sort_order import unordered
+from tap_acumatica.odata.paging.sort_order import clearly_unsorted
 from tap_acumatica.odata.query import Link, Query, all_of
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ class KeyPager:
         self.condition = condition
         self.done = False
         self.delivered = 0
-        self.stuck = ""
-        self.place = Place(table)
+        self.stopped_at_null_key = ""
+        self.known = KnownRows(table)
         self._last: Row | None = None
         self._link: Link | None = None
-        self._links = Links(table)
-        self._counting = Counting(paging)
+        self._links = NextLinks(table)
+        self._counting = ExpectedCount(paging)
         self._with_nulls: set[tuple[Any, ...]] = set()
         self._answers = 0
 
@@ -64,17 +64,17 @@ class KeyPager:
         """Take the answer; return its rows that were not delivered before."""
         self._answers += 1
         self._counting.learn(page)
-        fresh = self.place.fresh(page.rows)
-        if not self._link and self.place.knows_any(page.rows):
+        fresh = self.known.new_rows(page.rows)
+        if not self._link and self.known.overlaps(page.rows):
             raise not_obeyed(self.table, "$filter or $orderby")
-        if unordered(page.rows, self.table.key):
+        if clearly_unsorted(page.rows, self.table.key):
             raise not_obeyed(self.table, "$orderby")
         self.delivered += len(fresh)
         if page.rows:
-            self.place.move(page.rows)
+            self.known.remember(page.rows)
             self._last = page.rows[-1]
             if any(self._last[name] is None for name in self.table.key):
-                self.stuck = "a row has no value in its key"
+                self.stopped_at_null_key = "a row has no value in its key"
         linked, self._link = self._link, None
         if page.next_link is None:
             whole = not self._counting.may_be_cut(page)
@@ -88,7 +88,7 @@ class KeyPager:
         self._counting.size = size
 
     @property
-    def unproved(self) -> bool:
+    def end_unproved(self) -> bool:
         """Whether the end is only as good as the server's `gt`: it does not count.
 
         A server may answer a filter on a key that it computes with no rows at all.

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.odata.errors import InconsistentAnswer
-from tap_acumatica.odata.paging.counting import Counting, Links
-from tap_acumatica.odata.paging.known_rows import Place
+from tap_acumatica.odata.paging.counting import ExpectedCount, NextLinks
+from tap_acumatica.odata.paging.known_rows import KnownRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,22 +38,22 @@ class OffsetPager:
         self.done = False
         self.delivered = 0
         self._condition = condition
-        self._place = Place(table)
-        self._counting = Counting(paging)
+        self._known = KnownRows(table)
+        self._counting = ExpectedCount(paging)
         self._skip = 0
         self._overlap = 0
         self._steps = 0
         self._starts = 0
         self._link: Link | None = None
-        self._links = Links(table)
+        self._links = NextLinks(table)
 
     @classmethod
     def after(cls, pager: KeyPager) -> OffsetPager:
         """A pager that goes on where a key pager cannot."""
         successor = cls(pager.table, pager.paging, pager.condition)
         successor.delivered = pager.delivered
-        successor._place = pager.place
-        successor._set_out(pager.delivered)
+        successor._known = pager.known
+        successor._skip_to(pager.delivered)
         return successor
 
     def request(self) -> Query | Link:
@@ -75,7 +75,7 @@ class OffsetPager:
         self._counting.learn(page)
         skipped = self._skip > 0 and self._link is None
         if self.table.key or self._overlap:
-            fresh = self._place.fresh(page.rows, in_sequence=skipped)
+            fresh = self._known.new_rows(page.rows, in_sequence=skipped)
         else:
             fresh = page.rows
         if skipped and len(fresh) == len(page.rows):
@@ -91,7 +91,7 @@ class OffsetPager:
         grows = self._counting.size is not None and size > self._counting.size
         if self.table.key and not grows:
             # Rows that would come again are skipped, so that the answer is as small as can be.
-            self._set_out(self._skip + self._overlap)
+            self._skip_to(self._skip + self._overlap)
         self._counting.size = size
 
     def _conditions(self) -> Iterable[str]:
@@ -106,12 +106,12 @@ class OffsetPager:
     def _step_back(self, rows: list[Row]) -> None:
         self._steps += 1
         if self._steps > STEPS_BACK:
-            self._start_over()
+            self._restart()
         else:
-            half_a_page = max((len(rows) or self._place.size) // 2, 1)
+            half_a_page = max((len(rows) or self._known.size) // 2, 1)
             self._skip = max(self._skip - half_a_page, 0)
 
-    def _start_over(self) -> None:
+    def _restart(self) -> None:
         self._starts += 1
         if self._starts > STARTS:
             message = (
@@ -119,20 +119,20 @@ class OffsetPager:
                 "$orderby or $skip for it: read it at a quieter time, or with a larger page_size."
             )
             raise InconsistentAnswer(message)
-        self._place.forget()
+        self._known.clear()
         self._skip = self._overlap = self._steps = 0
 
     def _go_on(self, page: Page, fresh: list[Row]) -> None:
-        distinct = len(page.rows) - self._place.repeats(page.rows)
+        distinct = len(page.rows) - self._known.repeats(page.rows)
         whole = not self._counting.may_be_cut(page, self._overlap)
         self.done = not page.next_link and (
             (whole and self._skip + distinct == page.count) or self._at_end(page.rows, fresh)
         )
         read = self._skip + len(page.rows)
         if fresh:
-            self._place.move(page.rows)
+            self._known.remember(page.rows)
         elif page.rows:
-            self._place.last = self._place.identity(page.rows[-1])
+            self._known.last = self._known.identity(page.rows[-1])
         self._link = None
         if page.next_link is not None and self._follows(page, fresh):
             self._link = self._links.follow(page.next_link)
@@ -144,7 +144,7 @@ class OffsetPager:
         """Whether a request that went on from the last row read brought no further one."""
         if not rows:
             return self._skip == 0
-        return not fresh and self._place.identity(rows[-1]) == self._place.last
+        return not fresh and self._known.identity(rows[-1]) == self._known.last
 
     def _follows(self, page: Page, fresh: list[Row]) -> bool:  # noqa: ARG002 - for subclasses
         """Whether to go on with the server's nextLink: where the pager's own request leads nowhere.
@@ -155,8 +155,8 @@ class OffsetPager:
 
     def _move(self, rows: list[Row], read: int) -> None:  # noqa: ARG002 - for subclasses
         """Set out for the rows behind the first `read` ones; `rows` are the last of them."""
-        self._set_out(read)
+        self._skip_to(read)
 
-    def _set_out(self, read: int) -> None:
+    def _skip_to(self, read: int) -> None:
         self._skip = max(read - 1, 0)
         self._overlap = min(read, 1)

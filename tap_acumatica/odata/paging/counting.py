@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.table import Table
 
 
-class Counting:
+class ExpectedCount:
     """When to ask for `$count`: with the first page, and with each that should be the last.
 
     The count of the first page only tells when the end is near: rows that come or go meanwhile
@@ -65,7 +65,7 @@ class Counting:
             self._asks = self._asks and page.count is not None
 
 
-class Links:
+class NextLinks:
     """The nextLinks that were followed."""
 
     def __init__(self, table: Table) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from typing_extensions import override
 
 from tap_acumatica.odata.errors import InconsistentAnswer
-from tap_acumatica.odata.instants import DISPLAY_ERROR, earlier
+from tap_acumatica.odata.instants import DISPLAY_MARGIN, minus
 from tap_acumatica.odata.paging.by_offset import OffsetPager
 from tap_acumatica.odata.paging.pager import not_obeyed
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.table import Table
 
-MOST_TIES: Final = 50_000
+MAX_TIES: Final = 50_000
 """Rows within a second that are read in one request where no key tells them apart."""
 
 
@@ -80,8 +80,8 @@ class CursorPager(OffsetPager):
 
     @override
     def _check(self, rows: list[Row]) -> None:
-        low = earlier(self._base) if self._base else None
-        high = self._window.high + DISPLAY_ERROR
+        low = minus(self._base) if self._base else None
+        high = self._window.high + DISPLAY_MARGIN
         before = None
         values = [row.get(self._replication_key) for row in rows]
         if rows and self._instants.in_order(values):
@@ -90,7 +90,7 @@ class CursorPager(OffsetPager):
         for value in values:
             if value is None:
                 raise not_obeyed(self.table, "$filter")
-            if not self._instants.certain(value):
+            if not self._instants.is_unambiguous(value):
                 continue
             instant = self._instants.read(value)
             if instant >= high or (low and instant < low):
@@ -124,7 +124,7 @@ class CursorPager(OffsetPager):
     @override
     def _step_back(self, rows: list[Row]) -> None:
         if self._whole_second:
-            self._skip, self._overlap = 0, self._place.size
+            self._skip, self._overlap = 0, self._known.size
             self._looks_behind = False
         else:
             super()._step_back(rows)
@@ -138,17 +138,17 @@ class CursorPager(OffsetPager):
             self._skip = 0
             self._overlap = self._at_or_above(rows, base)
         elif self.table.key or not read:
-            self._set_out(read)
+            self._skip_to(read)
         else:
             self._read_whole_second(read)
 
     def _base_after(self, rows: list[Row]) -> datetime | None:
         """One second before the last row, if these rows, the last read, show all since then."""
         if not rows or not all(
-            self._instants.certain(row[self._replication_key]) for row in (rows[0], rows[-1])
+            self._instants.is_unambiguous(row[self._replication_key]) for row in (rows[0], rows[-1])
         ):
             return None
-        base = earlier(self._instant(rows[-1]))
+        base = minus(self._instant(rows[-1]))
         if self._instant(rows[0]) >= base:
             return None
         crowded = self._at_or_above(rows, base) * 2 > len(rows)
@@ -156,9 +156,9 @@ class CursorPager(OffsetPager):
 
     def _read_whole_second(self, read: int) -> None:
         """Ask for all rows of the base again and more; once none is new, look behind the last."""
-        self._looks_behind = read > MOST_TIES or (self._whole_second and read == self._overlap)
+        self._looks_behind = read > MAX_TIES or (self._whole_second and read == self._overlap)
         if self._looks_behind:
-            self._set_out(read)
+            self._skip_to(read)
         else:
             self._skip, self._overlap = 0, read
         self._whole_second = True

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.table import Table
 
 
-class Place:
+class KnownRows:
     """The rows of the last page.
 
     A row is known again by its key and replication key, since another version of it is another
@@ -48,22 +48,22 @@ class Place:
         except KeyError:
             return tuple([row.get(name) for name in self._columns])
 
-    def knows_any(self, rows: list[Row]) -> bool:
+    def overlaps(self, rows: list[Row]) -> bool:
         """Whether the last page had one of these rows."""
         return not self._known.keys().isdisjoint(self._identities(rows))
 
-    def move(self, rows: list[Row]) -> None:
+    def remember(self, rows: list[Row]) -> None:
         """These rows are the last page now."""
         self._sequence = self._identities(rows)
         self._known = Counter(self._sequence)
         self.last = self._sequence[-1] if rows else None
         self._answer = ([], [])
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Know no row any more."""
-        self.move([])
+        self.remember([])
 
-    def fresh(self, rows: list[Row], *, in_sequence: bool = False) -> list[Row]:
+    def new_rows(self, rows: list[Row], *, in_sequence: bool = False) -> list[Row]:
         """The rows that the last page did not have.
 
         Args:
@@ -99,7 +99,7 @@ class Place:
         """The rows that are new, each once (docs/acumatica.md, "Paging")."""
         if self.repeats(rows):
             self._require_equal(rows)
-        elif not self.knows_any(rows):
+        elif not self.overlaps(rows):
             return rows
         seen = set(self._known)
         fresh = []

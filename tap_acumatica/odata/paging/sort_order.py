@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.payload.page import Row
 
-FEWEST: Final = 9
+MIN_PAIRS: Final = 9
 """Pairs of rows below which nothing is concluded."""
 
-MOST_OFF: Final = 0.25
+MAX_SHARE_UNSORTED: Final = 0.25
 """Share of the pairs that may be out of order by the rules below, and in order by the server's."""
 
 _SIGNS: Final = [chr(code) for code in range(128) if not chr(code).isalnum()]
@@ -36,14 +36,14 @@ _RULES: Final[tuple[Callable[[str], str], ...]] = (
 """What collations compare, from byte by byte to letters and digits alone."""
 
 
-def unordered(rows: list[Row], key: tuple[str, ...]) -> bool:
+def clearly_unsorted(rows: list[Row], key: tuple[str, ...]) -> bool:
     """Whether the rows cannot be in ascending order of their key."""
     keys = [tuple([row[name] for name in key]) for row in rows]
     if not any(None in each for each in keys) and not any(map(gt, keys, keys[1:])):
         return False
     pairs = [pair for pair in pairwise(keys) if all(map(_judged, pair))]
     off = sum(all(_off(pair, rule) for rule in _RULES) for pair in pairs)
-    return len(pairs) >= FEWEST and off > MOST_OFF * len(pairs)
+    return len(pairs) >= MIN_PAIRS and off > MAX_SHARE_UNSORTED * len(pairs)
 
 
 def _judged(values: tuple[Any, ...]) -> bool:

@@ -28,10 +28,10 @@ METADATA: Final = "http://schemas.microsoft.com/ado/2007/08/dataservices/metadat
 CHUNK: Final = 2**16
 """Bytes that are given to the parser at a time, so that it keeps no copy of the whole."""
 
-LARGEST: Final = 2**30
+MAX_BODY: Final = 2**30
 """Bytes of an answer; the largest page of the widest inquiry has about a tenth."""
 
-DEEPEST: Final = 64
+MAX_DEPTH: Final = 64
 """Elements within each other."""
 
 
@@ -67,8 +67,8 @@ class AtomDecoder:
         return Page(known(self._read(body).rows, self._entity_set, self._columns))
 
     def _read(self, body: bytes) -> _Feed:
-        if len(body) > LARGEST:
-            message = f"more than {LARGEST} bytes"
+        if len(body) > MAX_BODY:
+            message = f"more than {MAX_BODY} bytes"
             raise BrokenPayload(message)
         feed = _Feed(self._columns, self._converted)
         parser = expat.ParserCreate(namespace_separator=" ")
@@ -216,8 +216,8 @@ class _Feed:
         self._check_depth()
 
     def _check_depth(self) -> None:
-        if len(self._within) + self._passed_over > DEEPEST:
-            message = f"more than {DEEPEST} elements within each other"
+        if len(self._within) + self._passed_over > MAX_DEPTH:
+            message = f"more than {MAX_DEPTH} elements within each other"
             raise BrokenPayload(message)
 
     def end(self, _: str) -> None:
