@@ -247,7 +247,7 @@ class EntityStream(Stream):
             if isinstance(brought, FullTableFallback):
                 self._in_full = True
                 continue
-            self._most = brought.most
+            self._most = brought.max_bookmark
             self._expected = True
             progress.page(len(brought.rows))
             yield records.of(brought.rows)

@@ -37,8 +37,9 @@ from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.output.stream_maps import stream_map_errors
 from tap_acumatica.output.writer import StateDeduplicator, Writer
 from tap_acumatica.reading.bookmarks import require_shape, say_what_is_spelled_otherwise
+from tap_acumatica.reading.model import IncrementalStart
 from tap_acumatica.reading.prefetch import Prefetcher, Stopped
-from tap_acumatica.reading.reader import EntityReader, IncrementalStart
+from tap_acumatica.reading.reader import EntityReader
 from tap_acumatica.run import progress
 from tap_acumatica.run.failures import RunFailures
 from tap_acumatica.run.instance import Instance
@@ -57,8 +58,7 @@ if TYPE_CHECKING:
     from tap_acumatica.catalog.entry import StreamDescription
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.output.records import RecordSettings
-    from tap_acumatica.reading.model import Checkpoint, FullTableFallback, PageRead
-    from tap_acumatica.reading.slices import ReadEvent
+    from tap_acumatica.reading.model import Checkpoint, FullTableFallback, PageRead, ReadEvent
 
 
 class TapAcumatica(Tap):
@@ -264,7 +264,7 @@ class TapAcumatica(Tap):
             if not self.outcome.has_failed(tenant)
         ]
 
-        def read(key: tuple[str, str | None]) -> Iterable[ReadEvent]:
+        def read(key: tuple[str, str | None]) -> EntityReader:
             name, tenant = key
             stream = self.streams[name]
             context = {self.tenant_column: tenant} if self.tenant_column else None

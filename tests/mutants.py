@@ -92,7 +92,7 @@ MUTANTS = (
         "else:",
     ),
     Mutant(
-        "the clock counts only where the frame is proved",
+        "the clock counts only where it is proved",
         "odata/clock.py",
         "or datetime.now(UTC), self.proved)",
         "or datetime.now(UTC), proved=True)",
@@ -105,15 +105,15 @@ MUTANTS = (
     ),
     Mutant(
         "rows without a date are read",
-        "reading/reader.py",
+        "reading/incremental.py",
         "if bookmark.undated_read_on != today:",
         "if bookmark is None:",
     ),
     Mutant(
         "the bookmark moves at the end of the window",
-        "reading/reader.py",
-        "if bookmark != last:\n            yield Checkpoint(bookmark)",
-        "yield Checkpoint(replace(bookmark, instant=latest(bookmark.instant, frame.now)))",
+        "reading/incremental.py",
+        "if bookmark != self._start.bookmark:\n            yield Checkpoint(bookmark)",
+        "yield Checkpoint(replace(bookmark, instant=latest(bookmark.instant, clock.now)))",
     ),
 )
 

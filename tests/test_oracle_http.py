@@ -21,8 +21,8 @@ from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.table import Table
 from tap_acumatica.reading.bookmarks import Bookmark
-from tap_acumatica.reading.model import PageRead
-from tap_acumatica.reading.reader import EntityReader, IncrementalStart, ReadSettings
+from tap_acumatica.reading.model import IncrementalStart, PageRead, ReadSettings
+from tap_acumatica.reading.reader import EntityReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,8 +23,8 @@ from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.table import Table
 from tap_acumatica.reading.bookmarks import Bookmark
-from tap_acumatica.reading.model import Checkpoint, PageRead
-from tap_acumatica.reading.reader import EntityReader, IncrementalStart, ReadSettings
+from tap_acumatica.reading.model import Checkpoint, IncrementalStart, PageRead, ReadSettings
+from tap_acumatica.reading.reader import EntityReader
 
 LEDGER = "PX_Objects_GL_GLTran"
 USERS = "PX_SM_Users"

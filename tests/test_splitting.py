@@ -22,14 +22,17 @@ from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.table import Table
 from tap_acumatica.reading.bookmarks import Bookmark
-from tap_acumatica.reading.model import Checkpoint, PageRead
+from tap_acumatica.reading.model import Checkpoint, IncrementalStart, PageRead, ReadSettings
+from tap_acumatica.reading.pages import PageReader
 from tap_acumatica.reading.prefetch import MAX_PAGES, Prefetcher
-from tap_acumatica.reading.reader import EntityReader, IncrementalStart, ReadSettings
+from tap_acumatica.reading.reader import EntityReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from tap_acumatica.odata.http.client import Result
+    from tap_acumatica.odata.payload.page import Row
     from tap_acumatica.odata.query import Query
 
 CLOCK = at("2026-06-01T12:00:00")
@@ -119,16 +122,16 @@ def test_few_requests_are_made_beyond_those_for_pages(cap: int | None, size: int
 
 def test_no_more_pages_are_in_memory_than_readers_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     held, most, lock = 0, 0, threading.Lock()
-    counted = EntityReader._counted
+    counted = PageReader.counted
 
-    def count(self: EntityReader, rows: PageRead) -> PageRead:
+    def count(self: PageReader, rows: list[Row], max_bookmark: datetime | None = None) -> PageRead:
         nonlocal held, most
         with lock:
             held += 1
             most = max(most, held)
-        return counted(self, rows)
+        return counted(self, rows, max_bookmark)
 
-    monkeypatch.setattr(EntityReader, "_counted", count)
+    monkeypatch.setattr(PageReader, "counted", count)
     sims = {name: Watched([60.0] * 400) for name in "abcd"}
     frames = ClockCheck(InstantReader(), zone_is_set=True)
     settings = ReadSettings(paging=Paging(10), readers=3)

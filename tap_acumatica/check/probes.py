@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 from tap_acumatica.odata.errors import Action, RequestFailed
 from tap_acumatica.odata.paging.by_key import KeyPager
 from tap_acumatica.odata.paging.pager import Paging
+from tap_acumatica.odata.payload.decoders import decoder_for
 from tap_acumatica.odata.query import Query, all_of
 from tap_acumatica.reading.bookmarks import Bookmark
-from tap_acumatica.reading.model import Checkpoint, PageRead
-from tap_acumatica.reading.reader import DECODERS, EntityReader, IncrementalStart
+from tap_acumatica.reading.model import Checkpoint, IncrementalStart, PageRead
+from tap_acumatica.reading.reader import EntityReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.query import Link
     from tap_acumatica.odata.service import Service
     from tap_acumatica.odata.table import Table
-    from tap_acumatica.reading.reader import ReadSettings
+    from tap_acumatica.reading.model import ReadSettings
 
 RESOLUTION: Final = timedelta(seconds=1)
 """Date headers tell whole seconds."""
@@ -82,9 +83,9 @@ class TrialReader:
         self.refused: RequestFailed | None = None
         self._service = service
         self._clocks = clocks
-        self._decoder = DECODERS[table.format](table.entity_set, table.columns)
+        self._decoder = decoder_for(table)
 
-    def begin(self, settings: ReadSettings, frames: ClockCheck) -> Row | None:
+    def begin(self, settings: ReadSettings, clock_check: ClockCheck) -> Row | None:
         """Read the first pages as a sync does; the first row, if there is one.
 
         Raises:
@@ -92,7 +93,7 @@ class TrialReader:
         """
         size = min(settings.paging.size, ROWS) if settings.paging.size else None
         few = replace(settings, paging=replace(settings.paging, size=size), readers=1)
-        dated = IncrementalStart(frames, Bookmark()) if self.table.replication_key else None
+        dated = IncrementalStart(clock_check, Bookmark()) if self.table.replication_key else None
         reader = EntityReader(self, self.table, few, dated)
         pages: list[list[Row]] = []
         for brought in reader:

@@ -81,7 +81,7 @@ class ClockCheck:
         """The newest instant that was seen, as the server shows it."""
         return self._newest
 
-    def frame(self, table: Table, ask: Callable[[Query], Result[Page]]) -> ServerClock:
+    def clock(self, table: Table, ask: Callable[[Query], Result[Page]]) -> ServerClock:
         """The frame, proved where it can be.
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tap_acumatica.odata import edm
@@ -41,6 +41,16 @@ class Table:
     """Whether it is a generic inquiry, which cannot be counted."""
     call: Call | None = None
     """How its parameters are given, where it has some."""
+
+    @property
+    def optional_columns(self) -> set[str]:
+        """The columns that a read can do without."""
+        return self.columns.keys() - {*self.key, self.replication_key}
+
+    def without(self, column: str | None) -> Table:
+        """The same without a column."""
+        columns = {name: type_ for name, type_ in self.columns.items() if name != column}
+        return replace(self, columns=columns)
 
     def query(self, *conditions: str, orderby: tuple[str, ...] = ()) -> Query:
         """A query for the columns of the rows that fit all conditions."""

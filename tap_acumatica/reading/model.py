@@ -1,36 +1,113 @@
-"""What a reader brings to the stream that writes it."""
+"""What a read takes, what it brings to whoever consumes it, and what it took."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tap_acumatica.odata.instants import InstantReader, bookmark_text
+from tap_acumatica.odata.paging.pager import Paging
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
+    from tap_acumatica.odata.clock import ClockCheck
+    from tap_acumatica.odata.paging.cursor import Window
     from tap_acumatica.odata.payload.page import Row
     from tap_acumatica.reading.bookmarks import Bookmark
 
 
 @dataclass(frozen=True, slots=True)
-class PageRead:
-    """New rows of one page.
+class ReadSettings:
+    """What all reads of a run have in common.
 
     Attributes:
-        most: The greatest instant to which they may move the bookmark; None: they do not move it.
+        scope: The settings that decide which rows exist, without those at their default.
+        readers: How many may read side by side.
+    """
+
+    paging: Paging = field(default_factory=Paging)
+    instants: InstantReader = field(default_factory=InstantReader)
+    time_offset: timedelta = timedelta(hours=1)
+    start_date: datetime | None = None
+    scope: Mapping[str, Any] = field(default_factory=dict)
+    verify_counts: bool = False
+    readers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class IncrementalStart:
+    """Where an incremental read starts.
+
+    Attributes:
+        clock_check: Tells the server's clock.
+        bookmark: Where the last read ended.
+    """
+
+    clock_check: ClockCheck
+    bookmark: Bookmark
+
+
+@dataclass(frozen=True, slots=True)
+class PageRead:
+    """The new rows of one page.
+
+    Attributes:
+        max_bookmark: The greatest instant to which these rows may move the bookmark; None: they
+            do not move it.
     """
 
     rows: list[Row]
-    most: datetime | None = None
+    max_bookmark: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A part of the entity was read to its end; the bookmark is as good as the rows before it."""
+    """All rows up to the bookmark have been brought."""
 
     bookmark: Bookmark
 
 
 @dataclass(frozen=True, slots=True)
 class FullTableFallback:
-    """The entity is read in full after all, and its bookmark stays as it is."""
+    """The entity is read in full after all; its bookmark stays as it is."""
+
+
+ReadEvent: TypeAlias = PageRead | Checkpoint | FullTableFallback
+
+
+@dataclass(slots=True)
+class ReadStats:
+    """What a read took; readers of one entity that run side by side share it."""
+
+    rows: int = 0
+    pages: int = 0
+    requests: int = 0
+    retries: int = 0
+    window: Window | None = None
+    started: float = field(default_factory=time.monotonic)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, *, rows: int = 0, pages: int = 0, requests: int = 0, retries: int = 0) -> None:
+        """Add to the counts."""
+        with self.lock:
+            self.rows += rows
+            self.pages += pages
+            self.requests += requests
+            self.retries += retries
+
+    def __str__(self) -> str:
+        """One line for the log."""
+        seconds = time.monotonic() - self.started
+        text = (
+            f"{self.rows} rows, {self.pages} pages, {self.requests} requests, "
+            f"{self.retries} retries, {seconds:.1f} s"
+        )
+        if self.window:
+            low = bookmark_text(self.window.low) if self.window.low else "the beginning"
+            text += f", window from {low} to {bookmark_text(self.window.high)}"
+        return text

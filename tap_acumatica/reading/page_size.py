@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.odata.http.retry import MAX_TIMEOUTS
@@ -28,6 +29,10 @@ class PageSize:
         self._timeouts = 0
         self._good_pages = 0
 
+    def copy(self) -> PageSize:
+        """A page size that goes its own way from here."""
+        return copy(self)
+
     def shrink(self, pager: Pager, failed: RequestFailed) -> None:
         """Ask for half as many rows after a timeout.
 
@@ -44,6 +49,8 @@ class PageSize:
 
     def good_page(self, pager: Pager) -> None:
         """Ask for more rows again, if that went well for some time."""
+        if not pager.resizable:
+            return
         self._good_pages += 1
         self._timeouts = 0
         rows, wanted = self.rows or 0, self._wanted or 0

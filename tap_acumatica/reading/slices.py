@@ -21,21 +21,13 @@ from tap_acumatica.reading.prefetch import Continuation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime, timedelta
-    from typing import TypeAlias
 
     from tap_acumatica.odata.clock import ServerClock
     from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.odata.paging.cursor import CursorPager
     from tap_acumatica.odata.payload.page import Row
-    from tap_acumatica.reading.model import Checkpoint, FullTableFallback, PageRead
+    from tap_acumatica.reading.model import ReadEvent
     from tap_acumatica.reading.verification import Verifier
-
-    ReadEvent: TypeAlias = (
-        PageRead
-        | Checkpoint
-        | FullTableFallback
-        | Continuation[PageRead | Checkpoint | FullTableFallback]
-    )
 
 FILLED: Final = 0.95
 """How full the pages of a part are to be: one row too many would take a request more."""
@@ -66,11 +58,11 @@ class WindowRead:
     """What the readers of a window's parts share.
 
     Attributes:
-        reached: Where the frame is not proved, the instant before which the rows show that all
+        reached: Where the clock is not proved, the instant before which the rows show that all
             was delivered, once all parts are.
     """
 
-    frame: ServerClock
+    clock: ServerClock
     verifier: Verifier
     reached: datetime | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -80,7 +72,7 @@ class WindowRead:
 
         Those of the future show nothing: others may come below.
         """
-        newest = next((instant for instant in shown if instant <= self.frame.now), None)
+        newest = next((instant for instant in shown if instant <= self.clock.now), None)
         with self.lock:
             self.reached = latest(self.reached, newest and minus(newest))
 
@@ -92,13 +84,13 @@ class WindowSplitter:
         self,
         part: WindowSlice,
         instants: InstantReader,
-        read: Callable[[WindowSlice], Iterable[ReadEvent]],
+        read: Callable[[WindowSlice], Iterable[ReadEvent | Continuation[ReadEvent]]],
     ) -> None:
         self._part = part
         self._instants = instants
         self._read = read
         self._told = False
-        self.rest: RemainingSlices | None = None
+        self.remaining: RemainingSlices | None = None
         """What was cut off; None: nothing yet."""
 
     def tell(self, rows: int) -> None:
@@ -107,12 +99,12 @@ class WindowSplitter:
             self._told = True
             self._part.found(rows)
 
-    def cut(
+    def split(
         self, pager: CursorPager, page: list[Row], replication_key: str
     ) -> RemainingSlices | None:
         """Cut the part behind a page, as far as its reader can go; None where that is needless."""
         left = pager.left
-        if left is None or self.rest is not None:
+        if left is None or self.remaining is not None:
             return None
         self.tell(pager.delivered + left)
         values = (page[0][replication_key], page[-1][replication_key])
@@ -124,12 +116,12 @@ class WindowSplitter:
         end = last + max(pace.width(room), MIN_SLICE)
         if end >= self._part.window.high:
             return None
-        self.rest = RemainingSlices(
+        self.remaining = RemainingSlices(
             Window(end, self._part.window.high), left - room, pace, self._read
         )
-        self.rest.page = len(page)
+        self.remaining.page = len(page)
         pager.narrow(end)
-        return self.rest
+        return self.remaining
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +136,7 @@ class RowDensity:
         return self.within * (rows / max(self.rows, 1))
 
 
-class RemainingSlices(Continuation["PageRead | Checkpoint | FullTableFallback"]):
+class RemainingSlices(Continuation["ReadEvent"]):
     """The rest of a window, handed out in parts."""
 
     def __init__(
@@ -152,7 +144,7 @@ class RemainingSlices(Continuation["PageRead | Checkpoint | FullTableFallback"])
         window: Window,
         rows: float,
         pace: RowDensity,
-        read: Callable[[WindowSlice], Iterable[ReadEvent]],
+        read: Callable[[WindowSlice], Iterable[ReadEvent | Continuation[ReadEvent]]],
     ) -> None:
         """Take what was cut off.
 
@@ -164,7 +156,7 @@ class RemainingSlices(Continuation["PageRead | Checkpoint | FullTableFallback"])
         """
         self.page = 0
         """Rows of a page."""
-        self.finish: Callable[[], Iterable[PageRead | Checkpoint]] = tuple
+        self.finish: Callable[[], Iterable[ReadEvent]] = tuple
         """Makes the reader of what follows the whole window."""
         self._window = window
         self._rows = rows
@@ -180,7 +172,7 @@ class RemainingSlices(Continuation["PageRead | Checkpoint | FullTableFallback"])
         return self._window.low is not None
 
     @override
-    def part(self, pages: int) -> Iterable[ReadEvent]:
+    def part(self, pages: int) -> Iterable[ReadEvent | Continuation[ReadEvent]]:
         low = self._window.low
         assert low is not None  # noqa: S101 - there is a part left
         with self._lock:
@@ -198,7 +190,7 @@ class RemainingSlices(Continuation["PageRead | Checkpoint | FullTableFallback"])
         return self._read(WindowSlice(Window(low, high), pages, found))
 
     @override
-    def after(self) -> Iterable[PageRead | Checkpoint]:
+    def after(self) -> Iterable[ReadEvent]:
         return self.finish()
 
     def _high(self, low: datetime, planned: float) -> datetime:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Query
     from tap_acumatica.odata.table import Table
-    from tap_acumatica.reading.reader import ReadSettings
+    from tap_acumatica.reading.model import ReadSettings
 
     Ask = Callable[[Query], Result[Page]]
 
@@ -101,3 +101,9 @@ class NoVerifier(Verifier):
     @override
     def verify_window(self, window: Window, settings: ReadSettings, ask: Ask) -> None:
         pass
+
+
+def verifier_for(table: Table, settings: ReadSettings) -> Verifier:
+    """Return the verifier that the settings ask for; inquiries cannot be counted."""
+    counted = settings.verify_counts and not table.inquiry
+    return (Verifier if counted else NoVerifier)(table)

@@ -26,7 +26,7 @@ from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.service import QueryLimits
 from tap_acumatica.odata.urls import may_carry_secrets
 from tap_acumatica.output.records import RecordSettings
-from tap_acumatica.reading.reader import ReadSettings
+from tap_acumatica.reading.model import ReadSettings
 from tap_acumatica.run import accounts
 from tap_acumatica.settings.schema import SCHEMA, SECRETS
 

@@ -1,15 +1,13 @@
-"""The pagers: pages in, new rows and the next request out. No network and no clock.
-
-A table changes while it is read, the server may send fewer rows than it was asked for without a
-word, and it may display an instant up to a second off the one that it filters and sorts by. The
-rules that lose no row under these conditions are in docs/reliability.md; here is how they are kept.
-"""
+"""The pager of full tables: it asks for the rows whose key is greater than the last one."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
+from tap_acumatica.odata.paging.by_offset import OffsetPager
 from tap_acumatica.odata.paging.counting import ExpectedCount, NextLinks
 from tap_acumatica.odata.paging.known_rows import KnownRows
 from tap_acumatica.odata.paging.pager import Paging, not_obeyed
@@ -17,31 +15,40 @@ from tap_acumatica.odata.paging.sort_order import clearly_unsorted
 from tap_acumatica.odata.query import Link, Query, all_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_acumatica.odata.errors import RequestFailed
+    from tap_acumatica.odata.paging.pager import Pager
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.table import Table
 
 
 class KeyPager:
-    """Pages by `key gt last`: nothing that comes or goes elsewhere moves the place.
+    """Pages by `key gt last`: rows that come or go elsewhere do not move the place.
 
-    It cannot go on after a row with a null in its key; `stuck` then says why, and an OffsetPager
-    goes on.
+    After a row with a null in its key there is nothing to compare with: the pager is done, and an
+    OffsetPager reads on.
     """
+
+    resizable = True
+    announcement = ""
 
     def __init__(self, table: Table, paging: Paging, condition: str = "") -> None:
         self.table = table
         self.paging = paging
         self.condition = condition
-        self.done = False
         self.delivered = 0
-        self.stopped_at_null_key = ""
         self.known = KnownRows(table)
+        self.stopped_at_null_key = False
+        """Whether the last row has a null in its key."""
+        self._complete = False
         self._last: Row | None = None
         self._link: Link | None = None
         self._links = NextLinks(table)
         self._counting = ExpectedCount(paging)
         self._with_nulls: set[tuple[Any, ...]] = set()
         self._answers = 0
+        self._follow_ups = self._plan()
 
     @staticmethod
     def suits(table: Table) -> bool:
@@ -52,8 +59,13 @@ class KeyPager:
         ordered = all(table.columns[name].ordered for name in table.key)
         return bool(table.key) and ordered and not table.inquiry
 
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left for this pager to ask."""
+        return self._complete or self.stopped_at_null_key
+
     def request(self) -> Query | Link:
-        """What to ask for next."""
+        """Return what to ask for next."""
         if self._link:
             return self._link
         after = "" if self._last is None else self._after(self._last)
@@ -73,54 +85,74 @@ class KeyPager:
         if page.rows:
             self.known.remember(page.rows)
             self._last = page.rows[-1]
-            if any(self._last[name] is None for name in self.table.key):
-                self.stopped_at_null_key = "a row has no value in its key"
+            self.stopped_at_null_key = any(self._last[name] is None for name in self.table.key)
         linked, self._link = self._link, None
         if page.next_link is None:
             whole = not self._counting.may_be_cut(page)
-            self.done = (not page.rows and not linked) or (whole and len(fresh) == page.count)
+            self._complete = (not page.rows and not linked) or (whole and len(fresh) == page.count)
         elif not page.rows or self._counting.size is None:
             self._link = self._links.follow(page.next_link)
-        return fresh
+        return self.remember_nulls(fresh)
 
     def resize(self, size: int) -> None:
         """Ask for so many rows from now on."""
         self._counting.size = size
 
+    def then(self) -> Pager | None:
+        """Return what is still to be read, one pager after the other."""
+        return next(self._follow_ups, None)
+
+    def instead(self, failed: RequestFailed) -> Pager | None:
+        """Return a pager that reads on by `$skip`, once rows were delivered."""
+        if not self.delivered:
+            return None
+        return _SkippingOn(self, f"is read on by $skip: {failed}")
+
+    def remember_nulls(self, rows: list[Row]) -> list[Row]:
+        """Remember which of the delivered rows have a null in their key; return all of them."""
+        for name in self.table.key:
+            self._with_nulls.update(self._key(row) for row in rows if row[name] is None)
+        return rows
+
+    def not_delivered(self, rows: list[Row]) -> list[Row]:
+        """Return those of the rows with a null in their key that were not delivered yet."""
+        return [row for row in rows if self._key(row) not in self._with_nulls]
+
+    def _plan(self) -> Iterator[Pager]:
+        """Yield the pagers that follow; each when the one before is done."""
+        if self.stopped_at_null_key:
+            yield _SkippingOn(self, "is read on by $skip: a row has no value in its key")
+        elif self._end_unproved:
+            yield _SkippingOn(self)
+        if self._may_have_passed_rows_over:
+            yield _RowsWithNulls(self)
+        if self._fell_short:
+            yield _Recount(self)
+
     @property
-    def end_unproved(self) -> bool:
+    def _end_unproved(self) -> bool:
         """Whether the end is only as good as the server's `gt`: it does not count.
 
         A server may answer a filter on a key that it computes with no rows at all.
         """
-        return self.done and self.delivered > 0 and not self._counting.known
+        return self._complete and self.delivered > 0 and not self._counting.known
 
-    def unseen(self) -> str:
-        """The condition of rows that may have been passed over; empty where one answer held all.
+    @property
+    def _may_have_passed_rows_over(self) -> bool:
+        """Whether rows with a null in their key may be missing: one answer did not hold all.
 
         Where the server sorts nulls last, rows with a null in their key come behind a row and are
         not greater than it. That as many rows came as there were at first says nothing of them:
         others may have been added meanwhile.
         """
         whole = self._counting.covers(self.delivered) or not self.delivered
-        if self.done and self._answers == 1 and whole:
-            return ""
-        nulls = " or ".join(f"{name} eq null" for name in self.table.key)
-        return all_of(self.condition, f"({nulls})")
+        return not (self._complete and self._answers == 1 and whole)
 
-    def covers(self, delivered: int) -> bool:
-        """Whether so many rows are as many as there were at first, as far as that is known."""
-        return not self.done or not self._counting.known or self._counting.covers(delivered)
-
-    def saw(self, rows: list[Row]) -> list[Row]:
-        """Take note of these rows, delivered by this pager or by another in its place."""
-        for name in self.table.key:
-            self._with_nulls.update(self._key(row) for row in rows if row[name] is None)
-        return rows
-
-    def passed_over(self, rows: list[Row]) -> list[Row]:
-        """Those of the unseen rows that were not seen after all."""
-        return [row for row in rows if self._key(row) not in self._with_nulls]
+    @property
+    def _fell_short(self) -> bool:
+        """Whether fewer rows came than there were at first, as far as that is known."""
+        known = self._complete and self._counting.known
+        return known and not self._counting.covers(self.delivered)
 
     def _key(self, row: Row) -> tuple[Any, ...]:
         return tuple([row[name] for name in self.table.key])
@@ -135,3 +167,87 @@ class KeyPager:
             equal = [f"{n} eq {value}" for n, value in literals[:index]]
             steps.append("(" + all_of(*equal, f"{name} gt {literal}") + ")")
         return "(" + " or ".join(steps) + ")"
+
+
+class _SkippingOn(OffsetPager):
+    """Reads on behind the last row of a KeyPager by its place."""
+
+    def __init__(self, origin: KeyPager, announcement: str = "") -> None:
+        super().__init__(origin.table, origin.paging, origin.condition)
+        self.announcement = announcement
+        self.delivered = origin.delivered
+        self._origin = origin
+        self._known = origin.known
+        self._skip_to(origin.delivered)
+
+    @override
+    def accept(self, page: Page) -> list[Row]:
+        return self._origin.remember_nulls(super().accept(page))
+
+    @override
+    def then(self) -> Pager | None:
+        return self._origin.then()
+
+
+class _RowsWithNulls(OffsetPager):
+    """Reads the rows with a null in their key, and delivers those that a KeyPager passed over."""
+
+    def __init__(self, origin: KeyPager) -> None:
+        nulls = " or ".join(f"{name} eq null" for name in origin.table.key)
+        super().__init__(origin.table, origin.paging, all_of(origin.condition, f"({nulls})"))
+        self._origin = origin
+
+    @override
+    def accept(self, page: Page) -> list[Row]:
+        passed_over = self._origin.not_delivered(super().accept(page))
+        self._origin.delivered += len(passed_over)
+        return passed_over
+
+    @override
+    def then(self) -> Pager | None:
+        return self._origin.then()
+
+
+class _Recount:
+    """Counts once more, and has all rows read again by `$skip` if there are more than came.
+
+    Rows may have gone and others come behind the place; or the server does not sort as it was
+    asked to.
+    """
+
+    resizable = False
+    announcement = ""
+
+    def __init__(self, origin: KeyPager) -> None:
+        self.table = origin.table
+        self.done = False
+        self.delivered = 0
+        self._origin = origin
+        self._count = 0
+
+    def request(self) -> Query:
+        """Return the query for the count; the one row that comes with it is not delivered."""
+        query = self.table.query(self._origin.condition, orderby=self.table.key)
+        return replace(query, top=1, count=True)
+
+    def accept(self, page: Page) -> list[Row]:
+        """Take the count."""
+        self._count = page.count or 0
+        self.done = True
+        return []
+
+    def resize(self, size: int) -> None:
+        """Do nothing: one row is the least."""
+
+    def then(self) -> Pager | None:
+        """Return a pager for all rows, if fewer were delivered than there are."""
+        delivered = self._origin.delivered
+        if self._count <= delivered:
+            return None
+        again = OffsetPager(self.table, self._origin.paging, self._origin.condition)
+        again.announcement = f"is read again: {delivered} rows came, but there are {self._count}."
+        return again
+
+    def instead(self, failed: RequestFailed) -> Pager | None:  # noqa: ARG002 - of the protocol
+        """Return None: there is no other way to count."""
+        return None

@@ -12,8 +12,8 @@ from tap_acumatica.odata.paging.known_rows import KnownRows
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_acumatica.odata.paging.by_key import KeyPager
-    from tap_acumatica.odata.paging.pager import Paging
+    from tap_acumatica.odata.errors import RequestFailed
+    from tap_acumatica.odata.paging.pager import Pager, Paging
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Link, Query
     from tap_acumatica.odata.table import Table
@@ -33,6 +33,9 @@ class OffsetPager:
     over. Rows that come twice in this way are delivered twice, never dropped.
     """
 
+    resizable = True
+    announcement = ""
+
     def __init__(self, table: Table, paging: Paging, condition: str = "") -> None:
         self.table = table
         self.done = False
@@ -47,14 +50,10 @@ class OffsetPager:
         self._link: Link | None = None
         self._links = NextLinks(table)
 
-    @classmethod
-    def after(cls, pager: KeyPager) -> OffsetPager:
-        """A pager that goes on where a key pager cannot."""
-        successor = cls(pager.table, pager.paging, pager.condition)
-        successor.delivered = pager.delivered
-        successor._known = pager.known
-        successor._skip_to(pager.delivered)
-        return successor
+    @staticmethod
+    def suits(_: Table) -> bool:
+        """Whether a table can be read in this way: any can."""
+        return True
 
     def request(self) -> Query | Link:
         """What to ask for next."""
@@ -93,6 +92,14 @@ class OffsetPager:
             # Rows that would come again are skipped, so that the answer is as small as can be.
             self._skip_to(self._skip + self._overlap)
         self._counting.size = size
+
+    def then(self) -> Pager | None:
+        """Return None: the end is proved by the last answer."""
+        return None
+
+    def instead(self, failed: RequestFailed) -> Pager | None:  # noqa: ARG002 - of the protocol
+        """Return None: there is no plainer way to ask."""
+        return None
 
     def _conditions(self) -> Iterable[str]:
         return (self._condition,)
