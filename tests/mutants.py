@@ -99,9 +99,9 @@ MUTANTS = (
     ),
     Mutant(
         "an interrupted run resumes a second below its last row",
-        "stream.py",
-        "minus(datetime.fromisoformat(self._latest))",
-        "datetime.fromisoformat(self._latest)",
+        "run/partition.py",
+        "minus(datetime.fromisoformat(self._newest))",
+        "datetime.fromisoformat(self._newest)",
     ),
     Mutant(
         "rows without a date are read",

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from tap_acumatica.run.run import Run
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
@@ -102,15 +103,14 @@ def run(settings: dict[str, Any], **arguments: Any) -> Output:
     """Sync once; what it raises is in the output."""
     output = Output()
     with captured_stdout() as raw:
-        tap = TapAcumatica.__new__(TapAcumatica)
+        of_the_tap = Run()
         try:
             # As the command does it: closed also when discovery fails.
-            tap.__init__(config=dict(settings), **arguments)  # type: ignore[misc]
-            tap.sync()
+            TapAcumatica(config=dict(settings), run=of_the_tap, **arguments).sync()
         except Exception as error:  # noqa: BLE001 - tests look at it
             output.error = error
         finally:
-            tap.close()
+            of_the_tap.close()
         sys.stdout.flush()
         lines = raw.getvalue().splitlines()
     decoder = msgspec.json.Decoder(float_hook=Decimal)

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_acumatica.odata.addresses import Address
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.http.auth import BasicAuth
 from tap_acumatica.odata.http.client import ClientSettings
 from tap_acumatica.odata.oauth.tokens import FileTokenStore, MemoryTokenStore
 from tap_acumatica.run import accounts
 from tap_acumatica.settings import validation as configuration
+from tap_acumatica.settings.accounts import AccountSettings, tenants
 from tap_acumatica.settings.schema import SCHEMA
 
 if TYPE_CHECKING:
@@ -32,14 +34,15 @@ def settings(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**OAUTH, **changes}.items() if value is not None}
 
 
-def complete(**changes: Any) -> dict[str, Any]:
-    """The same, with the defaults of the others."""
+def account(**changes: Any) -> AccountSettings:
+    """The account of the same, with the defaults of the others."""
     defaults = {
         name: schema["default"]
         for name, schema in SCHEMA["properties"].items()
         if "default" in schema
     }
-    return {**defaults, **settings(**changes)}
+    given = {**defaults, **settings(**changes)}
+    return AccountSettings.of(given, Address.parse(given["url"]))
 
 
 @pytest.mark.parametrize(
@@ -126,34 +129,35 @@ def test_settings_that_let_nobody_in(changes: dict[str, Any], words: str) -> Non
     ],
 )
 def test_the_tenants_to_sign_in_to(changes: dict[str, Any], expected: list[str]) -> None:
-    assert accounts.tenants(settings(**changes)) == expected
+    given = settings(**changes)
+    assert tenants(given, Address.parse(given["url"])) == expected
 
 
 @pytest.mark.parametrize(
     ("client_id", "expected"), [("GUID", "GUID@Company A"), ("GUID@x", "GUID@x")]
 )
 def test_the_tenant_is_added_to_a_client_id_that_has_none(client_id: str, expected: str) -> None:
-    server = accounts.identity_server(complete(client_id=client_id), ClientSettings(), "Company A")
+    server = accounts.identity_server(account(client_id=client_id), ClientSettings(), "Company A")
     assert server.application.client_id == expected
     assert server.site == SITE
 
 
 def test_by_basic_all_tenants_are_one_account() -> None:
-    given = complete(auth_method="basic", username="u", password="p", tenants=["A", "B"])
+    given = account(auth_method="basic", username="u", password="p", tenants=["A", "B"])
     found = accounts.accounts(given, ClientSettings(), ["A", "B"])
     assert found["A"] is found["B"]
     assert isinstance(found["A"], BasicAuth)
 
 
 def test_by_oauth_each_tenant_is_an_account() -> None:
-    given = complete(url=SITE, client_id="GUID", tenants=["A", "B"])
+    given = account(url=SITE, client_id="GUID", tenants=["A", "B"])
     found = accounts.accounts(given, ClientSettings(), ["A", "B"])
     assert list(found) == ["A", "B"]
     assert found["A"] is not found["B"]
 
 
 def store(**changes: Any) -> FileTokenStore:
-    given = complete(**changes)
+    given = account(**changes)
     server = accounts.identity_server(given, ClientSettings(), "Company A")
     found = accounts.token_store(given, ClientSettings(timeout=1, max_retry_time=2), server)
     assert isinstance(found, FileTokenStore)
@@ -182,6 +186,6 @@ def test_what_a_token_began_with_is_the_refresh_token_else_the_user() -> None:
 
 
 def test_without_a_file_tokens_live_for_a_run() -> None:
-    given = complete(token_file=None, username="u", password="p")
+    given = account(token_file=None, username="u", password="p")
     server = accounts.identity_server(given, ClientSettings(), "Company A")
     assert isinstance(accounts.token_store(given, ClientSettings(), server), MemoryTokenStore)

@@ -25,12 +25,13 @@ from running import NOW, discover, in_this_process, run, select_all, settings_fo
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.check import report
-from tap_acumatica.check.checker import PATIENCE, Checker
+from tap_acumatica.check.checker import RETRY_LIMITS, Checker
 from tap_acumatica.check.findings import CAUSES, STEPS, Finding, Status
 from tap_acumatica.check.probes import ClockOffsets
 from tap_acumatica.odata.http.error_table import RULES
 from tap_acumatica.odata.log import logger, silenced
 from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
+from tap_acumatica.run.run import Run
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
@@ -66,10 +67,10 @@ def checked(
             config=settings or settings_for(box, *ENTITIES, max_retry_time=0),
             catalog=catalog,
             setup_mapper=False,
+            run=Run(RETRY_LIMITS),
         )
-        tap.instance.patience = PATIENCE
         try:
-            return list(Checker(tap, box.clock.now).findings())
+            return list(Checker(tap.run, tap.selected_plans, box.clock.now).findings())
         finally:
             tap.close()
 
@@ -704,7 +705,7 @@ def test_a_difference_of_clocks_is_told_in_the_unit_that_suits_it(
     now = datetime.fromisoformat(NOW) - timedelta(seconds=seconds)
     with in_this_process():
         tap = TapAcumatica(config=settings_for(box, ACCOUNTS), setup_mapper=False)
-        found = by_step(list(Checker(tap, lambda: now).findings()))
+        found = by_step(list(Checker(tap.run, tap.selected_plans, lambda: now).findings()))
         tap.close()
     assert words in found["Clock"].text
 

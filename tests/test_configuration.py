@@ -13,6 +13,7 @@ from running import in_this_process, run, settings_for
 
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.paging.pager import Paging
+from tap_acumatica.run.assembly import assemble
 from tap_acumatica.settings import validation as configuration
 from tap_acumatica.settings.schema import SCHEMA, SECRETS
 from tap_acumatica.tap import TapAcumatica
@@ -257,7 +258,7 @@ def test_what_is_no_start_date_is_refused(start: str) -> None:
 )
 def test_a_start_date_without_an_offset_is_in_utc(start: str) -> None:
     configuration.check(settings(start_date=start))
-    read = configuration.read_settings(settings(start_date=start))
+    read = assemble(settings(start_date=start)).reading
     assert read.start_date == datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -303,9 +304,9 @@ def test_a_certificate_file_has_to_be_there(tmp_path: Path) -> None:
 
 
 def test_archived_rows_are_asked_for_and_deleted_ones_not() -> None:
-    assert configuration.client_settings(settings()).headers == {"PX-ApiArchive": "SHOW"}
+    assert assemble(settings()).client.headers == {"PX-ApiArchive": "SHOW"}
     given = settings(include_archived=False, include_deleted=True, region="fr-FR")
-    assert configuration.client_settings(given).headers == {
+    assert assemble(given).client.headers == {
         "PX-ApiDeleted": "SHOW",
         "Accept-Language": "fr-FR",
     }
@@ -317,7 +318,7 @@ def test_further_headers_overrule_those_of_other_settings() -> None:
         extra_headers={"Accept-Language": "de-DE", "X-One": "1"},
         secret_headers={"X-Key": "5ecret"},
     )
-    assert configuration.client_settings(given).headers == {
+    assert assemble(given).client.headers == {
         "PX-ApiArchive": "SHOW",
         "Accept-Language": "de-DE",
         "X-One": "1",
@@ -326,7 +327,7 @@ def test_further_headers_overrule_those_of_other_settings() -> None:
 
 
 def test_the_defaults_are_one_connection_with_the_patience_of_the_licence_queue() -> None:
-    made = configuration.client_settings(settings())
+    made = assemble(settings()).client
     assert made.timeout > 600
     assert made.pool.size == 1
     assert made.pool.kept_alive
@@ -335,12 +336,12 @@ def test_the_defaults_are_one_connection_with_the_patience_of_the_licence_queue(
 
 def test_pool_settings_are_handed_on() -> None:
     given = settings(max_pool_size=4, pool_idle_timeout=7, pool_wait_time=8)
-    pool = configuration.client_settings(given).pool
+    pool = assemble(given).client.pool
     assert (pool.size, pool.kept_alive, pool.idle_timeout, pool.wait_time) == (4, True, 7, 8)
 
 
 def test_without_pooling_there_is_one_connection_whatever_the_size() -> None:
-    pool = configuration.client_settings(settings(enable_pooling=False, max_pool_size=4)).pool
+    pool = assemble(settings(enable_pooling=False, max_pool_size=4)).client.pool
     assert (pool.size, pool.kept_alive) == (1, False)
 
 
@@ -352,51 +353,51 @@ def test_certificates_are_checked_as_the_settings_say(
     given: dict[str, object],
     verify: bool | str,
 ) -> None:
-    assert configuration.client_settings(settings(**given)).verify == verify
+    assert assemble(settings(**given)).client.verify == verify
 
 
 def test_further_parameters_are_put_into_one() -> None:
     given = settings(extra_params={"a": "1"}, secret_params={"b": "2"}, max_url_length=500)
-    limits = configuration.query_limits(given)
+    limits = assemble(given).query_limits
     assert (limits.parameters, limits.longest) == ({"a": "1", "b": "2"}, 500)
-    assert configuration.query_limits(settings()).parameters == {}
+    assert assemble(settings()).query_limits.parameters == {}
 
 
 def test_instants_are_read_in_the_zone() -> None:
-    assert configuration.instant_reader(settings()).zone is UTC
-    assert configuration.instant_reader(settings(time_zone="UTC")).zone is UTC
-    reader = configuration.instant_reader(settings(time_zone="Europe/Oslo", ignore_offsets=True))
+    assert assemble(settings()).instants.zone is UTC
+    assert assemble(settings(time_zone="UTC")).instants.zone is UTC
+    reader = assemble(settings(time_zone="Europe/Oslo", ignore_offsets=True)).instants
     assert reader.ignore_offsets
     noon = datetime(2024, 7, 1, 12)  # noqa: DTZ001 - a wall clock
     assert reader.read(noon.isoformat()) == noon.replace(tzinfo=ZoneInfo("Europe/Oslo"))
 
 
 def test_reads_are_as_the_settings_say() -> None:
-    read = configuration.read_settings(settings(page_size=50, count=False, time_offset=60))
+    read = assemble(settings(page_size=50, count=False, time_offset=60)).reading
     assert read.paging == Paging(50, count=False)
     assert read.time_offset == timedelta(minutes=1)
     assert read.start_date is None
     assert read.scope == {}
-    assert configuration.read_settings(settings(client_side_paging=False)).paging.size is None
+    assert assemble(settings(client_side_paging=False)).reading.paging.size is None
 
 
 def test_the_scope_holds_only_what_differs_from_the_defaults() -> None:
     given = settings(include_archived=False, include_deleted=True)
-    assert configuration.read_settings(given).scope == {
+    assert assemble(given).reading.scope == {
         "include_archived": False,
         "include_deleted": True,
     }
 
 
 def test_discovery_is_as_the_settings_say() -> None:
-    made = configuration.discovery_settings(settings())
+    made = assemble(settings()).discovery
     assert (made.entities, made.exclude_entities) == (None, ())
     assert list(made.replication_keys) == DEFAULTS["replication_keys"]
-    assert configuration.discovery_settings(settings(tracking_type="none")).replication_keys == ()
+    assert assemble(settings(tracking_type="none")).discovery.replication_keys == ()
 
 
 def test_records_are_as_the_settings_say() -> None:
-    made = configuration.record_settings(settings(convert_to_utc=False, decimals_as_strings=True))
+    made = assemble(settings(convert_to_utc=False, decimals_as_strings=True)).records
     assert not made.convert_to_utc
     assert made.decimals_as_strings
 

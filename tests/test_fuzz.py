@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from sandbox import atom
 from sandbox.metadata import document
 from sandbox.model import EntityType, Model, Navigation, Property
-from tap_acumatica.catalog.entry import DiscoverySettings, discover
+from tap_acumatica.discovery.entities import discover
+from tap_acumatica.discovery.filters import DiscoverySettings
 from tap_acumatica.odata import csdl, edm
 from tap_acumatica.odata.errors import AcumaticaError, BrokenPayload
 from tap_acumatica.odata.expand import parse
@@ -100,7 +101,7 @@ def read_rows(decoder: type[JsonDecoder | AtomDecoder]) -> Callable[[bytes], Non
         for part in (decode.page, decode.singleton):
             for record_settings in SETTINGS:
                 with suppress(BrokenPayload, AcumaticaError):
-                    list(RecordConverter(COLUMNS, None, record_settings).of(part(body).rows))
+                    list(RecordConverter(COLUMNS, None, record_settings).convert(part(body).rows))
 
     return read
 

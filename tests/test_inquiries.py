@@ -18,7 +18,8 @@ from singer_sdk.singerlib.catalog import Catalog
 from sandbox import Fault, Sandbox
 from sandbox.inquiries import Inquiry, Parameter
 from sandbox.inquiries.made import INQUIRIES
-from tap_acumatica.discovery.inquiries import appended, fit_length, sortable_columns, stream_names
+from tap_acumatica.catalog.inquiries import appended, fit_length, sortable_columns
+from tap_acumatica.discovery.inquiries import stream_names
 from tap_acumatica.odata.errors import (
     DiscoveryError,
     InconsistentAnswer,

@@ -39,7 +39,7 @@ def model(name: str = "A") -> Model:
 
 
 def model_of(cache: MetadataCache, source: Source, fetch: Callable[[], Model]) -> Model:
-    return cache.reply(source, lambda: Result(fetch(), None, None)).content
+    return cache.result(source, lambda: Result(fetch(), None, None)).content
 
 
 def test_a_second_discovery_asks_nothing_and_finds_the_same(box: Sandbox, tmp_path: Path) -> None:

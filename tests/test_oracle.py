@@ -146,7 +146,8 @@ def run(
             state=state,
             message_writer=collector,
         )
-        tap.instance.__dict__["services"] = {(history.shape.interface, None): history.sim}
+        services = {(history.shape.interface, None): history.sim}
+        tap.run.instance.services = services  # type: ignore[assignment] # a simulation of them
         try:
             tap.sync()
         except Cut:

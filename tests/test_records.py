@@ -35,7 +35,7 @@ OFFSETS = st.integers(-14 * 60, 14 * 60)
 
 def record(column: str, value: object, settings: RecordSettings | None = None) -> Any:
     """What becomes of one value."""
-    (made,) = RecordConverter(COLUMNS, R, settings or RecordSettings()).of([{column: value}])
+    (made,) = RecordConverter(COLUMNS, R, settings or RecordSettings()).convert([{column: value}])
     assert list(made) == [column]
     return made[column]
 
@@ -175,7 +175,7 @@ def test_numbers_within_lists_and_objects_are_looked_at_too() -> None:
         {"type": "array", "items": {"type": "object", "properties": {"A": {"type": "number"}}}}
     )
     rows = [{"Lines": [{"A": Decimal("1.10")}, {"A": Decimal("NaN")}, None]}]
-    (made,) = RecordConverter({"Lines": nested}, None, RecordSettings()).of(rows)
+    (made,) = RecordConverter({"Lines": nested}, None, RecordSettings()).convert(rows)
     assert made == {"Lines": [{"A": Decimal("1.10")}, {"A": None}, None]}
 
 
@@ -196,20 +196,20 @@ def test_an_instant_keeps_all_digits_of_its_second(
 def test_what_is_remembered_of_a_stream_ends_with_it() -> None:
     """Many streams take no more memory than one, though no garbage is collected between them."""
     records = RecordConverter({**COLUMNS, "Dates": DATES}, R, RecordSettings())
-    records.of([{"OrderDate": "2024-01-01T00:00:00Z", "Dates": ["2024-01-01T00:00:00Z"]}])
+    records.convert([{"OrderDate": "2024-01-01T00:00:00Z", "Dates": ["2024-01-01T00:00:00Z"]}])
     ended = weakref.ref(records)
     del records
     assert ended() is None
 
 
 def test_columns_that_did_not_come_are_not_made_up() -> None:
-    (made,) = RecordConverter(COLUMNS, R, RecordSettings()).of([{"Descr": "x"}])
+    (made,) = RecordConverter(COLUMNS, R, RecordSettings()).convert([{"Descr": "x"}])
     assert made == {"Descr": "x"}
 
 
 def test_records_keep_the_order_of_the_rows() -> None:
     rows = [{"Amount": Decimal(number)} for number in range(5)]
-    made = [each["Amount"] for each in RecordConverter(COLUMNS, R, RecordSettings()).of(rows)]
+    made = [each["Amount"] for each in RecordConverter(COLUMNS, R, RecordSettings()).convert(rows)]
     assert made == [0, 1, 2, 3, 4]
 
 
@@ -220,10 +220,10 @@ def test_the_replication_key_is_written_as_any_instant_is(
     text = moment.isoformat(timespec="microseconds")[: 20 + digits].rstrip(".") + "Z"
     instants = InstantReader(ignore_offsets=ignored)
     records = RecordConverter({"R": edm.INSTANT}, "R", RecordSettings(instants))
-    assert list(records.of([{"R": text}])) == [{"R": bookmark_text(instants.read(text))}]
+    assert list(records.convert([{"R": text}])) == [{"R": bookmark_text(instants.read(text))}]
 
 
 def test_a_replication_key_that_only_looks_like_an_instant_is_an_error() -> None:
     records = RecordConverter({"R": edm.INSTANT}, "R", RecordSettings())
     with pytest.raises(InconsistentAnswer):
-        list(records.of([{"R": "2024-13-01T00:00:00Z"}]))
+        list(records.convert([{"R": "2024-13-01T00:00:00Z"}]))

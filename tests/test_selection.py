@@ -11,13 +11,9 @@ from running import NOW, discover, settings_for
 
 from sandbox import Sandbox
 from tap_acumatica.catalog.entry import MAX_LINE_LENGTH
-from tap_acumatica.catalog.selection import (
-    MAX_STREAMS,
-    decode_selected,
-    only_selected,
-    require_sensible,
-)
+from tap_acumatica.catalog.selection import decode_selected, only_selected
 from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.run.selection import MAX_STREAMS, require_sensible
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:

@@ -11,10 +11,13 @@ import pytest
 from running import NOW, Output, discover, run, select_all, settings_for
 
 from sandbox import Fault, Sandbox
+from tap_acumatica.catalog.absence import TenantGaps
 from tap_acumatica.catalog.entry import StreamDescription
-from tap_acumatica.catalog.related import Expansions, require_found
-from tap_acumatica.discovery.inquiries import appended
-from tap_acumatica.discovery.union import TenantGaps, union
+from tap_acumatica.catalog.inquiries import appended
+from tap_acumatica.catalog.location import parse_location
+from tap_acumatica.catalog.related import Expansions
+from tap_acumatica.discovery.relations import require_found
+from tap_acumatica.discovery.union import union
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.expand import Expansion
 from tap_acumatica.run.failures import TenantsFailed
@@ -346,7 +349,7 @@ def description(**changes: Any) -> StreamDescription:
     }
     made: dict[str, Any] = {
         "name": "S",
-        "table_name": "dac/v4/S",
+        "location": parse_location("dac/v4/S"),
         "schema": {"type": "object", "properties": columns},
         "key": ("K",),
         "replication_key": None,
@@ -375,13 +378,13 @@ def test_related_records_that_only_one_tenant_has_are_read_there() -> None:
     lines = {"type": ["array", "null"], "items": {"type": "object", "properties": {}}}
     columns = description().schema["properties"]
     other = description(
-        table_name="dac/v4/S?$expand=L()",
+        location=parse_location("dac/v4/S?$expand=L()"),
         schema={"type": "object", "properties": {**columns, "L": lines}},
         related=Expansions((Expansion("L"),), {"L": lines}),
     )
     for order in ({"A": [description()], "B": [other]}, {"B": [other], "A": [description()]}):
         (merged,) = union(order)
-        assert merged.table_name == other.table_name
+        assert merged.location == other.location
         assert merged.related == other.related
         assert merged.columns_absent_in == {("L",): ("A",)}
 
@@ -395,7 +398,7 @@ def test_what_expand_names_is_missing_only_where_all_tenants_lack_it(lacking: st
 
 
 def inquiry(**changes: Any) -> StreamDescription:
-    made = {"table_name": "gi/v4/S", "key": (), "declared_key": ("K",), **changes}
+    made = {"location": parse_location("gi/v4/S"), "key": (), "declared_key": ("K",), **changes}
     return description(**made)
 
 
@@ -406,7 +409,7 @@ def inquiry(**changes: Any) -> StreamDescription:
             {"function": "S_WithParameters?Item=Edm.String"},
             r"parameter list of S differs .* \(A: none; B: Item \(Edm.String\)\)",
         ),
-        ({"table_name": "gi/v4/S-"}, r"title of S differs .* \(A: S; B: S-\)"),
+        ({"location": parse_location("gi/v4/S-")}, r"title of S differs .* \(A: S; B: S-\)"),
     ],
 )
 def test_inquiries_that_are_asked_for_in_different_ways_are_an_error_that_names_both(

@@ -67,7 +67,7 @@ def record(**columns: object) -> RecordMessage:
 def test_a_decimal_arrives_with_the_digits_that_the_server_sent(digits: str) -> None:
     body = f'{{"value":[{{"Amount":{digits}}},{{"Amount":"{digits}"}}]}}'.encode()
     rows = JsonDecoder("Items", COLUMNS).page(body).rows
-    for row in RecordConverter(COLUMNS, None, RecordSettings()).of(rows):
+    for row in RecordConverter(COLUMNS, None, RecordSettings()).convert(rows):
         written = read(line(record(**row)))["record"]["Amount"]
         assert Decimal(written).as_tuple() == Decimal(digits).as_tuple()
 
@@ -77,7 +77,7 @@ def test_a_decimal_arrives_with_the_digits_that_the_server_sent(digits: str) -> 
 def test_a_decimal_as_a_string_has_the_very_same_digits(digits: str) -> None:
     row = {"Amount": Decimal(digits)}
     settings = RecordSettings(decimals_as_strings=True)
-    (made,) = RecordConverter(COLUMNS, None, settings).of([row])
+    (made,) = RecordConverter(COLUMNS, None, settings).convert([row])
     assert json.loads(line(record(**made)))["record"]["Amount"] == digits
 
 

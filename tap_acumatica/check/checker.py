@@ -15,20 +15,19 @@ from tap_acumatica.odata.errors import OF_THE_SITE, Action, AcumaticaError, Caus
 from tap_acumatica.odata.http.retry import RetryLimits
 from tap_acumatica.odata.instants import account_offset, agrees
 from tap_acumatica.odata.log import masking
-from tap_acumatica.settings import validation as configuration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
 
+    from tap_acumatica.catalog.plan import StreamPlan, Tenant
     from tap_acumatica.discovery.tenant import Discovered
     from tap_acumatica.odata.clock import ClockCheck
     from tap_acumatica.odata.service import Service
-    from tap_acumatica.stream import EntityStream
-    from tap_acumatica.tap import TapAcumatica
+    from tap_acumatica.run.run import Run
 
-PATIENCE: Final = RetryLimits(timeout=120.0, retry_time=10.0)
-"""A check tells what is wrong now; it does not wait until it has passed."""
+RETRY_LIMITS: Final = RetryLimits(timeout=120.0, retry_time=10.0)
+"""A check tells what is wrong now; it does not wait until that has passed."""
 
 NAMES_SHOWN: Final = 5
 """Names of streams in one line; the JSON has all of them."""
@@ -51,7 +50,7 @@ class StreamTrials:
         in_part: What was refused, of those for which a sync asks otherwise.
     """
 
-    tenant: str | None
+    tenant: Tenant
     samples: list[TrialStream] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     in_part: dict[str, str] = field(default_factory=dict)
@@ -84,44 +83,49 @@ class StreamTrials:
 class Checker:
     """Tries what a sync needs."""
 
-    def __init__(self, tap: TapAcumatica, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, run: Run, plans: Callable[[], Sequence[StreamPlan]], now: Callable[[], datetime]
+    ) -> None:
         """Prepare; nothing is sent yet.
 
         Args:
-            tap: With its settings, and the catalog where there is one.
+            run: With the settings.
+            plans: Tells what the selected streams read; raises what is wrong with the selection.
             now: This machine's clock.
         """
-        self._tap = tap
+        self._parts = run.parts
+        self._instance = run.instance
+        self._plans = plans
         self._now = now
 
     def findings(self) -> Iterator[Finding]:
         """Try one thing after the other."""
-        found: dict[str | None, Discovered | AcumaticaError] = {}
-        for tenant in self._tap.instance.tenants:
+        found: dict[Tenant, Discovered | AcumaticaError] = {}
+        for tenant in self._instance.tenants:
             try:
-                found[tenant] = self._tap.instance.discovered(tenant)
+                found[tenant] = self._instance.discovered(tenant)
             except AcumaticaError as error:
                 if error.cause in OF_THE_SITE:
                     yield failure(error, tenant)
                     return
                 found[tenant] = error
-        streams: list[EntityStream] = []
+        plans: Sequence[StreamPlan] = []
         if not all(isinstance(each, AcumaticaError) for each in found.values()):
             try:
-                streams = self._tap.selected_streams()
+                plans = self._plans()
             except AcumaticaError as error:
                 yield failure(error, step="Streams")
-        for tenant, each in found.items():
-            if isinstance(each, AcumaticaError):
-                yield failure(each, tenant)
+        for tenant, discovered in found.items():
+            if isinstance(discovered, AcumaticaError):
+                yield failure(discovered, tenant)
                 continue
-            services, clocks = self._tap.instance.services_of(tenant), ClockOffsets(self._now)
-            clocks.note(each.date)
-            yield from self._site(tenant, services, each)
-            yield from self._reads(tenant, services, each, clocks, streams)
+            services, clocks = self._instance.services_of(tenant), ClockOffsets(self._now)
+            clocks.note(discovered.date)
+            yield from self._site(tenant, services, discovered)
+            yield from self._reads(tenant, services, discovered, clocks, plans)
 
     def _site(
-        self, tenant: str | None, services: Mapping[str, Service], found: Discovered
+        self, tenant: Tenant, services: Mapping[str, Service], found: Discovered
     ) -> Iterator[Finding]:
         for interface, protocol in found.protocols.items():
             root = services[interface].root or ""
@@ -135,8 +139,8 @@ class Checker:
             )
         for sentence in found.missing:
             yield Finding("Interface", Status.NOTE, masking.masked(sentence), tenant)
-        application = f"the application {self._tap.config.get('client_id')}"
-        name = self._tap.config.get("username") or application
+        account = self._parts.account
+        name = account.username or f"the application {account.client_id}"
         yield Finding("Sign-in", Status.GOOD, f"accepted, as {name}", tenant)
         release = next(iter(services.values())).release()
         yield Finding(
@@ -151,15 +155,15 @@ class Checker:
 
     def _reads(
         self,
-        tenant: str | None,
+        tenant: Tenant,
         services: Mapping[str, Service],
         found: Discovered,
         clocks: ClockOffsets,
-        streams: Iterable[EntityStream],
+        plans: Iterable[StreamPlan],
     ) -> Iterator[Finding]:
-        its_own = [each for each in streams if tenant is None or tenant in each.tenants]
+        its_own = [plan for plan in plans if tenant in plan.partitions]
         begun = StreamTrials(tenant)
-        finders = [self._tap.instance.clock_checks[interface, tenant] for interface in services]
+        finders = [self._instance.clock_checks[interface, tenant] for interface in services]
         ended = self._begin(begun, services, clocks, its_own)
         if ended:
             yield ended
@@ -176,30 +180,31 @@ class Checker:
         begun: StreamTrials,
         services: Mapping[str, Service],
         clocks: ClockOffsets,
-        streams: Iterable[EntityStream],
+        plans: Iterable[StreamPlan],
     ) -> Finding | None:
         """Read the first pages of each stream; what a sync would end with, if anything."""
-        settings = configuration.read_settings(self._tap.config)
-        for stream in streams:
-            interface = stream.origin.interface
-            frames = self._tap.instance.clock_checks[interface, begun.tenant]
+        for plan in plans:
+            interface = plan.location.interface
+            clock_check = self._instance.clock_checks[interface, begun.tenant]
             try:
-                probe = TrialReader(services[interface], stream.table(begun.tenant), clocks)
-                begun.add(TrialStream(stream.name, probe, probe.begin(settings, frames)))
+                probe = TrialReader(services[interface], plan.table(begun.tenant), clocks)
+                begun.add(
+                    TrialStream(plan.name, probe, probe.begin(self._parts.reading, clock_check))
+                )
             except AcumaticaError as error:
                 if isinstance(error, RequestFailed) and error.action is Action.SKIP:
-                    begun.refused[stream.name] = error.cause
+                    begun.refused[plan.name] = error.cause
                     continue
                 step = "Round trip" if isinstance(error, ZoneError) else "Streams"
                 return failure(error, begun.tenant, step)
         return None
 
-    def _queries(self, tenant: str | None, samples: Iterable[TrialStream]) -> Iterator[Finding]:
+    def _queries(self, tenant: Tenant, samples: Iterable[TrialStream]) -> Iterator[Finding]:
         """Whether filters, counts and paging by key work, on the first stream that can tell."""
         sample = next((each for each in samples if each.pages_by_key), None)
         if sample is None:
             return
-        verify_counts = self._tap.config["verify_counts"]
+        verify_counts = self._parts.reading.verify_counts
         tried: tuple[tuple[str, Callable[[], bool], Status, str], ...] = (
             ("Filters", sample.filters, Status.BAD, "a filter brings other rows than it should"),
             (
@@ -238,7 +243,7 @@ class Checker:
                 )
             )
         try:
-            rows, seconds = sample.page(self._tap.config["page_size"])
+            rows, seconds = sample.page(self._parts.page_size)
         except AcumaticaError as error:
             yield failure(error, tenant, "Page")
             return
@@ -250,7 +255,7 @@ class Checker:
             facts={"rows": rows, "seconds": round(seconds, 3)},
         )
 
-    def _frames(self, tenant: str | None, finders: Iterable[ClockCheck]) -> Iterator[Finding]:
+    def _frames(self, tenant: Tenant, finders: Iterable[ClockCheck]) -> Iterator[Finding]:
         """The round trip and the frame, as the dated streams of each interface showed them."""
         for finder in finders:
             if finder.newest is None:
@@ -264,11 +269,11 @@ class Checker:
             yield Finding("Frame", status, text, tenant, facts={"proved": finder.proved})
 
     def _zone(
-        self, tenant: str | None, account: timedelta | None, finders: Iterable[ClockCheck]
+        self, tenant: Tenant, account: timedelta | None, finders: Iterable[ClockCheck]
     ) -> Finding:
         """The account's zone beside the one that is assumed."""
-        zone = self._tap.instance.instants.zone
-        assumed = str(self._tap.config.get("time_zone") or "UTC")
+        zone = self._parts.instants.zone
+        assumed = self._parts.time_zone or "UTC"
         if account is None:
             return Finding(
                 "Time zone",
@@ -287,7 +292,7 @@ class Checker:
                 facts=facts,
             )
         labelled = all(
-            self._tap.instance.instants.has_offset(each.newest) for each in finders if each.newest
+            self._parts.instants.has_offset(each.newest) for each in finders if each.newest
         )
         text = f"the account is at {shown}, time_zone is {assumed}"
         text += (
@@ -295,7 +300,7 @@ class Checker:
         )
         return Finding("Time zone", Status.NOTE, text, tenant, facts=facts)
 
-    def _clock(self, tenant: str | None, clocks: ClockOffsets) -> Iterator[Finding]:
+    def _clock(self, tenant: Tenant, clocks: ClockOffsets) -> Iterator[Finding]:
         if clocks.ahead is None:
             yield Finding("Clock", Status.NOTE, "the server sends no Date header", tenant)
             return
@@ -303,10 +308,10 @@ class Checker:
         where = "ahead of" if ahead >= 0 else "behind"
         facts = {"ahead_seconds": ahead, "skew_seconds": skew, "answers": clocks.answers}
         text = f"{_long(abs(ahead))} {where} this machine's"
-        offset = self._tap.config["time_offset"]
+        offset = self._parts.reading.time_offset.total_seconds()
         text += f"; {clocks.answers} answers differ by {skew:.0f} s"
         if skew > offset:
-            text += f": raise time_offset ({offset} s) above it"
+            text += f": raise time_offset ({offset:.0f} s) above it"
         yield Finding(
             "Clock", Status.NOTE if skew > offset else Status.GOOD, text, tenant, facts=facts
         )

@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import closing, contextmanager
-from copy import copy
-from datetime import UTC, datetime
-from functools import partial
-from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
-from singer_sdk.plugin_base import SingerCommand, _ConfigInput
+from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
-from tap_acumatica.check import report
-from tap_acumatica.check.checker import PATIENCE, Checker
-from tap_acumatica.check.findings import failure
-from tap_acumatica.cli import stdout as stdio
-from tap_acumatica.cli.files import read_catalog, read_object
-from tap_acumatica.discovery.cache import MetadataCache
+from tap_acumatica.cli.check import check_command
+from tap_acumatica.cli.login import login_command
+from tap_acumatica.cli.opening import CommandTap, open_tap
+from tap_acumatica.cli.stdout import OutputFailed, complete_stdout
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError
-from tap_acumatica.odata.log import logger, masking, silenced
+from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.reading.prefetch import Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
-
-    from tap_acumatica.check.findings import Finding
-    from tap_acumatica.tap import TapAcumatica
-
-    Opened = TypeVar("Opened", bound=TapAcumatica)
+    from collections.abc import Sequence
 
 
 SIGNAL_EXIT: Final = 128
@@ -46,9 +35,7 @@ class TapCommand(SingerCommand, click.Group):
     """
 
     @classmethod
-    def of(
-        cls, command: click.Command, tap: type[TapAcumatica], subcommands: Sequence[click.Command]
-    ) -> TapCommand:
+    def of(cls, command: SingerCommand, subcommands: Sequence[click.Command]) -> TapCommand:
         """The SDK's command made ours."""
         for parameter in command.params:
             if parameter.name == "catalog":
@@ -72,20 +59,20 @@ class TapCommand(SingerCommand, click.Group):
             context_settings=command.context_settings,
             help=command.help,
             params=command.params,
-            logger=tap.logger,
+            logger=command.logger,
         )
 
     @override
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            with stdio.complete_stdout():
+            with complete_stdout():
                 return super().main(*args, **kwargs)
         except AcumaticaError as error:
             for sentence in error.sentences:
                 _say(sentence)
         except Stopped as stopped:
             sys.exit(SIGNAL_EXIT + stopped.signal)
-        except stdio.OutputFailed as failed:
+        except OutputFailed as failed:
             _say(str(failed))
         except Exception as error:  # noqa: BLE001 - the last resort: a sentence, not a trace
             _say(
@@ -96,42 +83,20 @@ class TapCommand(SingerCommand, click.Group):
         sys.exit(1)
 
 
-@contextmanager
-def open_tap(
-    tap: type[Opened],
-    config: _ConfigInput | None,
-    *,
-    catalog: IO[str] | None = None,
-    state: IO[str] | None = None,
-    setup_mapper: bool = True,
-) -> Iterator[Opened]:
-    """A tap for what the command line says, closed in the end."""
-    config = config or _ConfigInput()
-    made = tap.__new__(tap)
-    try:
-        made.__init__(  # type: ignore[misc] # to be closed also when discovery fails in it
-            config=config.config,
-            parse_env_config=config.parse_env,
-            catalog=read_catalog(catalog) if catalog else None,
-            state=read_object(state) if state else None,
-            setup_mapper=setup_mapper,
-        )
-        yield made
-    except AcumaticaError:
-        made.forget_metadata()
-        raise
-    finally:
-        made.close()
+def command(tap: type[CommandTap], singer_command: click.Command) -> click.Command:
+    """Return the command line of a tap: the SDK's Singer command, with commands of its own."""
+    assert isinstance(singer_command, SingerCommand)  # noqa: S101 - the SDK's is one
+    return TapCommand.of(singer_command, [login_command(tap), check_command(tap, singer_command)])
 
 
-def discover(tap: type[TapAcumatica], ctx: click.Context) -> None:
+def discover(tap: type[CommandTap], ctx: click.Context) -> None:
     """Print the catalog."""
     with open_tap(tap, ctx.params.get("config"), setup_mapper=False) as discovering:
         # Bytes, since JSON is UTF-8 whatever the locale is.
         click.echo(discovering.catalog_json_text.encode())
 
 
-def test(tap: type[TapAcumatica], ctx: click.Context, what: str) -> None:
+def test(tap: type[CommandTap], ctx: click.Context, what: str) -> None:
     """Write the schema, or one record, of each selected stream."""
     catalog = ctx.params.get("catalog")
     with open_tap(tap, ctx.params.get("config"), catalog=catalog) as tested:
@@ -141,70 +106,7 @@ def test(tap: type[TapAcumatica], ctx: click.Context, what: str) -> None:
                 stream._write_schema_message()  # noqa: SLF001 - as the SDK's write_schemas
         else:
             tested.run_sync_dry_run(streams=streams)
-        tested.report_missed(streams)
-
-
-def check_command(tap: type[TapAcumatica], command: click.Command) -> click.Command:
-    """`tap-acumatica check`, with --config and --catalog as the Singer command has them."""
-    options = [copy(each) for each in command.params if each.name in {"config", "catalog"}]
-    for option in options:
-        if option.name == "config":
-            # Read where what is wrong with a file is a step.
-            option.callback = lambda *given: partial(tap.cb_config, *given)
-    how = click.Option(
-        ["--format", "output"],
-        type=click.Choice(["text", "json"]),
-        default="text",
-        help="One line a step, or one JSON object.",
-    )
-    return click.Command(
-        name="check",
-        callback=partial(check, tap),
-        params=[*options, how],
-        help="Try what a sync needs, and name what stands in its way.",
-    )
-
-
-def check(
-    tap: type[TapAcumatica],
-    config: Callable[[], _ConfigInput],
-    catalog: IO[str] | None,
-    output: str,
-) -> None:
-    """Try what a sync needs.
-
-    Args:
-        tap: The tap.
-        config: Reads the settings.
-        catalog: File with the catalog.
-        output: The form, text or json.
-
-    Raises:
-        CheckFailed: A sync would not work.
-    """
-    # Closed, so that it is not quiet any more when its text cannot be written.
-    with closing(_findings(tap, config, catalog)) as findings:
-        if output == "json":
-            text, found = report.as_json(findings)
-            click.echo(text.encode())
-        else:
-            found = report.show(findings)
-    report.require_good(found)
-
-
-def _findings(
-    tap: type[TapAcumatica], config: Callable[[], _ConfigInput], catalog: IO[str] | None
-) -> Generator[Finding]:
-    with silenced() as talking:
-        try:
-            with open_tap(tap, config(), catalog=catalog, setup_mapper=False) as checked:
-                checked.instance.patience = PATIENCE
-                # What the server says now is asked for.
-                checked.instance.metadata_cache = MetadataCache()
-                talking(checked.config["verbosity"])
-                yield from Checker(checked, lambda: datetime.now(UTC)).findings()
-        except AcumaticaError as error:
-            yield failure(error)
+        tested.run.require_complete([stream.plan for stream in streams])
 
 
 def _say(sentence: str) -> None:

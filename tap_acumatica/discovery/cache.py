@@ -46,7 +46,7 @@ class MetadataCache:
     folder: Path | None = None
     max_age: float = 86_400
 
-    def reply(self, source: Source, fetch: Callable[[], Result[Model]]) -> Result[Model]:
+    def result(self, source: Source, fetch: Callable[[], Result[Model]]) -> Result[Model]:
         """The model of a source, fetched where no file holds it.
 
         Files that cannot be read or written are no reason to fail: they are said in the log.

@@ -8,17 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.catalog.entry import discover, expanded, interfaces_of
-from tap_acumatica.discovery.inquiries import did_you_mean, discover_inquiries, stream_names
+from tap_acumatica.discovery.entities import discover, expanded
+from tap_acumatica.discovery.filters import interfaces_of
+from tap_acumatica.discovery.inquiries import discover_inquiries, stream_names
 from tap_acumatica.odata.addresses import DAC, INQUIRY, INTERFACES
 from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.log import logger
+from tap_acumatica.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from tap_acumatica.catalog.entry import DiscoverySettings, StreamDescription
+    from tap_acumatica.catalog.entry import StreamDescription
+    from tap_acumatica.discovery.filters import DiscoverySettings
     from tap_acumatica.odata.http.client import Result
     from tap_acumatica.odata.model import Model
     from tap_acumatica.odata.service import Service

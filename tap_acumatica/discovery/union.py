@@ -6,59 +6,19 @@ the catalog, so that a sync asks it for nothing that it does not have.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from tap_acumatica.catalog.location import StreamLocation
-from tap_acumatica.catalog.related import Expansions, flat, merge, nested, parse_location
+from tap_acumatica.catalog.related import Expansions, flat, merge, nested
 from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from singer_sdk.singerlib.catalog import CatalogEntry
-
     from tap_acumatica.catalog.entry import StreamDescription
     from tap_acumatica.catalog.related import Path
-
-ABSENT_IN: Final = "absent-in"
-"""In the metadata of a stream or column: the tenants that do not have it."""
-
-
-@dataclass(frozen=True, slots=True)
-class TenantGaps:
-    """What which tenant lacks, as a catalog says.
-
-    Attributes:
-        streams: Tenants without it, by stream.
-        columns: Paths of columns that are not there, by stream and tenant.
-    """
-
-    streams: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    columns: Mapping[tuple[str, str | None], frozenset[Path]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, entries: Iterable[Mapping[str, Any]]) -> TenantGaps:
-        """Read it from catalog entries."""
-        streams: dict[str, frozenset[str]] = {}
-        columns: dict[tuple[str, str | None], set[Path]] = {}
-        for entry in entries:
-            name = entry["tap_stream_id"]
-            for node in entry.get("metadata", ()):
-                tenants = node["metadata"].get(ABSENT_IN, ())
-                if not node["breadcrumb"]:
-                    streams[name] = frozenset(tenants)
-                    continue
-                for tenant in tenants:
-                    columns.setdefault((name, tenant), set()).add(tuple(node["breadcrumb"][1::2]))
-        return cls(streams, {place: frozenset(names) for place, names in columns.items()})
-
-    def tenants(self, stream: str, all_tenants: Sequence[str]) -> list[str]:
-        """The tenants that have a stream."""
-        without = self.streams.get(stream, ())
-        return [tenant for tenant in all_tenants if tenant not in without]
 
 
 def union(
@@ -81,22 +41,6 @@ def union(
             by_name.setdefault(stream.name, {})[tenant] = stream
     merged = [_merged(found, by_name[name]) for name in sorted(by_name)]
     return [each.with_tenant(tenant_column) for each in merged] if tenant_column else merged
-
-
-def require_keys(entries: Iterable[CatalogEntry], column: str, *, many: bool) -> None:
-    """Refuse a catalog from before `tenants` was set or unset.
-
-    Raises:
-        DiscoveryError: The tenant is missing in its keys, or in them without need.
-    """
-    for entry in entries:
-        key = entry.key_properties or ()
-        if key and (key[0] == column) != many:
-            message = (
-                f"The catalog's key of {entry.tap_stream_id} is {list(key)}, which does not "
-                "fit the setting tenants: run discovery again."
-            )
-            raise DiscoveryError(message)
 
 
 def _merged(
@@ -146,7 +90,7 @@ def _merged(
     related = Expansions(expansions, {each.name: properties[each.name] for each in expansions})
     return replace(
         first,
-        table_name=parse_location(first.table_name)[0] + related.mark,
+        location=replace(first.location, expansions=related.expansions),
         schema={"type": "object", "properties": properties},
         key=key,
         replication_key=replication_key,
@@ -169,14 +113,10 @@ def _require_same_inquiry(versions: Mapping[str | None, StreamDescription]) -> N
     Raises:
         DiscoveryError: Titles lead to one name, or parameters differ.
     """
-    titles = {tenant: _title(each.table_name) for tenant, each in versions.items()}
+    titles = {tenant: each.location.entity_set for tenant, each in versions.items()}
     _require_same("title", versions, titles)
     parameters = {tenant: _parameters(each.function) for tenant, each in versions.items()}
     _require_same("parameter list", versions, parameters)
-
-
-def _title(table_name: str) -> str:
-    return StreamLocation.of(parse_location(table_name)[0]).entity_set
 
 
 def _parameters(function: str) -> str:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import signal
 import time
 import webbrowser
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from tap_acumatica.cli.app import open_tap
-from tap_acumatica.login import page as login_page
+from tap_acumatica.login import page
 from tap_acumatica.login.callback import PATIENCE, Arrival, arriving, next_arrival
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError
 from tap_acumatica.odata.http.answer import shortened
 from tap_acumatica.odata.log import masking
-from tap_acumatica.run import accounts
-from tap_acumatica.settings import validation as configuration
+from tap_acumatica.run.accounts import identity_server, token_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from queue import Queue
 
-    from singer_sdk.plugin_base import _ConfigInput
-
+    from tap_acumatica.odata.http.client import ClientSettings
     from tap_acumatica.odata.oauth.identity_server import IdentityServer, SignIn
     from tap_acumatica.odata.oauth.tokens import Token, TokenStore
-    from tap_acumatica.tap import TapAcumatica
+    from tap_acumatica.settings.accounts import AccountSettings
 
 FLOW: Final = (
     "the application's flow is another one; set Authorization Code on Connected Applications "
@@ -47,69 +43,49 @@ WORDS: Final[Mapping[str, str]] = {
 """The codes with which a sign-in page may answer (RFC 6749, 4.1.2.1)."""
 
 
-def command(tap: type[TapAcumatica]) -> click.Command:
-    """The command `login`."""
-
-    def callback(config: _ConfigInput, tenant: str | None, *, browser: bool) -> None:
-        with open_tap(tap, config, setup_mapper=False) as made:
-            # A tap takes signals for a wish to stop between two records; here they are to end it.
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            login(made.config, tenant, browser=browser)
-
-    return click.Command(
-        "login",
-        callback=callback,
-        help="Sign in in a browser, for auth_method oauth.",
-        params=[
-            click.Option(
-                ["--config"],
-                multiple=True,
-                help="Configuration file location or 'ENV' to use environment variables.",
-                callback=tap.cb_config,
-            ),
-            click.Option(["--tenant"], help="Sign in to this tenant only."),
-            # With either of them Meltano does not discover first, which needs a sign-in.
-            click.Option(
-                ["--browser/--no-browser"],
-                default=True,
-                help="Open the browser, or only print the address.",
-            ),
-        ],
-    )
-
-
-def login(settings: Mapping[str, Any], tenant: str | None = None, *, browser: bool = True) -> None:
+def login(
+    account: AccountSettings,
+    client: ClientSettings,
+    tenant: str | None = None,
+    *,
+    browser: bool = True,
+) -> None:
     """Sign in to each tenant of the settings, or to one of them.
+
+    Args:
+        account: Who signs in, and where.
+        client: How requests are sent.
+        tenant: The only tenant to sign in to.
+        browser: Whether to open the browser.
 
     Raises:
         SettingsError: The settings are not for this.
         AcumaticaError: Somebody said no, or nothing at all.
     """
-    how = configuration.client_settings(settings)
-    chosen, callback_url = _chosen(settings, tenant), settings["callback_url"]
-    with arriving(callback_url) as arrivals:
-        for each in chosen:
-            server = accounts.identity_server(settings, how, each)
-            store = accounts.token_store(settings, how, server)
-            sign_in = _Login(server, store, each, arrivals)
-            _report(settings, each, sign_in.run(callback_url, browser=browser))
+    tenants = _chosen_tenants(account, tenant)
+    with arriving(account.callback_url) as arrivals:
+        for name in tenants:
+            server = identity_server(account, client, name)
+            store = token_store(account, client, server)
+            sign_in = _Login(server, store, name, arrivals)
+            _report(account, name, sign_in.run(account.callback_url, browser=browser))
     click.echo("Next: tap-acumatica --config=... --discover > catalog.json")
 
 
-def _chosen(settings: Mapping[str, Any], tenant: str | None) -> Sequence[str]:
-    if settings["auth_method"] != "oauth":
+def _chosen_tenants(account: AccountSettings, tenant: str | None) -> Sequence[str]:
+    if not account.by_oauth:
         message = "The setting auth_method is basic, for which there is no login: set it to oauth."
         raise SettingsError(message)
-    if not settings.get("token_file"):
+    if not account.token_file:
         message = "The setting token_file is missing: name a file in which login keeps the tokens."
         raise SettingsError(message)
-    known = accounts.tenants(settings)
-    chosen = [each for each in known if tenant is None or each.lower() == tenant.lower()]
+    if tenant is None:
+        return account.tenants
+    chosen = [name for name in account.tenants if name.lower() == tenant.lower()]
     if not chosen:
         message = (
             f"The option --tenant names {tenant}, which is none of the tenants of the settings "
-            f"({', '.join(known)}): correct one of them."
+            f"({', '.join(account.tenants)}): correct one of them."
         )
         raise SettingsError(message)
     return chosen
@@ -133,9 +109,9 @@ class _Login:
         try:
             token = self._token(begun, arrival.answer)
         except AcumaticaError as error:
-            arrival.show(login_page.failed(masking.masked(str(error))))
+            arrival.show(page.failed(masking.masked(str(error))))
             raise
-        arrival.show(login_page.done(self._tenant, self._server.site))
+        arrival.show(page.done(self._tenant, self._server.site))
         return token
 
     def _invite(self, begun: SignIn, *, opened: bool) -> None:
@@ -155,7 +131,7 @@ class _Login:
             if answer.get("state") == begun.state and answer.keys() & {"code", "error"}:
                 return arrival
             sentence = _turned_away(answer)
-            arrival.show(login_page.failed(sentence))
+            arrival.show(page.failed(sentence))
             click.echo(sentence)
 
     def _token(self, begun: SignIn, answer: Mapping[str, str]) -> Token:
@@ -184,9 +160,9 @@ def _turned_away(answer: Mapping[str, str]) -> str:
     return "This is not the address of the last page: copy all of it, to its very end."
 
 
-def _report(settings: Mapping[str, Any], tenant: str, token: Token) -> None:
+def _report(account: AccountSettings, tenant: str, token: Token) -> None:
     click.echo(
-        f"Signed in to the tenant {tenant}. The tokens are in {settings['token_file']}, which each "
+        f"Signed in to the tenant {tenant}. The tokens are in {account.token_file}, which each "
         "run renews; whoever reads that file can sign in."
     )
     if not token.refresh_token:

@@ -45,7 +45,7 @@ def parse(chunks: Iterable[bytes]) -> Model:
     except (LookupError, ValueError, SAXException, DefusedXmlException) as error:
         message = f"refused XML: {type(error).__name__}"
         raise BrokenPayload(message) from error
-    if handler.model.protocol is None:
+    if not handler.is_edmx:
         message = "no edmx:Edmx document"
         raise BrokenPayload(message)
     return handler.model
@@ -57,6 +57,7 @@ class _Handler(ContentHandler):
     def __init__(self) -> None:
         super().__init__()
         self.model = Model()
+        self.is_edmx = False
         self._namespace = ""
         self._type: EntityType | None = None
         self._labelled: EntityType | Property | None = None
@@ -95,6 +96,7 @@ class _Handler(ContentHandler):
             self._path.append(content)
 
     def _edmx(self, attrs: AttributesImpl) -> None:
+        self.is_edmx = True
         self.model.protocol = (
             ODataVersion.V4 if attrs["Version"].startswith("4") else ODataVersion.V3
         )

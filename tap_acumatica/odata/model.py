@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from tap_acumatica.odata.dialect import ODataVersion
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    from tap_acumatica.odata.dialect import ODataVersion
 
 
 ENCRYPTED: Final = "Password"
@@ -115,7 +115,7 @@ class Inquiry:
 class Model:
     """What one `$metadata` document declares."""
 
-    protocol: ODataVersion | None = None
+    protocol: ODataVersion = ODataVersion.V4
     types: dict[str, EntityType] = field(default_factory=dict)
     complex_types: dict[str, EntityType] = field(default_factory=dict)
     enums: set[str] = field(default_factory=set)

@@ -102,7 +102,7 @@ class RecordConverter:
         others = {n: edm_type for n, edm_type in columns.items() if n not in self._numbers}
         self._conversions = self._conversions_of(others, replication_key)
 
-    def of(self, rows: list[Row]) -> list[Row]:
+    def convert(self, rows: list[Row]) -> list[Row]:
         """The records of these rows.
 
         Raises:

@@ -123,9 +123,7 @@ def require_shape(state: Mapping[str, Any]) -> None:
                 raise SettingsError(message)
 
 
-def say_what_is_spelled_otherwise(
-    state: Mapping[str, Any], column: str, tenants: Sequence[str]
-) -> None:
+def warn_of_other_spellings(state: Mapping[str, Any], column: str, tenants: Sequence[str]) -> None:
     """Warn of tenants that the state knows in other letters: they are read anew, as others."""
     known = {
         str(partition["context"].get(column))

@@ -1,10 +1,9 @@
-"""Settings as given -> checked, and as the objects that the parts of the tap are made with."""
+"""What can be wrong with settings, beyond what their schema can express."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -12,23 +11,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
-from tap_acumatica.catalog.entry import DiscoverySettings
-from tap_acumatica.discovery.cache import MetadataCache
-from tap_acumatica.discovery.inquiries import did_you_mean
-from tap_acumatica.odata.addresses import Address
 from tap_acumatica.odata.errors import SettingsError
-from tap_acumatica.odata.expand import MAX_LEVELS, parse, parse_all
-from tap_acumatica.odata.http.client import ClientSettings
-from tap_acumatica.odata.http.sessions import PoolSettings
-from tap_acumatica.odata.instants import InstantReader, in_utc
+from tap_acumatica.odata.expand import MAX_LEVELS, parse
+from tap_acumatica.odata.instants import in_utc
 from tap_acumatica.odata.log import logger
-from tap_acumatica.odata.paging.pager import Paging
-from tap_acumatica.odata.service import QueryLimits
 from tap_acumatica.odata.urls import may_carry_secrets
-from tap_acumatica.output.records import RecordSettings
-from tap_acumatica.reading.model import ReadSettings
-from tap_acumatica.run import accounts
+from tap_acumatica.settings import accounts
 from tap_acumatica.settings.schema import SCHEMA, SECRETS
+from tap_acumatica.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -211,119 +201,6 @@ def _about_time(settings: Mapping[str, Any]) -> Iterator[str]:
                 "The setting start_date must be a date-time such as 2024-01-01T00:00:00Z "
                 f"(found {settings['start_date']!r})."
             )
-
-
-def client_settings(settings: Mapping[str, Any]) -> ClientSettings:
-    """How requests are sent."""
-    headers = {
-        "PX-ApiArchive": "SHOW" if settings["include_archived"] else "",
-        "PX-ApiDeleted": "SHOW" if settings["include_deleted"] else "",
-        "Accept-Language": settings.get("region") or "",
-        **(settings.get("extra_headers") or {}),
-        **(settings.get("secret_headers") or {}),
-    }
-    pooled = settings["enable_pooling"]
-    return ClientSettings(
-        timeout=settings["timeout"],
-        max_retry_time=settings["max_retry_time"],
-        headers={name: value for name, value in headers.items() if value},
-        verify=settings.get("ca_bundle") or settings["verify_ssl"],
-        pool=PoolSettings(
-            size=settings["max_pool_size"] if pooled else 1,
-            kept_alive=pooled,
-            idle_timeout=settings["pool_idle_timeout"],
-            wait_time=settings["pool_wait_time"],
-        ),
-        verbosity=settings["verbosity"],
-        per_minute=settings.get("max_requests_per_minute"),
-    )
-
-
-def metadata_cache(settings: Mapping[str, Any]) -> MetadataCache:
-    """Where metadata are kept."""
-    folder = settings.get("metadata_cache")
-    return MetadataCache(Path(folder) if folder else None, settings["metadata_max_age"])
-
-
-def query_limits(settings: Mapping[str, Any]) -> QueryLimits:
-    """What is added to query strings, and how long they may be."""
-    parameters = {**(settings.get("extra_params") or {}), **(settings.get("secret_params") or {})}
-    return QueryLimits(parameters, settings["max_url_length"])
-
-
-def instant_reader(settings: Mapping[str, Any]) -> InstantReader:
-    """How date-times are read."""
-    zone = settings.get("time_zone")
-    return InstantReader(UTC if zone in {None, "UTC"} else _zone(zone), settings["ignore_offsets"])
-
-
-def _zone(name: str) -> tzinfo:
-    # Takes a tenth of the start of the tap, and most accounts are in UTC.
-    import pendulum  # noqa: PLC0415
-
-    return pendulum.timezone(name)
-
-
-def discovery_settings(settings: Mapping[str, Any]) -> DiscoverySettings:
-    """What to discover."""
-    dated = settings["tracking_type"] == "date"
-    return DiscoverySettings(
-        entities=settings.get("entities"),
-        exclude_entities=settings.get("exclude_entities") or (),
-        replication_keys=settings["replication_keys"] if dated else (),
-        decimals_as_strings=settings["decimals_as_strings"],
-        expand={name: parse_all(texts) for name, texts in (settings.get("expand") or {}).items()},
-        inquiry_keys=settings.get("inquiry_keys") or {},
-        inquiry_parameters=(settings.get("inquiry_parameters") or {}).keys(),
-    )
-
-
-def interfaces(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The interfaces to use: those that are asked for, and to which the address leads.
-
-    Raises:
-        SettingsError: There are none.
-    """
-    reached = Address.parse(settings["url"]).interfaces
-    found = tuple(name for name in reached if name in settings["interfaces"])
-    if not found:
-        message = (
-            f"The setting url ({settings['url']}) is an address of {reached[0]} alone, which the "
-            "setting interfaces leaves out: give the site alone, or change interfaces."
-        )
-        raise SettingsError(message)
-    return found
-
-
-def read_settings(settings: Mapping[str, Any]) -> ReadSettings:
-    """How entities are read."""
-    start = settings.get("start_date")
-    scope = {
-        name: settings[name]
-        for name in ("include_archived", "include_deleted")
-        if settings[name] != SCHEMA["properties"][name]["default"]
-    }
-    return ReadSettings(
-        paging=Paging(
-            size=settings["page_size"] if settings["client_side_paging"] else None,
-            count=settings["count"],
-        ),
-        instants=instant_reader(settings),
-        time_offset=timedelta(seconds=settings["time_offset"]),
-        start_date=in_utc(start) if start else None,
-        scope=scope,
-        verify_counts=settings["verify_counts"],
-        readers=client_settings(settings).pool.size,
-    )
-
-
-def record_settings(settings: Mapping[str, Any]) -> RecordSettings:
-    """How values are written."""
-    return RecordSettings(
-        instants=instant_reader(settings),
-        convert_to_utc=settings["convert_to_utc"],
-        decimals_as_strings=settings["decimals_as_strings"],
-    )
 
 
 def secrets(settings: Mapping[str, Any]) -> list[str]:

@@ -59,6 +59,10 @@ class RetryLimits:
         )
 
 
+UNLIMITED: Final = RetryLimits()
+"""The settings as they are."""
+
+
 def with_retries(
     attempt: Callable[[], Value], seconds: float, on_retry: Callable[[], None] | None = None
 ) -> Value:

@@ -1,0 +1,215 @@
+"""What one stream reads, settled once from its catalog entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_acumatica.catalog.absence import TenantGaps
+from tap_acumatica.catalog.inquiries import InquiryParameters, fit_length, sortable_columns
+from tap_acumatica.catalog.location import StreamLocation, location_of
+from tap_acumatica.catalog.related import expansions_for, without_absent
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.addresses import INQUIRY
+from tap_acumatica.odata.dialect import ATOM, JSON, ODataVersion
+from tap_acumatica.odata.errors import DiscoveryError
+from tap_acumatica.odata.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from singer_sdk.singerlib.catalog import CatalogEntry, SelectionMask
+
+INCREMENTAL: Final = "INCREMENTAL"
+FULL_TABLE: Final = "FULL_TABLE"
+
+Tenant = str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSettings:
+    """What of the settings decides what streams read.
+
+    Attributes:
+        tenants: Those that the settings name; empty where the address decides.
+        tenant_column: The column that holds the tenant, where the settings name tenants.
+        wants_atom: Whether services that know Atom are read in it.
+        max_orderby_length: Characters that a list of columns to order by may have in a URL.
+        inquiry_parameters: Values by the stream's name or the title of the inquiry.
+    """
+
+    tenants: Sequence[str] = ()
+    tenant_column: str | None = None
+    wants_atom: bool = False
+    max_orderby_length: int = 1024
+    inquiry_parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """What one stream reads. A sync, a check and the SCHEMA message all take it from here.
+
+    Attributes:
+        schema: JSON Schema of the records, with the tenant's column.
+        mask: Which columns are selected, by breadcrumb.
+        key: What tells records apart, with the tenant's column; empty where nothing does.
+        replication_key: Of the catalog, also where the method does not use it.
+        method: The replication method.
+        declared_key: What an inquiry's metadata declare as its key, which need not be one.
+        singleton: Whether the entity is one object, not a set.
+    """
+
+    name: str
+    location: StreamLocation
+    schema: Mapping[str, Any]
+    mask: SelectionMask
+    key: tuple[str, ...]
+    replication_key: str | None
+    method: str
+    parameters: InquiryParameters
+    declared_key: tuple[str, ...] = ()
+    singleton: bool = False
+    gaps: TenantGaps = field(default_factory=TenantGaps)
+    settings: PlanSettings = field(default_factory=PlanSettings)
+
+    @classmethod
+    def of(
+        cls, entry: CatalogEntry, gaps: TenantGaps, settings: PlanSettings, *, given: bool = False
+    ) -> StreamPlan:
+        """Settle what a catalog entry says.
+
+        Args:
+            entry: As discovery makes it, or out of a catalog.
+            gaps: What which tenant lacks.
+            settings: Those that decide what streams read.
+            given: Whether the entry is out of a catalog. What its top level leaves open, or empty,
+                the metadata of the stream may say then, as for all taps of the SDK.
+
+        Raises:
+            DiscoveryError: The tap did not write the entry's location.
+        """
+        name, root = entry.tap_stream_id, entry.metadata.root
+        location = location_of(entry)
+        key = entry.key_properties or ()
+        replication_key, method = entry.replication_key, entry.replication_method
+        if given:
+            key = key or root.table_key_properties or ()
+            replication_key = replication_key or root.replication_key
+            method = method or root.forced_replication_method
+        values = settings.inquiry_parameters if location.interface == INQUIRY else {}
+        return cls(
+            name=name,
+            location=location,
+            schema=entry.schema.to_dict(),
+            mask=entry.metadata.resolve_selection(),
+            key=tuple(key),
+            replication_key=replication_key,
+            method=method or (INCREMENTAL if replication_key else FULL_TABLE),
+            parameters=InquiryParameters(root.schema_name or "", name, location.entity_set, values),
+            declared_key=tuple(root.table_key_properties or ()),
+            singleton=entry.row_count == 1,
+            gaps=gaps,
+            settings=settings,
+        )
+
+    @property
+    def selected(self) -> bool:
+        """Whether the stream is selected."""
+        return self.mask.get((), True)
+
+    @property
+    def incremental(self) -> bool:
+        """Whether it is read by windows of its replication key."""
+        return self.method == INCREMENTAL
+
+    @property
+    def is_inquiry(self) -> bool:
+        """Whether it is a generic inquiry."""
+        return self.location.interface == INQUIRY
+
+    @property
+    def in_json_only(self) -> bool:
+        """Whether it is read as JSON, although the settings ask for Atom."""
+        return self.settings.wants_atom and self.location.protocol is not ODataVersion.V3
+
+    @property
+    def partitions(self) -> Sequence[Tenant]:
+        """The tenants that have the entity; None is the one that the address decides."""
+        return self.tenants if self.settings.tenants else (None,)
+
+    @property
+    def tenants(self) -> Sequence[str]:
+        """The tenants that the settings name and that have the entity."""
+        return self.gaps.tenants(self.name, self.settings.tenants)
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What of the settings decides which rows this stream has, beside what holds for all.
+
+        Raises:
+            SettingsError: An inquiry's parameters are not given as they should be.
+        """
+        # As texts: a number that went through a state may have become another object.
+        call = self.parameters.call(ODataVersion.V3)
+        return {"inquiry_parameters": dict(call.parameters)} if call else {}
+
+    def absent_columns(self, tenant: Tenant) -> list[str]:
+        """The selected columns that a tenant does not have: they are null in its records."""
+        absent = self._columns_without_tenant().keys() - self._columns(tenant).keys()
+        return [name for name in absent if self.mask["properties", name]]
+
+    def table(self, tenant: Tenant = None) -> Table:
+        """The entity with its selected columns, as the pagers see it in a tenant.
+
+        Raises:
+            SettingsError: An inquiry's parameters are not given as they should be.
+            DiscoveryError: A column of the key is not selected.
+        """
+        schemas = self._columns(tenant)
+        columns = {
+            name: edm.from_schema(schema)
+            for name, schema in schemas.items()
+            if self.mask["properties", name]
+        }
+        key = tuple(name for name in self.key if name != self.settings.tenant_column)
+        if not columns.keys() >= set(key):
+            message = (
+                f"Not all columns of the key of {self.name} ({', '.join(key)}) are selected: "
+                "select them, or give it another key in the catalog."
+            )
+            raise DiscoveryError(message)
+        protocol = self.location.protocol
+        selected = {name: schemas[name] for name in columns}
+        table = Table(
+            entity_set=self.location.entity_set,
+            columns=columns,
+            key=key,
+            replication_key=self.replication_key if self.incremental else None,
+            # The server does not let a set be ordered by a key that it does not show.
+            select=bool(key) or self.singleton,
+            singleton=self.singleton,
+            expand=expansions_for(selected, self.location.expansions),
+            format=ATOM if self.settings.wants_atom and not self.in_json_only else JSON,
+            protocol=protocol,
+        )
+        if not self.is_inquiry:
+            return table
+        usable = [name for name in sortable_columns(schemas, self.declared_key) if name in columns]
+        return replace(
+            table,
+            key=key if set(key) <= set(usable) else (),
+            order=fit_length(usable, self.settings.max_orderby_length),
+            select=True,
+            inquiry=True,
+            call=self.parameters.call(protocol),
+        )
+
+    def _columns(self, tenant: Tenant) -> dict[str, Any]:
+        """JSON Schemas of the columns that the server of a tenant has."""
+        absent = self.gaps.columns.get((self.name, tenant), ())
+        return without_absent(self._columns_without_tenant(), absent)
+
+    def _columns_without_tenant(self) -> dict[str, Any]:
+        tenant_column = self.settings.tenant_column
+        properties = self.schema["properties"]
+        return {name: each for name, each in properties.items() if name != tenant_column}

@@ -1,0 +1,95 @@
+"""A tap for what the command line says."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
+
+from singer_sdk.plugin_base import _ConfigInput
+
+from tap_acumatica.cli.files import read_catalog, read_object
+from tap_acumatica.odata.errors import AcumaticaError
+from tap_acumatica.run.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import click
+    from singer_sdk import Stream
+
+    from tap_acumatica.catalog.plan import StreamPlan
+    from tap_acumatica.stream import EntityStream
+
+
+class CommandTap(Protocol):
+    """What the commands use of a tap."""
+
+    run: Run
+
+    def __init__(  # noqa: PLR0913 - the SDK's
+        self,
+        *,
+        config: dict[str, Any],
+        parse_env_config: bool,
+        catalog: dict[str, Any] | None,
+        state: dict[str, Any] | None,
+        setup_mapper: bool,
+        run: Run,
+    ) -> None: ...
+
+    @property
+    def catalog_json_text(self) -> str:
+        """The catalog as text."""
+        ...
+
+    @classmethod
+    def cb_config(
+        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
+    ) -> _ConfigInput:
+        """Read the settings."""
+        ...
+
+    def selected_streams(self) -> list[EntityStream]:
+        """Return the streams to read."""
+        ...
+
+    def selected_plans(self) -> list[StreamPlan]:
+        """Return what they read."""
+        ...
+
+    def run_sync_dry_run(
+        self, dry_run_record_limit: int | None = 1, streams: Iterable[Stream] | None = None
+    ) -> bool:
+        """Read one record of each stream."""
+        ...
+
+
+Opened = TypeVar("Opened", bound=CommandTap)
+
+
+@contextmanager
+def open_tap(  # noqa: PLR0913 - what the command line can say
+    tap: type[Opened],
+    config: _ConfigInput | None,
+    *,
+    catalog: IO[str] | None = None,
+    state: IO[str] | None = None,
+    setup_mapper: bool = True,
+    run: Run | None = None,
+) -> Iterator[Opened]:
+    """Open a tap for what the command line says; its run is closed in the end."""
+    config, run = config or _ConfigInput(), run or Run()
+    try:
+        yield tap(
+            config=config.config,
+            parse_env_config=config.parse_env,
+            catalog=read_catalog(catalog) if catalog else None,
+            state=read_object(state) if state else None,
+            setup_mapper=setup_mapper,
+            run=run,
+        )
+    except AcumaticaError:
+        run.forget_metadata()
+        raise
+    finally:
+        run.close()

@@ -1,0 +1,63 @@
+"""JSON Schemas of columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.log import logger
+
+if TYPE_CHECKING:
+    from tap_acumatica.discovery.filters import DiscoverySettings
+    from tap_acumatica.odata.model import Model, Property
+
+
+class Schemas:
+    """JSON Schemas of columns. Every column that is no key may be null, whatever it declares."""
+
+    def __init__(self, model: Model, settings: DiscoverySettings) -> None:
+        self._model = model
+        self._settings = settings
+        self._left = 0
+
+    def column(self, prop: Property, *, required: bool) -> dict[str, Any]:
+        """The schema of a property."""
+        self._left = MAX_NESTED_COLUMNS
+        schema = self._of(prop.type, depth=0)
+        if not required:
+            schema["type"] = [schema["type"], "null"]
+        if prop.label and prop.label != prop.name:
+            schema["title"] = prop.label
+        return schema
+
+    def _of(self, type_name: str, depth: int) -> dict[str, Any]:
+        edm_type = edm.TYPES.get(type_name)
+        decimal = edm_type is not None and edm_type.conversion is edm.Conversion.DECIMAL
+        if decimal and self._settings.decimals_as_strings:
+            return {"type": "string", "format": "x-singer.decimal"}
+        if edm_type:
+            return dict(edm_type.schema)
+        item = edm.collection_of(type_name)
+        if item and depth < MAX_TYPE_DEPTH:
+            items = self._of(item, depth + 1)
+            return {"type": "array", "items": {**items, "type": [items["type"], "null"]}}
+        if type_name in self._model.enums:
+            return dict(edm.STRING.schema)
+        complex_type = self._model.complex_types.get(type_name)
+        if complex_type and depth < MAX_TYPE_DEPTH and len(complex_type.properties) <= self._left:
+            self._left -= len(complex_type.properties)
+            properties = {}
+            for prop in complex_type.properties:
+                schema = self._of(prop.type, depth + 1)
+                properties[prop.name] = {**schema, "type": [schema["type"], "null"]}
+            return {"type": "object", "properties": properties}
+        logger.warning("The type %.100s is not known: its values are taken as text.", type_name)
+        return dict(edm.UNKNOWN.schema)
+
+
+MAX_TYPE_DEPTH: Final = 5
+"""Levels of complex types within each other; deeper ones are taken as text."""
+
+
+MAX_NESTED_COLUMNS: Final = 1000
+"""Properties of the complex types in one column; those beyond are taken as text."""

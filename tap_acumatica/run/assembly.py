@@ -1,0 +1,195 @@
+"""Checked settings -> the objects that the parts of the tap are made with, each built once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, timedelta, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tap_acumatica.catalog.plan import PlanSettings
+from tap_acumatica.discovery.cache import MetadataCache
+from tap_acumatica.discovery.filters import DiscoverySettings
+from tap_acumatica.odata.addresses import Address
+from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.expand import parse_all
+from tap_acumatica.odata.http.client import ClientSettings
+from tap_acumatica.odata.http.sessions import PoolSettings
+from tap_acumatica.odata.instants import InstantReader, in_utc
+from tap_acumatica.odata.paging.pager import Paging
+from tap_acumatica.odata.service import QueryLimits
+from tap_acumatica.output.records import RecordSettings
+from tap_acumatica.reading.model import ReadSettings
+from tap_acumatica.settings.accounts import AccountSettings
+from tap_acumatica.settings.schema import SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The settings of a run, as its parts take them.
+
+    Attributes:
+        tenants: The tenants to read; None is the one that the address decides.
+        interfaces: The interfaces to use: those that are asked for, and to which the address leads.
+        page_size: The setting, also where the server decides on the pages.
+        time_zone: The setting, or None.
+    """
+
+    address: Address
+    tenants: Sequence[str | None]
+    interfaces: Sequence[str]
+    account: AccountSettings
+    client: ClientSettings
+    query_limits: QueryLimits
+    metadata_cache: MetadataCache
+    discovery: DiscoverySettings
+    plans: PlanSettings
+    reading: ReadSettings
+    records: RecordSettings
+    page_size: int
+    time_zone: str | None = None
+
+    @property
+    def instants(self) -> InstantReader:
+        """How date-times are read."""
+        return self.reading.instants
+
+
+def assemble(settings: Mapping[str, Any]) -> Parts:
+    """Build all parts from settings that were checked and have their defaults.
+
+    Raises:
+        SettingsError: The address does not lead to any of the interfaces.
+    """
+    address = Address.parse(settings["url"])
+    client = _client(settings)
+    instants = _instants(settings)
+    return Parts(
+        address=address,
+        tenants=settings.get("tenants") or (None,),
+        interfaces=_interfaces(settings, address),
+        account=AccountSettings.of(settings, address),
+        client=client,
+        query_limits=_query_limits(settings),
+        metadata_cache=_metadata_cache(settings),
+        discovery=_discovery(settings),
+        plans=_plans(settings),
+        reading=_reading(settings, instants, client.pool.size),
+        records=_records(settings, instants),
+        page_size=settings["page_size"],
+        time_zone=settings.get("time_zone"),
+    )
+
+
+def _client(settings: Mapping[str, Any]) -> ClientSettings:
+    headers = {
+        "PX-ApiArchive": "SHOW" if settings["include_archived"] else "",
+        "PX-ApiDeleted": "SHOW" if settings["include_deleted"] else "",
+        "Accept-Language": settings.get("region") or "",
+        **(settings.get("extra_headers") or {}),
+        **(settings.get("secret_headers") or {}),
+    }
+    pooled = settings["enable_pooling"]
+    return ClientSettings(
+        timeout=settings["timeout"],
+        max_retry_time=settings["max_retry_time"],
+        headers={name: value for name, value in headers.items() if value},
+        verify=settings.get("ca_bundle") or settings["verify_ssl"],
+        pool=PoolSettings(
+            size=settings["max_pool_size"] if pooled else 1,
+            kept_alive=pooled,
+            idle_timeout=settings["pool_idle_timeout"],
+            wait_time=settings["pool_wait_time"],
+        ),
+        verbosity=settings["verbosity"],
+        per_minute=settings.get("max_requests_per_minute"),
+    )
+
+
+def _metadata_cache(settings: Mapping[str, Any]) -> MetadataCache:
+    folder = settings.get("metadata_cache")
+    return MetadataCache(Path(folder) if folder else None, settings["metadata_max_age"])
+
+
+def _query_limits(settings: Mapping[str, Any]) -> QueryLimits:
+    parameters = {**(settings.get("extra_params") or {}), **(settings.get("secret_params") or {})}
+    return QueryLimits(parameters, settings["max_url_length"])
+
+
+def _instants(settings: Mapping[str, Any]) -> InstantReader:
+    zone = settings.get("time_zone")
+    return InstantReader(UTC if zone in {None, "UTC"} else _zone(zone), settings["ignore_offsets"])
+
+
+def _zone(name: str) -> tzinfo:
+    # Takes a tenth of the start of the tap, and most accounts are in UTC.
+    import pendulum  # noqa: PLC0415 - as said
+
+    return pendulum.timezone(name)
+
+
+def _discovery(settings: Mapping[str, Any]) -> DiscoverySettings:
+    incremental = settings["tracking_type"] == "date"
+    return DiscoverySettings(
+        entities=settings.get("entities"),
+        exclude_entities=settings.get("exclude_entities") or (),
+        replication_keys=settings["replication_keys"] if incremental else (),
+        decimals_as_strings=settings["decimals_as_strings"],
+        expand={name: parse_all(texts) for name, texts in (settings.get("expand") or {}).items()},
+        inquiry_keys=settings.get("inquiry_keys") or {},
+        inquiry_parameters=(settings.get("inquiry_parameters") or {}).keys(),
+    )
+
+
+def _plans(settings: Mapping[str, Any]) -> PlanSettings:
+    tenants = settings.get("tenants") or ()
+    return PlanSettings(
+        tenants=tenants,
+        tenant_column=settings["tenant_column"] if tenants else None,
+        wants_atom=settings["data_format"] == "atom",
+        max_orderby_length=settings["max_url_length"] // 2,
+        inquiry_parameters=settings.get("inquiry_parameters") or {},
+    )
+
+
+def _interfaces(settings: Mapping[str, Any], address: Address) -> tuple[str, ...]:
+    interfaces = tuple(name for name in address.interfaces if name in settings["interfaces"])
+    if not interfaces:
+        message = (
+            f"The setting url ({settings['url']}) is an address of {address.interfaces[0]} alone, "
+            "which the setting interfaces leaves out: give the site alone, or change interfaces."
+        )
+        raise SettingsError(message)
+    return interfaces
+
+
+def _reading(settings: Mapping[str, Any], instants: InstantReader, readers: int) -> ReadSettings:
+    start = settings.get("start_date")
+    scope = {
+        name: settings[name]
+        for name in ("include_archived", "include_deleted")
+        if settings[name] != SCHEMA["properties"][name]["default"]
+    }
+    return ReadSettings(
+        paging=Paging(
+            size=settings["page_size"] if settings["client_side_paging"] else None,
+            count=settings["count"],
+        ),
+        instants=instants,
+        time_offset=timedelta(seconds=settings["time_offset"]),
+        start_date=in_utc(start) if start else None,
+        scope=scope,
+        verify_counts=settings["verify_counts"],
+        readers=readers,
+    )
+
+
+def _records(settings: Mapping[str, Any], instants: InstantReader) -> RecordSettings:
+    return RecordSettings(
+        instants=instants,
+        convert_to_utc=settings["convert_to_utc"],
+        decimals_as_strings=settings["decimals_as_strings"],
+    )
