@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 from sandbox.addresses import CONTROL, ENTITY, LOGOUT, Address, find
 from sandbox.errors import Refusal
-from sandbox.faultkinds import KINDS, silence
-from sandbox.faults import Exchange, Faults
+from sandbox.faultkinds import silence
+from sandbox.faults import Exchange
 from sandbox.http import (
     Request,
     RequestKind,
@@ -27,6 +27,7 @@ from sandbox.http import (
     unauthorized,
 )
 from sandbox.identity import IdentityServer
+from sandbox.injection import FaultInjector
 from sandbox.licence import Account, Queue
 from sandbox.service import Service, versions
 from sandbox.sessions import COOKIE, RequestRecord, Session, Sessions, credentials, session_id
@@ -97,7 +98,7 @@ class App:
         self.clock = clock
         self.directory = directory
         self.quirks = quirks
-        self.faults = Faults()
+        self.faults = FaultInjector()
         self._answers = itertools.count()
         self.sessions = Sessions()
         self.account = Account(USERNAME, PASSWORD)
@@ -155,7 +156,7 @@ class App:
         self.sessions.enter(record)
         try:
             exchange = self._exchange(request, Session(""), self.site)
-            response = self._strike(exchange) or self.sign_in.answer(self.site, path, request)
+            response = self.faults.inject(exchange) or self.sign_in.answer(self.site, path, request)
         except Refusal as error:
             response = refusal(error, self.quirks.refusal_shape)
         finally:
@@ -179,7 +180,7 @@ class App:
             return Response(HTTPStatus.LENGTH_REQUIRED, b"<h1>Length Required</h1>", "text/html")
         cookie = session_id(request.headers.get("cookie"))
         exchange = self._exchange(request, Session(cookie or ""), self.site)
-        replaced = self._strike(exchange)
+        replaced = self.faults.inject(exchange)
         if replaced is None:
             # An old token will do, where no cookie names a session.
             grant, _ = self.identity.bearer(request.headers.get("authorization"))
@@ -196,14 +197,6 @@ class App:
         inquiries = address is not None and address.inquiries
         reading = self.quirks.reading(shown[address.version] if address and inquiries else None)
         return Exchange(request, reading, session, self.sessions, self.site, root)
-
-    def _strike(self, exchange: Exchange) -> Response | None:
-        """Let the faults of a request have their way; an answer of one of them is the answer."""
-        for fault in self.faults.active(exchange.request):
-            response = KINDS[fault.kind](fault, exchange)
-            if response is not None:
-                return response
-        return None
 
     def _signed_in(
         self, request: Request, address: Address | None, record: RequestRecord, *, entity: bool
@@ -235,7 +228,7 @@ class App:
                 check(grant, address)
                 if entity:
                     exchange = self._exchange(request, session, self.site)
-                    response = self._strike(exchange) or versions(self.quirks.release)
+                    response = self.faults.inject(exchange) or versions(self.quirks.release)
                 elif address is not None and not self.quirks.odata:
                     response = no_such_page()
                 else:
@@ -262,7 +255,7 @@ class App:
                 callback(record)
         resume(request)
         exchange = self._exchange(request, session, self.site + address.root, address)
-        response = self._strike(exchange) or self._serve(address, exchange)
+        response = self.faults.inject(exchange) or self._serve(address, exchange)
         for hook in exchange.response_hooks:
             hook(response)
         return response

@@ -18,10 +18,12 @@ from urllib.parse import quote
 from sandbox.http import HTML, Response, Shape, login_page, message, shaped, unauthorized
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from sandbox.faults import Exchange, Fault, Kind
+    from sandbox.faults import Exchange, Fault
     from sandbox.query import Page
+
+    Kind = Callable[[Fault, Exchange], Response | None]
 
 TOKEN = "$skiptoken="  # noqa: S105 - a query option
 # Values of one type shown as another.
@@ -35,18 +37,18 @@ RETYPED: Mapping[str, str] = {
 
 def rows_cap(fault: Fault, exchange: Exchange) -> None:
     """Fewer rows than asked for, without a word (``rows``); ``count=False``: no count either."""
-    exchange.reading.cap = fault.whole("rows", 250)
-    exchange.reading.count &= fault.on("count", default=True)
+    exchange.reading.cap = fault.integer("rows", 250)
+    exchange.reading.count &= fault.enabled("count", default=True)
 
 
 def related_cap(fault: Fault, exchange: Exchange) -> None:
     """No more than ``rows`` of related rows, and a link to the rest beside them."""
-    exchange.reading.related_cap = fault.whole("rows", 2)
+    exchange.reading.related_cap = fault.integer("rows", 2)
 
 
 def next_link(fault: Fault, exchange: Exchange) -> None:
     """Pages of ``size`` rows with a nextLink (``style``: see :func:`link`)."""
-    size, style = fault.whole("size", 100), fault.text("style", "absolute")
+    size, style = fault.integer("size", 100), fault.text("style", "absolute")
     exchange.reading.cap = size
     skip = int(exchange.request.query.get("$skip", 0))
 
@@ -102,7 +104,7 @@ def duplicate_row(fault: Fault, exchange: Exchange) -> None:
     """One row twice in the stream of rows: at position ``at``, else where the first page ends."""
     query = exchange.request.query
     top, skip = int(query.get("$top", 1000)), int(query.get("$skip", 0))
-    at = fault.whole("at", top)
+    at = fault.integer("at", top)
     if 0 < at <= skip:
         query["$skip"] = str(skip - 1)
         return
@@ -178,7 +180,7 @@ def hang(fault: Fault, exchange: Exchange) -> Response | None:
     top = exchange.request.query.get("$top")
     if limit is not None and top is not None and int(top) <= float(limit):
         return None
-    exchange.session.stuck = fault.on("stuck", default=False)
+    exchange.session.stuck = fault.enabled("stuck", default=False)
     return silence()
 
 
@@ -216,7 +218,7 @@ def unavailable(fault: Fault, _exchange: Exchange) -> Response:
 
 def error(fault: Fault, _exchange: Exchange) -> Response:
     """Any ``status`` (500) with a ``message`` in a ``shape``, or with a ``body``."""
-    status = fault.whole("status", HTTPStatus.INTERNAL_SERVER_ERROR)
+    status = fault.integer("status", HTTPStatus.INTERNAL_SERVER_ERROR)
     text = fault.text("message", "An error has occurred.")
     response = shaped(status, text, cast("Shape", fault.text("shape", "message")))
     if "body" in fault.options:
