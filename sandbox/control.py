@@ -13,7 +13,7 @@ from sandbox.faults import Fault, Option
 from sandbox.http import Request, Response, message
 
 if TYPE_CHECKING:
-    from sandbox.box import Sandbox
+    from sandbox.instance import Instance
 
 Answer = object
 SWITCHES = ("token_life", "rotate", "refresh_tokens", "consent", "discovery", "callback_urls")
@@ -23,25 +23,25 @@ Body = Mapping[str, object]
 class Control:
     """Calls the method that an address names with the request's JSON object."""
 
-    def __init__(self, box: Sandbox) -> None:
-        self.box = box
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
         self.actions: Mapping[str, Callable[[Body], Answer]] = {
-            "insert": lambda body: box.insert(
+            "insert": lambda body: instance.insert(
                 text(body, "entity"), rows(body["rows"]), tenant(body)
             ),
-            "update": lambda body: box.update(
+            "update": lambda body: instance.update(
                 text(body, "entity"), record(body["key"]), record(body["changes"]), tenant(body)
             ),
-            "delete": lambda body: box.delete(
+            "delete": lambda body: instance.delete(
                 text(body, "entity"), record(body["key"]), tenant(body)
             ),
-            "bulk-update": lambda body: box.bulk_update(
+            "bulk-update": lambda body: instance.bulk_update(
                 text(body, "entity"),
                 record(body["changes"]),
                 None if body.get("limit") is None else int(str(body["limit"])),
                 tenant(body),
             ),
-            "fill": lambda body: box.fill(
+            "fill": lambda body: instance.fill(
                 text(body, "entity"),
                 int(str(body["count"])),
                 start=str(body.get("start", "2024-01-01T00:00:00Z")),
@@ -49,46 +49,48 @@ class Control:
                 columns=record(body.get("columns", {})),
                 tenant=tenant(body),
             ),
-            "rows": lambda body: box.rows(text(body, "entity"), tenant(body)),
-            "forbid": lambda body: box.forbid(
+            "rows": lambda body: instance.rows(text(body, "entity"), tenant(body)),
+            "forbid": lambda body: instance.forbid(
                 text(body, "entity"),
                 int(str(body.get("status", HTTPStatus.FORBIDDEN))),
                 tenant(body),
             ),
-            "allow": lambda body: box.allow(text(body, "entity"), tenant(body)),
-            "hide": lambda body: box.hide(text(body, "entity"), tenant(body)),
-            "declare": lambda body: box.declare(
+            "allow": lambda body: instance.allow(text(body, "entity"), tenant(body)),
+            "hide": lambda body: instance.hide(text(body, "entity"), tenant(body)),
+            "declare": lambda body: instance.declare(
                 text(body, "entity"),
                 tenant(body),
                 without=texts(body.get("without", [])),
                 types={key: str(each) for key, each in record(body.get("types", {})).items()},
             ),
-            "unlock": lambda _: box.unlock(),
-            "counters": lambda _: asdict(box.counters()),
-            "log": lambda _: [asdict(each) for each in box.log],
-            "reset": lambda _: box.reset_counters(),
+            "unlock": lambda _: instance.unlock(),
+            "counters": lambda _: asdict(instance.counters()),
+            "log": lambda _: [asdict(each) for each in instance.log],
+            "reset": lambda _: instance.reset_counters(),
             "clock": self.clock,
             "fault": lambda body: self.fault(dict(body)),
-            "clear-faults": lambda _: box.faults.clear(),
+            "clear-faults": lambda _: instance.faults.clear(),
             "quirks": self.quirks,
             "grant": lambda body: (
                 (
-                    box.grant(tenant(body), str(body.get("scope", "api openid offline_access")))
+                    instance.grant(
+                        tenant(body), str(body.get("scope", "api openid offline_access"))
+                    )
                 ).refresh_token
             ),
-            "revoke": lambda body: box.identity.revoke(access=bool(body.get("access", True))),
-            "end-tokens": lambda _: box.identity.end_access(),
+            "revoke": lambda body: instance.identity.revoke(access=bool(body.get("access", True))),
+            "end-tokens": lambda _: instance.identity.end_access(),
             "identity": self.identity,
-            "end-sessions": lambda _: box.end_sessions(),
+            "end-sessions": lambda _: instance.end_sessions(),
         }
 
     def clock(self, body: Body) -> str:
         """Set or advance the clock, if asked to; tells its time."""
         if "set" in body:
-            self.box.clock.set(str(body["set"]))
+            self.instance.clock.set(str(body["set"]))
         if "advance" in body:
-            self.box.clock.advance(float(str(body["advance"])))
-        return self.box.clock.now().isoformat()
+            self.instance.clock.advance(float(str(body["advance"])))
+        return self.instance.clock.now().isoformat()
 
     def fault(self, body: dict[str, object]) -> None:
         """Turn a fault on."""
@@ -96,27 +98,27 @@ class Control:
         kind, match = str(body.pop("kind")), str(body.pop("match", ""))
         options = cast("dict[str, Option]", body)
         fault = Fault(kind, match, number["times"] or None, number["after"], **options)
-        self.box.faults.add(fault)
+        self.instance.faults.add(fault)
 
     def quirks(self, body: Body) -> Answer:
         """Set the quirks that the request names; tells all of them."""
         for key, value in body.items():
-            if not hasattr(self.box.quirks, key):
+            if not hasattr(self.instance.quirks, key):
                 raise KeyError(key)
-            setattr(self.box.quirks, key, value)
-        return vars(self.box.quirks)
+            setattr(self.instance.quirks, key, value)
+        return vars(self.instance.quirks)
 
     def identity(self, body: Body) -> Answer:
         """Set the switches of the identity server that the request names; tells all of them."""
-        server = self.box.identity
+        server = self.instance.identity
         for key, value in body.items():
             if key not in SWITCHES:
                 raise KeyError(key)
             new = set(value) if isinstance(value, list) else value
             setattr(server, key, float(new) if isinstance(new, Decimal) else new)
         return {
-            "client_id": self.box.client_id,
-            "client_secret": self.box.client_secret,
+            "client_id": self.instance.client_id,
+            "client_secret": self.instance.client_secret,
             **{key: getattr(server, key) for key in SWITCHES},
             "callback_urls": sorted(server.callback_urls),
         }
