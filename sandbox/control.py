@@ -1,4 +1,4 @@
-"""Addresses under ``/_control`` with which demos and other processes act on the sandbox."""
+"""Control addresses below ``/_control``, through which other processes act on the sandbox."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 from sandbox.faults import Fault, Option
-from sandbox.http import Request, Response, message
+from sandbox.http import Request, Response, error_response
 
 if TYPE_CHECKING:
     from sandbox.instance import Instance
 
-Answer = object
+Result = object
 SWITCHES = ("token_life", "rotate", "refresh_tokens", "consent", "discovery", "callback_urls")
 Body = Mapping[str, object]
 
 
 class Control:
-    """Calls the method that an address names with the request's JSON object."""
+    """Runs the action that an address names, with the JSON object of the request."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
-        self.actions: Mapping[str, Callable[[Body], Answer]] = {
+        self.actions: Mapping[str, Callable[[Body], Result]] = {
             "insert": lambda body: instance.insert(
                 text(body, "entity"), rows(body["rows"]), tenant(body)
             ),
@@ -61,11 +61,11 @@ class Control:
                 text(body, "entity"),
                 tenant(body),
                 without=texts(body.get("without", [])),
-                types={key: str(each) for key, each in record(body.get("types", {})).items()},
+                types={key: str(value) for key, value in record(body.get("types", {})).items()},
             ),
             "unlock": lambda _: instance.unlock(),
             "counters": lambda _: asdict(instance.counters()),
-            "log": lambda _: [asdict(each) for each in instance.log],
+            "log": lambda _: [asdict(entry) for entry in instance.log],
             "reset": lambda _: instance.reset_counters(),
             "clock": self.clock,
             "fault": lambda body: self.fault(dict(body)),
@@ -85,7 +85,7 @@ class Control:
         }
 
     def clock(self, body: Body) -> str:
-        """Set or advance the clock, if asked to; tells its time."""
+        """Set or advance the clock if the request says so; return its time."""
         if "set" in body:
             self.instance.clock.set(str(body["set"]))
         if "advance" in body:
@@ -93,29 +93,28 @@ class Control:
         return self.instance.clock.now().isoformat()
 
     def fault(self, body: dict[str, object]) -> None:
-        """Turn a fault on."""
-        number = {each: int(str(body.pop(each, 0) or 0)) for each in ("times", "after")}
+        """Switch a fault on."""
+        times, after = (int(str(body.pop(key, 0) or 0)) for key in ("times", "after"))
         kind, match = str(body.pop("kind")), str(body.pop("match", ""))
         options = cast("dict[str, Option]", body)
-        fault = Fault(kind, match, number["times"] or None, number["after"], **options)
-        self.instance.faults.add(fault)
+        self.instance.faults.add(Fault(kind, match, times or None, after, **options))
 
-    def quirks(self, body: Body) -> Answer:
-        """Set the quirks that the request names; tells all of them."""
+    def quirks(self, body: Body) -> Result:
+        """Set the quirks in the request; return all of them."""
         for key, value in body.items():
             if not hasattr(self.instance.quirks, key):
                 raise KeyError(key)
             setattr(self.instance.quirks, key, value)
         return vars(self.instance.quirks)
 
-    def identity(self, body: Body) -> Answer:
-        """Set the switches of the identity server that the request names; tells all of them."""
+    def identity(self, body: Body) -> Result:
+        """Set the switches of the identity server in the request; return all of them."""
         server = self.instance.identity
         for key, value in body.items():
             if key not in SWITCHES:
                 raise KeyError(key)
-            new = set(value) if isinstance(value, list) else value
-            setattr(server, key, float(new) if isinstance(new, Decimal) else new)
+            setting = set(value) if isinstance(value, list) else value
+            setattr(server, key, float(setting) if isinstance(setting, Decimal) else setting)
         return {
             "client_id": self.instance.client_id,
             "client_secret": self.instance.client_secret,
@@ -124,39 +123,39 @@ class Control:
         }
 
     def __call__(self, action: str, request: Request) -> Response:
-        """Answer one control request; a GET takes its arguments from the query."""
-        chosen = self.actions.get(action.strip("/"))
-        if chosen is None:
+        """Answer a control request; without a body, the query holds the arguments."""
+        run = self.actions.get(action.strip("/"))
+        if run is None:
             known = ", ".join(self.actions)
-            return message(HTTPStatus.NOT_FOUND, f"Known actions: {known}")
+            return error_response(HTTPStatus.NOT_FOUND, f"Known actions: {known}")
         try:
             body = json.loads(request.body, parse_float=Decimal) if request.body else request.query
-            result = chosen(cast("Body", body))
+            result = run(cast("Body", body))
         except (KeyError, ValueError, TypeError) as error:
-            return message(HTTPStatus.BAD_REQUEST, f"{type(error).__name__}: {error}")
+            return error_response(HTTPStatus.BAD_REQUEST, f"{type(error).__name__}: {error}")
         return Response(body=json.dumps({"result": result}, default=str).encode())
 
 
 def text(body: Body, key: str) -> str:
-    """A string of the request."""
+    """Return a string in the request."""
     return str(body[key])
 
 
 def tenant(body: Body) -> str | None:
-    """The tenant of the request, if it names one."""
+    """Return the tenant in the request, if there is one."""
     return None if body.get("tenant") is None else str(body["tenant"])
 
 
 def texts(value: object) -> list[str]:
-    """A list of strings, or one."""
-    return [str(each) for each in value] if isinstance(value, list) else [str(value)]
+    """Return a list of strings, given one or many."""
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
 
 
 def record(value: object) -> Mapping[str, object]:
-    """An object of the request.
+    """Return an object in the request.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: The value is no object.
     """
     if not isinstance(value, Mapping):
         expected = "an object is expected"
@@ -165,5 +164,5 @@ def record(value: object) -> Mapping[str, object]:
 
 
 def rows(value: object) -> list[Mapping[str, object]]:
-    """One object or a list of them."""
-    return [record(each) for each in value] if isinstance(value, list) else [record(value)]
+    """Return a list of objects, given one or many."""
+    return [record(item) for item in value] if isinstance(value, list) else [record(value)]

@@ -1,4 +1,4 @@
-"""A fault on demand, and the exchange of a request and its answer that the fault may change."""
+"""A fault on demand, and the exchange that it may change."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Inquiries:
             response.headers.append(("DataServiceVersion", "3.0;"))
         return response
 
-    def root(self, site: str, address: Address, request: Request) -> Response:
+    def service_document(self, site: str, address: Address, request: Request) -> Response:
         """The service document: all inquiries, also those that cannot be read."""
         titles = [*(each.title for each in self.of(address.tenant).values()), UNREADABLE]
         wanted = request.query.get("$format", "") or request.headers.get("accept", "")
