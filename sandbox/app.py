@@ -207,8 +207,9 @@ class App:
     ) -> Exchange:
         shown = {3: self.quirks.shown_in_odata3, 4: self.quirks.shown_in_inquiries}
         of_inquiries = address is not None and address.inquiries
-        reading = self.quirks.reading(shown[address.version] if address and of_inquiries else None)
-        return Exchange(request, reading, session, self.sessions, self.site, root)
+        shown_here = shown[address.version] if address and of_inquiries else None
+        settings = self.quirks.read_settings(shown_here)
+        return Exchange(request, settings, session, self.sessions, self.site, root)
 
     def _signed_in(
         self, request: Request, address: Address | None, record: RequestRecord, *, entity: bool
@@ -281,8 +282,8 @@ class App:
         if request.kind == "metadata":
             return service.metadata(request, address.tenant, annotations=self.quirks.annotations)
         if request.kind == "count":
-            return service.count(address, request, exchange.reading)
-        return service.data(self.site, address, request, exchange.reading, exchange.page_hooks)
+            return service.count(address, request, exchange.settings)
+        return service.data(self.site, address, request, exchange.settings, exchange.page_hooks)
 
     def _serve_inquiries(self, address: Address, exchange: Exchange) -> Response:
         request, inquiries = exchange.request, self.inquiries
@@ -291,7 +292,7 @@ class App:
         if request.kind == "metadata":
             refuse_json(request)
             return inquiries.metadata(address.version, address.tenant)
-        return inquiries.data(self.site, address, request, exchange.reading, exchange.page_hooks)
+        return inquiries.data(self.site, address, request, exchange.settings, exchange.page_hooks)
 
     def _set_cookies(
         self, response: Response, session: Session, *, new: bool, zone: str | None

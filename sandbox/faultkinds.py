@@ -46,19 +46,19 @@ RETYPED: Mapping[str, str] = {
 
 def rows_cap(fault: Fault, exchange: Exchange) -> None:
     """Return at most ``rows`` rows without saying so; ``count=False`` leaves the count out too."""
-    exchange.reading.cap = fault.integer("rows", 250)
-    exchange.reading.count &= fault.enabled("count", default=True)
+    exchange.settings.cap = fault.integer("rows", 250)
+    exchange.settings.apply_count &= fault.enabled("count", default=True)
 
 
 def related_cap(fault: Fault, exchange: Exchange) -> None:
     """Return at most ``rows`` rows in an expanded array, with a nextLink to the rest."""
-    exchange.reading.related_cap = fault.integer("rows", 2)
+    exchange.settings.related_cap = fault.integer("rows", 2)
 
 
 def next_link(fault: Fault, exchange: Exchange) -> None:
     """Return pages of ``size`` rows with a nextLink in a ``style`` of :func:`link`."""
     size, style = fault.integer("size", 100), fault.text("style", "absolute")
-    exchange.reading.cap = size
+    exchange.settings.cap = size
     skip = int(exchange.request.query.get("$skip", 0))
 
     def add(page: Page, head: list[str]) -> None:
@@ -248,38 +248,38 @@ def not_found(fault: Fault, _exchange: Exchange) -> Response:
 
 def vanish(fault: Fault, exchange: Exchange) -> None:
     """Remove a ``column``."""
-    exchange.reading.vanished |= {fault.text("column").lower()}
+    exchange.settings.vanished_columns |= {fault.text("column").lower()}
 
 
 def retype(fault: Fault, exchange: Exchange) -> None:
     """Return the values of a ``column`` as ``into``: string, number, boolean, object."""
     template = RETYPED[fault.text("into", "string")]
-    exchange.reading.json[fault.text("column").lower()] = template
+    exchange.settings.json_templates[fault.text("column").lower()] = template
 
 
 def ignore_order(_fault: Fault, exchange: Exchange) -> None:
     """Ignore ``$orderby``."""
-    exchange.reading.order = False
+    exchange.settings.apply_order = False
 
 
 def ignore_filter(_fault: Fault, exchange: Exchange) -> None:
     """Ignore ``$filter``."""
-    exchange.reading.filter = False
+    exchange.settings.apply_filter = False
 
 
 def ignore_count(_fault: Fault, exchange: Exchange) -> None:
     """Ignore ``$count``."""
-    exchange.reading.count = False
+    exchange.settings.apply_count = False
 
 
 def nulls_last(_fault: Fault, exchange: Exchange) -> None:
     """Sort nulls last."""
-    exchange.reading.nulls_last = True
+    exchange.settings.nulls_last = True
 
 
 def shuffle(_fault: Fault, exchange: Exchange) -> None:
     """Return rows of equal order in another order at each request."""
-    exchange.reading.shuffle_ties = True
+    exchange.settings.shuffle_ties = True
 
 
 def latency(fault: Fault, _exchange: Exchange) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.http import Request, Response
-    from sandbox.query import Page, Reading
+    from sandbox.query import Page, ReadSettings
     from sandbox.sessions import Session, Sessions
 
 Option = str | int | float | bool | None
@@ -85,14 +85,14 @@ class Exchange:
     """A request being answered, open to changes by faults.
 
     Attributes:
-        reading: How the tables are read for this request.
+        settings: How the tables are read for this request.
         root: Address of the service root, including the site.
         page_hooks: Callbacks that change the rows and the JSON members in front of them.
         response_hooks: Callbacks that change the finished response.
     """
 
     request: Request
-    reading: Reading
+    settings: ReadSettings
     session: Session
     sessions: Sessions
     site: str

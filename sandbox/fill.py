@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.clock import to_utc
-from sandbox.store import MODIFIED, Row, Store, flag, joined, name, to_stored
+from sandbox.store import MODIFIED, Row, Store, identifier, joined, to_stored, type_flag
 from sandbox.values import Stored, traits
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def fill(  # noqa: PLR0913, PLR0917 - the box calls it with all of them
                 "guid": GUID.format(first=first),
             }.get(group, f"printf('F%09d', {first}+n)")
     listed = list(values)
-    flags = [flag(each) for each in entity_type.bases]
-    fields = ",".join(map(name, [*listed, *flags]))
+    flags = [type_flag(each) for each in entity_type.bases]
+    fields = ",".join(map(identifier, [*listed, *flags]))
     made = ",".join([*(computed.get(each, "?") for each in listed), *("1" for _ in flags)])
     parameters = [values[each] for each in listed if each not in computed]
     sql = joined(COUNTING, "INSERT INTO", table, "(", fields, ") SELECT", made, "FROM counting")

@@ -16,11 +16,11 @@ from sandbox.extras import small_model
 from sandbox.fill import fill
 from sandbox.identity import CLIENT_SECRET
 from sandbox.inquiries import Inquiries
-from sandbox.query import Reading, json_sql, ordering
+from sandbox.query import ReadSettings, json_sql, order_clause
 from sandbox.quirks import Quirks, Switches
 from sandbox.scale import full_model
 from sandbox.service import Service
-from sandbox.store import Row, Store, flag, joined, name
+from sandbox.store import Row, Store, identifier, joined, type_flag
 from sandbox.variants import with_columns, without_entity
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Instance:
         self.model = full_model() if scale else small_model()
         self.store = Store(self.model, self.tenants, self.clock)
         self.quirks = Quirks(**switches)
-        self.store.show = self.quirks.show
+        self.store.format_instant = self.quirks.format_instant
         self.service = Service(self.model, self.store)
         directory = "/" + directory.strip("/") if directory.strip("/") else ""
         self.inquiries = Inquiries(self.store, self.quirks)
@@ -88,11 +88,13 @@ class Instance:
     def rows(self, entity: str, tenant: str | None = None) -> list[dict[str, WireValue]]:
         """The rows as the wire shows them: every column that can be selected, in key order."""
         entity_type = self.model.find(entity)
-        reading = Reading()
+        settings = ReadSettings()
         table = self.store.table(entity_type, self._tenant(tenant))
-        where = " AND ".join([f"{name(flag(each))}=1" for each in entity_type.bases[-1:]] or ["1"])
-        body = json_sql(entity_type.readable, reading)
-        order = ordering(entity_type, {}, reading)
+        where = " AND ".join(
+            [f"{identifier(type_flag(each))}=1" for each in entity_type.bases[-1:]] or ["1"]
+        )
+        body = json_sql(entity_type.readable, settings)
+        order = order_clause(entity_type, {}, settings)
         sql = joined("SELECT", body, "FROM", table, "WHERE", where, order)
         decimals = {
             each.name for each in entity_type.readable if each.declared.type == "Edm.Decimal"

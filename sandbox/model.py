@@ -152,9 +152,9 @@ class EntityType:
         return column.stored_as if column else name
 
     @cached_property
-    def related(self) -> dict[str, Navigation]:
+    def navigations_by_name(self) -> dict[str, Navigation]:
         """All navigation properties by lower-case name, those of the bases first."""
-        found = {} if self.base is None else dict(self.base.related)
+        found = {} if self.base is None else dict(self.base.navigations_by_name)
         found.update({each.name.lower(): each for each in self.navigations})
         return found
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sandbox.errors import Refusal, not_found
 from sandbox.http import ODATA_JSON, XML, Request, Response, refuse_json
 from sandbox.metadata import document
-from sandbox.query import Page, Reading, count_rows, read_page, read_single
+from sandbox.query import Page, ReadSettings, count_rows, read_page, read_single
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,10 +88,10 @@ class Service:
             raise not_found(address.path)
         return entity_type
 
-    def count(self, address: Address, request: Request, reading: Reading) -> Response:
+    def count(self, address: Address, request: Request, settings: ReadSettings) -> Response:
         """Return the number of rows as plain text."""
         entity_type = self.entity_type(address)
-        number = count_rows(self.store, entity_type, address.tenant, request.query, reading)
+        number = count_rows(self.store, entity_type, address.tenant, request.query, settings)
         return Response(body=str(number).encode(), content_type="text/plain", odata=True)
 
     def data(
@@ -99,14 +99,14 @@ class Service:
         site: str,
         address: Address,
         request: Request,
-        reading: Reading,
+        settings: ReadSettings,
         hooks: Sequence[Callable[[Page, list[str]], None]] = (),
     ) -> Response:
         """Return the rows of an entity set, or the object of a singleton."""
         entity_type = self.entity_type(address)
         if "/" in address.rest:
             raise not_found(address.path)
-        arguments = (self.store, entity_type, address.tenant, request.query, reading)
+        arguments = (self.store, entity_type, address.tenant, request.query, settings)
         context = f"{site}{address.root}/$metadata#{entity_type.sets[0]}"
         if entity_type.kind == "singleton":
             row = read_single(*arguments)

@@ -36,7 +36,7 @@ AUDIT = {
 }
 
 
-def name(text: str) -> str:
+def identifier(text: str) -> str:
     """An SQL identifier."""
     return '"' + text.replace('"', '""') + '"'
 
@@ -58,7 +58,7 @@ class Store:
         self.tenants = tuple(tenants)
         self.clock = clock
         self.hidden_rows = False
-        self.show: Callable[[str, int, str], str] = lambda stored, *_: stored
+        self.format_instant: Callable[[str, int, str], str] = lambda stored, *_: stored
         self._folder = Path(tempfile.mkdtemp(prefix="sandbox-"))
         self._path = self._folder / "rows.db"
         self._pool: LifoQueue[sqlite3.Connection] = LifoQueue()
@@ -106,14 +106,14 @@ class Store:
             self._path, check_same_thread=False, isolation_level=None, timeout=60
         )
         connection.create_collation("DECIMAL", compare_decimals)
-        connection.create_function("shown", 3, self._show)
+        connection.create_function("format_instant", 3, self._format_instant)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-65536")
         return connection
 
-    def _show(self, stored: str | None, is_date: int, shown: str) -> str | None:
-        return None if stored is None else self.show(stored, is_date, shown)
+    def _format_instant(self, stored: str | None, is_date: int, shown: str) -> str | None:
+        return None if stored is None else self.format_instant(stored, is_date, shown)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -138,7 +138,7 @@ class Store:
                 if table not in self._tables:
                     self._create(entity_type.root, table)
                     self._tables.add(table)
-        return name(table)
+        return identifier(table)
 
     def _table(self, entity_type: EntityType, tenant: str) -> str:
         return f"{self.tenants.index(tenant)}:{entity_type.root.name}"
@@ -149,22 +149,24 @@ class Store:
         for each in (root, *derived):
             columns.update({column.stored_as: column for column in each.stored})
         fields = [
-            f"{name(stored_as)} {traits(column.declared.type).declaration}"
+            f"{identifier(stored_as)} {traits(column.declared.type).declaration}"
             for stored_as, column in columns.items()
         ]
-        fields += [f"{name(flag(each))} INTEGER NOT NULL DEFAULT 0" for each in derived]
+        fields += [f"{identifier(type_flag(each))} INTEGER NOT NULL DEFAULT 0" for each in derived]
         with self._transaction() as connection:
-            connection.execute(f"CREATE TABLE {name(table)} ({','.join(fields)}, {VISIBLE} TEXT)")
+            connection.execute(
+                f"CREATE TABLE {identifier(table)} ({','.join(fields)}, {VISIBLE} TEXT)"
+            )
             for statement in indexes(root, table):
                 connection.execute(statement)
 
     def index(self, entity_type: EntityType, tenant: str, columns: Sequence[str]) -> None:
         """Make an index for lookups by some columns, unless there is one."""
         table = self.table(entity_type, tenant)
-        index = name(f"{self._table(entity_type, tenant)}:{','.join(columns)}")
+        index = identifier(f"{self._table(entity_type, tenant)}:{','.join(columns)}")
         if index in self._tables:
             return
-        listed = ",".join(name(entity_type.stored_as(each)) for each in columns)
+        listed = ",".join(identifier(entity_type.stored_as(each)) for each in columns)
         with self._transaction() as connection:
             connection.execute(
                 joined("CREATE INDEX IF NOT EXISTS", index, "ON", table, f"({listed})")
@@ -203,7 +205,7 @@ class Store:
         }
         stored_as = list(defaults)
         version = "tstamp" if "tstamp" in columns else None
-        flags = [flag(each) for each in entity_type.bases]
+        flags = [type_flag(each) for each in entity_type.bases]
         fields = [*stored_as, *flags, VISIBLE]
 
         def values(row: Row) -> list[Stored]:
@@ -221,12 +223,12 @@ class Store:
             return [*new.values(), *(1 for _ in flags), seen]
 
         slots = ",".join("?" * len(fields))
-        listed = ",".join(map(name, fields))
+        listed = ",".join(map(identifier, fields))
         words = ["INSERT INTO", table, f"({listed}) VALUES ({slots})"]
         if entity_type.key:
             # A business account may become a customer and a vendor: what it was before stays.
-            key = ",".join(map(name, entity_type.key))
-            sets = ",".join(f"{name(each)}=excluded.{name(each)}" for each in fields)
+            key = ",".join(map(identifier, entity_type.key))
+            sets = ",".join(f"{identifier(each)}=excluded.{identifier(each)}" for each in fields)
             words += [f"ON CONFLICT ({key}) DO UPDATE SET", sets]
         sql = joined(*words)
         with self._transaction() as connection:
@@ -238,7 +240,7 @@ class Store:
         where, values = self._where(entity_type, key)
         with self._transaction() as connection:
             new = self._changes(columns, changes)
-            sets = ",".join(f"{name(each)}=?" for each in new)
+            sets = ",".join(f"{identifier(each)}=?" for each in new)
             sql = joined("UPDATE", self.table(entity_type, tenant), "SET", sets, where)
             return connection.execute(sql, [*new.values(), *values]).rowcount
 
@@ -249,11 +251,11 @@ class Store:
         columns = {column.name: column for column in entity_type.stored}
         where, _ = self._where(entity_type, {})
         table = self.table(entity_type, tenant)
-        order = ",".join(map(name, entity_type.key)) or "rowid"
+        order = ",".join(map(identifier, entity_type.key)) or "rowid"
         rows = joined("SELECT rowid FROM", table, where, "ORDER BY", order, "LIMIT ?")
         with self._transaction() as connection:
             new = self._changes(columns, changes)
-            sets = ",".join(f"{name(each)}=?" for each in new)
+            sets = ",".join(f"{identifier(each)}=?" for each in new)
             sql = joined("UPDATE", table, "SET", sets, "WHERE rowid IN (", rows, ")")
             return connection.execute(sql, [*new.values(), -1 if limit is None else limit]).rowcount
 
@@ -276,8 +278,8 @@ class Store:
 
     def _where(self, entity_type: EntityType, key: Row) -> tuple[str, list[Stored]]:
         columns = {column.name: column for column in entity_type.stored}
-        parts = [f"{name(flag(each))}=1" for each in entity_type.bases[-1:]]
-        parts += [f"{name(columns[each].stored_as)} IS ?" for each in key]
+        parts = [f"{identifier(type_flag(each))}=1" for each in entity_type.bases[-1:]]
+        parts += [f"{identifier(columns[each].stored_as)} IS ?" for each in key]
         values = [to_stored(columns[each], value) for each, value in key.items()]
         return "WHERE " + " AND ".join(parts or ["1"]), values
 
@@ -288,7 +290,7 @@ class Store:
         table = self._table(entity_type, tenant)
         with self._transaction() as connection:
             for each in (":key", ":modified"):
-                connection.execute(f"DROP INDEX IF EXISTS {name(table + each)}")
+                connection.execute(f"DROP INDEX IF EXISTS {identifier(table + each)}")
             yield connection
             for statement in indexes(entity_type.root, table):
                 connection.execute(statement)
@@ -301,17 +303,21 @@ class Store:
 
 def indexes(root: EntityType, table: str) -> list[str]:
     """The statements that make the indexes of a table: one by key, one by stamp."""
-    key = ",".join(map(name, root.key))
+    key = ",".join(map(identifier, root.key))
     made = []
     if key:
-        made.append(f"CREATE UNIQUE INDEX {name(table + ':key')} ON {name(table)} ({key})")
+        made.append(
+            f"CREATE UNIQUE INDEX {identifier(table + ':key')} ON {identifier(table)} ({key})"
+        )
     if MODIFIED in {each.name for each in root.stored}:
         wide = ",".join(filter(None, [MODIFIED, key]))
-        made.append(f"CREATE INDEX {name(table + ':modified')} ON {name(table)} ({wide})")
+        made.append(
+            f"CREATE INDEX {identifier(table + ':modified')} ON {identifier(table)} ({wide})"
+        )
     return made
 
 
-def flag(entity_type: EntityType) -> str:
+def type_flag(entity_type: EntityType) -> str:
     """The column that says whether a row of the root's table is also of a derived type."""
     return f"is {entity_type.name}"
 

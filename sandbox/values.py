@@ -41,7 +41,7 @@ def decimal(value: object) -> str:
 def guid(value: object) -> str:
     """The stored text of a Guid."""
     text = str(value).lower()
-    # The usual spelling needs no slow reading.
+    # Most Guids are in canonical form already, and UUID() is slow.
     return text if GUID.fullmatch(text) else str(UUID(text))
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sandbox.filters import quoted
+from sandbox.filters import text_literal
 from sandbox.model import EntityType, Property
-from sandbox.store import VISIBLE, flag, joined, name
+from sandbox.store import VISIBLE, identifier, joined, type_flag
 from sandbox.values import instant
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ class Inquiry:
             with_appended: A filter or order names an appended column: then rows come, too, that
                 the inquiry itself leaves out.
         """
-        chosen = ",".join(f"{each['expression']} AS {name(each['name'])}" for each in self._columns)
+        chosen = ",".join(
+            f"{each['expression']} AS {identifier(each['name'])}" for each in self._columns
+        )
         bound = PARAMETER.sub(lambda found: values[found[1]], self.where)
         where = "WHERE " + ("1" if with_appended else bound)
         group = f"GROUP BY {self.group}" if self.group else ""
@@ -123,8 +125,8 @@ class Inquiry:
 def rows_of(store: Store, tenant: str, class_name: str) -> str:
     """A subquery with the visible rows of a class."""
     entity_type = next(each for each in store.model.types if each.short_name == class_name)
-    parts = [f"{name(flag(each))}=1" for each in entity_type.bases[-1:]]
-    now = quoted(instant(store.clock.now()))
+    parts = [f"{identifier(type_flag(each))}=1" for each in entity_type.bases[-1:]]
+    now = text_literal(instant(store.clock.now()))
     if store.hidden_rows:
         parts.append(f"({VISIBLE} IS NULL OR {VISIBLE}<={now})")
     where = " AND ".join(parts)

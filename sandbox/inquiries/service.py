@@ -12,12 +12,12 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 from sandbox.errors import EmptyAnswer, Refusal, not_found
-from sandbox.filters import quoted
+from sandbox.filters import text_literal
 from sandbox.http import ODATA_JSON, XML, Request, Response
 from sandbox.inquiries import odata3
 from sandbox.inquiries.made import HIDDEN, INQUIRIES, UNREADABLE
 from sandbox.inquiries.metadata import document
-from sandbox.query import Reading, read_page
+from sandbox.query import ReadSettings, read_page
 from sandbox.store import joined
 from sandbox.values import QUOTED_JSON, instant, traits
 
@@ -66,8 +66,8 @@ class Inquiries:
     def rows(self, title: str, tenant: str, values: Mapping[str, str]) -> list[dict[str, object]]:
         """The rows as the wire of OData 4 shows them, in no order; values are SQL texts."""
         inquiry = self.of(tenant)[title.lower()]
-        reading = Reading(source=inquiry.sql(self.store, tenant, values))
-        page = read_page(self.store, inquiry.entity_type, tenant, {}, reading)
+        settings = ReadSettings(source=inquiry.sql(self.store, tenant, values))
+        page = read_page(self.store, inquiry.entity_type, tenant, {}, settings)
         return [json.loads(row, parse_float=Decimal) for row in page.rows]
 
     def metadata(self, version: int, tenant: str) -> Response:
@@ -105,7 +105,7 @@ class Inquiries:
         site: str,
         address: Address,
         request: Request,
-        reading: Reading,
+        settings: ReadSettings,
         hooks: Sequence[Callable[[Page, list[str]], None]] = (),
     ) -> Response:
         """The rows of an inquiry."""
@@ -113,8 +113,8 @@ class Inquiries:
         options = self._options(address, request)
         if inquiry.broken:
             raise EmptyAnswer
-        reading = self._reading(inquiry, values, address, options, reading)
-        page = read_page(self.store, inquiry.entity_type, address.tenant, options, reading)
+        settings = self._reading(inquiry, values, address, options, settings)
+        page = read_page(self.store, inquiry.entity_type, address.tenant, options, settings)
         head: list[str] = []
         for hook in hooks:
             hook(page, head)
@@ -148,8 +148,8 @@ class Inquiries:
         values: Mapping[str, str],
         address: Address,
         options: Mapping[str, str],
-        reading: Reading,
-    ) -> Reading:
+        settings: ReadSettings,
+    ) -> ReadSettings:
         """How the inquiry is read, with its subquery."""
         named = f"{options.get('$filter', '')} {options.get('$orderby', '')}"
         appended = set(re.findall(r"\w+", named)) & set(inquiry.marked("+"))
@@ -167,8 +167,8 @@ class Inquiries:
         if self.quirks.text_numbers:
             for each in inquiry.entity_type.properties:
                 if each.type == "Edm.Decimal":
-                    reading.json.setdefault(each.name.lower(), QUOTED_JSON)
-        return replace(reading, source=source)
+                    settings.json_templates.setdefault(each.name.lower(), QUOTED_JSON)
+        return replace(settings, source=source)
 
     def _odata3(  # noqa: PLR0913, PLR0917 - all of it is needed
         self,
@@ -257,10 +257,12 @@ def sql_text(parameter: Parameter, given: str | None, version: int, quirks: Quir
         message = f"Unrecognized '{parameter.type}' literal '{given}' at '0' in '{given}'."
         raise Refusal(message)
     if group == "string":
-        return quoted(text[1].replace("''", "'") if text and version == FOUR else given)
+        return text_literal(text[1].replace("''", "'") if text and version == FOUR else given)
     try:
         if group == "instant":
-            return quoted(instant(given if version == FOUR else odata3.instant(given, quirks.zone)))
+            return text_literal(
+                instant(given if version == FOUR else odata3.instant(given, quirks.zone))
+            )
         if group == "boolean":
             return str(int({"true": True, "false": False}[given.lower()]))
         return str(Decimal(given))
