@@ -38,7 +38,7 @@ class Sandbox(Instance):
         switches: Quirks, see :class:`sandbox.quirks.Quirks`.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a switch of its own
+    def __init__(  # noqa: PLR0913 - independent switches
         self,
         *,
         tenants: Sequence[str] = ("Company",),

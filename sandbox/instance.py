@@ -1,4 +1,4 @@
-"""An Acumatica instance in memory: its data, its accounts, and what a test does to them."""
+"""An Acumatica instance without a network port, and the actions of tests on it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Instance:
         switches: Quirks, see :class:`sandbox.quirks.Quirks`.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a switch of its own
+    def __init__(  # noqa: PLR0913 - independent switches
         self,
         *,
         tenants: Sequence[str] = ("Company",),
@@ -86,56 +86,56 @@ class Instance:
         return self.tenants[0] if tenant is None else tenant
 
     def rows(self, entity: str, tenant: str | None = None) -> list[dict[str, WireValue]]:
-        """The rows as the wire shows them: every column that can be selected, in key order."""
+        """Return the rows as on the wire: all readable columns, in key order."""
         entity_type = self.model.find(entity)
         settings = ReadSettings()
         table = self.store.table(entity_type, self._tenant(tenant))
         where = " AND ".join(
-            [f"{identifier(type_flag(each))}=1" for each in entity_type.bases[-1:]] or ["1"]
+            [f"{identifier(type_flag(base))}=1" for base in entity_type.bases[-1:]] or ["1"]
         )
         body = json_sql(entity_type.readable, settings)
         order = order_clause(entity_type, {}, settings)
         sql = joined("SELECT", body, "FROM", table, "WHERE", where, order)
         decimals = {
-            each.name for each in entity_type.readable if each.declared.type == "Edm.Decimal"
+            column.name for column in entity_type.readable if column.declared.type == "Edm.Decimal"
         }
-        found: list[dict[str, WireValue]] = []
+        rows: list[dict[str, WireValue]] = []
         for (text,) in self.store.read(sql):
             row: dict[str, WireValue] = json.loads(str(text), parse_float=Decimal)
-            for column in decimals:
-                value = row[column]
+            for name in decimals:
+                value = row[name]
                 if isinstance(value, int):
-                    row[column] = Decimal(value)
-            found.append(row)
-        return found
+                    row[name] = Decimal(value)
+            rows.append(row)
+        return rows
 
     def inquiry_rows(
         self, title: str, tenant: str | None = None, **values: str
     ) -> list[dict[str, object]]:
-        """The rows of an inquiry, in no order; its parameters are given as SQL texts."""
+        """Return the rows of an inquiry in any order; its parameters are passed as SQL texts."""
         return self.inquiries.rows(title, self._tenant(tenant), values)
 
     def insert(self, entity: str, rows: Row | Iterable[Row], tenant: str | None = None) -> int:
-        """Add one row or many; what is not given gets a default."""
-        given = [rows] if isinstance(rows, Mapping) else rows
-        return self.store.insert(self.model.find(entity), given, self._tenant(tenant))
+        """Insert one row or many, with defaults for missing columns; return their number."""
+        many = [rows] if isinstance(rows, Mapping) else rows
+        return self.store.insert(self.model.find(entity), many, self._tenant(tenant))
 
     def update(self, entity: str, key: Row, changes: Row, tenant: str | None = None) -> int:
-        """Change the rows of a key, and stamp them; returns how many."""
+        """Update and stamp the rows with a key; return their number."""
         return self.store.update(self.model.find(entity), key, changes, self._tenant(tenant))
 
     def delete(self, entity: str, key: Row, tenant: str | None = None) -> int:
-        """Remove the rows of a key; returns how many."""
+        """Delete the rows with a key; return their number."""
         return self.store.delete(self.model.find(entity), key, self._tenant(tenant))
 
     def bulk_update(
         self, entity: str, changes: Row, limit: int | None = None, tenant: str | None = None
     ) -> int:
-        """Change many rows, all at one instant, the first in key order; returns how many."""
+        """Update the first rows in key order at one instant; return their number."""
         entity_type = self.model.find(entity)
         return self.store.bulk_update(entity_type, changes, limit, self._tenant(tenant))
 
-    def fill(  # noqa: PLR0913 - each is a choice of its own
+    def fill(  # noqa: PLR0913 - independent options
         self,
         entity: str,
         count: int,
@@ -145,7 +145,7 @@ class Instance:
         columns: Row | None = None,
         tenant: str | None = None,
     ) -> int:
-        """Add many made-up rows quickly, stamped one after the other."""
+        """Insert many made-up rows quickly, with successive stamps; return their number."""
         entity_type: EntityType = self.model.find(entity)
         tenant = self._tenant(tenant)
         return fill(self.store, entity_type, tenant, count, start, step_seconds, columns or {})
@@ -153,22 +153,22 @@ class Instance:
     def forbid(
         self, entity: str, status: int = HTTPStatus.FORBIDDEN, tenant: str | None = None
     ) -> None:
-        """Let reads of an entity be refused, as without rights (403) or without data (404).
+        """Refuse reads of an entity, as without access rights (403) or without data (404).
 
-        In one tenant, or in all; inquiries in all.
+        Applies to one tenant or to all; for an inquiry, always to all.
         """
         if entity.lower() in self.inquiries.known:
             self.inquiries.statuses[entity.lower()] = status
             return
-        for each in self.tenants if tenant is None else (tenant,):
-            self.service.statuses[each, self.model.find(entity).name] = status
+        for name in self.tenants if tenant is None else (tenant,):
+            self.service.statuses[name, self.model.find(entity).name] = status
 
     def allow(self, entity: str, tenant: str | None = None) -> None:
-        """Let an entity be read, in one tenant or in all."""
+        """Allow reads of an entity, in one tenant or in all."""
         self.forbid(entity, HTTPStatus.OK, tenant)
 
     def hide(self, entity: str, tenant: str | None = None) -> None:
-        """Let a tenant offer an entity no more."""
+        """Remove an entity from a tenant's metadata and service."""
         tenant = self._tenant(tenant)
         models = self.service.models
         models[tenant] = without_entity(models[tenant], entity)
@@ -182,9 +182,9 @@ class Instance:
         types: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> None:
-        """Let a tenant's entity lack columns, or declare them with other types or labels."""
+        """Remove columns from a tenant's entity, or declare them with other types or labels."""
         tenant = self._tenant(tenant)
-        # A table that is not there yet would be made without the columns.
+        # A table created after this would lack the columns.
         self.store.table(self.model.find(entity), tenant)
         models = self.service.models
         models[tenant] = with_columns(models[tenant], entity, without, types or {}, labels or {})
@@ -194,24 +194,24 @@ class Instance:
         self.app.account.unlock()
 
     def grant(self, tenant: str | None = None, scope: str = "api openid offline_access") -> Grant:
-        """Let the application in, as a person does in a browser."""
+        """Grant the application access, as a person does in a browser."""
         return self.identity.grant(self._tenant(tenant), scope)
 
     def counters(self) -> Counters:
-        """What happened since the start, or the last reset."""
+        """Return the counts since the start or the last reset."""
         return self.app.sessions.snapshot()
 
     def reset_counters(self) -> None:
-        """Count and log anew."""
+        """Reset the counters and the log."""
         self.app.sessions.reset()
 
     @property
     def log(self) -> list[RequestRecord]:
-        """The requests, in the order in which they came."""
+        """The requests in the order of arrival."""
         return self.app.sessions.log
 
     def before_request(self, callback: Callable[[RequestRecord], object]) -> None:
-        """Call back in the request's thread before each data request is answered."""
+        """Register a callback that runs in the request's thread before each data request."""
         self.app.before.append(callback)
 
     def end_sessions(self) -> None:
