@@ -27,16 +27,16 @@ class EmptyAnswer(Refusal):
 
 
 def unknown_property(name: str, type_name: str) -> Refusal:
-    """Refuse a property that the type does not declare."""
+    """Return the refusal of a property that the type does not declare."""
     return Refusal(f"Could not find a property named '{name}' on type '{type_name}'.")
 
 
 def restricted_property(name: str) -> Refusal:
-    """Refuse a property that the filter restrictions exclude."""
+    """Return the refusal of a property that the filter restrictions exclude."""
     return Refusal(f"Filter on '{name}' is not allowed because it is a virtual field")
 
 
 def not_found(path: str) -> Refusal:
-    """Refuse an unknown path."""
+    """Return the refusal of an unknown path."""
     message = f"No HTTP resource was found that matches the request URI '{path}'."
     return Refusal(message, HTTPStatus.NOT_FOUND)

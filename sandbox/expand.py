@@ -43,7 +43,7 @@ class Expanded:
 
 
 def split_list(text: str, separator: str) -> Iterator[str]:
-    """Split a list at the separators outside of parentheses.
+    """Split a list at the separators outside parentheses.
 
     Raises:
         Refusal: The parentheses are unbalanced.

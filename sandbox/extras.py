@@ -28,7 +28,7 @@ AUDIT = (
 
 
 def parse_columns(columns: str) -> tuple[tuple[str, ...], tuple[Property, ...]]:
-    """Parse ``Name:code`` words to a key and properties.
+    """Parse ``Name:code`` words into a key and properties.
 
     After the code, ``*`` marks a key, ``#`` a restricted and ``!`` a required property.
     """

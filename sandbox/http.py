@@ -143,7 +143,7 @@ The site is under maintenance. Please try again later.</body></html>"
 
 
 def page_not_found() -> Response:
-    """Return the web server's 404 page for a path outside of the application."""
+    """Return the web server's 404 page for a path outside the application."""
     body = b"<!DOCTYPE html><html><head><title>The resource cannot be found.</title></head>\
 <body><h1>Server Error in '/' Application.</h1><h2>The resource cannot be found.</h2></body></html>"
     return Response(HTTPStatus.NOT_FOUND, body, HTML)

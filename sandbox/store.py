@@ -42,7 +42,7 @@ def identifier(text: str) -> str:
 
 
 def joined(*words: str) -> str:
-    """Join keywords, quoted identifiers and expressions of them to a statement."""
+    """Join keywords, quoted identifiers and expressions built from them into a statement."""
     return " ".join(words)
 
 
@@ -94,7 +94,7 @@ class Store:
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection of the pool."""
+        """Lend a connection from the pool."""
         try:
             connection = self._pool.get_nowait()
         except Empty:

@@ -47,8 +47,8 @@ class Inquiry:
     Attributes:
         title: Title of the inquiry, and name of its entity set.
         source: FROM clause; ``{Customer}`` stands for the rows of a class.
-        listed: Columns, one in a line: ``Name:code = expression``. After the code, ``*`` marks a
-            result column that is a key, ``+`` an appended key column, ``~`` a formula.
+        column_lines: Columns, one per line: ``Name:code = expression``. After the code, ``*`` marks
+            a result column that is a key, ``+`` an appended key column, ``~`` a formula.
         where: WHERE condition; ``:Name`` stands for a parameter.
         group: GROUP BY clause; may be empty.
         parameters: Parameters to bind before the inquiry shows any rows.
@@ -57,7 +57,7 @@ class Inquiry:
 
     title: str
     source: str
-    listed: str
+    column_lines: str
     where: str = "1"
     group: str = ""
     parameters: tuple[Parameter, ...] = ()
@@ -76,7 +76,7 @@ class Inquiry:
 
     @cached_property
     def _columns(self) -> tuple[re.Match[str], ...]:
-        lines = [line.strip() for line in self.listed.strip().splitlines()]
+        lines = [line.strip() for line in self.column_lines.strip().splitlines()]
         return tuple(match for line in lines if (match := COLUMN.fullmatch(line)))
 
     def marked(self, mark: str) -> tuple[str, ...]:
