@@ -1,7 +1,7 @@
 """``python -m benchmarks [SCENARIO ...] [--rounds N]``: measure, and write docs/performance.md.
 
-What a scenario found is kept in output/bench, so that one can be run again by itself: the page
-holds the last figures of each.
+The results of each scenario are stored in output/bench, so that a scenario can be run again by
+itself. The page shows the latest results of each.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ def main() -> int:
     options = parser.parse_args()
     started = time.monotonic()
 
-    def say(line: str) -> None:
+    def log(line: str) -> None:
         sys.stdout.write(f"{time.monotonic() - started:5.0f} s  {line}\n")
         sys.stdout.flush()
 
-    bench = Bench(say, options.rounds)
-    found: dict[str, Results] = {}
+    bench = Bench(log, options.rounds)
+    results: dict[str, Results] = {}
     for name in SCENARIOS:
         file = FOLDER / f"{name}.found"
         if name in (options.scenarios or SCENARIOS):
             file.write_bytes(msgspec.json.encode(bench.run(name)))
         if file.exists():
-            found[name] = msgspec.json.decode(file.read_bytes(), type=Results)
-    write(found)
+            results[name] = msgspec.json.decode(file.read_bytes(), type=Results)
+    write(results)
     return 0
 
 

@@ -1,6 +1,7 @@
-"""A declarative Airbyte source reads an entity set: ``python airbyte_reader.py ADDRESS ENTITY``.
+"""Read an entity set with a declarative Airbyte source.
 
-Runs in an environment of its own, so nothing of this package is imported.
+``python airbyte_reader.py ADDRESS ENTITY`` runs in its own virtual environment, and therefore
+imports nothing from this package.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
 
 
 def manifest(address: str, entity: str) -> dict[str, Any]:
-    """The source: one stream, paged by nextLinks."""
+    """Return the manifest of a source with one stream, paged by nextLinks."""
     schema = {"type": "object", "additionalProperties": True, "properties": {}}
     return {
         "version": "6.0.0",
@@ -69,7 +70,7 @@ def manifest(address: str, entity: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Read the stream in full."""
+    """Read the whole stream."""
     address, entity = sys.argv[1:]
     catalog = {
         "streams": [
@@ -84,17 +85,17 @@ def main() -> int:
             }
         ]
     }
-    with tempfile.TemporaryDirectory() as name:
-        config, chosen = Path(name, "config.json"), Path(name, "catalog.json")
-        config.write_text("{}")
-        chosen.write_text(json.dumps(catalog))
+    with tempfile.TemporaryDirectory() as folder:
+        config_file, catalog_file = Path(folder, "config.json"), Path(folder, "catalog.json")
+        config_file.write_text("{}")
+        catalog_file.write_text(json.dumps(catalog))
         source = ConcurrentDeclarativeSource(
             catalog=ConfiguredAirbyteCatalogSerializer.load(catalog),
             config={},
             state=[],
             source_config=manifest(address, entity),
         )
-        launch(source, ["read", "--config", str(config), "--catalog", str(chosen)])
+        launch(source, ["read", "--config", str(config_file), "--catalog", str(catalog_file)])
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The floor of discovery: import the SDK, fetch the metadata, parse it, and nothing else.
+"""The floor of discovery: import the SDK, then fetch and parse the metadata, and nothing else.
 
 ``python -m benchmarks.bare_discovery ADDRESS USERNAME PASSWORD``
 """
@@ -16,13 +16,13 @@ from requests.auth import HTTPBasicAuth
 def main() -> int:
     """Parse ``$metadata`` into a tree."""
     address, username, password = sys.argv[1:]
-    answer = requests.get(
+    response = requests.get(
         f"{address}/t/Company/api/odata/dac/$metadata",
         auth=HTTPBasicAuth(username.encode(), password.encode()),
         timeout=60,
     )
-    elements = sum(1 for _ in ET.fromstring(answer.content).iter())  # noqa: S314 - our server's
-    # The SDK is imported for its time alone.
+    elements = sum(1 for _ in ET.fromstring(response.content).iter())  # noqa: S314 - from our own server
+    # The SDK is imported only because its import takes time.
     sys.stdout.write(f"{elements} elements, {singer_sdk.__name__}\n")
     return 0
 

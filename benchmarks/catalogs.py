@@ -1,7 +1,7 @@
-"""Writes a catalog in which one stream is selected, and another of that stream alone.
+"""Write a catalog with one stream selected, and a catalog of that stream alone.
 
-``python -m benchmarks.catalogs STREAM CATALOG WIDE ONE``. In a process of its own: the kernel
-counts the memory of who starts a program to the program's peak.
+``python -m benchmarks.catalogs STREAM CATALOG WIDE ONE``. This runs as a separate process, because
+the kernel counts the memory of the process that starts a program into the program's peak.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Read the catalog, and write both."""
-    name, given, wide, one = sys.argv[1:]
-    catalog = json.loads(Path(given).read_text())
+    """Read the catalog and write both."""
+    name, source, wide, one = sys.argv[1:]
+    catalog = json.loads(Path(source).read_text())
     for stream in catalog["streams"]:
         stream["metadata"][0]["metadata"]["selected"] = stream["stream"] == name
-    chosen = [stream for stream in catalog["streams"] if stream["stream"] == name]
+    selected = [stream for stream in catalog["streams"] if stream["stream"] == name]
     Path(wide).write_text(json.dumps(catalog))
-    Path(one).write_text(json.dumps({"streams": chosen}))
+    Path(one).write_text(json.dumps({"streams": selected}))
     return 0
 
 

@@ -1,6 +1,7 @@
-"""dlt reads an entity set into its extract files: ``python dlt_reader.py ADDRESS ENTITY``.
+"""Extract an entity set with dlt.
 
-Runs in an environment of its own, so nothing of this package is imported.
+``python dlt_reader.py ADDRESS ENTITY`` runs in its own virtual environment, and therefore imports
+nothing from this package.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Extract by nextLinks."""
+    """Extract the entity set, page by page along the nextLinks."""
     address, entity = sys.argv[1:]
     client = RESTClient(
         base_url=f"{address}/t/Company/api/odata/dac",

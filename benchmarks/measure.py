@@ -1,4 +1,4 @@
-"""Whole processes measured by the kernel: processor time, time, peak memory."""
+"""Measurements of whole processes by the kernel: CPU time, wall time, peak memory."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ ROOT: Final = Path(__file__).parents[1]
 ENVIRONMENT: Final = {
     name: value
     for name, value in os.environ.items()
-    # As installed programs run: compiled once, with buffers.
+    # Programs run as installed ones do: with compiled modules and buffered output.
     if name not in {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
 } | {"PYTHONPATH": str(ROOT)}
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one process took.
+    """The figures of one process.
 
     Attributes:
-        cpu: User and system seconds.
-        wall: Seconds from start to end, or to what was waited for.
-        memory: Peak resident memory, MB.
+        cpu: User and system time in seconds.
+        wall: Time in seconds from the start to the end, or to the output that was waited for.
+        memory: Peak resident memory in MB.
     """
 
     cpu: float
@@ -45,8 +45,8 @@ class Program:
     """A program to measure.
 
     Attributes:
-        until: The text on stdout at which the clock stops; empty: at the end.
-        consumer: A program that reads its output, measured along in time alone.
+        until: Text on stdout that stops the wall time; empty to measure up to the end.
+        consumer: Program that reads the output; it counts in the wall time only.
     """
 
     command: Sequence[str]
@@ -54,12 +54,12 @@ class Program:
     consumer: Sequence[str] = ()
 
 
-class Failed(Exception):  # noqa: N818 - says it
-    """A program did not end well."""
+class ProgramError(Exception):
+    """A program failed."""
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """A module of the benchmarks, run by this Python."""
+    """Return the command that runs a module of the benchmarks with this Python."""
     return [sys.executable, "-m", f"benchmarks.{module}", *arguments]
 
 
@@ -67,16 +67,16 @@ def run(program: Program) -> Figures:
     """Run a program to its end.
 
     Raises:
-        Failed: With the end of its log.
+        ProgramError: The program failed; the message holds the end of the log.
     """
-    read = bool(program.until or program.consumer)
+    piped = bool(program.until or program.consumer)
     log = ROOT / "output" / "bench.log"
     log.parent.mkdir(exist_ok=True)
     with log.open("wb") as errors:
         started = time.perf_counter()
         process = subprocess.Popen(  # noqa: S603 - our own commands
             program.command,
-            stdout=subprocess.PIPE if read else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if piped else subprocess.DEVNULL,
             stderr=errors,
             env=ENVIRONMENT,
         )
@@ -86,7 +86,7 @@ def run(program: Program) -> Figures:
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         message = f"{program.command} ended with {process.returncode}:\n{log.read_text()[-2000:]}"
-        raise Failed(message)
+        raise ProgramError(message)
     return Figures(usage.ru_utime + usage.ru_stime, wall or ended, usage.ru_maxrss / 1024)
 
 
@@ -106,44 +106,44 @@ def _wait_for_output(
     return wall
 
 
-def save(command: Sequence[str], path: str) -> None:
-    """Run a command, its output into a file."""
-    with open(path, "wb") as file:  # noqa: PTH123 - a name like any other
-        subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL, check=True, env=ENVIRONMENT)  # noqa: S603 - our own
+def save_output(command: Sequence[str], path: str) -> None:
+    """Run a command and save its output to a file."""
+    with Path(path).open("wb") as file:
+        subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL, check=True, env=ENVIRONMENT)  # noqa: S603 - our own command
 
 
-def in_turn(
+def measure_in_turn(
     programs: Mapping[str, Program],
     times: int = 5,
     *,
     warm_up: bool = True,
-    say: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Figures]:
-    """The medians of programs that run one after the other, again and again."""
-    found: dict[str, list[Figures]] = {name: [] for name in programs}
+    """Run programs in turn, several times, and return the medians of their figures."""
+    runs: dict[str, list[Figures]] = {name: [] for name in programs}
     for number in range(times + warm_up):
         for name, program in programs.items():
             figures = run(program)
-            say(f"{name}: {figures.cpu:.2f} s CPU, {figures.wall:.2f} s, {figures.memory:.0f} MB")
+            log(f"{name}: {figures.cpu:.2f} s CPU, {figures.wall:.2f} s, {figures.memory:.0f} MB")
             if number or not warm_up:
-                found[name].append(figures)
+                runs[name].append(figures)
     return {
         name: Figures(
             *(
-                statistics.median(getattr(each, figure) for each in all_of)
-                for figure in ("cpu", "wall", "memory")
+                statistics.median(getattr(figures, field) for figures in figures_of_runs)
+                for field in ("cpu", "wall", "memory")
             )
         )
-        for name, all_of in found.items()
+        for name, figures_of_runs in runs.items()
     }
 
 
 @contextmanager
 def serving(command: Sequence[str]) -> Iterator[str]:
-    """A server while it is needed; its first line is its address."""
+    """Run a server for the length of the context; yields its address, the first line it prints."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT, cwd=ROOT)  # noqa: S603
     try:
-        assert process.stdout  # noqa: S101 - a pipe
+        assert process.stdout  # noqa: S101 - opened as a pipe
         yield process.stdout.readline().decode().strip()
     finally:
         process.send_signal(signal.SIGTERM)

@@ -1,8 +1,8 @@
 """``python -m benchmarks.page_server``: made-up tables over OData, never the bottleneck.
 
-Each answer is rendered and compressed once; after that it leaves from memory, in well under a
-millisecond. It knows the queries that readers of any kind send: pages by key, by replication key,
-by ``$skip``, and without ``$top`` pages of its own with nextLinks.
+The server renders and compresses each response once; later it sends it from memory, in well under
+a millisecond. It supports the queries of all readers: pages by key, by replication key and by
+``$skip``, and, without ``$top``, server-driven pages with nextLinks.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from urllib.parse import parse_qsl, unquote
 ROOT: Final = "/t/Company/api/odata/dac/"
 FIRST: Final = datetime(2024, 1, 1, tzinfo=UTC)
 STEP: Final = timedelta(seconds=10)
-"""Between the replication keys of two rows."""
+"""Interval between the replication keys of successive rows."""
 SERVER_PAGE: Final = 2000
-MOST_COLUMNS: Final = 1000
+"""Rows in a server-driven page."""
 
 KINDS: Final = (
     *("text", "text", "whole", "money", "flag", "text", "null", "date"),
@@ -36,7 +36,7 @@ KINDS: Final = (
     *("text", "whole", "money", "text", "flag", "date", "null", "text"),
     *("whole", "money", "text", "money"),
 )
-"""The columns beside key and replication key, again and again."""
+"""Kinds of the columns after key and replication key, repeated as often as needed."""
 
 EDM: Final = {
     "text": "Edm.String",
@@ -50,21 +50,21 @@ KEY, CHANGED = "RefNbr", "LastModifiedDateTime"
 
 
 def column_names(columns: int) -> list[tuple[str, str]]:
-    """Names and kinds of the columns beside key and replication key."""
+    """Return names and kinds of the columns after key and replication key."""
     kinds = [KINDS[at % len(KINDS)] for at in range(columns - 2)]
     return [(f"{kind.capitalize()}{at}", kind) for at, kind in enumerate(kinds)]
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows at equal distances in time, each a function of its position."""
+    """Rows at equal intervals of time, each a function of its position."""
 
     rows: int
     columns: int
     template: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the template of a row, for all values of which some vary."""
+        """Build the template of a row."""
         values = {
             "text": '"Item %(a)d of the warehouse"',
             "null": "null",
@@ -78,7 +78,7 @@ class Table:
         object.__setattr__(self, "template", "{" + ",".join(parts) + "}")
 
     def row(self, position: int) -> str:
-        """A row as JSON."""
+        """Return a row as JSON."""
         moment = FIRST + position * STEP
         return self.template % {
             "i": position,
@@ -90,7 +90,7 @@ class Table:
         }
 
     def positions(self, query: dict[str, str]) -> tuple[int, int]:
-        """The rows that fit the filter: from, to."""
+        """Return the range of the positions that fit the filter: first, and last + 1."""
         low, high = 0, self.rows
         for condition in filter(None, query.get("$filter", "").split(" and ")):
             name, operator, literal = re.sub(r"[()]", "", condition).split(" ", 2)
@@ -108,7 +108,7 @@ class Table:
 
 
 class Pages:
-    """The answers, each rendered once."""
+    """The responses, each rendered once."""
 
     def __init__(self, table: Table, streams: int) -> None:
         self._table = table
@@ -117,7 +117,7 @@ class Pages:
         self._lock = threading.Lock()
 
     def metadata(self) -> bytes:
-        """All tables have the same columns."""
+        """Return the metadata document; all tables have the same columns."""
         columns = "".join(
             f'<Property Name="{name}" Type="{EDM[kind]}"/>'
             for name, kind in column_names(self._table.columns)
@@ -141,7 +141,7 @@ class Pages:
         ).encode()
 
     def page(self, address: str, query: dict[str, str], *, compressed: bool) -> bytes:
-        """The body of the answer."""
+        """Return the body of a page."""
         low, high = self._table.positions(query)
         skip = int(query.get("$skip", "0"))
         top = int(query.get("$top", str(SERVER_PAGE)))
@@ -169,7 +169,7 @@ class Pages:
 
 
 class Server:
-    """Speaks as much HTTP as readers need, a thread for each connection."""
+    """A server with as much HTTP as readers need, one thread for each connection."""
 
     def __init__(self, pages: Pages, latency: float) -> None:
         self._pages = pages
@@ -178,18 +178,17 @@ class Server:
         self._busy = 0
         self._lock = threading.Lock()
         self._seconds: list[float] = []
-        self._most_at_once = 0
-        self.requests = 0
+        self._max_concurrent = 0
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
 
     def serve(self) -> None:
-        """Accept connections for ever."""
+        """Accept connections until the process ends."""
         while True:
             connection, _ = self._socket.accept()
-            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+            threading.Thread(target=self._serve_connection, args=(connection,), daemon=True).start()
 
-    def _converse(self, connection: socket.socket) -> None:
+    def _serve_connection(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream = connection.makefile("rb")
         with connection, stream:
@@ -237,8 +236,7 @@ class Server:
         if is_data:
             with self._lock:
                 self._busy += 1
-                self.requests += 1
-                self._most_at_once = max(self._most_at_once, self._busy)
+                self._max_concurrent = max(self._max_concurrent, self._busy)
                 self._seconds.append(ready)
             time.sleep(max(self._latency - ready, 0))
             with self._lock:
@@ -246,13 +244,13 @@ class Server:
         connection.sendall(head + body)
 
     def _times(self) -> bytes:
-        """What was asked for since the last look, and the time that answers took to be ready."""
+        """Return the number of requests since the last call, and the times to their responses."""
         with self._lock:
             seconds, self._seconds = self._seconds or [0.0], []
-            most, self._most_at_once = self._most_at_once, 0
+            concurrent, self._max_concurrent = self._max_concurrent, 0
         figures = {
             "requests": len(seconds),
-            "at once": most,
+            "at once": concurrent,
             "median ms": statistics.median(seconds) * 1000,
             "99 % ms": sorted(seconds)[int(len(seconds) * 0.99)] * 1000,
         }

@@ -1,4 +1,4 @@
-"""The floor: ask for pages, decode, encode and write them, and nothing else.
+"""The floor: fetch pages, then decode, encode and write their rows, and nothing else.
 
 ``python -m benchmarks.raw_loop ADDRESS ENTITY``
 """

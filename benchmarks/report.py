@@ -20,51 +20,53 @@ if TYPE_CHECKING:
 
 PAGE: Final = ROOT / "docs" / "performance.md"
 PLOT: Final = ROOT / "docs" / "performance.svg"
-BEFORE: Final = ROOT / "benchmarks" / "performance.md"
-"""The words of the page, with places for what is measured."""
+TEMPLATE: Final = ROOT / "benchmarks" / "performance.md"
+"""The text of the page, with placeholders for the results."""
 
 BAR_HEIGHT, LEFT, WIDTH = 26, 130, 760
 
 
-def write(found: Mapping[str, Results]) -> None:
-    """Write the page and its plot from what the scenarios found."""
-    figures = {name: each for results in found.values() for name, each in results.figures.items()}
-    words = BEFORE.read_text()
+def write(scenarios: Mapping[str, Results]) -> None:
+    """Write the page and its plot from the results by scenario."""
+    results = scenarios.values()
+    figures = {name: table for result in results for name, table in result.figures.items()}
+    page = TEMPLATE.read_text()
     if READERS in figures:
         PLOT.write_text(_plot(figures[READERS]))
     else:
-        words = re.sub(r"!\[.*\]\(performance.svg\)\n\n", "", words)
-    for place, text in {
-        "BARS": _bars([each for results in found.values() for each in results.measures]),
+        page = re.sub(r"!\[.*\]\(performance.svg\)\n\n", "", page)
+    for placeholder, text in {
+        "BARS": _bars([measure for result in results for measure in result.measures]),
         "FIGURES": "\n\n".join(
-            _figures(name, each, results.rounds[name])
-            for results in found.values()
-            for name, each in results.figures.items()
+            _figures(name, table, result.rounds[name])
+            for result in results
+            for name, table in result.figures.items()
         ),
         "MACHINE": _machine(),
-        "SERVER": f"{max((ms for each in found.values() for ms in each.server), default=0):.2f} ms",
-        "MISSING": _missing([name for each in found.values() for name in each.missing]),
+        "SERVER": f"{max((ms for result in results for ms in result.server), default=0):.2f} ms",
+        "MISSING": _missing([name for result in results for name in result.missing]),
     }.items():
-        words = words.replace(f"<!-- {place} -->", text)
-    PAGE.write_text(words)
+        page = page.replace(f"<!-- {placeholder} -->", text)
+    PAGE.write_text(page)
 
 
 def _bars(measures: list[Measure]) -> str:
     lines = ["| measure | measured | bar | |", "|---|---:|---:|---|"]
-    for each in measures:
-        unit = f" {each.unit}" if each.unit else ""
-        bar = "" if each.bar is None else f"{'≥' if each.least else '≤'} {each.bar:g}{unit}"
-        met = {None: "", True: "met", False: "**missed**"}[each.met]
-        value = f"{each.value:.0f}" if each.unit == "MB" else f"{each.value:.2f}"
-        lines.append(f"| {each.what} | {value}{unit} | {bar} | {met} |")
+    for measure in measures:
+        unit = f" {measure.unit}" if measure.unit else ""
+        sign = "≥" if measure.least else "≤"
+        bar = "" if measure.bar is None else f"{sign} {measure.bar:g}{unit}"
+        met = {None: "", True: "met", False: "**missed**"}[measure.met]
+        value = f"{measure.value:.0f}" if measure.unit == "MB" else f"{measure.value:.2f}"
+        lines.append(f"| {measure.what} | {value}{unit} | {bar} | {met} |")
     return "\n".join(lines)
 
 
-def _figures(name: str, found: dict[str, Figures], rounds: int) -> str:
+def _figures(name: str, programs: dict[str, Figures], rounds: int) -> str:
     lines = [f"**{name}** ({'one run' if rounds == 1 else f'medians of {rounds} runs'})", ""]
     lines += ["| program | CPU | wall | peak memory |", "|---|---:|---:|---:|"]
-    for program, each in found.items():
-        lines.append(f"| {program} | {each.cpu:.2f} s | {each.wall:.2f} s | {each.memory:.0f} MB |")
+    for program, took in programs.items():
+        lines.append(f"| {program} | {took.cpu:.2f} s | {took.wall:.2f} s | {took.memory:.0f} MB |")
     return "\n".join(lines)
 
 
@@ -102,7 +104,7 @@ def _missing(names: list[str]) -> str:
 
 def _plot(readers: dict[str, Figures]) -> str:
     """Rows per second as horizontal bars."""
-    rates = {name: FEWER_ROWS / each.wall for name, each in readers.items()}
+    rates = {name: FEWER_ROWS / figures.wall for name, figures in readers.items()}
     fastest = max(rates.values())
     height = BAR_HEIGHT * len(rates) + 44
     lines = [

@@ -1,8 +1,9 @@
-"""What is measured: each scenario starts its server, runs its programs in turn, and compares."""
+"""The scenarios: each starts a server, runs programs in turn, and compares their figures."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import requests
 
-from benchmarks.measure import ROOT, Figures, Program, in_turn, python, run, save, serving
+from benchmarks.measure import (
+    ROOT,
+    Figures,
+    Program,
+    measure_in_turn,
+    python,
+    run,
+    save_output,
+    serving,
+)
 from sandbox.app import PASSWORD, USERNAME
 
 if TYPE_CHECKING:
@@ -30,14 +40,14 @@ TERMS: Final = "PX_Objects_CS_Terms"
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One figure with its bar.
+    """A figure with its target.
 
     Attributes:
-        what: In words.
-        value: What was measured.
-        bar: What it must reach.
-        unit: Of both; empty for a ratio.
-        least: Whether the bar is the least, not the most.
+        what: Description of the figure.
+        value: The measured value.
+        bar: The value to reach, or None if there is none.
+        unit: Unit of both values; empty for a ratio.
+        least: Whether the bar is a minimum, not a maximum.
     """
 
     what: str
@@ -48,7 +58,7 @@ class Measure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the bar is met; None where there is none."""
+        """Whether the bar is met, or None if there is none."""
         if self.bar is None:
             return None
         return self.value >= self.bar if self.least else self.value <= self.bar
@@ -56,20 +66,20 @@ class Measure:
 
 @dataclass(slots=True)
 class Results:
-    """What a run of the benchmarks found."""
+    """The results of a scenario."""
 
     measures: list[Measure] = field(default_factory=list)
     figures: dict[str, dict[str, Figures]] = field(default_factory=dict)
     rounds: dict[str, int] = field(default_factory=dict)
-    """Runs of which the figures are medians."""
+    """Number of runs behind the medians."""
     server: list[float] = field(default_factory=list)
-    """99 % of the answers of the page server were ready within so many ms, by scenario."""
+    """99th percentiles of the page server's time in ms until a response was ready."""
     missing: list[str] = field(default_factory=list)
-    """Readers that are not installed."""
+    """Names of the readers that are not installed."""
 
 
 def tap(name: str, address: str, **settings: object) -> list[str]:
-    """The tap, with its settings in a file."""
+    """Return the command that runs the tap, with its settings in a file."""
     config = {
         "url": address,
         "username": "someone",
@@ -78,73 +88,78 @@ def tap(name: str, address: str, **settings: object) -> list[str]:
         "interfaces": ["dac"],
         **settings,
     }
-    return [TAP, "--config", _written(name, config)]
+    return [TAP, "--config", _write_json(name, config)]
 
 
-def _written(name: str, content: object) -> str:
+def _write_json(name: str, content: object) -> str:
     path = FOLDER / f"{name}.json"
     path.write_text(json.dumps(content))
     return str(path)
 
 
 def page_server(**options: float) -> list[str]:
-    """The server of made-up tables."""
+    """Return the command that runs the page server."""
     arguments = [str(part) for name, value in options.items() for part in (f"--{name}", value)]
     return python("page_server", *arguments)
 
 
-def _ready(address: str) -> float:
+def _ready_time(address: str) -> float:
     return float(requests.get(f"{address}/_times", timeout=60).json()["99 % ms"])
 
 
 class Bench:
-    """All scenarios, one after the other."""
+    """Runs the scenarios."""
 
-    def __init__(self, say: Callable[[str], None], rounds: int) -> None:
-        """Prepare to run.
+    def __init__(self, log: Callable[[str], None], rounds: int) -> None:
+        """Make a bench.
 
         Args:
-            say: Told how it goes.
-            rounds: Runs of each program, of which the median counts.
+            log: Callback for progress messages.
+            rounds: Number of runs of each program, of which the median counts.
         """
         self.results = Results()
-        self._say = say
+        self._log = log
         self._rounds = rounds
 
     def run(self, name: str) -> Results:
         """Run one scenario."""
         FOLDER.mkdir(parents=True, exist_ok=True)
-        self._say(f"-- {name}")
+        self._log(f"-- {name}")
         self.results = Results()
         SCENARIOS[name](self)
         return self.results
 
-    def _measured(
-        self, name: str, programs: Mapping[str, Program], most: int = 5, *, warm_up: bool = True
+    def _measure(
+        self,
+        name: str,
+        programs: Mapping[str, Program],
+        max_rounds: int = 5,
+        *,
+        warm_up: bool = True,
     ) -> dict[str, Figures]:
-        times = min(most, self._rounds)
-        found = in_turn(programs, times, warm_up=warm_up, say=self._say)
-        self.results.figures[name] = found
-        self.results.rounds[name] = times
-        return found
+        rounds = min(max_rounds, self._rounds)
+        figures = measure_in_turn(programs, rounds, warm_up=warm_up, log=self._log)
+        self.results.figures[name] = figures
+        self.results.rounds[name] = rounds
+        return figures
 
     def _add(self, *measures: Measure) -> None:
         self.results.measures.extend(measures)
-        for each in measures:
-            self._say(f"=> {each.what}: {each.value:.2f} {each.unit} (bar {each.bar})")
+        for measure in measures:
+            self._log(f"=> {measure.what}: {measure.value:.2f} {measure.unit} (bar {measure.bar})")
 
     def records(self) -> None:
-        """Processor time for each record, against the floor."""
+        """Measure the CPU time for each record against the floor."""
         self._against_floor(ROWS, 30)
 
     def wide_records(self) -> None:
-        """The same with many columns."""
+        """Measure the same with many columns."""
         self._against_floor(WIDE_ROWS, 200)
 
     def _against_floor(self, rows: int, columns: int) -> None:
         size = f"{rows:,} rows x {columns} columns"
         with serving(page_server(rows=rows, columns=columns)) as address:
-            found = self._measured(
+            figures = self._measure(
                 size,
                 {
                     "raw loop": Program(python("raw_loop", address, ENTITY)),
@@ -152,28 +167,27 @@ class Bench:
                     "tap, incremental": Program(tap("incremental", address)),
                 },
             )
-            self._warm(address, found)
-        floor = found["raw loop"].cpu
+            self._measure_server(address)
+        floor = figures["raw loop"].cpu
         for kind in ("full table", "incremental"):
             what = f"CPU seconds, {size}, tap ({kind}) / raw loop"
-            self._add(Measure(what, found[f"tap, {kind}"].cpu / floor, 2.0))
+            self._add(Measure(what, figures[f"tap, {kind}"].cpu / floor, 2.0))
 
-    def _warm(self, address: str, found: Mapping[str, Figures]) -> None:
-        """How long answers took once all were rendered: ask the server in one more run."""
+    def _measure_server(self, address: str) -> None:
+        """Measure the page server in one more run, when it has rendered all pages."""
         requests.get(f"{address}/_times", timeout=60)
-        if found:
-            run(Program(python("raw_loop", address, ENTITY)))
-        self.results.server.append(_ready(address))
+        run(Program(python("raw_loop", address, ENTITY)))
+        self.results.server.append(_ready_time(address))
 
     def readers(self) -> None:
-        """Other programs that read the same pages."""
+        """Compare the tap with other programs that read the same pages."""
         with serving(page_server(rows=FEWER_ROWS, columns=30)) as address:
             config = {"url": address, "entities": [ENTITY], "columns": 30}
             programs = {
                 "raw loop": Program(python("raw_loop", address, ENTITY)),
                 "tap": Program(tap("full", address, tracking_type="none")),
                 "vanilla tap": Program(
-                    python("vanilla_tap", "--config", _written("vanilla", config))
+                    python("vanilla_tap", "--config", _write_json("vanilla", config))
                 ),
             }
             for name in ("dlt", "airbyte"):
@@ -184,20 +198,20 @@ class Bench:
                     programs[name] = Program(command)
                 else:
                     self.results.missing.append(name)
-            found = self._measured(READERS, programs, most=3)
-        ratio = found["vanilla tap"].wall / found["tap"].wall
+            figures = self._measure(READERS, programs, max_rounds=3)
+        ratio = figures["vanilla tap"].wall / figures["tap"].wall
         self._add(Measure("rows per second, tap / vanilla tap", ratio, 4.0, least=True))
 
     def discovery(self) -> None:
-        """Wide catalogs: discovery, and the first record of one selected stream."""
+        """Measure discovery of a wide catalog, and the time to the first record."""
         command = [sys.executable, "-m", "sandbox", "--scale", "--port", "0"]
         with serving(command) as address:
             account = {"username": USERNAME, "password": PASSWORD}
-            config = _written("scale", {"url": address, **account})
-            cached = _written(
+            config = _write_json("scale", {"url": address, **account})
+            cached = _write_json(
                 "cached", {"url": address, **account, "metadata_cache": str(FOLDER / "metadata")}
             )
-            found = self._measured(
+            figures = self._measure(
                 "discovery of 2,000 entities",
                 {
                     "bare": Program(python("bare_discovery", address, USERNAME, PASSWORD)),
@@ -205,18 +219,18 @@ class Bench:
                     "tap, cached": Program([TAP, "--config", cached, "--discover"]),
                 },
             )
-            bare = found["bare"]
+            bare = figures["bare"]
             self._add(
-                Measure("discovery of 2,000 entities / bare", found["tap"].wall / bare.wall, 3.0),
-                Measure("the same, peak memory", found["tap"].memory, 400, "MB"),
+                Measure("discovery of 2,000 entities / bare", figures["tap"].wall / bare.wall, 3.0),
+                Measure("the same, peak memory", figures["tap"].memory, 400, "MB"),
                 Measure(
                     "the same with metadata_cache / bare",
-                    found["tap, cached"].wall / bare.wall,
+                    figures["tap, cached"].wall / bare.wall,
                     None,
                 ),
             )
             wide, one = self._catalogs(config)
-            first = self._measured(
+            first = self._measure(
                 "first record",
                 {
                     name: Program([TAP, "--config", config, "--catalog", path], until=b'"RECORD"')
@@ -236,16 +250,16 @@ class Bench:
 
     @staticmethod
     def _catalogs(config: str) -> tuple[str, str]:
-        found, wide, one = (str(FOLDER / f"{name}.json") for name in ("found", "wide", "one"))
-        save([TAP, "--config", config, "--discover"], found)
-        save(python("catalogs", TERMS, found, wide, one), "/dev/null")
+        catalog, wide, one = (str(FOLDER / f"{name}.json") for name in ("catalog", "wide", "one"))
+        save_output([TAP, "--config", config, "--discover"], catalog)
+        save_output(python("catalogs", TERMS, catalog, wide, one), os.devnull)
         return wide, one
 
     def streams(self) -> None:
-        """Many small streams, with one connection and with four."""
+        """Compare one connection with four over many small streams."""
         options = {"rows": SMALL_PAGE, "columns": 10, "streams": STREAMS, "latency": LATENCY}
         with serving(page_server(**options)) as address:
-            found = self._measured(
+            figures = self._measure(
                 f"{STREAMS} streams of one page at 200 ms",
                 {
                     f"max_pool_size {size}": Program(
@@ -255,15 +269,15 @@ class Bench:
                 },
                 warm_up=False,
             )
-        ratio = found["max_pool_size 4"].wall / found["max_pool_size 1"].wall
+        ratio = figures["max_pool_size 4"].wall / figures["max_pool_size 1"].wall
         what = f"{STREAMS} streams of one page at 200 ms a request, max_pool_size 4 / 1"
         self._add(Measure(what, ratio, 0.30))
 
     def split(self) -> None:
-        """One large table, with one connection and with four."""
+        """Compare one connection with four over one large table."""
         options = {"rows": SMALL_PAGE * PAGES, "columns": 10, "latency": LATENCY}
         with serving(page_server(**options)) as address:
-            found = self._measured(
+            figures = self._measure(
                 f"one table of {PAGES} pages at 200 ms",
                 {
                     f"max_pool_size {size}": Program(
@@ -271,38 +285,38 @@ class Bench:
                     )
                     for size in (1, 4)
                 },
-                most=3,
+                max_rounds=3,
                 warm_up=False,
             )
-        ratio = found["max_pool_size 4"].wall / found["max_pool_size 1"].wall
+        ratio = figures["max_pool_size 4"].wall / figures["max_pool_size 1"].wall
         self._add(
             Measure(f"one table of {PAGES} pages at 200 ms, max_pool_size 4 / 1", ratio, 0.40)
         )
 
     def consumer(self) -> None:
-        """A consumer that takes as long for a page as the server."""
+        """Measure how fetching overlaps with a consumer that is as slow as the server."""
         rows = 2000
         options = {"rows": rows * CONSUMED_PAGES, "columns": 30, "latency": LATENCY}
         consumer = python("slow_consumer", str(rows), str(LATENCY))
         with serving(page_server(**options)) as address:
             command = tap("full", address, tracking_type="none")
             run(Program(command))
-            found = self._measured(
+            figures = self._measure(
                 f"{CONSUMED_PAGES} pages at 200 ms",
                 {
                     "tap": Program(command),
                     "tap and a consumer of 200 ms a page": Program(command, consumer=consumer),
                 },
-                most=3,
+                max_rounds=3,
                 warm_up=False,
             )
-        alone, together = (each.wall for each in found.values())
+        alone, together = (measured.wall for measured in figures.values())
         ratio = together / (alone + CONSUMED_PAGES * LATENCY)
         what = "a consumer that takes as long for a page as the server, overlap / sum"
         self._add(Measure(what, ratio, 0.60))
 
     def states(self) -> None:
-        """STATE grows with every stream, and every stream ends with one."""
+        """Measure the time for STATE messages, which grow with every stream."""
         with serving(page_server(rows=3, columns=5, streams=STATES)) as address:
             config = tap("states", address)[-1]
             run(Program(python("state_time", config)))
@@ -311,9 +325,9 @@ class Bench:
         self._add(Measure(what, seconds, 5.0, "s"))
 
     def memory(self) -> None:
-        """A million rows, with one connection and with four."""
+        """Compare the peak memory of one connection and of four over a million rows."""
         with serving(page_server(rows=MANY_ROWS, columns=30)) as address:
-            found = self._measured(
+            figures = self._measure(
                 f"{MANY_ROWS:,} rows x 30 columns",
                 {
                     f"max_pool_size {size}": Program(
@@ -321,12 +335,12 @@ class Bench:
                     )
                     for size in (1, 4)
                 },
-                most=1,
+                max_rounds=1,
                 warm_up=False,
             )
         for size, bar in ((1, 150), (4, 250)):
             what = f"peak memory, {MANY_ROWS:,} rows, max_pool_size {size}"
-            self._add(Measure(what, found[f"max_pool_size {size}"].memory, bar, "MB"))
+            self._add(Measure(what, figures[f"max_pool_size {size}"].memory, bar, "MB"))
 
 
 SCENARIOS: Final[Mapping[str, Callable[[Bench], None]]] = {

@@ -1,4 +1,4 @@
-"""Pauses for each page that it reads: ``python -m benchmarks.slow_consumer ROWS SECONDS``."""
+"""Consume lines slowly: ``python -m benchmarks.slow_consumer ROWS SECONDS``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 def main() -> int:
-    """Read lines; pause after each so many."""
+    """Read lines from stdin, and pause after every ROWS of them."""
     rows, seconds = int(sys.argv[1]), float(sys.argv[2])
     for number, _ in enumerate(sys.stdin.buffer, 1):
         if number % rows == 0:

@@ -1,4 +1,4 @@
-"""Runs the tap and says how long it took over STATE: ``python -m benchmarks.state_time CONFIG``."""
+"""Measure the tap's time for STATE messages: ``python -m benchmarks.state_time CONFIG``."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ write_state = writer.StateDeduplicator.write_state
 
 
 def timed(self: writer.StateDeduplicator, state: TapState) -> None:
-    """As the method that it stands in for."""
-    global spent  # noqa: PLW0603 - the only figure of this program
+    """Write a STATE message, and add up the time."""
+    global spent  # noqa: PLW0603 - the one result of this program
     started = time.perf_counter()
     write_state(self, state)
     spent += time.perf_counter() - started
 
 
 def main() -> int:
-    """Sync, then write the seconds to the file beside the config."""
+    """Sync, then write the seconds to a file beside the config."""
     config = Path(sys.argv[1])
     writer.StateDeduplicator.write_state = timed  # type: ignore[method-assign] # to measure it
     tap = TapAcumatica(config=json.loads(config.read_text()))

@@ -1,4 +1,4 @@
-"""A tap as the SDK's template makes it: RESTStream, nextLinks, Basic, and nothing tuned.
+"""A tap after the SDK's template: RESTStream, nextLinks, Basic authentication, nothing tuned.
 
 ``python -m benchmarks.vanilla_tap --config CONFIG``; the config has ``url`` and ``entities``.
 """
@@ -36,7 +36,7 @@ TYPES: dict[str, type[th.JSONTypeHelper[Any]]] = {
 
 
 class NextLinks(BaseHATEOASPaginator):
-    """Follows nextLinks."""
+    """Paginator that follows nextLinks."""
 
     @override
     def get_next_url(self, response: requests.Response) -> str | None:
@@ -45,7 +45,7 @@ class NextLinks(BaseHATEOASPaginator):
 
 
 class VanillaStream(RESTStream["ParseResult"]):
-    """One entity set."""
+    """Stream of one entity set."""
 
     records_jsonpath = "$.value[*]"
     primary_keys: ClassVar[Sequence[str]] = (KEY,)
@@ -74,7 +74,7 @@ class VanillaStream(RESTStream["ParseResult"]):
 
 
 class VanillaTap(Tap):
-    """The tap."""
+    """Tap with one stream for each entity in the config."""
 
     name = "vanilla-tap"
     config_jsonschema = th.PropertiesList(

@@ -1,1 +1,1 @@
-"""A tour of the tap: a sandbox company copied to files by Meltano, twice."""
+"""A tour of the tap: Meltano copies a sandbox company to files, twice."""

@@ -9,9 +9,9 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from demo.meltano import ROOT, Meltano, streams
-from demo.sandbox_process import WORK, SandboxProcess, running
-from demo.table import Line, complaints, table
+from demo.meltano import ROOT, Meltano, replication_methods
+from demo.sandbox_process import CHANGES, SandboxProcess, running
+from demo.table import Line, mismatches, table
 from sandbox.app import PASSWORD, USERNAME
 
 if TYPE_CHECKING:
@@ -21,35 +21,35 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "output" / "demo"
 INCREMENTAL = "incremental"
-WIDTH = 96  # of what a step says
-NEXT = """\
-With an instance of your own: copy .env.example to .env and set in it
+WIDTH = 96  # of the text of a step
+NEXT_STEPS = """\
+To read your own instance, copy .env.example to .env, set in it
   TAP_ACUMATICA_URL       its address, such as https://company.acumatica.com
-  TAP_ACUMATICA_USERNAME  a service account that may sign in to the tenant
+  TAP_ACUMATICA_USERNAME  a service account with access to the tenant
   TAP_ACUMATICA_PASSWORD  its password
 and run .venv-meltano/bin/meltano --environment=prod run everything\
 """
 
 
-def say(text: str = "") -> None:
-    """Write a line."""
+def print_line(text: str = "") -> None:
+    """Print a line and flush stdout."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 @contextmanager
 def step(text: str) -> Iterator[None]:
-    """Announce a step where somebody watches, and tell its duration when it is done."""
+    """Print a step with its duration at its end, and on a terminal also at its start."""
     if sys.stdout.isatty():
         sys.stdout.write(f"  {text} ...\r")
         sys.stdout.flush()
     start = time.monotonic()
     yield
-    say(f"  {text:<{WIDTH}} {time.monotonic() - start:5.1f} s")
+    print_line(f"  {text:<{WIDTH}} {time.monotonic() - start:5.1f} s")
 
 
-def read(meltano: Meltano, sandbox: SandboxProcess, run: str) -> None:
-    """Copy everything into a folder of the run's own."""
+def run_sync(meltano: Meltano, sandbox: SandboxProcess, run: str) -> None:
+    """Copy all streams into the run's own folder."""
     settings = {
         "TAP_ACUMATICA_URL": sandbox.url,
         "TAP_ACUMATICA_USERNAME": USERNAME,
@@ -60,44 +60,41 @@ def read(meltano: Meltano, sandbox: SandboxProcess, run: str) -> None:
     meltano("run", "everything", variables=settings)
 
 
-def written(run: str, stream: str) -> int:
-    """How many rows a run has written for a stream."""
+def count_rows(run: str, stream: str) -> int:
+    """Count the rows that a run wrote for a stream."""
     file = FOLDER / run / f"{stream}.jsonl"
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
-def lines(reads: Mapping[str, str], before: Snapshot, after: Snapshot) -> list[Line]:
-    """What the runs wrote, beside what the sandbox had for them."""
-    found = []
-    for stream, how in reads.items():
+def compare(methods: Mapping[str, str], before: Snapshot, after: Snapshot) -> list[Line]:
+    """Compare the rows that the runs wrote with the rows in the sandbox, by stream."""
+    lines = []
+    for stream, method in methods.items():
         changed = after[stream] - before[stream]
-        due = changed if how == INCREMENTAL else after[stream]
-        expected = (len(before[stream]), len(due))
+        second = changed if method == INCREMENTAL else after[stream]
+        expected = (len(before[stream]), len(second))
+        written = (count_rows("first", stream), count_rows("second", stream))
         files = f"{FOLDER.relative_to(ROOT)}/*/{stream}.jsonl"
-        found.append(
-            Line(
-                stream, how, (written("first", stream), written("second", stream)), expected, files
-            )
-        )
-    return found
+        lines.append(Line(stream, method, written, expected, files))
+    return lines
 
 
 def tour() -> list[Line]:
-    """Copy, change, copy again."""
+    """Copy the company, change it, and copy it again."""
     meltano = Meltano(FOLDER)
-    reads = streams()
+    methods = replication_methods()
     with step("Meltano installs the tap and a loader"):
         meltano.install()
     with running(FOLDER / "sandbox.log") as sandbox:
-        before = sandbox.snapshot(tuple(reads))
+        before = sandbox.snapshot(tuple(methods))
         with step("First run: all rows of all streams"):
-            read(meltano, sandbox, "first")
-        with step(f"Meanwhile: {WORK}"):
-            sandbox.work()
-        after = sandbox.snapshot(tuple(reads))
-        with step("Second run: incremental streams bring what has changed"):
-            read(meltano, sandbox, "second")
-    return lines(reads, before, after)
+            run_sync(meltano, sandbox, "first")
+        with step(f"Meanwhile: {CHANGES}"):
+            sandbox.make_changes()
+        after = sandbox.snapshot(tuple(methods))
+        with step("Second run: incremental streams read what has changed"):
+            run_sync(meltano, sandbox, "second")
+    return compare(methods, before, after)
 
 
 def main() -> int:
@@ -105,23 +102,23 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    say("A sandbox company, read by tap-acumatica, written by target-jsonl, run by Meltano")
-    say()
+    print_line("A sandbox company, read by tap-acumatica, written by target-jsonl, run by Meltano")
+    print_line()
     try:
-        found = tour()
+        lines = tour()
     except RuntimeError as error:
         sys.stderr.write(f"\n{error}\n")
         return 1
-    say()
-    say(table(found))
-    say()
-    wrong = complaints(found)
-    if wrong:
+    print_line()
+    print_line(table(lines))
+    print_line()
+    errors = mismatches(lines)
+    if errors:
         sys.stderr.write(
-            "\n".join([*wrong, f"See {(FOLDER / 'meltano.log').relative_to(ROOT)}.", ""])
+            "\n".join([*errors, f"See {(FOLDER / 'meltano.log').relative_to(ROOT)}.", ""])
         )
         return 1
-    say(NEXT)
+    print_line(NEXT_STEPS)
     return 0
 
 

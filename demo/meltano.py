@@ -1,4 +1,4 @@
-"""Meltano, run in the project's folder but apart from the user's own settings and state."""
+"""Meltano, run in the project's folder but without the user's own settings and state."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 MELTANO = ROOT / ".venv-meltano" / "bin" / "meltano"
-OWN = ("MELTANO_", "TAP_ACUMATICA_", "TARGET_JSONL_", "UV_CONSTRAINT", "VIRTUAL_ENV")
-PATIENCE = 300  # seconds for a command
-TAIL = 30  # lines of the log that a failure shows
+USER_PREFIXES = ("MELTANO_", "TAP_ACUMATICA_", "TARGET_JSONL_", "UV_CONSTRAINT", "VIRTUAL_ENV")
+TIMEOUT = 300  # seconds for a command
+TAIL = 30  # lines of the log in the message of a failure
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The variables of the process without those that a user set for runs of their own."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
+    """Return the environment variables, without those that a user set for their own runs."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(USER_PREFIXES)
+    }
     return inherited | {
         "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
         "MELTANO_CLI_LOG_FORMAT": "uncolored",
-        # A database of its own: runs begin anew, and the state of real ones is not touched.
+        # A separate database: the demo starts without state, and the state of real runs is safe.
         "MELTANO_DATABASE_URI": f"sqlite:///{folder / 'meltano.db'}",
         "MELTANO_ENVIRONMENT": "demo",
         "NO_COLOR": "1",
     }
 
 
-def streams() -> dict[str, str]:
-    """How each stream is read, from the extractors of meltano.yml that name their entities."""
+def replication_methods() -> dict[str, str]:
+    """Return the replication method by stream, from the extractors in meltano.yml."""
     project = yaml.safe_load((ROOT / "meltano.yml").read_text())
     return {
         stream: extractor["name"].partition("--")[2]
@@ -45,17 +47,17 @@ def streams() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Meltano:
-    """Calls Meltano with one environment and keeps what it says in one file."""
+    """Runs Meltano in one environment, with all output in one file."""
 
     folder: Path
 
     @property
     def log(self) -> Path:
-        """What Meltano and its plugins said."""
+        """File with the output of Meltano and its plugins."""
         return self.folder / "meltano.log"
 
     def install(self) -> None:
-        """Install the tap, with the versions that it is tested with, and the loader."""
+        """Install the tap, with its tested versions of dependencies, and the loader."""
         constraints = {"UV_CONSTRAINT": str(ROOT / "constraints.txt")}
         self("install", "extractor", "tap-acumatica", variables=constraints)
         self("install", "loader", "target-jsonl")
@@ -64,14 +66,14 @@ class Meltano:
         """Run Meltano.
 
         Raises:
-            RuntimeError: It failed; holds the end of its log.
+            RuntimeError: Meltano failed; the message holds the end of the log.
         """
         command = [str(MELTANO), "--env-file", os.devnull, *arguments]
         with self.log.open("a") as log:
             log.write(f"$ meltano {' '.join(arguments)}\n")
             log.flush()
             try:
-                subprocess.run(  # noqa: S603 - the arguments are ours
+                subprocess.run(  # noqa: S603 - our own arguments
                     command,
                     cwd=ROOT,
                     env=environment(self.folder) | dict(variables or {}),
@@ -79,7 +81,7 @@ class Meltano:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     check=True,
-                    timeout=PATIENCE,
+                    timeout=TIMEOUT,
                 )
             except subprocess.SubprocessError as error:
                 end = "\n".join(self.log.read_text().splitlines()[-TAIL:])
@@ -88,7 +90,7 @@ class Meltano:
 
 
 def reason(error: subprocess.SubprocessError) -> str:
-    """Why a process did not do its work."""
+    """Return the reason for a failure, as text."""
     if isinstance(error, subprocess.CalledProcessError):
         return f"exit code {error.returncode}"
-    return f"no end after {PATIENCE} s"
+    return f"timed out after {TIMEOUT} s"

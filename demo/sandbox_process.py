@@ -1,4 +1,4 @@
-"""The sandbox as a process of its own, and what the demo changes in it."""
+"""The sandbox as a separate process, and the demo's changes to its data."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 Rows = list[dict[str, Any]]
 Snapshot = dict[str, frozenset[str]]
-PATIENCE = 60  # seconds
-WORK = "2 orders entered, 3 put on hold, 4 items renamed, 1 credit term deleted"
+TIMEOUT = 60  # seconds
+CHANGES = "2 orders entered, 3 put on hold, 4 items renamed, 1 credit term deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,38 +28,38 @@ class SandboxProcess:
     url: str
 
     def control(self, action: str, **body: object) -> Any:  # noqa: ANN401 - JSON
-        """Ask the sandbox for something that no user of Acumatica could ask for."""
-        response = requests.post(f"{self.url}/_control/{action}", json=body, timeout=PATIENCE)
+        """Run a control action, which the real Acumatica does not have."""
+        response = requests.post(f"{self.url}/_control/{action}", json=body, timeout=TIMEOUT)
         response.raise_for_status()
         return response.json()["result"]
 
     def rows(self, entity: str) -> Rows:
-        """All rows of an entity, in key order."""
+        """Return all rows of an entity in key order."""
         rows: Rows = self.control("rows", entity=entity)
         return rows
 
     def snapshot(self, entities: Sequence[str]) -> Snapshot:
-        """The rows of some entities, to be compared with those of another time."""
+        """Return the rows of some entities, for a comparison with a later snapshot."""
         return {
             entity: frozenset(json.dumps(row, sort_keys=True) for row in self.rows(entity))
             for entity in entities
         }
 
     def update(self, entity: str, key: Sequence[str], rows: Rows, **changes: object) -> None:
-        """Change some rows."""
+        """Update some rows."""
         for row in rows:
             self.control("update", entity=entity, key=_key(row, key), changes=changes)
 
-    def work(self) -> None:
-        """Do what ``WORK`` says."""
+    def make_changes(self) -> None:
+        """Make the changes that ``CHANGES`` lists."""
         orders = self.rows("PX_Objects_SO_SOOrder")
         self.update("PX_Objects_SO_SOOrder", ("OrderType", "OrderNbr"), orders[:3], Status="H")
-        new = _key(orders[0], ("OrderType", "CustomerID")) | {"Status": "N"}
+        order = _key(orders[0], ("OrderType", "CustomerID")) | {"Status": "N"}
         numbers = ("DEMO000001", "DEMO000002")
         self.control(
             "insert",
             entity="PX_Objects_SO_SOOrder",
-            rows=[new | {"OrderNbr": number, "OrderTotal": 1250.5} for number in numbers],
+            rows=[order | {"OrderNbr": number, "OrderTotal": 1250.5} for number in numbers],
         )
         items = self.rows("PX_Objects_IN_InventoryItem")
         self.update("PX_Objects_IN_InventoryItem", ("InventoryCD",), items[:4], Descr="Renamed")
@@ -73,18 +73,18 @@ def _key(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
 
 @contextmanager
 def running(log: Path) -> Iterator[SandboxProcess]:
-    """Start a sandbox on a free port, and stop it whatever happens meanwhile.
+    """Run a sandbox on a free port for the length of the context.
 
     Args:
-        log: Where its stderr goes.
+        log: File for the sandbox's stderr.
 
     Raises:
-        RuntimeError: It did not start.
+        RuntimeError: The sandbox did not start.
     """
     command = [sys.executable, "-m", "sandbox", "--port", "0"]
     with (
         log.open("w") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,  # noqa: S603 - our own
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,  # noqa: S603 - our own command
     ):
         try:
             url = process.stdout.readline().strip() if process.stdout else ""

@@ -1,4 +1,4 @@
-"""What both runs wrote, as people read it."""
+"""The table of the rows that both runs wrote."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ RIGHT = (2, 3)  # columns of figures
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One stream: the rows written by both runs, and what they had to be."""
+    """The line of one stream.
+
+    Attributes:
+        read: Replication method.
+        written: Number of rows that each run wrote.
+        expected: Number of rows that each run had to write.
+        files: Pattern of the paths of the stream's files.
+    """
 
     stream: str
     read: str
@@ -24,12 +31,12 @@ class Line:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The cells of its line."""
+        """The cells of the line."""
         return (self.stream, self.read, *(f"{count:,}" for count in self.written), self.files)
 
 
 def table(lines: Sequence[Line]) -> str:
-    """All lines under a heading, with their sums."""
+    """Return the lines as text, with a heading and totals."""
     first, second = (sum(line.written[run] for line in lines) for run in (0, 1))
     total = (f"{len(lines)} streams", "", f"{first:,}", f"{second:,}", "")
     body = [line.cells for line in lines]
@@ -46,11 +53,11 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
     ).rstrip()
 
 
-def complaints(lines: Sequence[Line]) -> list[str]:
-    """A sentence for each stream whose figures are wrong."""
+def mismatches(lines: Sequence[Line]) -> list[str]:
+    """Return a sentence for each stream whose figures are wrong."""
     return [
-        f"{line.stream}: {line.written[0]} and {line.written[1]} rows were written, "
-        f"{line.expected[0]} and {line.expected[1]} were to be."
+        f"{line.stream}: the runs wrote {line.written[0]} and {line.written[1]} rows, "
+        f"but {line.expected[0]} and {line.expected[1]} were expected."
         for line in lines
         if line.written != line.expected
     ]

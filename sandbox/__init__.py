@@ -1,4 +1,4 @@
-"""A look-alike of Acumatica ERP's OData interface for data access classes, over real HTTP."""
+"""A look-alike of Acumatica ERP's OData interfaces, over real HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a request goes."""
+"""The addresses of the OData interfaces."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ if TYPE_CHECKING:
 ENTITY = re.compile(r"/entity/?", re.IGNORECASE)
 LOGOUT = re.compile(r"/entity/auth/logout/?", re.IGNORECASE)
 CONTROL = re.compile(r"/_control(?:/(.*))?")
-NEW = re.compile(r"/t/([^/]+)/api/odata/(dac|gi)(?:/(.*))?", re.IGNORECASE | re.DOTALL)
-OLD = re.compile(r"/(odatav4|odata)(?:/(.*))?", re.IGNORECASE | re.DOTALL)
+TENANT_FORM = re.compile(r"/t/([^/]+)/api/odata/(dac|gi)(?:/(.*))?", re.IGNORECASE | re.DOTALL)
+SHORT_FORM = re.compile(r"/(odatav4|odata)(?:/(.*))?", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a request goes: the root it came by, the tenant, and what stands behind.
+    """An address of an OData interface.
 
     Attributes:
-        inquiries: Whether it is the interface of inquiries.
-        version: Of OData.
+        root: Path of the service root, without a slash at the end.
+        tenant: Login name of the tenant.
+        rest: The path below the service root.
+        inquiries: Whether the interface serves inquiries, not data access classes.
+        version: OData version.
     """
 
     root: str
@@ -34,12 +37,12 @@ class Address:
 
     @property
     def path(self) -> str:
-        """The path below the site."""
+        """Path below the site's URL."""
         return f"{self.root}/{self.rest}"
 
     @property
     def kind(self) -> str:
-        """What a request asks for."""
+        """Kind of the resource: service document, metadata, count or data."""
         lower = self.rest.lower()
         if lower == "":
             return "service"
@@ -48,23 +51,23 @@ class Address:
         return "count" if lower.endswith("/$count") else "data"
 
 
-def find(path: str, tenants: Sequence[str], families: Collection[str]) -> Address | None:
-    """Split a decoded path, without the virtual directory; None if it leads nowhere."""
-    known = {each.lower(): each for each in tenants}
-    if match := NEW.fullmatch(path):
-        tenant, interface = known.get(match[1].lower()), match[2].lower()
+def parse_address(path: str, tenants: Sequence[str], families: Collection[str]) -> Address | None:
+    """Parse a decoded path below the virtual directory; None for any other path."""
+    names = {tenant.lower(): tenant for tenant in tenants}
+    if match := TENANT_FORM.fullmatch(path):
+        tenant, interface = names.get(match[1].lower()), match[2].lower()
         if tenant is None or f"t/{interface}" not in families:
             return None
         root = f"/t/{quote(tenant)}/api/odata/{interface}"
         return Address(root, tenant, (match[3] or "").rstrip("/"), interface == "gi")
-    match = OLD.fullmatch(path)
+    match = SHORT_FORM.fullmatch(path)
     if match is None or (family := match[1].lower()) not in families:
         return None
     inquiries = family == "odata"
     version = 3 if inquiries else 4
     first, _, rest = (match[2] or "").partition("/")
-    if first.lower() in known:
-        tenant = known[first.lower()]
+    if first.lower() in names:
+        tenant = names[first.lower()]
         root = f"/{family}/{quote(tenant)}"
         return Address(root, tenant, rest.rstrip("/"), inquiries, version)
     if len(tenants) == 1:

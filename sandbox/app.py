@@ -1,4 +1,4 @@
-"""From a request to its answer: sign-in, sessions, routing, cookies."""
+"""The application: sign-in, sessions, routing, cookies."""
 
 from __future__ import annotations
 
@@ -10,26 +10,34 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
-from sandbox.addresses import CONTROL, ENTITY, LOGOUT, Address, find
+from sandbox.addresses import CONTROL, ENTITY, LOGOUT, Address, parse_address
 from sandbox.errors import Refusal
-from sandbox.faultkinds import KINDS, silence
-from sandbox.faults import Exchange, Faults
+from sandbox.faults import Exchange
 from sandbox.http import (
     Request,
     RequestKind,
     Response,
+    error_response,
     login_page,
     maintenance_page,
-    message,
-    no_such_page,
-    refusal,
+    no_answer,
+    page_not_found,
+    refusal_response,
     refuse_json,
     unauthorized,
 )
 from sandbox.identity import IdentityServer
-from sandbox.licence import Account, Queue
-from sandbox.service import Service, versions
-from sandbox.sessions import COOKIE, RequestRecord, Session, Sessions, credentials, session_id
+from sandbox.injection import FaultInjector
+from sandbox.licence import Account, RequestQuota
+from sandbox.service import Service, release_response
+from sandbox.sessions import (
+    COOKIE,
+    RequestRecord,
+    Session,
+    Sessions,
+    basic_credentials,
+    session_id,
+)
 from sandbox.signin import IDENTITY, SignInService
 
 if TYPE_CHECKING:
@@ -44,34 +52,34 @@ USERNAME = "odata"
 PASSWORD = "sandbox-ä:p&ss"  # noqa: S105 - the demo account of a server without secrets
 BRANCH = 16
 LOGIN_PAGE = re.compile("/Frames/Login.aspx", re.IGNORECASE)
-# Either plain digits, or an opaque text that must come back as it was sent.
+# Either plain digits, or an opaque token that must come back exactly as sent.
 TOKEN = re.compile(r"(?:\$|%24)skiptoken=sbx(?:\+=%2B)?(\d+)(?:&|$)")
 HTTP_DATE = "%a, %d %b %Y %H:%M:%S GMT"
 log = logging.getLogger(__name__)
 
 
-def resume(request: Request) -> None:
-    """Go on where a nextLink left off.
+def apply_skip_token(request: Request) -> None:
+    """Turn a nextLink's ``$skiptoken`` into the ``$skip`` it stands for.
 
     Raises:
-        Refusal: The token is not as it was given.
+        Refusal: The token is not exactly the one in the nextLink.
     """
     token = request.query.get("$skiptoken", "")
     if not token.startswith("sbx"):
         return
     del request.query["$skiptoken"]
-    exact = TOKEN.search(request.raw_query)
-    if exact is None:
+    match = TOKEN.search(request.raw_query)
+    if match is None:
         message = "The skip token is not valid."
         raise Refusal(message, HTTPStatus.BAD_REQUEST)
-    request.query["$skip"] = exact[1]
+    request.query["$skip"] = match[1]
 
 
-def check(grant: Grant | None, address: Address | None) -> None:
-    """Let a token reach its own tenant, and what its scope covers.
+def check_scope(grant: Grant | None, address: Address | None) -> None:
+    """Limit a token to its own tenant and to the scopes of the API.
 
     Raises:
-        Refusal: It reaches for more.
+        Refusal: The token does not cover the address.
     """
     if grant is None or address is None:
         return
@@ -81,7 +89,12 @@ def check(grant: Grant | None, address: Address | None) -> None:
 
 
 class App:
-    """Answers every request of one server."""
+    """Answers every request of one server.
+
+    Attributes:
+        control: Answers the control addresses, given the action and the request.
+        before: Callbacks that run before each data request.
+    """
 
     def __init__(
         self,
@@ -97,11 +110,11 @@ class App:
         self.clock = clock
         self.directory = directory
         self.quirks = quirks
-        self.faults = Faults()
+        self.faults = FaultInjector()
         self._answers = itertools.count()
         self.sessions = Sessions()
         self.account = Account(USERNAME, PASSWORD)
-        self.queue = Queue(clock)
+        self.quota = RequestQuota(clock)
         self.identity = IdentityServer(
             service.store.tenants,
             clock,
@@ -113,7 +126,7 @@ class App:
         self.before: list[Callable[[RequestRecord], object]] = []
 
     def answer(self, request: Request) -> Response:
-        """Answer a request; what goes wrong inside is an answer too."""
+        """Answer a request; an internal error becomes a response with status 500."""
         inner = request.path
         if inner.lower().startswith(self.directory.lower()):
             inner = inner[len(self.directory) :]
@@ -123,7 +136,7 @@ class App:
             return login_page()
         if match := IDENTITY.fullmatch(inner):
             return self._identity(match[1], request)
-        address = find(inner, self.service.store.tenants, self.quirks.addresses)
+        address = parse_address(inner, self.service.store.tenants, self.quirks.addresses)
         logout = LOGOUT.fullmatch(inner) is not None
         request.kind = (
             "logout" if logout else cast("RequestKind", address.kind if address else "other")
@@ -139,14 +152,14 @@ class App:
                 entity = ENTITY.fullmatch(inner) is not None
                 response = self._signed_in(request, address, record, entity=entity)
         except Refusal as error:
-            response = refusal(error, self.quirks.refusal_shape)
+            response = refusal_response(error, self.quirks.refusal_shape)
         except Exception:
             log.exception("The sandbox failed on %.500s", request.target)
-            response = message(HTTPStatus.INTERNAL_SERVER_ERROR, "An error has occurred.")
+            response = error_response(HTTPStatus.INTERNAL_SERVER_ERROR, "An error has occurred.")
         finally:
             self.sessions.leave()
         record.status = response.status or None
-        self._dress(response)
+        self._add_headers(response)
         return response
 
     def _identity(self, path: str, request: Request) -> Response:
@@ -155,18 +168,18 @@ class App:
         self.sessions.enter(record)
         try:
             exchange = self._exchange(request, Session(""), self.site)
-            response = self._strike(exchange) or self.sign_in.answer(self.site, path, request)
+            response = self.faults.inject(exchange) or self.sign_in.answer(self.site, path, request)
         except Refusal as error:
-            response = refusal(error, self.quirks.refusal_shape)
+            response = refusal_response(error, self.quirks.refusal_shape)
         finally:
             self.sessions.leave()
         for hook in exchange.response_hooks:
             hook(response)
         record.status = response.status or None
-        self._dress(response)
+        self._add_headers(response)
         return response
 
-    def _dress(self, response: Response) -> None:
+    def _add_headers(self, response: Response) -> None:
         now, skew = self.clock.now(), self.quirks.skew
         if skew:
             now += timedelta(seconds=skew[next(self._answers) % len(skew)])
@@ -179,12 +192,12 @@ class App:
             return Response(HTTPStatus.LENGTH_REQUIRED, b"<h1>Length Required</h1>", "text/html")
         cookie = session_id(request.headers.get("cookie"))
         exchange = self._exchange(request, Session(cookie or ""), self.site)
-        replaced = self._strike(exchange)
-        if replaced is None:
-            # An old token will do, where no cookie names a session.
+        fault_response = self.faults.inject(exchange)
+        if fault_response is None:
+            # Without a session cookie, the token names the session, even if it has expired.
             grant, _ = self.identity.bearer(request.headers.get("authorization"))
             self.sessions.close(cookie or (grant.session if grant else None))
-        response = replaced or Response(HTTPStatus.NO_CONTENT)
+        response = fault_response or Response(HTTPStatus.NO_CONTENT)
         for hook in exchange.response_hooks:
             hook(response)
         return response
@@ -193,58 +206,51 @@ class App:
         self, request: Request, session: Session, root: str, address: Address | None = None
     ) -> Exchange:
         shown = {3: self.quirks.shown_in_odata3, 4: self.quirks.shown_in_inquiries}
-        inquiries = address is not None and address.inquiries
-        reading = self.quirks.reading(shown[address.version] if address and inquiries else None)
-        return Exchange(request, reading, session, self.sessions, self.site, root)
-
-    def _strike(self, exchange: Exchange) -> Response | None:
-        """Let the faults of a request have their way; an answer of one of them is the answer."""
-        for fault in self.faults.active(exchange.request):
-            response = KINDS[fault.kind](fault, exchange)
-            if response is not None:
-                return response
-        return None
+        of_inquiries = address is not None and address.inquiries
+        shown_here = shown[address.version] if address and of_inquiries else None
+        settings = self.quirks.read_settings(shown_here)
+        return Exchange(request, settings, session, self.sessions, self.site, root)
 
     def _signed_in(
         self, request: Request, address: Address | None, record: RequestRecord, *, entity: bool
     ) -> Response:
-        given = request.headers.get("authorization")
-        grant, good = self.identity.bearer(given)
+        header = request.headers.get("authorization")
+        grant, authorized = self.identity.bearer(header)
         if grant is None:
-            good = self.account.admits(credentials(given), self.quirks.lockout)
-        elif not good and "offline_access" not in grant.scopes:
-            self.sessions.close(grant.session)  # it ends with the token
-        if not good:
-            self.sessions.refuse()
+            authorized = self.account.admits(basic_credentials(header), self.quirks.lockout)
+        elif not authorized and "offline_access" not in grant.scopes:
+            self.sessions.close(grant.session)  # the session ends with the token
+        if not authorized:
+            self.sessions.count_unauthorized()
             return unauthorized()
-        if self.queue.admit(self.quirks.requests_per_minute):
-            self.sessions.delay()
+        if self.quota.admit(self.quirks.requests_per_minute):
+            self.sessions.count_delayed()
             time.sleep(self.quirks.queue_delay)
         shared = grant is not None and grant.shares_session
         cookie = session_id(request.headers.get("cookie"))
-        known = grant.session if grant and shared else cookie
-        session, new = self.sessions.session(known, self.quirks.max_sessions)
+        current = grant.session if grant and shared else cookie
+        session, new = self.sessions.find_or_open(current, self.quirks.max_sessions)
         record.session = session.id
         if grant and shared:
             grant.session, new = session.id, False
         if session.stuck:
-            return silence()
-        # One session is served serially, whatever number of connections it comes by.
+            return no_answer()
+        # The requests of one session are served one at a time, whatever their connections.
         with session.lock:
             try:
-                check(grant, address)
+                check_scope(grant, address)
                 if entity:
                     exchange = self._exchange(request, session, self.site)
-                    response = self._strike(exchange) or versions(self.quirks.release)
+                    response = self.faults.inject(exchange) or release_response(self.quirks.release)
                 elif address is not None and not self.quirks.odata:
-                    response = no_such_page()
+                    response = page_not_found()
                 else:
                     response = self._read(request, address, record, session)
             except Refusal as error:
-                response = refusal(error, self.quirks.refusal_shape)
-        # The recorded data of OData 3 do not name the zone.
-        named = address is None or address.version != 3 or request.kind != "data"  # noqa: PLR2004
-        self._cookies(response, session, new=new, zone=self.quirks.cookie if named else None)
+                response = refusal_response(error, self.quirks.refusal_shape)
+        # In the recorded answers, data in OData 3 come without the time zone.
+        zoned = address is None or address.version != 3 or request.kind != "data"  # noqa: PLR2004
+        self._set_cookies(response, session, new=new, zone=self.quirks.cookie if zoned else None)
         return response
 
     def _read(
@@ -253,16 +259,16 @@ class App:
         if address is None:
             path = request.path
             text = f"No HTTP resource was found that matches the request URI '{path}'."
-            return message(HTTPStatus.NOT_FOUND, text)
+            return error_response(HTTPStatus.NOT_FOUND, text)
         if request.method != "GET":
             text = f"The requested resource does not support http method '{request.method}'."
-            return message(HTTPStatus.METHOD_NOT_ALLOWED, text)
+            return error_response(HTTPStatus.METHOD_NOT_ALLOWED, text)
         if request.kind == "data":
             for callback in tuple(self.before):
                 callback(record)
-        resume(request)
+        apply_skip_token(request)
         exchange = self._exchange(request, session, self.site + address.root, address)
-        response = self._strike(exchange) or self._serve(address, exchange)
+        response = self.faults.inject(exchange) or self._serve(address, exchange)
         for hook in exchange.response_hooks:
             hook(response)
         return response
@@ -272,23 +278,23 @@ class App:
         if address.inquiries:
             return self._serve_inquiries(address, exchange)
         if request.kind == "service":
-            return service.root(self.site, address)
+            return service.service_document(self.site, address)
         if request.kind == "metadata":
             return service.metadata(request, address.tenant, annotations=self.quirks.annotations)
         if request.kind == "count":
-            return service.count(address, request, exchange.reading)
-        return service.data(self.site, address, request, exchange.reading, exchange.page_hooks)
+            return service.count(address, request, exchange.settings)
+        return service.data(self.site, address, request, exchange.settings, exchange.page_hooks)
 
     def _serve_inquiries(self, address: Address, exchange: Exchange) -> Response:
         request, inquiries = exchange.request, self.inquiries
         if request.kind == "service":
-            return inquiries.root(self.site, address, request)
+            return inquiries.service_document(self.site, address, request)
         if request.kind == "metadata":
             refuse_json(request)
             return inquiries.metadata(address.version, address.tenant)
-        return inquiries.data(self.site, address, request, exchange.reading, exchange.page_hooks)
+        return inquiries.data(self.site, address, request, exchange.settings, exchange.page_hooks)
 
-    def _cookies(
+    def _set_cookies(
         self, response: Response, session: Session, *, new: bool, zone: str | None
     ) -> None:
         if new:

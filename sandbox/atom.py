@@ -1,4 +1,4 @@
-"""Pages as Atom feeds, the way OData 3 writes them when it is not asked for JSON."""
+"""Pages as Atom feeds, the default format of OData 3."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ DATA = "http://schemas.microsoft.com/ado/2007/08/dataservices"
 METADATA = f"{DATA}/metadata"
 SCHEME = f"{DATA}/scheme"
 UPDATED = "<updated>2026-06-01T12:00:00Z</updated>"
-# Parsers take a bare carriage return for a line break, so it is written as a reference; so are
-# characters that XML does not have at all, as .NET does it, though no parser takes them then.
+# Parsers normalize a bare carriage return to a line feed, so it is written as a reference. So are
+# the characters that XML does not allow: .NET writes them like this, though parsers reject them.
 REFERENCES = {chr(code): f"&#x{code:X};" for code in (*range(9), 11, 12, *range(13, 32))}
 
 
-def value(name: str, edm_type: str, given: object) -> str:
-    """The element of one value; a string needs no type, and what is null has no text."""
-    typed = "" if edm_type == "Edm.String" else f' m:type="{edm_type}"'
-    if given is None:
-        return f'<d:{name}{typed} m:null="true" />'
-    if isinstance(given, bool):
-        return f"<d:{name}{typed}>{str(given).lower()}</d:{name}>"
-    text = str(given)
-    kept = ' xml:space="preserve"' if text != text.strip() else ""
-    return f"<d:{name}{typed}{kept}>{escape(text, REFERENCES)}</d:{name}>"
+def property_element(name: str, edm_type: str, value: object) -> str:
+    """Return the element of one value; a string has no type, a null has no text."""
+    type_attribute = "" if edm_type == "Edm.String" else f' m:type="{edm_type}"'
+    if value is None:
+        return f'<d:{name}{type_attribute} m:null="true" />'
+    if isinstance(value, bool):
+        return f"<d:{name}{type_attribute}>{str(value).lower()}</d:{name}>"
+    text = str(value)
+    space = ' xml:space="preserve"' if text != text.strip() else ""
+    return f"<d:{name}{type_attribute}{space}>{escape(text, REFERENCES)}</d:{name}>"
 
 
 def entry(row: Mapping[str, object], types: Mapping[str, str], term: str) -> str:
-    """One row."""
-    columns = "".join(value(name, types[name], given) for name, given in row.items())
+    """Return the entry of one row."""
+    columns = "".join(property_element(name, types[name], value) for name, value in row.items())
     return (
         f'<entry><category term={quoteattr(term)} scheme="{SCHEME}" /><id /><title />{UPDATED}'
         '<author><name /></author><content type="application/xml">'
@@ -40,7 +40,7 @@ def entry(row: Mapping[str, object], types: Mapping[str, str], term: str) -> str
     )
 
 
-def feed(  # noqa: PLR0913 - what a feed consists of
+def feed(  # noqa: PLR0913 - the parts of a feed
     root: str,
     entity_set: str,
     rows: Iterable[Mapping[str, object]],
@@ -50,21 +50,21 @@ def feed(  # noqa: PLR0913 - what a feed consists of
     count: int | None = None,
     next_link: str | None = None,
 ) -> bytes:
-    """A page of an entity set.
+    """Return a page of an entity set as an Atom feed.
 
     Args:
-        root: Address of the service, with a slash at the end.
-        entity_set: Its name, as it stands in the address.
-        rows: Each by column; numbers with the digits that are to be shown.
-        types: The Edm types of all columns, by name.
+        root: Address of the service root, with a slash at the end.
+        entity_set: Name of the entity set, as in the address.
+        rows: Values by column; numbers with the digits to show.
+        types: Edm types by column.
         term: Qualified name of the entity type.
-        count: How many rows fit the filter, where it was asked for (``$inlinecount``).
-        next_link: Where the next page is.
+        count: Number of rows that fit the filter, if requested (``$inlinecount``).
+        next_link: Address of the next page.
     """
-    spaces = f'xmlns="http://www.w3.org/2005/Atom" xmlns:d="{DATA}" xmlns:m="{METADATA}"'
+    namespaces = f'xmlns="http://www.w3.org/2005/Atom" xmlns:d="{DATA}" xmlns:m="{METADATA}"'
     head = [
         '<?xml version="1.0" encoding="utf-8"?>',
-        f"<feed xml:base={quoteattr(root)} {spaces}>",
+        f"<feed xml:base={quoteattr(root)} {namespaces}>",
         "" if count is None else f"<m:count>{count}</m:count>",
         f"<id>{escape(root + entity_set)}</id>",
         f'<title type="text">{escape(entity_set)}</title>{UPDATED}',

@@ -1,62 +1,44 @@
-"""The sandbox as tests hold it."""
+"""The sandbox: an Acumatica instance served on a real port."""
 
 from __future__ import annotations
 
-import base64
-import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Self, Unpack
 
-from sandbox.app import PASSWORD, USERNAME, App
-from sandbox.clock import Clock
-from sandbox.company import populate
+from typing_extensions import override
+
 from sandbox.control import Control
-from sandbox.extras import small_model
-from sandbox.fill import fill
-from sandbox.identity import CLIENT_SECRET
-from sandbox.inquiries import Inquiries
-from sandbox.query import Reading, json_sql, ordering
-from sandbox.quirks import Quirks, Switches
-from sandbox.scale import full_model
+from sandbox.instance import Instance
 from sandbox.server import Server
-from sandbox.service import Service
-from sandbox.store import Row, Store, flag, joined, name
 from sandbox.tls import Authority
-from sandbox.variants import with_columns, without_entity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from types import TracebackType
 
-    from sandbox.identity import Grant
-    from sandbox.model import EntityType
-    from sandbox.sessions import Counters, RequestRecord
-
-WireValue = str | int | float | Decimal | bool | list[str] | None
+    from sandbox.quirks import Switches
 
 
-class Sandbox:
+class Sandbox(Instance):
     """An Acumatica look-alike on a real port.
 
     Args:
-        tenants: Login names of the tenants; each has a company of its own.
-        seed: What the data are made from; the same seed gives the same data.
-        rows: About how many rows the largest tables get.
-        now: The instant at which the clock stands; None for real time.
-        scale: Whether the metadata has the size of a whole instance.
-        host: Where to listen.
-        port: Where to listen; 0 takes a free one.
+        tenants: Login names of the tenants; each has its own company.
+        seed: Seed of the made-up data; the same seed gives the same data.
+        rows: Approximate number of rows in the largest tables.
+        now: Instant at which the clock stands still, or None for real time.
+        scale: Whether the metadata has the size of a full instance.
+        host: Host to listen on.
+        port: Port to listen on, or 0 to take a free one.
         directory: Virtual directory, such as ``/ERP``.
-        tls: Whether to serve https, with a certificate of an authority of its own, which is in
-            the file ``bundle``.
+        tls: Whether to serve https; the file ``bundle`` then holds the certificate of the
+            authority that signed the server's.
         empty: Whether to leave the tables without rows.
-        switches: The quirks, see :class:`sandbox.quirks.Quirks`.
+        switches: Quirks, see :class:`sandbox.quirks.Quirks`.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a switch of its own
+    def __init__(  # noqa: PLR0913 - independent switches
         self,
         *,
         tenants: Sequence[str] = ("Company",),
@@ -71,31 +53,23 @@ class Sandbox:
         empty: bool = False,
         **switches: Unpack[Switches],
     ) -> None:
-        self.tenants = tuple(tenants)
-        self.username, self.password = USERNAME, PASSWORD
-        pair = f"{USERNAME}:{PASSWORD}".encode()
-        self.authorization = "Basic " + base64.b64encode(pair).decode()
-        self.clock = Clock(now)
-        self.model = full_model() if scale else small_model()
-        self.store = Store(self.model, self.tenants, self.clock)
-        self.quirks = Quirks(**switches)
-        self.store.show = self.quirks.show
-        self.service = Service(self.model, self.store)
-        directory = "/" + directory.strip("/") if directory.strip("/") else ""
-        self.inquiries = Inquiries(self.store, self.quirks)
-        self.app = App(self.service, self.inquiries, self.clock, self.quirks, directory=directory)
-        self.faults = self.app.faults
-        self.identity = self.app.identity
-        self.client_id, self.client_secret = self.identity.client_id(self.tenants[0]), CLIENT_SECRET
+        super().__init__(
+            tenants=tenants,
+            seed=seed,
+            rows=rows,
+            now=now,
+            scale=scale,
+            directory=directory,
+            empty=empty,
+            **switches,
+        )
         self.app.control = Control(self)
-        if not empty:
-            populate(self.store, seed, rows)
         self._authority = Authority(host) if tls else None
         self.server = Server(
             host, port, self.app, self._authority.context if self._authority else None
         )
         scheme = "https" if tls else "http"
-        self.url = f"{scheme}://{host}:{self.server.server_port}{directory}"
+        self.url = f"{scheme}://{host}:{self.server.server_port}{self.app.directory}"
         self.app.site = self.url
         self._thread = threading.Thread(
             target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
@@ -114,151 +88,18 @@ class Sandbox:
         self.close()
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Start serving."""
         self._thread.start()
 
+    @override
     def close(self) -> None:
         """Stop serving and remove the data."""
         self.server.close()
-        self.store.close()
+        super().close()
         if self._authority:
             self._authority.close()
 
     @property
     def bundle(self) -> str:
-        """File with the certificate of the authority behind https; empty without it."""
+        """File with the certificate of the authority behind https; empty without https."""
         return str(self._authority.bundle) if self._authority else ""
-
-    def _tenant(self, tenant: str | None) -> str:
-        return self.tenants[0] if tenant is None else tenant
-
-    def rows(self, entity: str, tenant: str | None = None) -> list[dict[str, WireValue]]:
-        """The rows as the wire shows them: every column that can be selected, in key order."""
-        entity_type = self.model.find(entity)
-        reading = Reading()
-        table = self.store.table(entity_type, self._tenant(tenant))
-        where = " AND ".join([f"{name(flag(each))}=1" for each in entity_type.bases[-1:]] or ["1"])
-        body = json_sql(entity_type.readable, reading)
-        order = ordering(entity_type, {}, reading)
-        sql = joined("SELECT", body, "FROM", table, "WHERE", where, order)
-        decimals = {
-            each.name for each in entity_type.readable if each.declared.type == "Edm.Decimal"
-        }
-        found: list[dict[str, WireValue]] = []
-        for (text,) in self.store.read(sql):
-            row: dict[str, WireValue] = json.loads(str(text), parse_float=Decimal)
-            for column in decimals:
-                value = row[column]
-                if isinstance(value, int):
-                    row[column] = Decimal(value)
-            found.append(row)
-        return found
-
-    def inquiry_rows(
-        self, title: str, tenant: str | None = None, **values: str
-    ) -> list[dict[str, object]]:
-        """The rows of an inquiry, in no order; its parameters are given as SQL texts."""
-        return self.inquiries.rows(title, self._tenant(tenant), values)
-
-    def insert(self, entity: str, rows: Row | Iterable[Row], tenant: str | None = None) -> int:
-        """Add one row or many; what is not given gets a default."""
-        given = [rows] if isinstance(rows, Mapping) else rows
-        return self.store.insert(self.model.find(entity), given, self._tenant(tenant))
-
-    def update(self, entity: str, key: Row, changes: Row, tenant: str | None = None) -> int:
-        """Change the rows of a key, and stamp them; returns how many."""
-        return self.store.update(self.model.find(entity), key, changes, self._tenant(tenant))
-
-    def delete(self, entity: str, key: Row, tenant: str | None = None) -> int:
-        """Remove the rows of a key; returns how many."""
-        return self.store.delete(self.model.find(entity), key, self._tenant(tenant))
-
-    def bulk_update(
-        self, entity: str, changes: Row, limit: int | None = None, tenant: str | None = None
-    ) -> int:
-        """Change many rows, all at one instant, the first in key order; returns how many."""
-        entity_type = self.model.find(entity)
-        return self.store.bulk_update(entity_type, changes, limit, self._tenant(tenant))
-
-    def fill(  # noqa: PLR0913 - each is a choice of its own
-        self,
-        entity: str,
-        count: int,
-        *,
-        start: datetime | str = "2024-01-01T00:00:00Z",
-        step_seconds: float = 1.0,
-        columns: Row | None = None,
-        tenant: str | None = None,
-    ) -> int:
-        """Add many made-up rows quickly, stamped one after the other."""
-        entity_type: EntityType = self.model.find(entity)
-        tenant = self._tenant(tenant)
-        return fill(self.store, entity_type, tenant, count, start, step_seconds, columns or {})
-
-    def forbid(
-        self, entity: str, status: int = HTTPStatus.FORBIDDEN, tenant: str | None = None
-    ) -> None:
-        """Let reads of an entity be refused, as without rights (403) or without data (404).
-
-        In one tenant, or in all; inquiries in all.
-        """
-        if entity.lower() in self.inquiries.known:
-            self.inquiries.statuses[entity.lower()] = status
-            return
-        for each in self.tenants if tenant is None else (tenant,):
-            self.service.statuses[each, self.model.find(entity).name] = status
-
-    def allow(self, entity: str, tenant: str | None = None) -> None:
-        """Let an entity be read, in one tenant or in all."""
-        self.forbid(entity, HTTPStatus.OK, tenant)
-
-    def hide(self, entity: str, tenant: str | None = None) -> None:
-        """Let a tenant offer an entity no more."""
-        tenant = self._tenant(tenant)
-        models = self.service.models
-        models[tenant] = without_entity(models[tenant], entity)
-
-    def declare(
-        self,
-        entity: str,
-        tenant: str | None = None,
-        *,
-        without: Sequence[str] = (),
-        types: Mapping[str, str] | None = None,
-        labels: Mapping[str, str] | None = None,
-    ) -> None:
-        """Let a tenant's entity lack columns, or declare them with other types or labels."""
-        tenant = self._tenant(tenant)
-        # A table that is not there yet would be made without the columns.
-        self.store.table(self.model.find(entity), tenant)
-        models = self.service.models
-        models[tenant] = with_columns(models[tenant], entity, without, types or {}, labels or {})
-
-    def unlock(self) -> None:
-        """Unlock the account, as an administrator does."""
-        self.app.account.unlock()
-
-    def grant(self, tenant: str | None = None, scope: str = "api openid offline_access") -> Grant:
-        """Let the application in, as a person does in a browser."""
-        return self.identity.grant(self._tenant(tenant), scope)
-
-    def counters(self) -> Counters:
-        """What happened since the start, or the last reset."""
-        return self.app.sessions.snapshot()
-
-    def reset_counters(self) -> None:
-        """Count and log anew."""
-        self.app.sessions.reset()
-
-    @property
-    def log(self) -> list[RequestRecord]:
-        """The requests, in the order in which they came."""
-        return self.app.sessions.log
-
-    def before_request(self, callback: Callable[[RequestRecord], object]) -> None:
-        """Call back in the request's thread before each data request is answered."""
-        self.app.before.append(callback)
-
-    def end_sessions(self) -> None:
-        """End every session, as a restart of the server does."""
-        self.app.sessions.end_all()

@@ -1,4 +1,4 @@
-"""Addresses under ``/_control`` with which demos and other processes act on the sandbox."""
+"""Control addresses below ``/_control``, through which other processes act on the sandbox."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 from sandbox.faults import Fault, Option
-from sandbox.http import Request, Response, message
+from sandbox.http import Request, Response, error_response
 
 if TYPE_CHECKING:
-    from sandbox.box import Sandbox
+    from sandbox.instance import Instance
 
-Answer = object
+Result = object
 SWITCHES = ("token_life", "rotate", "refresh_tokens", "consent", "discovery", "callback_urls")
 Body = Mapping[str, object]
 
 
 class Control:
-    """Calls the method that an address names with the request's JSON object."""
+    """Runs the action that an address names, with the JSON object of the request."""
 
-    def __init__(self, box: Sandbox) -> None:
-        self.box = box
-        self.actions: Mapping[str, Callable[[Body], Answer]] = {
-            "insert": lambda body: box.insert(
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.actions: Mapping[str, Callable[[Body], Result]] = {
+            "insert": lambda body: instance.insert(
                 text(body, "entity"), rows(body["rows"]), tenant(body)
             ),
-            "update": lambda body: box.update(
+            "update": lambda body: instance.update(
                 text(body, "entity"), record(body["key"]), record(body["changes"]), tenant(body)
             ),
-            "delete": lambda body: box.delete(
+            "delete": lambda body: instance.delete(
                 text(body, "entity"), record(body["key"]), tenant(body)
             ),
-            "bulk-update": lambda body: box.bulk_update(
+            "bulk-update": lambda body: instance.bulk_update(
                 text(body, "entity"),
                 record(body["changes"]),
                 None if body.get("limit") is None else int(str(body["limit"])),
                 tenant(body),
             ),
-            "fill": lambda body: box.fill(
+            "fill": lambda body: instance.fill(
                 text(body, "entity"),
                 int(str(body["count"])),
                 start=str(body.get("start", "2024-01-01T00:00:00Z")),
@@ -49,112 +49,113 @@ class Control:
                 columns=record(body.get("columns", {})),
                 tenant=tenant(body),
             ),
-            "rows": lambda body: box.rows(text(body, "entity"), tenant(body)),
-            "forbid": lambda body: box.forbid(
+            "rows": lambda body: instance.rows(text(body, "entity"), tenant(body)),
+            "forbid": lambda body: instance.forbid(
                 text(body, "entity"),
                 int(str(body.get("status", HTTPStatus.FORBIDDEN))),
                 tenant(body),
             ),
-            "allow": lambda body: box.allow(text(body, "entity"), tenant(body)),
-            "hide": lambda body: box.hide(text(body, "entity"), tenant(body)),
-            "declare": lambda body: box.declare(
+            "allow": lambda body: instance.allow(text(body, "entity"), tenant(body)),
+            "hide": lambda body: instance.hide(text(body, "entity"), tenant(body)),
+            "declare": lambda body: instance.declare(
                 text(body, "entity"),
                 tenant(body),
                 without=texts(body.get("without", [])),
-                types={key: str(each) for key, each in record(body.get("types", {})).items()},
+                types={key: str(value) for key, value in record(body.get("types", {})).items()},
             ),
-            "unlock": lambda _: box.unlock(),
-            "counters": lambda _: asdict(box.counters()),
-            "log": lambda _: [asdict(each) for each in box.log],
-            "reset": lambda _: box.reset_counters(),
+            "unlock": lambda _: instance.unlock(),
+            "counters": lambda _: asdict(instance.counters()),
+            "log": lambda _: [asdict(entry) for entry in instance.log],
+            "reset": lambda _: instance.reset_counters(),
             "clock": self.clock,
             "fault": lambda body: self.fault(dict(body)),
-            "clear-faults": lambda _: box.faults.clear(),
+            "clear-faults": lambda _: instance.faults.clear(),
             "quirks": self.quirks,
             "grant": lambda body: (
                 (
-                    box.grant(tenant(body), str(body.get("scope", "api openid offline_access")))
+                    instance.grant(
+                        tenant(body), str(body.get("scope", "api openid offline_access"))
+                    )
                 ).refresh_token
             ),
-            "revoke": lambda body: box.identity.revoke(access=bool(body.get("access", True))),
-            "end-tokens": lambda _: box.identity.end_access(),
+            "revoke": lambda body: instance.identity.revoke(access=bool(body.get("access", True))),
+            "end-tokens": lambda _: instance.identity.end_access(),
             "identity": self.identity,
-            "end-sessions": lambda _: box.end_sessions(),
+            "end-sessions": lambda _: instance.end_sessions(),
         }
 
     def clock(self, body: Body) -> str:
-        """Set or advance the clock, if asked to; tells its time."""
+        """Set or advance the clock if the request says so; return its time."""
         if "set" in body:
-            self.box.clock.set(str(body["set"]))
+            self.instance.clock.set(str(body["set"]))
         if "advance" in body:
-            self.box.clock.advance(float(str(body["advance"])))
-        return self.box.clock.now().isoformat()
+            self.instance.clock.advance(float(str(body["advance"])))
+        return self.instance.clock.now().isoformat()
 
     def fault(self, body: dict[str, object]) -> None:
-        """Turn a fault on."""
-        number = {each: int(str(body.pop(each, 0) or 0)) for each in ("times", "after")}
+        """Switch a fault on."""
+        times, after = (int(str(body.pop(key, 0) or 0)) for key in ("times", "after"))
         kind, match = str(body.pop("kind")), str(body.pop("match", ""))
         options = cast("dict[str, Option]", body)
-        fault = Fault(kind, match, number["times"] or None, number["after"], **options)
-        self.box.faults.add(fault)
+        self.instance.faults.add(Fault(kind, match, times or None, after, **options))
 
-    def quirks(self, body: Body) -> Answer:
-        """Set the quirks that the request names; tells all of them."""
+    def quirks(self, body: Body) -> Result:
+        """Set the quirks in the request; return all of them."""
         for key, value in body.items():
-            if not hasattr(self.box.quirks, key):
+            if not hasattr(self.instance.quirks, key):
                 raise KeyError(key)
-            setattr(self.box.quirks, key, value)
-        return vars(self.box.quirks)
+            setattr(self.instance.quirks, key, value)
+        return vars(self.instance.quirks)
 
-    def identity(self, body: Body) -> Answer:
-        """Set the switches of the identity server that the request names; tells all of them."""
-        server = self.box.identity
+    def identity(self, body: Body) -> Result:
+        """Set the switches of the identity server in the request; return all of them."""
+        server = self.instance.identity
         for key, value in body.items():
             if key not in SWITCHES:
                 raise KeyError(key)
-            new = set(value) if isinstance(value, list) else value
-            setattr(server, key, float(new) if isinstance(new, Decimal) else new)
+            setting = set(value) if isinstance(value, list) else value
+            setattr(server, key, float(setting) if isinstance(setting, Decimal) else setting)
         return {
-            "client_id": self.box.client_id,
-            "client_secret": self.box.client_secret,
+            "client_id": self.instance.client_id,
+            "client_secret": self.instance.client_secret,
             **{key: getattr(server, key) for key in SWITCHES},
             "callback_urls": sorted(server.callback_urls),
         }
 
     def __call__(self, action: str, request: Request) -> Response:
-        """Answer one control request; a GET takes its arguments from the query."""
-        chosen = self.actions.get(action.strip("/"))
-        if chosen is None:
+        """Answer a control request; without a body, the query holds the arguments."""
+        run = self.actions.get(action.strip("/"))
+        if run is None:
             known = ", ".join(self.actions)
-            return message(HTTPStatus.NOT_FOUND, f"Known actions: {known}")
+            return error_response(HTTPStatus.NOT_FOUND, f"Known actions: {known}")
         try:
             body = json.loads(request.body, parse_float=Decimal) if request.body else request.query
-            result = chosen(cast("Body", body))
+            result = run(cast("Body", body))
         except (KeyError, ValueError, TypeError) as error:
-            return message(HTTPStatus.BAD_REQUEST, f"{type(error).__name__}: {error}")
+            return error_response(HTTPStatus.BAD_REQUEST, f"{type(error).__name__}: {error}")
         return Response(body=json.dumps({"result": result}, default=str).encode())
 
 
 def text(body: Body, key: str) -> str:
-    """A string of the request."""
+    """Return a string in the request."""
     return str(body[key])
 
 
 def tenant(body: Body) -> str | None:
-    """The tenant of the request, if it names one."""
+    """Return the tenant in the request, if there is one."""
     return None if body.get("tenant") is None else str(body["tenant"])
 
 
 def texts(value: object) -> list[str]:
-    """A list of strings, or one."""
-    return [str(each) for each in value] if isinstance(value, list) else [str(value)]
+    """Return a list of strings, given one or many."""
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
 
 
 def record(value: object) -> Mapping[str, object]:
-    """An object of the request.
+    """Return an object in the request.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: The value is no object.
     """
     if not isinstance(value, Mapping):
         expected = "an object is expected"
@@ -163,5 +164,5 @@ def record(value: object) -> Mapping[str, object]:
 
 
 def rows(value: object) -> list[Mapping[str, object]]:
-    """One object or a list of them."""
-    return [record(each) for each in value] if isinstance(value, list) else [record(value)]
+    """Return a list of objects, given one or many."""
+    return [record(item) for item in value] if isinstance(value, list) else [record(value)]

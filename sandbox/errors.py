@@ -1,16 +1,16 @@
-"""Refusals: what the server answers in place of data."""
+"""Refusals: the error responses of the server."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 
 
-class Refusal(Exception):  # noqa: N818 - an answer of the server, not an error of the sandbox
-    """An answer with a status and a message body.
+class Refusal(Exception):  # noqa: N818 - a response of the server, not an error of the sandbox
+    """A refused request.
 
     Attributes:
-        status: The HTTP status.
-        message: The text of the body's ``message``.
+        status: HTTP status of the response.
+        message: Error message in the response's body.
     """
 
     def __init__(self, message: str, status: int = HTTPStatus.INTERNAL_SERVER_ERROR) -> None:
@@ -20,23 +20,23 @@ class Refusal(Exception):  # noqa: N818 - an answer of the server, not an error 
 
 
 class EmptyAnswer(Refusal):
-    """200 without a body: how inquiries answer a query that they do not support."""
+    """Status 200 with an empty body, the response of inquiries to an unsupported query."""
 
     def __init__(self) -> None:
         super().__init__("", HTTPStatus.OK)
 
 
 def unknown_property(name: str, type_name: str) -> Refusal:
-    """A property that the type does not declare."""
+    """Return the refusal of a property that the type does not declare."""
     return Refusal(f"Could not find a property named '{name}' on type '{type_name}'.")
 
 
 def restricted_property(name: str) -> Refusal:
-    """A property that the filter restrictions bar."""
+    """Return the refusal of a property that the filter restrictions exclude."""
     return Refusal(f"Filter on '{name}' is not allowed because it is a virtual field")
 
 
 def not_found(path: str) -> Refusal:
-    """A path that leads nowhere."""
+    """Return the refusal of an unknown path."""
     message = f"No HTTP resource was found that matches the request URI '{path}'."
     return Refusal(message, HTTPStatus.NOT_FOUND)

@@ -1,4 +1,4 @@
-"""``$expand``: related rows as SQL expressions that make JSON."""
+"""``$expand``: the parsed option, and related rows as SQL expressions that make JSON."""
 
 from __future__ import annotations
 
@@ -7,39 +7,46 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from sandbox.errors import Refusal, unknown_property
-from sandbox.store import joined, name
+from sandbox.store import identifier, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sandbox.model import EntityType, Model, Navigation
 
-DEEPEST = 3  # as Acumatica's Web.config has it, unless it was changed
+MAX_DEPTH = 3  # the default in Acumatica's Web.config
 
 
 @dataclass(frozen=True)
 class Expanded:
-    """One navigation property of a query."""
+    """A navigation property that a query expands.
+
+    Attributes:
+        source: Type that has the property.
+        target: Type that the property leads to.
+        options: Nested query options.
+        nested: Navigation properties expanded in the related rows.
+    """
 
     source: EntityType
     navigation: Navigation
     target: EntityType
     options: Mapping[str, str]
-    further: tuple[Expanded, ...]
+    nested: tuple[Expanded, ...]
 
     @property
     def context(self) -> str:
-        """What the context URL says of it; empty where nothing was selected."""
-        inner = [*self.options.get("$select", "").split(","), *(e.context for e in self.further)]
-        listed = ",".join(filter(None, inner))
-        return f"{self.navigation.name}({listed})" if listed else ""
+        """Entry in the select list of the context URL; empty if there is no ``$select``."""
+        names = self.options.get("$select", "").split(",")
+        select_list = ",".join(filter(None, [*names, *(item.context for item in self.nested)]))
+        return f"{self.navigation.name}({select_list})" if select_list else ""
 
 
-def parts(text: str, separator: str) -> Iterator[str]:
-    """The parts of a list, but for separators within parentheses.
+def split_list(text: str, separator: str) -> Iterator[str]:
+    """Split a list at the separators outside parentheses.
 
     Raises:
-        Refusal: The parentheses do not fit.
+        Refusal: The parentheses are unbalanced.
     """
     depth = start = 0
     for at, character in enumerate(text):
@@ -55,71 +62,74 @@ def parts(text: str, separator: str) -> Iterator[str]:
     yield text[start:].strip()
 
 
-def read(model: Model, entity_type: EntityType, text: str, depth: int = 1) -> tuple[Expanded, ...]:
-    """The navigation properties that an ``$expand`` asks for.
+def parse_expand(
+    model: Model, entity_type: EntityType, text: str, depth: int = 1
+) -> tuple[Expanded, ...]:
+    """Parse the value of an ``$expand``.
 
     Raises:
-        Refusal: The type has no such navigation, or an option is not supported.
+        Refusal: The type has no such navigation property, or an option is not supported.
     """
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         message = (
             "The request includes a $expand path which is too deep. The maximum depth allowed is "
-            f"{DEEPEST}."
+            f"{MAX_DEPTH}."
         )
         raise Refusal(message, HTTPStatus.BAD_REQUEST)
-    found = []
-    for part in parts(text, ","):
-        wanted, bracket, rest = part.partition("(")
+    expanded = []
+    for item in split_list(text, ","):
+        name, bracket, rest = item.partition("(")
         if bracket and not rest.endswith(")"):
-            message = f"Syntax error at position {len(part)} in '{part}'."
+            message = f"Syntax error at position {len(item)} in '{item}'."
             raise Refusal(message, HTTPStatus.BAD_REQUEST)
-        navigation = entity_type.related.get(wanted.strip().lower())
+        navigation = entity_type.navigations_by_name.get(name.strip().lower())
         if navigation is None:
-            raise unknown_property(wanted, entity_type.name)
+            raise unknown_property(name, entity_type.name)
         options = {
             option.partition("=")[0].strip(): option.partition("=")[2].strip()
-            for option in filter(None, parts(rest.removesuffix(")"), ";"))
+            for option in filter(None, split_list(rest.removesuffix(")"), ";"))
         }
         for option in options.keys() - {"$select", "$expand"}:
             message = f"The query parameter '{option}' is not supported in $expand."
             raise Refusal(message, HTTPStatus.BAD_REQUEST)
         target = model.find(navigation.target)
-        further = options.get("$expand", "")
-        deeper = read(model, target, further, depth + 1) if further else ()
-        found.append(Expanded(entity_type, navigation, target, options, deeper))
-    return tuple(found)
+        inner = options.get("$expand", "")
+        nested = parse_expand(model, target, inner, depth + 1) if inner else ()
+        expanded.append(Expanded(entity_type, navigation, target, options, nested))
+    return tuple(expanded)
 
 
-def related_sql(  # noqa: PLR0913, PLR0917 - what a query consists of
-    each: Expanded, body: str, table: str, where: str, level: int, cap: int | None
+def related_sql(  # noqa: PLR0913, PLR0917 - the parts of a query
+    expanded: Expanded, body: str, table: str, where: str, level: int, cap: int | None
 ) -> str:
-    """The SQL expression of the related row, or rows, as JSON.
+    """Return the SQL expression of the related row or rows as JSON.
 
     Args:
-        each: The navigation property.
-        body: The SQL expression of one related row.
-        table: Where those are.
-        where: What else they have to fulfil; empty for nothing.
-        level: How many tables are around.
-        cap: How many rows of many come at the most, with a link to the rest; None: all.
+        expanded: The navigation property.
+        body: SQL expression of one related row.
+        table: Table of the related rows.
+        where: Further condition on the related rows; may be empty.
+        level: Nesting level of the outer query.
+        cap: Maximum number of rows in an array, followed by a link to the rest; None for all.
     """
+    source, target, navigation = expanded.source, expanded.target, expanded.navigation
     here, there = f"t{level}", f"t{level + 1}"
     conditions = [
-        f"{there}.{name(each.target.stored_as(far))}={here}.{name(each.source.stored_as(near))}"
-        for near, far in each.navigation.on
+        f"{there}.{identifier(target.stored_as(far))}={here}.{identifier(source.stored_as(near))}"
+        for near, far in navigation.on
     ]
     where = " AND ".join(filter(None, [*conditions, where]))
     rows = joined("FROM", table, "AS", there, "WHERE", where)
-    if not each.navigation.many:
+    if not navigation.many:
         return f"coalesce(({joined('SELECT', body, rows, 'LIMIT 1')}),'null')"
-    keys = [name(each.target.stored_as(key)) for key in each.target.key]
+    keys = [identifier(target.stored_as(key)) for key in target.key]
     order = "ORDER BY " + ",".join(keys) if keys else ""
     limit = "" if cap is None else f"LIMIT {cap}"
     inner = joined("SELECT", body, "AS j", rows, order, limit)
-    listed = joined("SELECT group_concat(j,',') FROM (", inner, ")")
-    array = f"'['||coalesce(({listed}),'')||']'"
+    items = joined("SELECT group_concat(j,',') FROM (", inner, ")")
+    array = f"'['||coalesce(({items}),'')||']'"
     if cap is None:
         return array
-    label = each.navigation.name
+    label = navigation.name
     link = f""",\"{label}@odata.nextLink\":\"{label}?$skip={cap}\""""
     return f"{array}||iif(({joined('SELECT count(*)', rows)})>{cap},'{link}','')"

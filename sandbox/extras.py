@@ -1,4 +1,4 @@
-"""Data access classes made up beside the real ones, each for a trait that those do not have."""
+"""Made-up data access classes, each for a trait that the real ones do not have."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ AUDIT = (
 )
 
 
-def declared(columns: str) -> tuple[tuple[str, ...], tuple[Property, ...]]:
-    """Read ``Name:code`` words, with ``*`` for a key, ``#`` for restricted, ``!`` for required."""
+def parse_columns(columns: str) -> tuple[tuple[str, ...], tuple[Property, ...]]:
+    """Parse ``Name:code`` words into a key and properties.
+
+    After the code, ``*`` marks a key, ``#`` a restricted and ``!`` a required property.
+    """
     key: list[str] = []
     properties: list[Property] = []
     for word in columns.split():
@@ -40,27 +43,29 @@ def declared(columns: str) -> tuple[tuple[str, ...], tuple[Property, ...]]:
     return tuple(sorted(key)), tuple(properties)
 
 
-def extra(name: str, label: str, columns: str, *aliases: str) -> EntityType:
-    """A class of its own with an entity set."""
-    key, properties = declared(columns)
+def root_class(name: str, label: str, columns: str, *aliases: str) -> EntityType:
+    """Return a class without a base, with entity sets."""
+    key, properties = parse_columns(columns)
     sets = (name.replace(".", "_"), *aliases)
     return EntityType(name, label, None, key, properties, navigations(name, properties), sets)
 
 
 @lru_cache(maxsize=1)
 def small_model() -> Model:
-    """The real classes and the made-up ones."""
+    """Return the model of the real and the made-up classes."""
     real = real_types()
-    by_name = {each.name: each for each in real}
+    by_name = {entity_type.name: entity_type for entity_type in real}
     vendor = by_name["PX.Objects.AP.Vendor"]
     account = by_name["PX.Objects.CR.BAccount"]
-    _, employee = declared("DepartmentID:s PositionLineCntr:i! SalesPersonID:i UserID:g HireDate:t")
-    _, year = declared("FirstFinYear:s BegFinYear:t FinPeriods:h! LastModifiedDateTime:t")
-    _, lite = declared("AddressID:i AddressLine1:s City:s")
-    users_in_roles = extra(
+    _, employee = parse_columns(
+        "DepartmentID:s PositionLineCntr:i! SalesPersonID:i UserID:g HireDate:t"
+    )
+    _, year = parse_columns("FirstFinYear:s BegFinYear:t FinPeriods:h! LastModifiedDateTime:t")
+    _, lite = parse_columns("AddressID:i AddressLine1:s City:s")
+    users_in_roles = root_class(
         "PX.SM.UsersInRoles", "User in Role", "Username:s* Rolename:s*", "UserInRole"
     )
-    made = (
+    made_up = (
         EntityType(
             "PX.Objects.EP.EPEmployee",
             "Employee",
@@ -75,14 +80,14 @@ def small_model() -> Model:
             account,
             sets=("PX_Objects_CR_BAccountR", "BusinessAccount1", "BAccountR"),
         ),
-        extra(
+        root_class(
             "PX.Objects.CA.CAEntryType",
             "Entry Type",
             "EntryTypeId:s* Descr:s DrCr:s UseToReclassifyPayments:b! LastModifiedDateTime:t#",
             "EntryType",
             "CAEntryType",
         ),
-        extra(
+        root_class(
             "Contoso.Objects.RX.RXSubscription",
             "Subscription",
             "SubscriptionCD:s* CustomerID:i Active:b! Amount:d! UsrTier:s UsrRenewalDate:t"
@@ -98,21 +103,21 @@ def small_model() -> Model:
             sets=(*users_in_roles.sets, "UsersInRoles"),
             status=HTTPStatus.FORBIDDEN,
         ),
-        extra(
+        root_class(
             "PX.SM.UploadFile",
             "File",
             "FileID:g* Name:s Versioned:b! Size:i CreatedByID:g CreatedDateTime:t"
             " LastModifiedDateTime:t",
             "UploadFile",
         ),
-        extra(
+        root_class(
             "PX.SM.LoginTrace",
             "Access History",
             "LoginTraceID:i* Date:t Username:s Operation:h! IPAddress:s Comment:s",
             "AccessHistory",
             "LoginTrace",
         ),
-        extra(
+        root_class(
             "PX.Objects.CS.CSAnswers",
             "Answers",
             "RefNoteID:g*# AttributeID:s* Value:s IsRequired:b AttributeCategory:s",
@@ -132,4 +137,4 @@ def small_model() -> Model:
         EntityType("PX.Objects.IN.INPlanRef", "Plan", own_key=("AddressID",), kind="none",
                    properties=lite),
     )  # fmt: skip
-    return Model((*real, *made))
+    return Model((*real, *made_up))

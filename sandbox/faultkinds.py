@@ -1,11 +1,11 @@
 """The kinds of faults, one function each.
 
-A kind either answers itself, or changes how the table is read, the page, or the finished answer.
+A kind either returns a response itself, or changes how the table is read, the page, or the
+finished response.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -15,16 +15,27 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
-from sandbox.http import HTML, Response, Shape, login_page, message, shaped, unauthorized
+from sandbox.http import (
+    HTML,
+    Response,
+    Shape,
+    error_response,
+    login_page,
+    no_answer,
+    shaped_error,
+    unauthorized,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from sandbox.faults import Exchange, Fault, Kind
+    from sandbox.faults import Exchange, Fault
     from sandbox.query import Page
 
+    Kind = Callable[[Fault, Exchange], Response | None]
+
 TOKEN = "$skiptoken="  # noqa: S105 - a query option
-# Values of one type shown as another.
+# SQL templates that show the values of a column as another JSON type.
 RETYPED: Mapping[str, str] = {
     "string": "json_quote(CAST({0} AS TEXT))",
     "number": "coalesce(length({0}),'null')",
@@ -34,20 +45,20 @@ RETYPED: Mapping[str, str] = {
 
 
 def rows_cap(fault: Fault, exchange: Exchange) -> None:
-    """Fewer rows than asked for, without a word (``rows``); ``count=False``: no count either."""
-    exchange.reading.cap = fault.whole("rows", 250)
-    exchange.reading.count &= fault.on("count", default=True)
+    """Return at most ``rows`` rows without saying so; ``count=False`` leaves the count out too."""
+    exchange.settings.cap = fault.integer("rows", 250)
+    exchange.settings.apply_count &= fault.enabled("count", default=True)
 
 
 def related_cap(fault: Fault, exchange: Exchange) -> None:
-    """No more than ``rows`` of related rows, and a link to the rest beside them."""
-    exchange.reading.related_cap = fault.whole("rows", 2)
+    """Return at most ``rows`` rows in an expanded array, with a nextLink to the rest."""
+    exchange.settings.related_cap = fault.integer("rows", 2)
 
 
 def next_link(fault: Fault, exchange: Exchange) -> None:
-    """Pages of ``size`` rows with a nextLink (``style``: see :func:`link`)."""
-    size, style = fault.whole("size", 100), fault.text("style", "absolute")
-    exchange.reading.cap = size
+    """Return pages of ``size`` rows with a nextLink in a ``style`` of :func:`link`."""
+    size, style = fault.integer("size", 100), fault.text("style", "absolute")
+    exchange.settings.cap = size
     skip = int(exchange.request.query.get("$skip", 0))
 
     def add(page: Page, head: list[str]) -> None:
@@ -59,21 +70,25 @@ def next_link(fault: Fault, exchange: Exchange) -> None:
 
 
 def link(exchange: Exchange, style: str, at: int, size: int) -> str:
-    """The address of the page that begins at a row.
+    """Return the address of the page that begins at row ``at``.
 
-    ``absolute``; ``relative`` to the host; ``service``: to the service root; ``query``: the query
-    alone; ``token``: absolute, with a token to be sent back exactly; ``foreign``: on another host;
-    ``loop``: always to the second page.
+    Args:
+        exchange: The request for the current page.
+        style: ``absolute``; ``relative`` to the host; ``service``: relative to the service root;
+            ``query``: the query alone; ``token``: absolute, with a token that must come back
+            unchanged; ``foreign``: on another host; ``loop``: always the second page.
+        at: Position of the first row.
+        size: Number of rows to subtract from ``$top``.
     """
-    kept = []
+    options = []
     for part in exchange.request.raw_query.split("&"):
         name, _, value = part.replace("%24", "$").partition("=")
         if name == "$top":
-            kept.append(f"$top={max(int(value) - size, 1)}")
+            options.append(f"$top={max(int(value) - size, 1)}")
         elif part and name not in {"$skip", "$skiptoken"}:
-            kept.append(part)
+            options.append(part)
     token = f"sbx+=%2B{at}" if style == "token" else f"sbx{at}"
-    query = "?" + "&".join([*kept, TOKEN + token])
+    query = "?" + "&".join([*options, TOKEN + token])
     entity_set = exchange.request.path.rpartition("/")[2]
     host_relative = quote(exchange.request.path)
     origin = exchange.request.origin
@@ -86,12 +101,12 @@ def link(exchange: Exchange, style: str, at: int, size: int) -> str:
 
 
 def empty_page(_fault: Fault, exchange: Exchange) -> None:
-    """No rows, and a nextLink under which they are."""
+    """Return no rows, and a nextLink that leads to them."""
     skip = int(exchange.request.query.get("$skip", 0))
 
     def empty(page: Page, head: list[str]) -> None:
         page.rows.clear()
-        # The page behind the link has all the rows of this one.
+        # The link leads to all the rows of this page.
         address = link(exchange, "absolute", skip, 0)
         head.append(f'"@odata.nextLink":{json.dumps(address)}')
 
@@ -99,10 +114,10 @@ def empty_page(_fault: Fault, exchange: Exchange) -> None:
 
 
 def duplicate_row(fault: Fault, exchange: Exchange) -> None:
-    """One row twice in the stream of rows: at position ``at``, else where the first page ends."""
+    """Return one row twice: the one at position ``at``, by default the last of the first page."""
     query = exchange.request.query
     top, skip = int(query.get("$top", 1000)), int(query.get("$skip", 0))
-    at = fault.whole("at", top)
+    at = fault.integer("at", top)
     if 0 < at <= skip:
         query["$skip"] = str(skip - 1)
         return
@@ -116,25 +131,25 @@ def duplicate_row(fault: Fault, exchange: Exchange) -> None:
 
 
 def empty_body(_fault: Fault, _exchange: Exchange) -> Response:
-    """200 without a body."""
+    """Answer 200 without a body."""
     return Response(body=b"", odata=True)
 
 
 def html_login(_fault: Fault, _exchange: Exchange) -> Response:
-    """200 with the sign-in page."""
+    """Answer 200 with the sign-in page."""
     return login_page()
 
 
 def redirect(_fault: Fault, exchange: Exchange) -> Response:
-    """302 to the sign-in page."""
-    back = quote(exchange.request.path, safe="")
-    target = f"{exchange.site}/Frames/Login.aspx?ReturnUrl={back}"
+    """Redirect (302) to the sign-in page."""
+    return_url = quote(exchange.request.path, safe="")
+    location = f"{exchange.site}/Frames/Login.aspx?ReturnUrl={return_url}"
     body = b"<html><body><h2>Object moved</h2></body></html>"
-    return Response(HTTPStatus.FOUND, body, HTML, [("Location", target)])
+    return Response(HTTPStatus.FOUND, body, HTML, [("Location", location)])
 
 
 def truncated(fault: Fault, exchange: Exchange) -> None:
-    """The JSON cut off (``keep``: part of it), with the Content-Length that fits."""
+    """Cut the body off after the fraction ``keep``, with the Content-Length that fits."""
 
     def cut(response: Response) -> None:
         response.body = response.body[: int(len(response.body) * fault.number("keep", 0.5))]
@@ -143,82 +158,71 @@ def truncated(fault: Fault, exchange: Exchange) -> None:
 
 
 def short_body(_fault: Fault, exchange: Exchange) -> None:
-    """A Content-Length above what is sent before the connection closes."""
+    """Close the connection before the announced Content-Length is reached."""
 
-    def wire(sock: socket.socket, head: bytes, payload: bytes) -> bool:
-        size = str(len(payload)).encode()
-        name = b"Content-Length: "
-        sock.sendall(head.replace(name + size, name + str(len(payload) + 1000).encode()) + payload)
+    def send(sock: socket.socket, head: bytes, payload: bytes) -> bool:
+        header = b"Content-Length: %d"
+        size = len(payload)
+        sock.sendall(head.replace(header % size, header % (size + 1000)) + payload)
         return False
 
-    exchange.response_hooks.append(lambda response: setattr(response, "wire", wire))
+    exchange.response_hooks.append(lambda response: setattr(response, "send", send))
 
 
 def reset(fault: Fault, exchange: Exchange) -> None:
-    """The connection reset ``when``: ``before`` the headers, in ``headers``, in the ``body``."""
+    """Reset the connection: ``when`` is ``before`` the response, in the ``headers`` or ``body``."""
     when = fault.text("when", "before")
 
-    def wire(sock: socket.socket, head: bytes, payload: bytes) -> bool:
+    def send(sock: socket.socket, head: bytes, payload: bytes) -> bool:
         parts = {"headers": head[: len(head) // 2], "body": head + payload[: len(payload) // 2]}
         sock.sendall(parts.get(when, b""))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        # Files over the socket would put off its own close().
+        # Python delays close() while the handler's files are open on the socket.
         os.close(sock.detach())
         return False
 
-    exchange.response_hooks.append(lambda response: setattr(response, "wire", wire))
+    exchange.response_hooks.append(lambda response: setattr(response, "send", send))
 
 
 def hang(fault: Fault, exchange: Exchange) -> Response | None:
-    """No answer until the client leaves.
+    """Send nothing until the client leaves.
 
-    ``above_top``: only where ``$top`` is above it; ``stuck=True``: the session serves no more.
+    With ``above_top``, only requests with a larger ``$top`` or none are hit; with ``stuck=True``,
+    the session serves no further request.
     """
     limit = fault.options.get("above_top")
     top = exchange.request.query.get("$top")
     if limit is not None and top is not None and int(top) <= float(limit):
         return None
-    exchange.session.stuck = fault.on("stuck", default=False)
-    return silence()
-
-
-def silence() -> Response:
-    """An answer that never comes."""
-
-    def wire(sock: socket.socket, _head: bytes, _payload: bytes) -> bool:
-        with contextlib.suppress(OSError):
-            sock.settimeout(None)
-            sock.recv(1)
-        return False
-
-    return Response(0, wire=wire)
+    exchange.session.stuck = fault.enabled("stuck", default=False)
+    return no_answer()
 
 
 def refused(status: int, fault: Fault, text: str) -> Response:
-    """An answer with a status and, where given, Retry-After."""
-    response = message(status, fault.text("message", text))
+    """Return an error with a status and, if the fault has the option, Retry-After."""
+    response = error_response(status, fault.text("message", text))
     if fault.options.get("retry_after") is not None:
         response.headers.append(("Retry-After", fault.text("retry_after")))
     return response
 
 
 def throttle(fault: Fault, _exchange: Exchange) -> Response:
-    """429; ``retry_after``: seconds or an HTTP date."""
+    """Answer 429; ``retry_after`` is in seconds or an HTTP date."""
     return refused(HTTPStatus.TOO_MANY_REQUESTS, fault, "Too many requests.")
 
 
 def unavailable(fault: Fault, _exchange: Exchange) -> Response:
-    """503; ``retry_after``: seconds or an HTTP date."""
+    """Answer 503; ``retry_after`` is in seconds or an HTTP date."""
     response = refused(HTTPStatus.SERVICE_UNAVAILABLE, fault, "The service is unavailable.")
     response.content_type, response.body = HTML, b"<h2>HTTP Error 503. Service unavailable.</h2>"
     return response
 
 
 def error(fault: Fault, _exchange: Exchange) -> Response:
-    """Any ``status`` (500) with a ``message`` in a ``shape``, or with a ``body``."""
-    status = fault.whole("status", HTTPStatus.INTERNAL_SERVER_ERROR)
+    """Answer with a ``status`` (500) and a ``message`` in a ``shape``, or a ``body``."""
+    status = fault.integer("status", HTTPStatus.INTERNAL_SERVER_ERROR)
     text = fault.text("message", "An error has occurred.")
-    response = shaped(status, text, cast("Shape", fault.text("shape", "message")))
+    response = shaped_error(status, text, cast("Shape", fault.text("shape", "message")))
     if "body" in fault.options:
         response.body = fault.text("body").encode()
         response.content_type = fault.text("content_type", response.content_type)
@@ -226,60 +230,60 @@ def error(fault: Fault, _exchange: Exchange) -> Response:
 
 
 def signed_out(_fault: Fault, exchange: Exchange) -> Response:
-    """401: the session is gone, and the credentials are refused."""
+    """End the session and answer 401."""
     exchange.sessions.close(exchange.session.id)
-    exchange.sessions.refuse()
+    exchange.sessions.count_unauthorized()
     return unauthorized()
 
 
 def forbidden(fault: Fault, _exchange: Exchange) -> Response:
-    """403."""
+    """Answer 403."""
     return refused(HTTPStatus.FORBIDDEN, fault, "You have insufficient rights.")
 
 
 def not_found(fault: Fault, _exchange: Exchange) -> Response:
-    """404."""
+    """Answer 404."""
     return refused(HTTPStatus.NOT_FOUND, fault, "No HTTP resource was found.")
 
 
 def vanish(fault: Fault, exchange: Exchange) -> None:
-    """A ``column`` is no longer there."""
-    exchange.reading.vanished |= {fault.text("column").lower()}
+    """Remove a ``column``."""
+    exchange.settings.vanished_columns |= {fault.text("column").lower()}
 
 
 def retype(fault: Fault, exchange: Exchange) -> None:
-    """The values of a ``column`` come ``into`` another type: string, number, boolean, object."""
+    """Return the values of a ``column`` as ``into``: string, number, boolean, object."""
     template = RETYPED[fault.text("into", "string")]
-    exchange.reading.json[fault.text("column").lower()] = template
+    exchange.settings.json_templates[fault.text("column").lower()] = template
 
 
 def ignore_order(_fault: Fault, exchange: Exchange) -> None:
-    """``$orderby`` is ignored."""
-    exchange.reading.order = False
+    """Ignore ``$orderby``."""
+    exchange.settings.apply_order = False
 
 
 def ignore_filter(_fault: Fault, exchange: Exchange) -> None:
-    """``$filter`` is ignored."""
-    exchange.reading.filter = False
+    """Ignore ``$filter``."""
+    exchange.settings.apply_filter = False
 
 
 def ignore_count(_fault: Fault, exchange: Exchange) -> None:
-    """``$count`` is ignored."""
-    exchange.reading.count = False
+    """Ignore ``$count``."""
+    exchange.settings.apply_count = False
 
 
 def nulls_last(_fault: Fault, exchange: Exchange) -> None:
-    """Nulls are sorted last."""
-    exchange.reading.nulls_last = True
+    """Sort nulls last."""
+    exchange.settings.nulls_last = True
 
 
 def shuffle(_fault: Fault, exchange: Exchange) -> None:
-    """Rows of equal order come in another order at each request."""
-    exchange.reading.shuffle_ties = True
+    """Return rows of equal order in another order at each request."""
+    exchange.settings.shuffle_ties = True
 
 
 def latency(fault: Fault, _exchange: Exchange) -> None:
-    """``ms`` go by before the answer."""
+    """Wait ``ms`` milliseconds before the response."""
     time.sleep(fault.number("ms", 50) / 1000)
 
 

@@ -1,34 +1,36 @@
-"""What goes wrong on demand: for the requests that match, as often as was asked for."""
+"""A fault on demand, and the exchange that it may change."""
 
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
-from sandbox.faultkinds import KINDS
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sandbox.http import Request, Response
-    from sandbox.query import Page, Reading
+    from sandbox.query import Page, ReadSettings
     from sandbox.sessions import Session, Sessions
 
 Option = str | int | float | bool | None
 
 
 class Fault:
-    """One thing that goes wrong.
+    """A fault that hits the requests it matches.
 
     Args:
         kind: A key of :data:`sandbox.faultkinds.KINDS`.
-        match: Text or regular expression in the decoded path and query; nothing: every request for
-            data.
-        times: For how many matching requests; None: for all.
-        after: How many matching requests are spared first.
-        options: What the kind takes.
+        match: Text or regular expression to find in the decoded path and query; if empty, every
+            data request matches.
+        times: Number of matching requests to hit, or None to hit all of them.
+        after: Number of matching requests to spare first.
+        options: Options of the kind.
+
+    Attributes:
+        seen: Number of matching requests so far.
+        done: Number of requests hit so far.
     """
 
     def __init__(
@@ -48,24 +50,24 @@ class Fault:
         self.done = 0
 
     def number(self, option: str, default: float) -> float:
-        """An option as a number."""
+        """Return an option as a number."""
         return float(self.options.get(option, default) or 0)
 
-    def whole(self, option: str, default: int) -> int:
-        """An option as a whole number."""
+    def integer(self, option: str, default: int) -> int:
+        """Return an option as an integer."""
         return int(self.number(option, default))
 
     def text(self, option: str, default: str = "") -> str:
-        """An option as text."""
+        """Return an option as text."""
         value = self.options.get(option, default)
         return default if value is None else str(value)
 
-    def on(self, option: str, *, default: bool) -> bool:
-        """An option as a switch."""
+    def enabled(self, option: str, *, default: bool) -> bool:
+        """Return an option as a boolean."""
         return bool(self.options.get(option, default))
 
     def matches(self, request: Request) -> bool:
-        """Whether a request is meant."""
+        """Return whether the fault applies to a request."""
         if not self.match:
             return request.kind == "data"
         query = f"?{unquote_plus(request.raw_query)}" if request.raw_query else ""
@@ -80,61 +82,20 @@ class Fault:
 
 @dataclass
 class Exchange:
-    """One request on its way to an answer, for the faults to lay hands on.
+    """A request being answered, open to changes by faults.
 
     Attributes:
-        root: Address of the service root, with the site.
-        page_hooks: Change the rows and the members before them.
-        response_hooks: Change the finished answer.
+        settings: How the tables are read for this request.
+        root: Address of the service root, including the site.
+        page_hooks: Callbacks that change the rows and the JSON members in front of them.
+        response_hooks: Callbacks that change the finished response.
     """
 
     request: Request
-    reading: Reading
+    settings: ReadSettings
     session: Session
     sessions: Sessions
     site: str
     root: str
     page_hooks: list[Callable[[Page, list[str]], None]] = field(default_factory=list)
     response_hooks: list[Callable[[Response], None]] = field(default_factory=list)
-
-
-Kind = Callable[[Fault, Exchange], "Response | None"]
-
-
-class Faults:
-    """The faults that are on."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._faults: list[Fault] = []
-
-    def add(self, fault: Fault) -> Fault:
-        """Turn a fault on.
-
-        Raises:
-            KeyError: There is no such kind.
-        """
-        if fault.kind not in KINDS:
-            raise KeyError(fault.kind)
-        with self._lock:
-            self._faults.append(fault)
-        return fault
-
-    def clear(self) -> None:
-        """Turn all faults off."""
-        with self._lock:
-            self._faults.clear()
-
-    def active(self, request: Request) -> list[Fault]:
-        """The faults that hit a request."""
-        hit = []
-        with self._lock:
-            for fault in self._faults:
-                if not fault.matches(request):
-                    continue
-                fault.seen += 1
-                spent = fault.times is not None and fault.done >= fault.times
-                if fault.seen > fault.after and not spent:
-                    fault.done += 1
-                    hit.append(fault)
-        return hit

@@ -1,11 +1,11 @@
-"""Large tables: rows made inside SQLite, a million in seconds."""
+"""Large tables: rows generated inside SQLite, a million within seconds."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from sandbox.clock import to_utc
-from sandbox.store import MODIFIED, Row, Store, flag, joined, name, to_stored
+from sandbox.store import MODIFIED, Row, Store, identifier, joined, to_stored, type_flag
 from sandbox.values import Stored, traits
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ STAMP = (
 GUID = "printf('%08x-0000-4000-8000-%012x', n*2654435761 & 4294967295, {first}+n)"
 
 
-def fill(  # noqa: PLR0913, PLR0917 - the box calls it with all of them
+def fill(  # noqa: PLR0913, PLR0917 - the instance passes all of them
     store: Store,
     entity_type: EntityType,
     tenant: str,
@@ -31,9 +31,9 @@ def fill(  # noqa: PLR0913, PLR0917 - the box calls it with all of them
     step: float,
     columns: Row,
 ) -> int:
-    """Add rows with counted keys, stamped ``step`` seconds apart, the rest alike.
+    """Insert rows that differ in their keys and stamps only, ``step`` seconds apart.
 
-    The last key column that holds a text or a number counts; Guids are all counted.
+    Texts, numbers and Guids in keys, and each NoteID, are counted up.
     """
     table = store.table(entity_type, tenant)
     first = int(str(store.read(joined("SELECT coalesce(max(rowid),0)+1 FROM", table))[0][0]))
@@ -54,12 +54,13 @@ def fill(  # noqa: PLR0913, PLR0917 - the box calls it with all of them
                 "number": f"{first}+n",
                 "guid": GUID.format(first=first),
             }.get(group, f"printf('F%09d', {first}+n)")
-    listed = list(values)
-    flags = [flag(each) for each in entity_type.bases]
-    fields = ",".join(map(name, [*listed, *flags]))
-    made = ",".join([*(computed.get(each, "?") for each in listed), *("1" for _ in flags)])
-    parameters = [values[each] for each in listed if each not in computed]
-    sql = joined(COUNTING, "INSERT INTO", table, "(", fields, ") SELECT", made, "FROM counting")
+    flags = [type_flag(base) for base in entity_type.bases]
+    fields = ",".join(map(identifier, [*values, *flags]))
+    expressions = ",".join([*(computed.get(name, "?") for name in values), *("1" for _ in flags)])
+    parameters = [value for name, value in values.items() if name not in computed]
+    sql = joined(
+        COUNTING, "INSERT INTO", table, "(", fields, ") SELECT", expressions, "FROM counting"
+    )
     with store.bulk(entity_type, tenant) as connection:
         connection.execute(sql, [count, *parameters])
     return count

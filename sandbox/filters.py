@@ -1,8 +1,8 @@
-"""``$filter`` as a SQLite condition.
+"""``$filter`` translated to a SQLite condition.
 
-odata-query parses and walks the expression; what it lacks is done here: columns are checked
-against the type, literals against the column, instants keep their fractions and their offset, and
-no text reaches the SQL unquoted.
+odata-query parses the expression and visits its nodes. This module adds what the library lacks:
+it checks columns against the type and literals against the column, keeps the fractions and the
+offset of instants, and quotes all text in the SQL.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from sandbox.errors import EmptyAnswer, Refusal, restricted_property, unknown_pr
 from sandbox.model import Column, EntityType
 from sandbox.values import Group, instant, traits
 
-# The lexer takes the head of a name such as AllowedSessions for the word `all`, and knows no
-# names that begin with a letter beyond ASCII.
-MASK = "zz__"
-RESERVED = re.compile(
+# The lexer splits a name such as AllowedSessions at the keyword `all`, and does not support names
+# that begin with a non-ASCII letter. A prefix makes such names acceptable.
+PREFIX = "zz__"
+SPLIT_NAMES = re.compile(
     r"'(?:[^']|'')*'|\bnot\(|\b(?:any|all|null|true|false|not)\w+|\b(?![_a-zA-Z])[^\W\d]\w*",
     re.IGNORECASE,
 )
@@ -59,11 +59,11 @@ FUNCTIONS = {
     "date": "Edm.DateTimeOffset",
     "now": "Edm.DateTimeOffset",
 }
-ReadLiteral = Callable[[str, Column | None], str]
+ParseInstant = Callable[[str, Column | None], str]
 
 
-def read_instant(text: str, column: Column | None = None) -> str:  # noqa: ARG001 - see ReadLiteral
-    """The stored text of a literal instant."""
+def parse_instant(text: str, column: Column | None = None) -> str:  # noqa: ARG001 - see ParseInstant
+    """Return the stored text of a literal instant."""
     try:
         return instant(text)
     except ValueError:
@@ -71,17 +71,17 @@ def read_instant(text: str, column: Column | None = None) -> str:  # noqa: ARG00
         raise Refusal(message) from None
 
 
-def quoted(text: str) -> str:
-    """An SQL string."""
+def text_literal(text: str) -> str:
+    """Return a text as an SQL string literal."""
     return "'" + text.replace("'", "''").replace("\0", "") + "'"
 
 
-def column_of(entity_type: EntityType, name: str, *, selecting: bool = False) -> Column:
-    """Find a column that may be named in a query, whatever the case of its letters.
+def find_column(entity_type: EntityType, name: str, *, selecting: bool = False) -> Column:
+    """Find the column that a query names, ignoring case.
 
     Raises:
-        Refusal: There is none, or it is restricted.
-        EmptyAnswer: It is a formula, which can be selected only.
+        Refusal: The column is unknown or restricted.
+        EmptyAnswer: The column is a formula, which can only be selected.
     """
     column = entity_type.columns.get(name.lower())
     if column is None:
@@ -94,15 +94,15 @@ def column_of(entity_type: EntityType, name: str, *, selecting: bool = False) ->
 
 
 class Filter(AstToSqliteSqlVisitor):
-    """Translates one expression over one type."""
+    """Translates one expression over one type to SQL."""
 
-    def __init__(self, entity_type: EntityType, read_literal: ReadLiteral = read_instant) -> None:
+    def __init__(self, entity_type: EntityType, parse_instant: ParseInstant) -> None:
         super().__init__()
         self._type = entity_type
-        self._read_literal = read_literal
+        self._parse_instant = parse_instant
 
     def edm_type(self, node: ast._Node) -> str | None:
-        """The Edm type of an expression; None for null."""
+        """Return the Edm type of an expression, or None for null."""
         if isinstance(node, ast.Identifier):
             return self._column(node).declared.type
         if isinstance(node, ast.Null):
@@ -115,18 +115,18 @@ class Filter(AstToSqliteSqlVisitor):
 
     def _column(self, node: ast.Identifier) -> Column:
         full_name = ".".join([*node.namespace, node.name])
-        return column_of(self._type, full_name.removeprefix(MASK))
+        return find_column(self._type, full_name.removeprefix(PREFIX))
 
     def _operand(self, node: ast._Node, other: ast._Node) -> str:
-        """One side of a comparison, as the type on the other side wants it."""
+        """Translate one side of a comparison, given the type of the other side."""
         column = self._column(other) if isinstance(other, ast.Identifier) else None
         if isinstance(node, ast.DateTime | ast.Date):
-            return quoted(self._read_literal(node.val, column))
+            return text_literal(self._parse_instant(node.val, column))
         if isinstance(node, ast.Integer | ast.Float) and self.edm_type(other) == "Edm.Decimal":
-            # Text against a decimal column is compared by the column's own, exact, order.
-            return quoted(node.val) if column is not None else node.val
+            # As text, the literal is compared by the exact collation of the decimal column.
+            return text_literal(node.val) if column is not None else node.val
         if isinstance(node, ast.GUID):
-            return quoted(node.val.lower())
+            return text_literal(node.val.lower())
         return cast("str", self.visit(node))
 
     @override
@@ -135,25 +135,25 @@ class Filter(AstToSqliteSqlVisitor):
 
     @override
     def visit_String(self, node: ast.String) -> str:
-        return quoted(node.val)
+        return text_literal(node.val)
 
     @override
     def visit_DateTime(self, node: ast.DateTime) -> str:
-        return quoted(self._read_literal(node.val, None))
+        return text_literal(self._parse_instant(node.val, None))
 
     @override
     def visit_Date(self, node: ast.Date) -> str:
-        return quoted(self._read_literal(node.val, None))
+        return text_literal(self._parse_instant(node.val, None))
 
     @override
     def visit_Compare(self, node: ast.Compare) -> str:
         left, right = node.left, node.right
         if isinstance(node.comparator, ast.In):
-            options = cast("ast.List", right).val
-            return f"({self.visit(left)} IN ({','.join(self._operand(x, left) for x in options)}))"
+            items = ",".join(self._operand(item, left) for item in cast("ast.List", right).val)
+            return f"({self.visit(left)} IN ({items}))"
         sql, kind = OPERATORS[type(node.comparator)]
         types = self.edm_type(left), self.edm_type(right)
-        groups: list[Group] = [traits(each).group for each in types if each is not None]
+        groups: list[Group] = [traits(name).group for name in types if name is not None]
         if len(set(groups)) > 1 or "binary" in groups:
             message = (
                 "A binary operator with incompatible types was detected. Found operand types"
@@ -163,10 +163,10 @@ class Filter(AstToSqliteSqlVisitor):
         if isinstance(right, ast.Null) and sql in {"=", "<>"}:
             return f"({self.visit(left)} IS {'NOT ' if sql == '<>' else ''}NULL)"
         if isinstance(right, ast.Date) and sql == "=":
-            # Acumatica's own exercise compares with a bare date to mean "on that day".
+            # In an exercise of Acumatica's, equality with a bare date means "on that day".
             start = self._operand(right, left)
             day = timedelta(days=1)
-            end = quoted(instant(datetime.fromisoformat(start.strip("'")) + day))
+            end = text_literal(instant(datetime.fromisoformat(start.strip("'")) + day))
             column = self.visit(left)
             return f"({column} >= {start} AND {column} < {end})"
         return f"({self._operand(left, right)} {sql} {self._operand(right, left)})"
@@ -185,18 +185,18 @@ class Filter(AstToSqliteSqlVisitor):
     def visit_BinOp(self, node: ast.BinOp) -> str:
         return f"({self.visit(node.left)} {self.visit(node.op)} {self.visit(node.right)})"
 
-    def visit_USub(self, node: ast.USub) -> str:  # noqa: ARG002, N802 - the visitor's signature
-        """Negate."""
+    def visit_USub(self, node: ast.USub) -> str:  # noqa: ARG002, N802 - signature of the visitor
+        """Translate a minus sign."""
         return "-"
 
     def _strings(self, name: str, args: Sequence[ast._Node]) -> list[str]:
-        for each in args:
-            if self.edm_type(each) not in {"Edm.String", None}:
+        for arg in args:
+            if self.edm_type(arg) not in {"Edm.String", None}:
                 message = f"No function signature for the function with name '{name}' matches."
                 raise Refusal(message)
-        return [self.visit(each) for each in args]
+        return [self.visit(arg) for arg in args]
 
-    # The library's own patterns let quotes and wildcards of the text through.
+    # The library's LIKE patterns do not escape quotes and wildcards in the text.
     @override
     def sqlfunc_contains(self, *args: ast._Node) -> str:
         text, part = self._strings("contains", args)
@@ -213,27 +213,28 @@ class Filter(AstToSqliteSqlVisitor):
         return f"(substr({text},-length({part}))={part} OR {part}='')"
 
 
-def parts(node: ast._Node, op: type[ast._Node]) -> list[ast._Node]:
-    """The operands of a chain of one operator."""
+def operands(node: ast._Node, op: type[ast._Node]) -> list[ast._Node]:
+    """Return the operands of a chain of one operator."""
     if isinstance(node, ast.BoolOp) and isinstance(node.op, op):
-        return [*parts(node.left, op), *parts(node.right, op)]
+        return [*operands(node.left, op), *operands(node.right, op)]
     return [node]
 
 
 def lower_bound(node: ast.BoolOp) -> ast.Compare | None:
-    """What all branches of ``A gt 1 or (A eq 1 and B gt 2)`` say together: ``A ge 1``.
+    """Return the lower bound that all branches of an ``or`` share.
 
-    SQLite does not see it, and would walk the index from its beginning.
+    ``A gt 1 or (A eq 1 and B gt 2)`` implies ``A ge 1``. SQLite does not infer this, and would scan
+    the index from its beginning.
     """
     shared: set[tuple[ast._Node, ast._Node]] | None = None
-    for branch in parts(node, ast.Or):
+    for branch in operands(node, ast.Or):
         bounds: set[tuple[ast._Node, ast._Node]] = {
-            (each.left, each.right)
-            for each in parts(branch, ast.And)
-            if isinstance(each, ast.Compare)
-            and isinstance(each.comparator, ast.Gt | ast.GtE | ast.Eq)
-            and isinstance(each.left, ast.Identifier)
-            and type(each.right) in LITERALS
+            (comparison.left, comparison.right)
+            for comparison in operands(branch, ast.And)
+            if isinstance(comparison, ast.Compare)
+            and isinstance(comparison.comparator, ast.Gt | ast.GtE | ast.Eq)
+            and isinstance(comparison.left, ast.Identifier)
+            and type(comparison.right) in LITERALS
         }
         shared = bounds if shared is None else shared & bounds
     for left, right in shared or ():
@@ -241,27 +242,29 @@ def lower_bound(node: ast.BoolOp) -> ast.Compare | None:
     return None
 
 
-def masked(text: str) -> str:
-    """Rename what the lexer would cut in two."""
+def prefix_names(text: str) -> str:
+    """Prefix the names that the lexer would split."""
 
-    def rename(match: re.Match[str]) -> str:
+    def prefixed(match: re.Match[str]) -> str:
         word = match.group()
         if word.startswith("'"):
             return word
-        return "not (" if word.lower() == "not(" else MASK + word
+        return "not (" if word.lower() == "not(" else PREFIX + word
 
-    return RESERVED.sub(rename, text)
+    return SPLIT_NAMES.sub(prefixed, text)
 
 
-def condition(text: str, entity_type: EntityType, read_literal: ReadLiteral = read_instant) -> str:
-    """The SQL condition of a ``$filter``.
+def filter_condition(
+    text: str, entity_type: EntityType, parse_instant: ParseInstant = parse_instant
+) -> str:
+    """Translate a ``$filter`` to an SQL condition.
 
     Raises:
-        Refusal: The expression cannot be read, or names what may not be filtered.
+        Refusal: The expression is not valid, or names a column that may not be filtered.
     """
     try:
-        tree = ODataParser().parse(ODataLexer().tokenize(masked(text.strip())))
-        return cast("str", Filter(entity_type, read_literal).visit(tree))
+        tree = ODataParser().parse(ODataLexer().tokenize(prefix_names(text.strip())))
+        return cast("str", Filter(entity_type, parse_instant).visit(tree))
     except RecursionError:
         message = "Recursion depth exceeded allowed limit."
         raise Refusal(message) from None
@@ -273,14 +276,14 @@ def condition(text: str, entity_type: EntityType, read_literal: ReadLiteral = re
         raise Refusal(message) from error
     except exceptions.TokenizingException as error:
         at = getattr(error.token, "index", 0)
-        found = text[at : at + 40]
-        message = f"Syntax error at position {at} in '{text}': '{found}' is not a valid token."
+        token = text[at : at + 40]
+        message = f"Syntax error at position {at} in '{text}': '{token}' is not a valid token."
         raise Refusal(message) from error
     except exceptions.ODataException as error:
         literal = re.search(r"datetimeoffset'[^']*'|datetime'[^']*'|guid'[^']*'", text)
         if literal:
-            at, found = literal.start(), literal.group()
-            message = f"Unrecognized 'Edm.String' literal '{found}' at '{at}' in '{text}'."
+            at, token = literal.start(), literal.group()
+            message = f"Unrecognized 'Edm.String' literal '{token}' at '{at}' in '{text}'."
         else:
             message = f"Syntax error in '{text}'."
         raise Refusal(message) from error

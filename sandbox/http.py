@@ -1,7 +1,8 @@
-"""Requests and answers, apart from the sockets they cross."""
+"""HTTP requests and responses, independent of the sockets that carry them."""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ JSON = "application/json; charset=utf-8"
 ODATA_JSON = "application/json; odata.metadata=minimal"
 XML = "application/xml"
 HTML = "text/html; charset=utf-8"
-COMPRESS_ABOVE = 860  # the web server's own threshold, bytes
+COMPRESS_ABOVE = 860  # bytes; the threshold of the web server, IIS
 Shape = Literal["message", "exception", "error", "odata.error", "text", "html"]
 RequestKind = Literal[
     "service", "metadata", "data", "count", "logout", "identity", "control", "other"
@@ -28,7 +29,7 @@ RequestKind = Literal[
 
 @dataclass
 class Request:
-    """One request, taken apart; the names of its headers are in lower case."""
+    """A parsed request; header names are in lower case."""
 
     method: str
     target: str
@@ -41,14 +42,14 @@ class Request:
     raw_query: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """Decode path and query."""
+        """Decode the path and the query."""
         path, _, self.raw_query = self.target.partition("?")
         self.path = unquote(path)
         pairs = parse_qsl(self.raw_query, keep_blank_values=True)
         self.query = {key.lower() if key.startswith("$") else key: value for key, value in pairs}
 
     def record(self) -> RequestRecord:
-        """What is remembered of it; credentials are not."""
+        """Return the log record of the request, which leaves out the credentials."""
         headers = {key: value for key, value in self.headers.items() if key != "authorization"}
         return RequestRecord(
             self.method,
@@ -60,15 +61,17 @@ class Request:
         )
 
 
-Wire = Callable[[socket, bytes, bytes], bool]
+Send = Callable[[socket, bytes, bytes], bool]
 
 
 @dataclass
 class Response:
-    """One answer.
+    """A response.
 
     Attributes:
-        wire: Sends head and body in place of the server, and returns whether the connection lives.
+        odata: Whether the response carries the ``OData-Version`` header.
+        send: Sends head and body in place of the server; returns whether to keep the connection.
+        close: Whether to close the connection afterwards.
     """
 
     status: int = HTTPStatus.OK
@@ -76,11 +79,11 @@ class Response:
     content_type: str = JSON
     headers: list[tuple[str, str]] = field(default_factory=list)
     odata: bool = False
-    wire: Wire | None = None
+    send: Send | None = None
     close: bool = False
 
     def encode(self, accepted: str) -> bytes:
-        """The body as it is sent; adds the header that says so."""
+        """Compress a long body if the client accepts it, and add the headers for that."""
         if "gzip" in accepted.lower() and len(self.body) > COMPRESS_ABOVE:
             self.headers.append(("Content-Encoding", "gzip"))
             self.headers.append(("Vary", "Accept-Encoding"))
@@ -88,13 +91,13 @@ class Response:
         return self.body
 
 
-def message(status: int, text: str) -> Response:
-    """An answer in the shape of the server's errors."""
+def error_response(status: int, text: str) -> Response:
+    """Return an error in the usual shape of the server."""
     return Response(status, json.dumps({"message": text}, ensure_ascii=False).encode())
 
 
-def shaped(status: int, text: str, shape: Shape) -> Response:
-    """An error in one of the shapes that servers of this kind use."""
+def shaped_error(status: int, text: str, shape: Shape) -> Response:
+    """Return an error in one of the shapes that Acumatica servers use."""
     quoted = json.dumps(text, ensure_ascii=False)
     bodies = {
         "message": f'{{"message":{quoted}}}',
@@ -114,10 +117,10 @@ def shaped(status: int, text: str, shape: Shape) -> Response:
 
 
 def refuse_json(request: Request) -> None:
-    """Refuse to give metadata in a form that does not exist.
+    """Refuse a request for metadata in JSON, which exists in XML only.
 
     Raises:
-        Refusal: JSON is asked for.
+        Refusal: The request asks for JSON.
     """
     accept = request.headers.get("accept", "*/*").lower()
     wants_json = "json" in request.query.get("$format", "").lower()
@@ -127,34 +130,46 @@ def refuse_json(request: Request) -> None:
 
 
 def login_page() -> Response:
-    """The page that asks people to sign in."""
+    """Return the sign-in page for people."""
     body = b"<!DOCTYPE html><html><head><title>Sign In</title></head><body>Sign In</body></html>"
     return Response(body=body, content_type=HTML)
 
 
 def maintenance_page() -> Response:
-    """The page of a site that is being worked on."""
+    """Return the page of a site under maintenance."""
     body = b"<!DOCTYPE html><html><head><title>Maintenance</title></head><body>\
 The site is under maintenance. Please try again later.</body></html>"
     return Response(HTTPStatus.SERVICE_UNAVAILABLE, body, HTML)
 
 
-def no_such_page() -> Response:
-    """The web server's own answer to an address that no part of the application serves."""
+def page_not_found() -> Response:
+    """Return the web server's 404 page for a path outside the application."""
     body = b"<!DOCTYPE html><html><head><title>The resource cannot be found.</title></head>\
 <body><h1>Server Error in '/' Application.</h1><h2>The resource cannot be found.</h2></body></html>"
     return Response(HTTPStatus.NOT_FOUND, body, HTML)
 
 
-def refusal(error: Refusal, shape: Shape = "message") -> Response:
-    """The answer that a refusal stands for."""
+def refusal_response(error: Refusal, shape: Shape = "message") -> Response:
+    """Return the response to a refused request."""
     if isinstance(error, EmptyAnswer):
         return Response()
-    return shaped(error.status, error.message, shape)
+    return shaped_error(error.status, error.message, shape)
 
 
 def unauthorized() -> Response:
-    """The answer to wrong or missing credentials."""
-    answer = message(HTTPStatus.UNAUTHORIZED, "You are not logged in.")
-    answer.headers.append(("WWW-Authenticate", 'Basic realm="Acumatica"'))
-    return answer
+    """Return the 401 response to wrong or missing credentials."""
+    response = error_response(HTTPStatus.UNAUTHORIZED, "You are not logged in.")
+    response.headers.append(("WWW-Authenticate", 'Basic realm="Acumatica"'))
+    return response
+
+
+def no_answer() -> Response:
+    """Return a response that sends nothing and waits until the client leaves."""
+
+    def send(sock: socket, _head: bytes, _payload: bytes) -> bool:
+        with contextlib.suppress(OSError):
+            sock.settimeout(None)
+            sock.recv(1)
+        return False
+
+    return Response(0, send=send)

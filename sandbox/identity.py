@@ -1,4 +1,4 @@
-"""The identity server: applications, grants and their tokens, by the facts of OAuth."""
+"""The identity server: OAuth applications, grants and their tokens."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ if TYPE_CHECKING:
     from sandbox.clock import Clock
 
 GUID = "5D9B3A0E-4C1F-4E7B-9A52-0D6C8E1F7B34"
-CLIENT_SECRET = "sandbox-+secret/of=the&application"  # noqa: S105 - of a server without secrets
+CLIENT_SECRET = "sandbox-+secret/of=the&application"  # noqa: S105 - the server holds no secrets
 CALLBACK_URL = "http://localhost:8400/callback"
 SCOPES = frozenset(
     {"api", "api:concurrent_access", "offline_access", "openid", "profile", "email", "phone"}
 )
-REFRESH_DAYS = 30  # of the mode Absolute, as it stands by default
+GRANT_DAYS = 30  # the default of the refresh token mode Absolute
 CODE_SECONDS = 300
 
 RefreshMode = Literal["absolute", "none"]
 Consent = Literal["ask", "deny"]
 
 
-class TokenRefusal(Exception):  # noqa: N818 - an answer of the server, not an error of the sandbox
-    """An OAuth error, by its code."""
+class OAuthError(Exception):
+    """An OAuth error response.
+
+    Attributes:
+        code: The error code.
+    """
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -39,13 +43,14 @@ class TokenRefusal(Exception):  # noqa: N818 - an answer of the server, not an e
 
 @dataclass
 class Grant:
-    """What a person or a password has let an application do.
+    """A grant of access to an application, by a person or by a password.
 
     Attributes:
-        refresh_token: The one that counts; those before it are in ``spent``.
-        access_tokens: Each with the instant of its end.
-        revoked: Whether nothing of it counts any more.
-        session: The session that its requests share.
+        ends: Instant at which the refresh token expires.
+        refresh_token: The valid refresh token; ``spent`` holds those before it.
+        access_tokens: Instant of expiry by access token.
+        revoked: Whether the grant has been revoked.
+        session: Id of the session that the grant's requests share.
     """
 
     tenant: str
@@ -59,17 +64,17 @@ class Grant:
 
     @property
     def shares_session(self) -> bool:
-        """Whether all its requests are one session, whatever their cookies."""
+        """Whether all requests of the grant share one session, whatever their cookies."""
         return "api:concurrent_access" not in self.scopes
 
     def end_access(self, now: datetime) -> None:
-        """Let the access tokens that were given end; it is remembered whose they were."""
+        """Expire all access tokens; the grant still knows them as its own."""
         self.access_tokens = dict.fromkeys(self.access_tokens, now)
 
 
 @dataclass
-class Request:
-    """A sign-in that a browser has begun."""
+class AuthorizationRequest:
+    """An authorization request, which a browser carries."""
 
     client_id: str
     redirect_uri: str
@@ -80,28 +85,28 @@ class Request:
 
 
 @dataclass
-class Code:
-    """What the browser brings back, good for one exchange."""
+class AuthorizationCode:
+    """The answer to an authorization request, valid for one exchange."""
 
-    request: Request
+    request: AuthorizationRequest
     ends: datetime
 
 
 class IdentityServer:
-    """Gives tokens and knows them again.
+    """Issues and validates tokens.
 
     Attributes:
-        token_life: Seconds that an access token lives.
-        rotate: Whether each refresh brings another refresh token.
-        refresh_tokens: The mode on SM303010: ``absolute``, or ``none`` at all.
-        consent: ``ask``, or ``deny`` whoever agrees.
-        callback_urls: The redirect URIs of the application.
+        token_life: Lifetime of an access token in seconds.
+        rotate: Whether each refresh issues a new refresh token.
+        refresh_tokens: The refresh token mode on SM303010: ``absolute`` or ``none``.
+        consent: ``ask``, or ``deny`` whatever the person decides.
+        callback_urls: Redirect URIs of the application.
         discovery: Whether there is a discovery document.
-        grants: All that were ever given.
+        grants: All grants, also the revoked ones.
     """
 
     def __init__(
-        self, tenants: Sequence[str], clock: Clock, check: Callable[[str, str], bool]
+        self, tenants: Sequence[str], clock: Clock, check_password: Callable[[str, str], bool]
     ) -> None:
         self.token_life: float = 3600
         self.rotate = True
@@ -110,25 +115,26 @@ class IdentityServer:
         self.discovery = True
         self.callback_urls = {CALLBACK_URL}
         self.grants: list[Grant] = []
-        self.clients = {f"{GUID}@{each}".lower(): each for each in tenants}
-        self._check = check
+        self.clients = {f"{GUID}@{tenant}".lower(): tenant for tenant in tenants}
+        self.check_password = check_password
         self._clock = clock
-        self._codes: dict[str, Code] = {}
+        self._codes: dict[str, AuthorizationCode] = {}
         self._serial = itertools.count(1)
         self._lock = threading.RLock()
 
     def client_id(self, tenant: str) -> str:
-        """The id of the application in a tenant."""
+        """Return the client id of the application in a tenant."""
         return f"{GUID}@{tenant}"
 
     # Sign-in in a browser
 
-    def begin(self, query: Mapping[str, str]) -> Request:
-        """Check what a browser asks for.
+    def parse_authorization(self, query: Mapping[str, str]) -> AuthorizationRequest:
+        """Parse and validate an authorization request.
 
         Raises:
-            LookupError: Application or callback are unknown: nothing may be sent there.
-            TokenRefusal: The application may not ask for this.
+            LookupError: The application or the redirect URI is unknown, so that no answer may be
+                sent there.
+            OAuthError: The application may not make this request.
         """
         client_id, redirect_uri = query.get("client_id", ""), query.get("redirect_uri", "")
         tenant = self.clients.get(client_id.lower())
@@ -136,33 +142,30 @@ class IdentityServer:
             raise LookupError(client_id)
         if query.get("response_type") != "code":
             code = "unsupported_response_type"
-            raise TokenRefusal(code)
+            raise OAuthError(code)
         if not query.get("code_challenge") or query.get("code_challenge_method") != "S256":
             code = "invalid_request"
-            raise TokenRefusal(code)
+            raise OAuthError(code)
         scopes = self._scopes(query.get("scope", ""))
         state = query.get("state", "")
-        return Request(client_id, redirect_uri, scopes, state, query["code_challenge"], tenant)
+        challenge = query["code_challenge"]
+        return AuthorizationRequest(client_id, redirect_uri, scopes, state, challenge, tenant)
 
-    def knows(self, username: str, password: str) -> bool:
-        """Whether the password is right."""
-        return self._check(username, password)
-
-    def code(self, request: Request) -> str:
-        """The code for a sign-in that was agreed to."""
+    def issue_code(self, request: AuthorizationRequest) -> str:
+        """Issue the code for an approved authorization request."""
         code = self._new("code")
         ends = self._clock.now() + timedelta(seconds=CODE_SECONDS)
         with self._lock:
-            self._codes[code] = Code(request, ends)
+            self._codes[code] = AuthorizationCode(request, ends)
         return code
 
     # Tokens
 
     def token(self, form: Mapping[str, str]) -> dict[str, object]:
-        """Answer a request for a token.
+        """Answer a token request.
 
         Raises:
-            TokenRefusal: There is none.
+            OAuthError: The request is not valid.
         """
         tenant = self._application(form)
         kind = form.get("grant_type", "")
@@ -174,45 +177,45 @@ class IdentityServer:
             if kind == "refresh_token":
                 return self._refresh(form, tenant)
         code = "unauthorized_client" if kind == "client_credentials" else "unsupported_grant_type"
-        raise TokenRefusal(code)
+        raise OAuthError(code)
 
     def grant(self, tenant: str, scope: str = "api openid offline_access") -> Grant:
-        """A grant as a person makes it, without a browser."""
+        """Grant access as a person does, without a browser."""
         with self._lock:
             grant = Grant(tenant, self._scopes(scope), self._clock.now())
-            grant.ends += timedelta(days=REFRESH_DAYS)
+            grant.ends += timedelta(days=GRANT_DAYS)
             if "offline_access" in grant.scopes:
                 grant.refresh_token = self._new("refresh")
             self.grants.append(grant)
             return grant
 
     def revoke(self, *, access: bool = True) -> None:
-        """End all grants; ``access``: also the access tokens that were given."""
+        """Revoke all grants; with ``access``, expire their access tokens too."""
         with self._lock:
             for grant in self.grants:
-                self._end(grant, access=access)
+                self._revoke(grant, access=access)
 
     def end_access(self) -> None:
-        """Let all access tokens that were given end; refresh tokens lead to others."""
+        """Expire all access tokens; refresh tokens stay valid."""
         with self._lock:
             for grant in self.grants:
                 grant.end_access(self._clock.now())
 
     def revoke_token(self, form: Mapping[str, str]) -> None:
-        """End the grant of a token; one that is unknown does no harm.
+        """Revoke the grant of a token; an unknown token has no effect.
 
         Raises:
-            TokenRefusal: The application is unknown.
+            OAuthError: The application is unknown.
         """
         self._application(form)
         token = form.get("token", "")
         with self._lock:
             for grant in self.grants:
                 if token and token in {grant.refresh_token, *grant.access_tokens}:
-                    self._end(grant, access=True)
+                    self._revoke(grant, access=True)
 
     def bearer(self, header: str | None) -> tuple[Grant | None, bool]:
-        """The grant of the token in an Authorization header, and whether the token is good."""
+        """Return the grant of the token in a Bearer header, and whether the token is valid."""
         scheme, _, token = (header or "").partition(" ")
         if scheme.lower() != "bearer":
             return None, False
@@ -225,18 +228,18 @@ class IdentityServer:
 
     def _application(self, form: Mapping[str, str]) -> str:
         tenant = self.clients.get(form.get("client_id", "").lower())
-        given = form.get("client_secret", "")
-        if tenant is None or not secrets.compare_digest(given.encode(), CLIENT_SECRET.encode()):
+        secret = form.get("client_secret", "")
+        if tenant is None or not secrets.compare_digest(secret.encode(), CLIENT_SECRET.encode()):
             code = "invalid_client"
-            raise TokenRefusal(code)
+            raise OAuthError(code)
         return tenant
 
     def _scopes(self, scope: str) -> frozenset[str]:
         scopes = frozenset(scope.split())
-        barred = {"offline_access"} if self.refresh_tokens == "none" else frozenset[str]()
-        if not scopes or not scopes <= SCOPES - barred:
+        excluded = {"offline_access"} if self.refresh_tokens == "none" else frozenset[str]()
+        if not scopes or not scopes <= SCOPES - excluded:
             code = "invalid_scope"
-            raise TokenRefusal(code)
+            raise OAuthError(code)
         return scopes
 
     def _exchange(self, form: Mapping[str, str]) -> dict[str, object]:
@@ -251,21 +254,21 @@ class IdentityServer:
             or code.request.challenge != challenge
         ):
             error = "invalid_grant"
-            raise TokenRefusal(error)
-        return self._give(self.grant(code.request.tenant, " ".join(code.request.scopes)))
+            raise OAuthError(error)
+        return self._issue_tokens(self.grant(code.request.tenant, " ".join(code.request.scopes)))
 
     def _by_password(self, form: Mapping[str, str], tenant: str) -> dict[str, object]:
-        if not self._check(form.get("username", ""), form.get("password", "")):
+        if not self.check_password(form.get("username", ""), form.get("password", "")):
             error = "invalid_grant"
-            raise TokenRefusal(error)
-        return self._give(self.grant(tenant, form.get("scope", "")))
+            raise OAuthError(error)
+        return self._issue_tokens(self.grant(tenant, form.get("scope", "")))
 
     def _refresh(self, form: Mapping[str, str], tenant: str) -> dict[str, object]:
         token = form.get("refresh_token", "")
         for grant in self.grants:
             if token in grant.spent:
-                # Somebody has it who should not: nobody may go on.
-                self._end(grant, access=True)
+                # A second use means that the token was stolen, so the whole grant is revoked.
+                self._revoke(grant, access=True)
             elif (
                 token == grant.refresh_token
                 and tenant == grant.tenant
@@ -275,26 +278,26 @@ class IdentityServer:
                 if self.rotate:
                     grant.spent.add(token)
                     grant.refresh_token = self._new("refresh")
-                return self._give(grant)
+                return self._issue_tokens(grant)
         error = "invalid_grant"
-        raise TokenRefusal(error)
+        raise OAuthError(error)
 
-    def _give(self, grant: Grant) -> dict[str, object]:
+    def _issue_tokens(self, grant: Grant) -> dict[str, object]:
         token = self._new("access")
         grant.access_tokens[token] = self._clock.now() + timedelta(seconds=self.token_life)
-        answer: dict[str, object] = {
+        response: dict[str, object] = {
             "access_token": token,
             "expires_in": self.token_life,
             "token_type": "Bearer",
             "scope": " ".join(sorted(grant.scopes)),
         }
         if "openid" in grant.scopes:
-            answer["id_token"] = self._new("id")
+            response["id_token"] = self._new("id")
         if grant.refresh_token:
-            answer["refresh_token"] = grant.refresh_token
-        return answer
+            response["refresh_token"] = grant.refresh_token
+        return response
 
-    def _end(self, grant: Grant, *, access: bool) -> None:
+    def _revoke(self, grant: Grant, *, access: bool) -> None:
         grant.revoked = True
         if access:
             grant.end_access(self._clock.now())

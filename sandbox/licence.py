@@ -1,4 +1,4 @@
-"""What the licence and the account allow: requests a minute, and wrong passwords."""
+"""The limits of the licence and the account: requests per minute, wrong passwords."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from sandbox.clock import Clock
 
 MINUTE = timedelta(minutes=1)
-DELAYED_FROM = 0.5  # part of the limit
+DELAYED_FROM = 0.5  # fraction of the limit
 LOCKED = "Your account is locked out. Please contact your system administrator."
 DECLINED = "The request was declined: the licence's number of requests per minute is exceeded."
 
 
-class Queue:
-    """The requests of the last minute, by the server's clock."""
+class RequestQuota:
+    """The requests of the last minute by the server's clock, against the licence's limit."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -30,10 +30,10 @@ class Queue:
         self._served: deque[datetime] = deque()
 
     def admit(self, limit: int | None) -> bool:
-        """Take a request; returns whether it has to wait.
+        """Count a request and return whether to delay it.
 
         Raises:
-            Refusal: The limit is reached.
+            Refusal: The requests of the last minute have reached the limit.
         """
         if limit is None:
             return False
@@ -48,7 +48,7 @@ class Queue:
 
 
 class Account:
-    """The account, which wrong passwords lock."""
+    """The service account, which wrong passwords lock."""
 
     def __init__(self, username: str, password: str) -> None:
         self._username = username
@@ -56,13 +56,13 @@ class Account:
         self._lock = threading.Lock()
         self._failures = 0
 
-    def admits(self, given: str | None, lockout: int | None) -> bool:
-        """Whether these credentials, ``user:password``, are right.
+    def admits(self, credentials: str | None, lockout: int | None) -> bool:
+        """Return whether the credentials, ``user:password``, are right.
 
         Raises:
-            Refusal: The account is locked, be they right or not.
+            Refusal: The account is locked, whatever the password.
         """
-        username, _, password = (given or "").partition(":")
+        username, _, password = (credentials or "").partition(":")
         if username != self._username:
             return False
         with self._lock:
@@ -73,6 +73,6 @@ class Account:
             return right
 
     def unlock(self) -> None:
-        """Forget the wrong passwords, as an administrator does."""
+        """Unlock the account, as an administrator does."""
         with self._lock:
             self._failures = 0

@@ -1,4 +1,4 @@
-"""The ``$metadata`` document: CSDL 4.0 in XML."""
+"""The ``$metadata`` document of the data access classes: CSDL 4.0 in XML."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ TAIL = """  </edmx:DataServices>
 
 
 def description(label: str, indent: str) -> str:
-    """The annotation with the display name."""
+    """Return the annotation with a display name."""
     term = 'Term="Org.OData.Core.V1.Description"'
     return f"{indent}<Annotation {term} String={quoteattr(label)} />"
 
 
 def type_lines(entity_type: EntityType) -> list[str]:
-    """The element of one type."""
+    """Return the lines of a type's element."""
     base = f' BaseType="{entity_type.base.name}"' if entity_type.base else ""
     lines = [f'      <EntityType Name="{entity_type.short_name}"{base}>']
     if entity_type.own_key:
-        refs = [f'          <PropertyRef Name="{each}" />' for each in entity_type.own_key]
+        refs = [f'          <PropertyRef Name="{name}" />' for name in entity_type.own_key]
         lines += ["        <Key>", *refs, "        </Key>"]
-    for each in entity_type.properties:
-        facets = ' Nullable="false"' if each.required else ""
-        facets += ' Scale="Variable"' if each.type == "Edm.Decimal" else ""
-        opening = f'        <Property Name="{each.name}" Type="{each.type}"{facets}'
-        if each.label:
-            lines += [opening + ">", description(each.label, " " * 10), "        </Property>"]
+    for declared in entity_type.properties:
+        facets = ' Nullable="false"' if declared.required else ""
+        facets += ' Scale="Variable"' if declared.type == "Edm.Decimal" else ""
+        opening = f'        <Property Name="{declared.name}" Type="{declared.type}"{facets}'
+        if declared.label:
+            lines += [opening + ">", description(declared.label, " " * 10), "        </Property>"]
         else:
             lines.append(opening + " />")
-    for link in entity_type.navigations:
-        target = f"Collection({link.target})" if link.many else link.target
-        opening = f'        <NavigationProperty Name="{link.name}" Type="{target}"'
-        if entity_type.made and not link.many:
+    for navigation in entity_type.navigations:
+        target = f"Collection({navigation.target})" if navigation.many else navigation.target
+        opening = f'        <NavigationProperty Name="{navigation.name}" Type="{target}"'
+        if entity_type.generated and not navigation.many:
             ref = (
                 '          <ReferentialConstraint Property="RefNbr" ReferencedProperty="RefNbr" />'
             )
@@ -63,18 +63,18 @@ def type_lines(entity_type: EntityType) -> list[str]:
 
 
 def restrictions(entity_type: EntityType) -> list[str]:
-    """The annotation with what may not be filtered: only what the type itself declares."""
-    barred = [each.name for each in entity_type.properties if each.restricted]
-    if not barred and entity_type.filterable:
+    """Return the annotation with the columns that may not be filtered, without those of bases."""
+    restricted = [declared.name for declared in entity_type.properties if declared.restricted]
+    if not restricted and entity_type.filterable:
         return []
     lines = ['          <Annotation Term="Cap.FilterRestrictions">', "            <Record>"]
     if not entity_type.filterable:
         lines.append('              <PropertyValue Property="Filterable" Bool="false" />')
-    if barred:
+    if restricted:
         lines += [
             '              <PropertyValue Property="NonFilterableProperties">',
             "                <Collection>",
-            *(f"                  <PropertyPath>{each}</PropertyPath>" for each in barred),
+            *(f"                  <PropertyPath>{name}</PropertyPath>" for name in restricted),
             "                </Collection>",
             "              </PropertyValue>",
         ]
@@ -82,19 +82,19 @@ def restrictions(entity_type: EntityType) -> list[str]:
 
 
 def container_lines(model: Model, *, annotations: bool) -> list[str]:
-    """The schema with the container."""
+    """Return the lines of the schema with the entity container."""
     lines = [
         f'    <Schema Namespace="Default" xmlns="{EDM}">',
         '      <EntityContainer Name="Container">',
     ]
-    for each in model.types:
-        barred = restrictions(each) if annotations else []
-        single = each.kind == "singleton"
+    for entity_type in model.types:
+        annotation = restrictions(entity_type) if annotations else []
+        single = entity_type.kind == "singleton"
         element, attribute = ("Singleton", "Type") if single else ("EntitySet", "EntityType")
-        for name in each.sets:
-            opening = f'        <{element} Name="{name}" {attribute}="{each.name}"'
-            if barred:
-                lines += [opening + ">", *barred, f"        </{element}>"]
+        for name in entity_type.sets:
+            opening = f'        <{element} Name="{name}" {attribute}="{entity_type.name}"'
+            if annotation:
+                lines += [opening + ">", *annotation, f"        </{element}>"]
             else:
                 lines.append(opening + " />")
     return [*lines, "      </EntityContainer>", "    </Schema>"]
@@ -102,13 +102,13 @@ def container_lines(model: Model, *, annotations: bool) -> list[str]:
 
 @lru_cache(maxsize=4)
 def document(model: Model, *, annotations: bool = True) -> bytes:
-    """The metadata of a model, with or without what may not be filtered."""
+    """Return the metadata document of a model, with or without filter restrictions."""
     lines = [HEAD]
     namespace = attrgetter("namespace")
     for name, types in groupby(sorted(model.types, key=namespace), key=namespace):
         lines.append(f'    <Schema Namespace="{name}" xmlns="{EDM}">')
-        for each in types:
-            lines += type_lines(each)
+        for entity_type in types:
+            lines += type_lines(entity_type)
         lines.append("    </Schema>")
     if model.extra_schema:
         lines.append(model.extra_schema)

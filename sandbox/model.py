@@ -1,4 +1,4 @@
-"""The data access classes: types, columns, keys, restrictions and entity-set names."""
+"""The data access classes: types, properties, keys, restrictions and entity sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal
 DATA = Path(__file__).parent / "data"
 Kind = Literal["entityset", "singleton", "none"]
 
-# Date-times that are instants although their name does not end in DateTime.
+# Properties that are instants although their names do not end in DateTime.
 INSTANTS = frozenset(
     {
         "CreationDate",
@@ -29,11 +29,13 @@ INSTANTS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A property as a type declares it.
+    """A property that a type declares.
 
     Attributes:
-        instant: Whether a date-time is an instant although its name does not tell.
-        formula: Computed after the query, so that no filter and no order can use it.
+        restricted: Whether the property may not be filtered or selected.
+        instant: Whether a date-time is an instant although its name does not say so.
+        formula: Whether the value is computed after the query, so that filters and orders cannot
+            use it.
     """
 
     name: str
@@ -46,7 +48,7 @@ class Property:
 
     @property
     def is_date(self) -> bool:
-        """Whether a date-time is a pure date, which no time zone moves."""
+        """Whether the property is a pure date, which no time zone shifts."""
         instant = self.instant or self.name.endswith("DateTime") or self.name in INSTANTS
         return self.type == "Edm.DateTimeOffset" and not instant
 
@@ -56,7 +58,8 @@ class Navigation:
     """A navigation property.
 
     Attributes:
-        on: Pairs of the columns, here and there, whose values are equal in related rows.
+        many: Whether the property leads to a collection.
+        on: Pairs of columns, in this type and in the target, that are equal in related rows.
     """
 
     name: str
@@ -67,7 +70,7 @@ class Navigation:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A property of a type or of its bases, and where it is stored."""
+    """A property of a type or of its bases, and the column that stores it."""
 
     declared: Property
     stored_as: str
@@ -86,9 +89,11 @@ class EntityType:
     Attributes:
         name: Qualified name.
         own_key: Key columns that the type itself declares.
-        sets: Every name under which the container offers the type, the generated one first.
-        status: What a read answers; 200 gives the rows.
-        undeclared: What is stored, but not declared, as of a feature that is switched off.
+        sets: Names of the type's entity sets, the generated name first.
+        status: Status of a read; 200 gives the rows.
+        generated: Whether the type is generated to fill up a large model.
+        undeclared: Properties that are stored but not declared, as those of a feature that is
+            switched off.
     """
 
     name: str
@@ -101,99 +106,119 @@ class EntityType:
     kind: Kind = "entityset"
     filterable: bool = True
     status: int = HTTPStatus.OK
-    made: bool = False
+    generated: bool = False
     undeclared: tuple[Property, ...] = ()
 
     @property
     def namespace(self) -> str:
-        """The part before the class name."""
+        """Namespace of the class."""
         return self.name.rpartition(".")[0]
 
     @property
     def short_name(self) -> str:
-        """The class name."""
+        """Class name without the namespace."""
         return self.name.rpartition(".")[2]
 
     @property
     def root(self) -> EntityType:
-        """The base type in whose table the rows are stored."""
+        """Base type whose table stores the rows."""
         return self if self.base is None else self.base.root
 
     @cached_property
     def key(self) -> tuple[str, ...]:
-        """Key columns, its own or those of the base."""
+        """Key columns of the type or its base."""
         return self.own_key if self.base is None else self.own_key or self.base.key
 
     @cached_property
     def columns(self) -> dict[str, Column]:
         """All columns by lower-case name, those of the bases first."""
         columns = {} if self.base is None else dict(self.base.columns)
-        for each in self.properties:
-            stored_as = each.name if self.base is None else f"{self.short_name}.{each.name}"
-            restricted = each.restricted or not self.filterable
-            columns.setdefault(each.name.lower(), Column(each, stored_as, restricted))
+        for declared in self.properties:
+            name = declared.name
+            stored_as = name if self.base is None else f"{self.short_name}.{name}"
+            restricted = declared.restricted or not self.filterable
+            columns.setdefault(name.lower(), Column(declared, stored_as, restricted))
         return columns
 
     @cached_property
     def readable(self) -> tuple[Column, ...]:
-        """The columns that a read without ``$select`` returns."""
+        """Columns that a read without ``$select`` returns."""
         return tuple(column for column in self.columns.values() if not column.restricted)
 
     @cached_property
     def stored(self) -> tuple[Column, ...]:
-        """The columns that are kept: restricted ones only where they are keys."""
+        """Columns that are stored: restricted ones only if they are keys."""
         key = set(self.key)
-        kept = [each for each in self.columns.values() if not each.restricted or each.name in key]
-        return (*kept, *(Column(each, each.name, restricted=False) for each in self.undeclared))
+        declared = [
+            column
+            for column in self.columns.values()
+            if not column.restricted or column.name in key
+        ]
+        undeclared = [Column(prop, prop.name, restricted=False) for prop in self.undeclared]
+        return (*declared, *undeclared)
 
     def stored_as(self, name: str) -> str:
-        """Where a column is stored, declared or not."""
+        """Return the stored name of a column, declared or not."""
         column = self.columns.get(name.lower())
         return column.stored_as if column else name
 
     @cached_property
-    def related(self) -> dict[str, Navigation]:
+    def navigations_by_name(self) -> dict[str, Navigation]:
         """All navigation properties by lower-case name, those of the bases first."""
-        found = {} if self.base is None else dict(self.base.related)
-        found.update({each.name.lower(): each for each in self.navigations})
-        return found
+        by_name = {} if self.base is None else dict(self.base.navigations_by_name)
+        by_name.update({navigation.name.lower(): navigation for navigation in self.navigations})
+        return by_name
 
     @cached_property
     def bases(self) -> tuple[EntityType, ...]:
-        """The type and all types it derives from, but the root."""
+        """The type and all types it derives from, except the root."""
         return () if self.base is None else (*self.base.bases, self)
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """All types, in the order of the metadata."""
+    """All types of a tenant.
+
+    Attributes:
+        types: The types in the order of the metadata.
+        extra_schema: Schema elements with complex types and enums.
+        by_name: Types by lower-case qualified name.
+        by_set: Types by lower-case name of an entity set.
+    """
 
     types: tuple[EntityType, ...]
-    extra_schema: str = ""  # complex types and enums, as ready-made schema elements
+    extra_schema: str = ""
     by_name: dict[str, EntityType] = field(init=False, repr=False)
     by_set: dict[str, EntityType] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Index the types by every name under which they can be asked for."""
-        object.__setattr__(self, "by_name", {each.name.lower(): each for each in self.types})
-        by_set = {name.lower(): each for each in self.types for name in each.sets}
+        """Index the types by name and entity set."""
+        by_name = {entity_type.name.lower(): entity_type for entity_type in self.types}
+        object.__setattr__(self, "by_name", by_name)
+        by_set = {
+            name.lower(): entity_type for entity_type in self.types for name in entity_type.sets
+        }
         object.__setattr__(self, "by_set", by_set)
 
     def find(self, name: str) -> EntityType:
-        """The type of an entity-set or qualified name.
+        """Return the type with an entity set's name or a qualified name.
 
         Raises:
-            KeyError: There is none.
+            KeyError: The name is unknown.
         """
         lower = name.lower()
         return self.by_set[lower] if lower in self.by_set else self.by_name[lower]
 
     def derived_from(self, root: EntityType) -> list[EntityType]:
-        """The types stored in the table of a root, without the root."""
-        return [each for each in self.types if each.base is not None and each.root is root]
+        """Return the types stored in the root's table, without the root."""
+        return [
+            entity_type
+            for entity_type in self.types
+            if entity_type.base is not None and entity_type.root is root
+        ]
 
 
-# Where a foreign key leads, for the navigation properties: a type, and its column.
+# Target type and column by foreign key, for the navigation properties.
 TARGETS = {
     "AccountID": ("PX.Objects.GL.Account", "AccountID"),
     "BAccountID": ("PX.Objects.CR.BAccount", "BAccountID"),
@@ -213,7 +238,7 @@ TARGETS = {
     "TermsID": ("PX.Objects.CS.Terms", "TermsID"),
     "VendorID": ("PX.Objects.AP.Vendor", "BAccountID"),
 }
-# What belongs to a document or a master record, by pairs of columns.
+# Detail types by document or master type, each with pairs of columns that are equal.
 DETAILS = {
     "PX.Objects.AR.ARInvoice": {"PX.Objects.AR.ARTran": "DocType=TranType RefNbr=RefNbr"},
     "PX.Objects.CR.BAccount": {
@@ -232,54 +257,56 @@ DETAILS = {
         "PX.Objects.SO.SOLine": "OrderType=OrderType OrderNbr=OrderNbr",
     },
 }
-# The foreign keys of ledger lines: the metadata has their navigation properties alone.
+# The foreign keys of ledger lines, of which the metadata declares the navigation properties only.
 UNDECLARED = {
     "PX.Objects.GL.GLTran": (Property("AccountID", "Edm.Int32"), Property("SubID", "Edm.Int32")),
 }
 
 
 def navigations(type_name: str, properties: tuple[Property, ...]) -> tuple[Navigation, ...]:
-    """The navigation properties that the foreign keys and the details of a type suggest."""
-    found = [
-        Navigation(f"{target.rpartition('.')[2]}By{each.name}", target, on=((each.name, column),))
-        for each in properties
-        for target, column in filter(None, [TARGETS.get(each.name)])
+    """Return the navigation properties that follow from a type's foreign keys and details."""
+    references = [
+        Navigation(f"{target.rpartition('.')[2]}By{key.name}", target, on=((key.name, column),))
+        for key in properties
+        for target, column in filter(None, [TARGETS.get(key.name)])
     ]
     details = [
         Navigation(
             f"{target.rpartition('.')[2]}Collection",
             target,
             many=True,
-            on=tuple((here, there) for here, _, there in (p.partition("=") for p in pairs.split())),
+            on=tuple(
+                (near, far) for near, _, far in (pair.partition("=") for pair in pairs.split())
+            ),
         )
         for target, pairs in DETAILS.get(type_name, {}).items()
     ]
-    return (*found, *details)
+    return (*references, *details)
 
 
 def read_csv(name: str) -> list[dict[str, str]]:
-    """The rows of one of the files with real columns."""
+    """Read one of the files with real columns."""
     with (DATA / name).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 @lru_cache(maxsize=1)
 def real_types() -> tuple[EntityType, ...]:
-    """The data access classes with their real columns."""
+    """Return the data access classes with their real columns."""
     declared: dict[str, list[Property]] = {}
     bases: dict[str, str] = {}
     for row in read_csv("dacs.csv"):
-        each = Property(
+        column = Property(
             row["property"],
             row["edm_type"],
             required=row["required"] == "1",
             restricted=row["restricted"] == "1",
             label=row["label"],
         )
-        declared.setdefault(row["type"], []).append(each)
+        declared.setdefault(row["type"], []).append(column)
         bases[row["type"]] = row["base_type"]
     types: dict[str, EntityType] = {}
-    # Bases stand before the types derived from them in the file.
+    # In the file, bases stand before the types derived from them.
     for row in read_csv("dac-sets.csv"):
         name = row["type"]
         properties = tuple(declared[name])

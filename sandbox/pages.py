@@ -1,4 +1,4 @@
-"""The pages that people see when they sign in for an application."""
+"""The identity server's pages for people who sign in for an application."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ input{box-sizing:border-box;width:100%;padding:.5rem;font:inherit}
 button{margin:1.25rem .5rem 0 0;padding:.5rem 1.25rem;font:inherit}
 .wrong{color:#a1260d}
 """
-WORDS = {
+DESCRIPTIONS = {
     "api": "Read and change data through the web services and OData",
     "api:concurrent_access": "Use several sessions at once",
     "offline_access": "Go on while you are away",
@@ -29,7 +29,7 @@ WORDS = {
 
 
 def page(title: str, body: str, status: int = 200) -> Response:
-    """A page of the identity server."""
+    """Return a page of the identity server."""
     text = (
         f"<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>{escape(title)}</title>"
         f"<style>{STYLE}</style></head><body><main><h1>{escape(title)}</h1>{body}</main></body>"
@@ -39,7 +39,7 @@ def page(title: str, body: str, status: int = 200) -> Response:
 
 
 def sign_in(tenant: str, *, wrong: bool = False) -> Response:
-    """Asks for user name and password."""
+    """Return the page that asks for user name and password."""
     note = "<p class=wrong role=alert>The user name or password is wrong.</p>" if wrong else ""
     return page(
         f"Sign in to {tenant}",
@@ -52,8 +52,10 @@ def sign_in(tenant: str, *, wrong: bool = False) -> Response:
 
 
 def consent(ticket: str, tenant: str, scopes: Iterable[str]) -> Response:
-    """Asks whether the application may."""
-    items = "".join(f"<li>{escape(WORDS.get(each, each))}</li>" for each in sorted(scopes))
+    """Return the page that asks a person to consent."""
+    items = "".join(
+        f"<li>{escape(DESCRIPTIONS.get(scope, scope))}</li>" for scope in sorted(scopes)
+    )
     return page(
         "Let the application in?",
         f"<p>An application asks to, in <b>{escape(tenant)}</b>:</p><ul>{items}</ul>"
@@ -63,6 +65,6 @@ def consent(ticket: str, tenant: str, scopes: Iterable[str]) -> Response:
     )
 
 
-def refused(text: str, status: int) -> Response:
-    """Says that this goes no further."""
+def error(text: str, status: int) -> Response:
+    """Return an error page."""
     return page("Error", f"<p class=wrong>{escape(text)}</p>", status)

@@ -1,4 +1,4 @@
-"""What is not known of the server, or differs between releases: switches that stay on."""
+"""Quirks: permanent switches for what is unknown of the server or differs between releases."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypedDict
 from zoneinfo import ZoneInfo
 
-from sandbox.filters import read_instant
-from sandbox.query import Reading
+from sandbox.filters import parse_instant
+from sandbox.query import ReadSettings
 from sandbox.values import instant
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Shown = Literal["utc", "offset", "wrong_offset", "wall_z", "naive"]
 Literals = Literal["instant", "wall"]
 Fractions = Literal["exact", "cut_10ms", "cut_seconds", "round_seconds"]
 
-# Acumatica's names of zones; those beyond the three recorded ones follow their spelling.
+# Acumatica's codes of time zones; three are recorded, the others follow their pattern.
 ZONES = {
     "GMTE0000U": "UTC",
     "GMTM0500G": "America/New_York",
@@ -31,12 +31,12 @@ ZONES = {
     "GMTP0100G": "Europe/Berlin",
 }
 CODES = {zone: code for code, zone in ZONES.items()}
-SHOWN_JSON = """coalesce('"'||shown({0},{date},'%s')||'"','null')"""
+INSTANT_TEMPLATE = """coalesce('"'||format_instant({0},{date},'%s')||'"','null')"""
 ADDRESSES = ("t/dac", "t/gi", "odatav4", "odata")
 
 
 class Switches(TypedDict, total=False):
-    """The fields of :class:`Quirks`, as keywords of the sandbox."""
+    """The fields of :class:`Quirks` as keyword arguments of the sandbox."""
 
     time_zone: str
     locale: str | None
@@ -64,35 +64,37 @@ class Switches(TypedDict, total=False):
 
 @dataclass
 class Quirks:
-    """The switches; as they stand here, the server is a current one with an account in UTC.
+    """The quirks of a server; by default, those of a current server with an account in UTC.
 
     Attributes:
-        time_zone: The account's zone: Acumatica's code or the IANA name.
-        locale: What the ``Locale`` cookie names: ``account`` the true zone, None no cookie at all,
-            anything else is sent as it is.
-        shown: How instants are written: ``utc`` with Z; the account's wall clock with its
-            ``offset``, with a ``wrong_offset``, with a Z that is not true (``wall_z``), or
-            ``naive``.
-        wrong_offset: The label that ``wrong_offset`` puts.
-        literals: Whether literals in filters are instants, or wall clock whatever their offset.
-        fractions: What is shown of an instant's fraction; filters and order use all of it.
-        skew: Seconds that the Date header of one answer after another is off.
-        nulls_last: Whether nulls are sorted behind everything.
-        annotations: Whether the metadata tells what may not be filtered.
+        time_zone: The account's time zone: Acumatica's code or the IANA name.
+        locale: Time zone in the ``Locale`` cookie: ``account`` for the account's zone, None for no
+            cookie; any other text is sent as it is.
+        shown: Format of instants: ``utc`` with Z; or the account's wall clock with its ``offset``,
+            with a ``wrong_offset``, with a false Z (``wall_z``), or without an offset (``naive``).
+        wrong_offset: The offset that ``wrong_offset`` shows.
+        literals: Whether instants in filters are read as instants, or as wall clock times whose
+            offset is ignored.
+        fractions: How the fraction of a shown instant is rounded; filters and order use the exact
+            one.
+        skew: Seconds by which the Date headers of successive responses are off, in turn.
+        nulls_last: Whether nulls are sorted last.
+        annotations: Whether the metadata declares which columns may not be filtered.
         restricted_returned: Whether rows without ``$select`` hold restricted columns, as nulls.
-        refusal_shape: The body of refusals.
-        max_sessions: How many sessions the licence allows; None: any number.
-        lockout: How many wrong passwords in a row lock the account; None: they never do.
-        requests_per_minute: How many requests the licence allows; from half of them on each is
-            delayed, and those past them are declined; None: any number.
-        queue_delay: Seconds that a delayed request waits.
-        maintenance: Whether all that is answered is the page that says so.
+        refusal_shape: Shape of the body of refusals.
+        max_sessions: Number of sessions that the licence allows, or None for no limit.
+        lockout: Number of wrong passwords in a row that lock the account, or None for no lockout.
+        requests_per_minute: Number of requests that the licence allows, or None for no limit; those
+            past half of the limit are delayed, those past the limit are declined.
+        queue_delay: Seconds by which a request is delayed.
+        maintenance: Whether every request is answered with the maintenance page.
         odata: Whether the OData interface is switched on.
-        release: What ``/entity`` tells of the release; None: an older one, which does not.
-        shown_in_inquiries: As ``shown``, for inquiries in OData 4.
-        shown_in_odata3: As ``shown``, for inquiries in OData 3.
-        text_numbers: Whether decimals are strings in OData 4 too, as the documentation prints them.
-        addresses: The families of addresses that answer, of ``ADDRESSES``.
+        release: Release that ``/entity`` reports, or None for an older one that reports none.
+        shown_in_inquiries: Like ``shown``, for inquiries in OData 4.
+        shown_in_odata3: Like ``shown``, for inquiries in OData 3.
+        text_numbers: Whether inquiries in OData 4 return decimals as strings, as in the
+            documentation's examples.
+        addresses: Forms of addresses that the server answers, out of ``ADDRESSES``.
     """
 
     time_zone: str = "UTC"
@@ -119,57 +121,57 @@ class Quirks:
     addresses: Sequence[str] = ADDRESSES
 
     def __post_init__(self) -> None:
-        """Refuse a zone that is none before anything is asked of the server."""
+        """Refuse an unknown time zone at once."""
         _ = self.zone
 
     @property
     def zone(self) -> ZoneInfo:
-        """The account's zone."""
+        """The account's time zone."""
         return ZoneInfo(ZONES.get(self.time_zone, self.time_zone))
 
     @property
     def cookie(self) -> str | None:
-        """The zone that the ``Locale`` cookie names."""
+        """Time zone in the ``Locale`` cookie, or None for no cookie."""
         if self.locale == "account":
             return CODES.get(self.time_zone, self.time_zone)
         return self.locale
 
-    def reading(self, shown: Shown | None = None) -> Reading:
-        """How tables are read; ``shown`` stands in place of the field."""
+    def read_settings(self, shown: Shown | None = None) -> ReadSettings:
+        """Return how tables are read; ``shown`` overrides the field."""
         shown = shown or self.shown
-        plain = shown == "utc" and self.fractions == "exact"
-        return Reading(
-            instant_json=None if plain else SHOWN_JSON % shown,
-            read_literal=read_instant if self.literals == "instant" else self.read_wall,
+        exact_utc = shown == "utc" and self.fractions == "exact"
+        return ReadSettings(
+            instant_template=None if exact_utc else INSTANT_TEMPLATE % shown,
+            parse_instant=parse_instant if self.literals == "instant" else self.parse_wall_clock,
             nulls_last=self.nulls_last,
             restricted_returned=self.restricted_returned,
         )
 
-    def read_wall(self, text: str, column: Column | None = None) -> str:
-        """The stored text of a literal whose offset is ignored."""
-        read_instant(text)
+    def parse_wall_clock(self, text: str, column: Column | None = None) -> str:
+        """Return the stored text of a literal instant, ignoring its offset."""
+        parse_instant(text)
         wall = datetime.fromisoformat(text).replace(tzinfo=None)
         if column is not None and column.declared.is_date:
             return instant(wall)
         return instant(wall.replace(tzinfo=self.zone))
 
-    def show(self, stored: str, is_date: int, shown: str) -> str:
-        """The wire text of a stored instant; a pure date stays the day it is."""
-        moment = rounded(datetime.fromisoformat(stored), self.fractions).replace(tzinfo=UTC)
+    def format_instant(self, stored: str, is_date: int, shown: str) -> str:
+        """Return the text of a stored instant on the wire; a pure date keeps its day."""
+        moment = round_fraction(datetime.fromisoformat(stored), self.fractions).replace(tzinfo=UTC)
         if shown == "utc":
-            return trimmed(moment) + "Z"
+            return wall_clock(moment) + "Z"
         local = moment.replace(tzinfo=self.zone) if is_date else moment.astimezone(self.zone)
-        labels = {
-            "offset": offset(local),
+        suffixes = {
+            "offset": format_offset(local.utcoffset()),
             "wrong_offset": self.wrong_offset,
             "wall_z": "Z",
             "naive": "",
         }
-        return trimmed(local) + labels[shown]
+        return wall_clock(local) + suffixes[shown]
 
 
-def rounded(moment: datetime, fractions: Fractions) -> datetime:
-    """An instant with what is shown of its fraction."""
+def round_fraction(moment: datetime, fractions: Fractions) -> datetime:
+    """Round or cut the fraction of an instant."""
     if fractions == "cut_10ms":
         return moment.replace(microsecond=moment.microsecond // 10_000 * 10_000)
     if fractions == "round_seconds":
@@ -177,20 +179,15 @@ def rounded(moment: datetime, fractions: Fractions) -> datetime:
     return moment if fractions == "exact" else moment.replace(microsecond=0)
 
 
-def trimmed(moment: datetime) -> str:
-    """The wall clock of an instant, without trailing zeros."""
+def wall_clock(moment: datetime) -> str:
+    """Return the wall clock time of an instant, without trailing zeros."""
     wall = moment.replace(tzinfo=None).isoformat(timespec="microseconds")
     return wall.rstrip("0").rstrip(".")
 
 
-def offset(moment: datetime) -> str:
-    """The label of an instant's offset; the odd seconds of old local times are left out."""
-    seconds = (moment.utcoffset() or timedelta()).total_seconds()
-    return offset_label(int(seconds))
-
-
 @lru_cache(maxsize=64)
-def offset_label(seconds: int) -> str:
-    """An offset as ``+hh:mm``."""
+def format_offset(offset: timedelta | None) -> str:
+    """Format an offset as ``+hh:mm``; the odd seconds of old local times are left out."""
+    seconds = int((offset or timedelta()).total_seconds())
     minutes = abs(seconds) // 60
     return f"{'-' if seconds < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"

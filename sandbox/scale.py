@@ -1,4 +1,4 @@
-"""A model of the size of a whole instance: the small one, and made-up types around it."""
+"""A model of the size of a full instance: the small model and generated types."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ ENTITY_SETS = 5108
 SINGLETONS = 158
 NAMESPACES = 211
 COMPLEX_TYPES = 25
-COLLECTIONS = 2  # beside the one of the small model
+COLLECTIONS = 2  # in addition to the one in the small model
 WITHOUT_SET = 60
 PADDING = ", in the currency of the document, as of the last time that the record was changed" * 2
-ALIASES = 3
 RESTRICTED_EVERY = 7
 UNFILTERABLE = 56
 
@@ -34,7 +33,7 @@ WORDS = (
     *("Amount", "Qty", "Total", "Date", "Code", "Active", "Type", "Ref", "Cost", "Price"),
     *("Note", "Owner", "Rate", "Hold", "Start", "End", "Ratio", "Account", "Unit", "Source"),
 )
-# About the mix of types that a real document has.
+# Roughly the mix of types in a real document.
 MIX = (
     *("Edm.String",) * 7,
     *("Edm.Decimal",) * 4,
@@ -45,14 +44,14 @@ MIX = (
 
 
 def namespace(number: int) -> str:
-    """One of the .NET namespaces."""
+    """Return one of the .NET namespaces."""
     area = AREAS[number % len(AREAS)]
     return f"PX.Objects.{area}" if number < len(AREAS) else f"PX.Objects.{area}.N{number}"
 
 
 def properties(number: int, count: int) -> tuple[Property, ...]:
-    """The columns of one made type: a key, a stamp, and others."""
-    found = [
+    """Return the properties of a generated type: a key, a stamp, and others."""
+    declared = [
         Property("RefNbr", "Edm.String", required=True, label="Reference Nbr."),
         Property("LastModifiedDateTime", "Edm.DateTimeOffset", label="Last Modified On"),
     ]
@@ -63,7 +62,7 @@ def properties(number: int, count: int) -> tuple[Property, ...]:
             kind = "Collection(Edm.String)"
         name = f"Cury{word}Of{NOUNS[(number + at * 3) % len(NOUNS)]}{at}"
         restricted = at % RESTRICTED_EVERY == 0 and number % 2 == 0
-        found.append(
+        declared.append(
             Property(
                 name,
                 kind,
@@ -72,28 +71,28 @@ def properties(number: int, count: int) -> tuple[Property, ...]:
                 f"{word} of {namespace(number)}, column {at}{PADDING}",
             )
         )
-    return tuple(found[:count])
+    return tuple(declared[:count])
 
 
-def links(number: int, count: int, names: list[str]) -> tuple[Navigation, ...]:
-    """The navigation properties of one made type."""
-    found = []
+def navigations(number: int, count: int, names: list[str]) -> tuple[Navigation, ...]:
+    """Return the navigation properties of a generated type."""
+    declared = []
     for at in range(count):
         target = names[(number * 31 + at * 17) % len(names)]
         short = target.rpartition(".")[2]
         many = at % 2 == 0
         name = f"{short}Collection{at}" if many else f"{short}By{WORDS[at % len(WORDS)]}Ref{at}"
-        found.append(Navigation(name, target, many, (("RefNbr", "RefNbr"),)))
-    return tuple(found)
+        declared.append(Navigation(name, target, many, (("RefNbr", "RefNbr"),)))
+    return tuple(declared)
 
 
-def shares(total: int, parts: int) -> list[int]:
-    """Split a total into nearly equal whole parts."""
+def split_evenly(total: int, parts: int) -> list[int]:
+    """Split a total into nearly equal integers."""
     return [total * (at + 1) // parts - total * at // parts for at in range(parts)]
 
 
 def complex_schema() -> str:
-    """The complex types and the one enum, which no entity uses."""
+    """Return a schema with complex types and an enum, which no entity uses."""
     lines = ['    <Schema Namespace="PX.Api" xmlns="http://docs.oasis-open.org/odata/ns/edm">']
     for at in range(COMPLEX_TYPES):
         lines += [
@@ -113,42 +112,44 @@ def complex_schema() -> str:
 
 @lru_cache(maxsize=1)
 def full_model() -> Model:
-    """The small model filled up to the size of a whole instance."""
+    """Return the small model filled up to the size of a full instance."""
     small = small_model()
     count = ENTITY_TYPES - len(small.types)
-    of_properties = shares(PROPERTIES - sum(len(each.properties) for each in small.types), count)
-    of_links = shares(NAVIGATIONS - sum(len(each.navigations) for each in small.types), count)
-    singles = sum(len(each.sets) for each in small.types if each.kind == "singleton")
-    sets = sum(len(each.sets) for each in small.types if each.kind == "entityset")
-    with_set = count - WITHOUT_SET - (SINGLETONS - singles)
-    of_sets = shares(ENTITY_SETS - sets, with_set)
+    properties_present = sum(len(entity_type.properties) for entity_type in small.types)
+    navigations_present = sum(len(entity_type.navigations) for entity_type in small.types)
+    singletons_present = sum(len(item.sets) for item in small.types if item.kind == "singleton")
+    sets_present = sum(len(item.sets) for item in small.types if item.kind == "entityset")
+    with_set = count - WITHOUT_SET - (SINGLETONS - singletons_present)
+    property_counts = split_evenly(PROPERTIES - properties_present, count)
+    navigation_counts = split_evenly(NAVIGATIONS - navigations_present, count)
+    set_counts = split_evenly(ENTITY_SETS - sets_present, with_set)
     names = [
         f"{namespace(at % NAMESPACES)}.{NOUNS[at % len(NOUNS)]}{NOUNS[at // 7 % len(NOUNS)]}{at}"
         for at in range(count)
     ]
-    made = []
+    generated = []
     for at, name in enumerate(names):
-        generated = name.replace(".", "_")
+        set_name = name.replace(".", "_")
         short = name.rpartition(".")[2]
         key: tuple[str, ...] = ("RefNbr",)
         if at < with_set:
-            kind, offered = "entityset", (generated, short, f"{short}Record")[: of_sets[at]]
+            kind, sets = "entityset", (set_name, short, f"{short}Record")[: set_counts[at]]
         elif at < count - WITHOUT_SET:
-            kind, offered, key = "singleton", (generated,), ()
+            kind, sets, key = "singleton", (set_name,), ()
         else:
-            kind, offered = "none", ()
-        made.append(
+            kind, sets = "none", ()
+        generated.append(
             EntityType(
                 name,
                 f"{NOUNS[at % len(NOUNS)]} {at}",
                 None,
                 key,
-                properties(at, of_properties[at]),
-                links(at, of_links[at], names),
-                offered,
+                properties(at, property_counts[at]),
+                navigations(at, navigation_counts[at], names),
+                sets,
                 kind,  # type: ignore[arg-type] # one of the three words
                 filterable=at % (count // UNFILTERABLE) != 1,
-                made=True,
+                generated=True,
             )
         )
-    return Model((*small.types, *made), complex_schema())
+    return Model((*small.types, *generated), complex_schema())

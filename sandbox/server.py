@@ -1,4 +1,4 @@
-"""The sockets: HTTP/1.1 with kept connections, a thread for each."""
+"""The HTTP/1.1 server: persistent connections, one thread each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Reads requests off one connection and sends the answers of the app."""
+    """Reads the requests of one connection and sends the app's responses."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -36,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
         request = Request(self.command, self.path, headers, body, origin=origin)
         self._send(self.server.app.answer(request))
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _serve  # noqa: N815 - their names
+    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _serve  # noqa: N815 - names set by the base class
 
     def _send(self, response: Response) -> None:
         payload = response.encode(self.headers.get("Accept-Encoding", ""))
@@ -44,9 +44,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             payload = b""
         with contextlib.suppress(ConnectionError, TimeoutError):
-            if response.wire is None:
+            if response.send is None:
                 self.connection.sendall(head + payload)
-            elif not response.wire(self.connection, head, payload):
+            elif not response.send(self.connection, head, payload):
                 self.close_connection = True
         if response.close:
             self.close_connection = True
@@ -67,17 +67,17 @@ class Handler(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, format: str, *args: object) -> None:
-        """Keep stderr quiet: the log of requests is kept by the app."""
+        """Write nothing to stderr: the app has its own log of requests."""
 
     @override
     def handle(self) -> None:
-        """Serve the connection; a client may leave whenever it likes."""
+        """Serve the connection; a client may close it at any time."""
         with contextlib.suppress(ConnectionError, TimeoutError, ssl.SSLError):
             super().handle()
 
 
 class Server(ThreadingHTTPServer):
-    """A server that knows its connections, so that closing it ends them."""
+    """A server that tracks its connections, so that closing it closes them too."""
 
     daemon_threads = True
     block_on_close = False
@@ -99,7 +99,7 @@ class Server(ThreadingHTTPServer):
 
     @override
     def get_request(self) -> tuple[socket.socket, object]:
-        """Accept a connection; its handshake is made in its own thread, with the first read."""
+        """Accept a connection; the TLS handshake follows in its thread, at the first read."""
         accepted, address = self.socket.accept()
         if self._tls is not None:
             accepted = self._tls.wrap_socket(
@@ -127,6 +127,6 @@ class Server(ThreadingHTTPServer):
         self.server_close()
         with self._lock:
             connections = tuple(self._connections)
-        for each in connections:
+        for connection in connections:
             with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""The OData service: which address answers what."""
+"""The OData service of the data access classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sandbox.errors import Refusal, not_found
 from sandbox.http import ODATA_JSON, XML, Request, Response, refuse_json
 from sandbox.metadata import document
-from sandbox.query import Page, Reading, count_rows, read_page, read_single
+from sandbox.query import Page, ReadSettings, count_rows, read_page, read_single
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,68 +23,75 @@ FORBIDDEN = "You have insufficient rights to access the object ({0})."
 ENDPOINTS = [{"name": "Default", "version": "25.200.001", "href": "/entity/Default/25.200.001/"}]
 
 
-def versions(release: str | None) -> Response:
-    """What the root of the REST interface tells; older releases list their endpoints only."""
+def release_response(release: str | None) -> Response:
+    """Answer ``/entity``: the release and the endpoints; older releases list the endpoints only."""
     version = {"acumaticaBuildVersion": release, "databaseVersion": release}
     content = {"version": version, "endpoints": ENDPOINTS} if release else ENDPOINTS
     return Response(body=json.dumps(content).encode())
 
 
 class Service:
-    """Answers what lies under the roots of the data access classes."""
+    """Answers requests for the data access classes.
+
+    Attributes:
+        models: Model by tenant.
+        statuses: Status of a read by tenant and type name; 200 gives the rows.
+    """
 
     def __init__(self, model: Model, store: Store) -> None:
         self.models = dict.fromkeys(store.tenants, model)
         self.store = store
         self.statuses: dict[tuple[str, str], int] = {
-            (tenant, each.name): each.status for tenant in store.tenants for each in model.types
+            (tenant, entity_type.name): entity_type.status
+            for tenant in store.tenants
+            for entity_type in model.types
         }
         self._metadata_lock = threading.Lock()
 
     def metadata(self, request: Request, tenant: str, *, annotations: bool) -> Response:
-        """The metadata document of a tenant, which exists as XML only."""
+        """Return the metadata document of a tenant, in XML only."""
         refuse_json(request)
-        # Many sessions may ask for the large document at once; it is made once.
+        # Many sessions may request the large document at once; the lock lets one render it.
         with self._metadata_lock:
             body = document(self.models[tenant], annotations=annotations)
         return Response(body=body, content_type=XML, odata=True)
 
-    def root(self, site: str, address: Address) -> Response:
-        """The service document."""
+    def service_document(self, site: str, address: Address) -> Response:
+        """Return the service document."""
         entries = [
             {
                 "name": name,
-                "kind": "Singleton" if each.kind == "singleton" else "EntitySet",
+                "kind": "Singleton" if entity_type.kind == "singleton" else "EntitySet",
                 "url": name,
             }
-            for each in self.models[address.tenant].types
-            for name in each.sets
+            for entity_type in self.models[address.tenant].types
+            for name in entity_type.sets
         ]
         context = f"{site}{address.root}/$metadata"
         body = json.dumps({"@odata.context": context, "value": entries}).encode()
         return Response(body=body, content_type=ODATA_JSON, odata=True)
 
     def entity_type(self, address: Address) -> EntityType:
-        """The type of the entity set in an address.
+        """Return the type of the entity set in an address.
 
         Raises:
-            Refusal: There is none, or it may not be read.
+            Refusal: There is no such entity set, or it may not be read.
         """
         name = address.rest.split("/")[0].lower()
-        found = self.models[address.tenant].by_set.get(name)
-        if found is None:
+        entity_type = self.models[address.tenant].by_set.get(name)
+        if entity_type is None:
             raise not_found(address.path)
-        status = self.statuses[address.tenant, found.name]
+        status = self.statuses[address.tenant, entity_type.name]
         if status == HTTPStatus.FORBIDDEN:
-            raise Refusal(FORBIDDEN.format(found.short_name), HTTPStatus.FORBIDDEN)
+            raise Refusal(FORBIDDEN.format(entity_type.short_name), HTTPStatus.FORBIDDEN)
         if status != HTTPStatus.OK:
             raise not_found(address.path)
-        return found
+        return entity_type
 
-    def count(self, address: Address, request: Request, reading: Reading) -> Response:
-        """The number of rows, as plain text."""
+    def count(self, address: Address, request: Request, settings: ReadSettings) -> Response:
+        """Return the number of rows as plain text."""
         entity_type = self.entity_type(address)
-        number = count_rows(self.store, entity_type, address.tenant, request.query, reading)
+        number = count_rows(self.store, entity_type, address.tenant, request.query, settings)
         return Response(body=str(number).encode(), content_type="text/plain", odata=True)
 
     def data(
@@ -92,14 +99,14 @@ class Service:
         site: str,
         address: Address,
         request: Request,
-        reading: Reading,
+        settings: ReadSettings,
         hooks: Sequence[Callable[[Page, list[str]], None]] = (),
     ) -> Response:
-        """The rows of an entity set, or the object of a singleton."""
+        """Return the rows of an entity set, or the object of a singleton."""
         entity_type = self.entity_type(address)
         if "/" in address.rest:
             raise not_found(address.path)
-        arguments = (self.store, entity_type, address.tenant, request.query, reading)
+        arguments = (self.store, entity_type, address.tenant, request.query, settings)
         context = f"{site}{address.root}/$metadata#{entity_type.sets[0]}"
         if entity_type.kind == "singleton":
             row = read_single(*arguments)
@@ -113,7 +120,7 @@ class Service:
             head.append(f'"@odata.count":{page.count}')
         for hook in hooks:
             hook(page, head)
-        links = [each for each in head if each.startswith('"@odata.nextLink"')]
-        head = [each for each in head if each not in links]
+        links = [member for member in head if member.startswith('"@odata.nextLink"')]
+        head = [member for member in head if member not in links]
         body = ",".join([*head, f'"value":[{",".join(page.rows)}]', *links])
         return Response(body=f"{{{body}}}".encode(), content_type=ODATA_JSON, odata=True)

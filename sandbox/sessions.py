@@ -1,4 +1,4 @@
-"""Sign-in, sessions, and what the server remembers of its requests."""
+"""Sign-in, sessions, and the log and counters of requests."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ COOKIE = "ASP.NET_SessionId"
 
 @dataclass
 class RequestRecord:
-    """One request as the server saw it.
+    """The log record of one request.
 
     Attributes:
-        path: The decoded path.
-        query: The decoded query options.
-        status: What was answered; None while, or if, nothing was.
-        headers: The request's headers by lower-case name, without the credentials.
-        session: The session that served it.
-        kind: What it asked for: service, metadata, data, count, logout, identity or
-            other.
+        path: Decoded path.
+        query: Decoded query options.
+        headers: Request headers by lower-case name, without the credentials.
+        status: Status of the response, or None if there is none yet or at all.
+        session: Id of the session that served the request.
+        kind: Kind of the request: service, metadata, data, count, logout, identity or other.
+        raw_query: The query as sent.
     """
 
     method: str
@@ -41,7 +41,7 @@ class RequestRecord:
 
 @dataclass
 class Counters:
-    """What happened since the start, or since the counters were put back."""
+    """Counts of events since the start or the last reset."""
 
     requests: Counter[str] = field(default_factory=Counter)
     total: int = 0
@@ -61,7 +61,7 @@ class Session:
     """A signed-in session, which serves one request at a time.
 
     Attributes:
-        stuck: Whether it is busy for ever with a request whose client has gone.
+        stuck: Whether the session stays busy with a request whose client has left.
     """
 
     id: str
@@ -69,8 +69,8 @@ class Session:
     stuck: bool = False
 
 
-def credentials(header: str | None) -> str | None:
-    """The ``user:password`` of a Basic header, in UTF-8."""
+def basic_credentials(header: str | None) -> str | None:
+    """Return the ``user:password`` of a Basic Authorization header in UTF-8, if valid."""
     scheme, _, value = (header or "").partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -81,12 +81,12 @@ def credentials(header: str | None) -> str | None:
 
 
 def session_id(header: str | None) -> str | None:
-    """The session named in a Cookie header."""
+    """Return the session id in a Cookie header, if there is one."""
     try:
-        found = SimpleCookie(header or "").get(COOKIE)
+        cookie = SimpleCookie(header or "").get(COOKIE)
     except CookieError:
         return None
-    return found.value if found else None
+    return cookie.value if cookie else None
 
 
 class Sessions:
@@ -101,7 +101,7 @@ class Sessions:
         self.log: list[RequestRecord] = []
 
     def enter(self, record: RequestRecord) -> None:
-        """Note a request that comes in."""
+        """Log and count an incoming request."""
         with self._lock:
             self.log.append(record)
             counters = self.counters
@@ -114,25 +114,25 @@ class Sessions:
             counters.most_at_once = max(counters.most_at_once, self._busy)
 
     def leave(self) -> None:
-        """Note that a request has been dealt with."""
+        """Record the end of a request."""
         with self._lock:
             self._busy -= 1
 
-    def refuse(self) -> None:
-        """Note a request without right credentials."""
+    def count_unauthorized(self) -> None:
+        """Count a request with wrong or missing credentials."""
         with self._lock:
             self.counters.unauthorized += 1
 
-    def delay(self) -> None:
-        """Note a request that the licence's queue held back."""
+    def count_delayed(self) -> None:
+        """Count a request that the licence delays."""
         with self._lock:
             self.counters.delayed += 1
 
-    def session(self, cookie: str | None, limit: int | None) -> tuple[Session, bool]:
-        """The session of a cookie, or a new one; and whether it is new.
+    def find_or_open(self, cookie: str | None, limit: int | None) -> tuple[Session, bool]:
+        """Return the session of a cookie or open one, and whether the session is new.
 
         Raises:
-            Refusal: The licence allows no more of them.
+            Refusal: The licence allows no further session.
         """
         with self._lock:
             if cookie in self._open:
@@ -148,7 +148,7 @@ class Sessions:
             return session, True
 
     def close(self, cookie: str | None) -> None:
-        """End the session of a cookie, if it is one."""
+        """End the session of a cookie, if there is one."""
         with self._lock:
             if cookie is not None and self._open.pop(cookie, None) is not None:
                 self.counters.signed_out += 1
@@ -161,12 +161,12 @@ class Sessions:
             self.counters.sessions_open = 0
 
     def snapshot(self) -> Counters:
-        """A copy of the counters."""
+        """Return a copy of the counters."""
         with self._lock:
             return replace(self.counters, requests=Counter(self.counters.requests))
 
     def reset(self) -> None:
-        """Start counting and logging anew; open sessions stay open."""
+        """Reset the counters and the log; open sessions stay open."""
         with self._lock:
             self.counters = Counters(sessions_open=len(self._open))
             self.log.clear()

@@ -1,4 +1,4 @@
-"""The addresses of the identity server."""
+"""The identity server's endpoints and pages over HTTP."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 from sandbox import pages
 from sandbox.http import Request, Response
-from sandbox.identity import IdentityServer, TokenRefusal
+from sandbox.identity import IdentityServer, OAuthError
 
 if TYPE_CHECKING:
-    from sandbox.identity import Request as SignIn
+    from sandbox.identity import AuthorizationRequest
 
 IDENTITY = re.compile(r"/identity/(.*)", re.IGNORECASE)
 DISCOVERY = ".well-known/openid-configuration"
-NOT_KNOWN = "The application or its callback address is unknown to this site."
+UNKNOWN_CLIENT = "The application or its callback address is unknown to this site."
 
 
 class SignInService:
-    """Answers what lies under ``/identity``."""
+    """Answers requests below ``/identity``."""
 
     def __init__(self, server: IdentityServer) -> None:
         self.server = server
-        self._tickets: dict[str, SignIn] = {}
+        self._tickets: dict[str, AuthorizationRequest] = {}
 
     def answer(self, site: str, path: str, request: Request) -> Response:
-        """Answer one request; ``path`` is below ``/identity/``."""
+        """Answer a request; ``path`` is relative to ``/identity/``."""
         path = path.lower()
         if path == DISCOVERY and request.method == "GET" and self.server.discovery:
             return self._discovery(site)
@@ -40,17 +40,17 @@ class SignInService:
         if path in {"connect/token", "connect/revocation"} and request.method == "POST":
             try:
                 return self._token(path, form(request))
-            except TokenRefusal as refusal:
-                body = json.dumps({"error": refusal.code}).encode()
+            except OAuthError as error:
+                body = json.dumps({"error": error.code}).encode()
                 return Response(HTTPStatus.BAD_REQUEST, body)
-        return pages.refused("There is no such page.", HTTPStatus.NOT_FOUND)
+        return pages.error("There is no such page.", HTTPStatus.NOT_FOUND)
 
-    def _token(self, path: str, given: dict[str, str]) -> Response:
+    def _token(self, path: str, fields: dict[str, str]) -> Response:
         if path == "connect/revocation":
-            self.server.revoke_token(given)
+            self.server.revoke_token(fields)
             return Response(HTTPStatus.OK)
         headers = [("Cache-Control", "no-store")]
-        return Response(body=json.dumps(self.server.token(given)).encode(), headers=headers)
+        return Response(body=json.dumps(self.server.token(fields)).encode(), headers=headers)
 
     def _discovery(self, site: str) -> Response:
         base = f"{site}/identity"
@@ -66,37 +66,40 @@ class SignInService:
 
     def _authorize(self, request: Request) -> Response:
         try:
-            asked = self.server.begin(request.query)
+            authorization = self.server.parse_authorization(request.query)
         except LookupError:
-            return pages.refused(NOT_KNOWN, HTTPStatus.BAD_REQUEST)
-        except TokenRefusal as refusal:
-            return _back(request.query, {"error": refusal.code})
+            return pages.error(UNKNOWN_CLIENT, HTTPStatus.BAD_REQUEST)
+        except OAuthError as error:
+            return _redirect_back(request.query, {"error": error.code})
         if request.method == "GET":
-            return pages.sign_in(asked.tenant)
-        given = form(request)
-        if given.get("step") == "sign-in":
-            return self._ask(asked, given)
-        # Who agrees has signed in before, to the very same request.
-        if self._tickets.pop(given.get("ticket", ""), None) != asked:
-            return pages.sign_in(asked.tenant)
-        return _back(request.query, self._decided(asked, given))
+            return pages.sign_in(authorization.tenant)
+        fields = form(request)
+        if fields.get("step") == "sign-in":
+            return self._sign_in(authorization, fields)
+        # Only a person who has signed in, for this very request, may consent to it.
+        if self._tickets.pop(fields.get("ticket", ""), None) != authorization:
+            return pages.sign_in(authorization.tenant)
+        return _redirect_back(request.query, self._decision(authorization, fields))
 
-    def _ask(self, asked: SignIn, given: dict[str, str]) -> Response:
-        if not self.server.knows(given.get("username", ""), given.get("password", "")):
-            return pages.sign_in(asked.tenant, wrong=True)
+    def _sign_in(self, authorization: AuthorizationRequest, fields: dict[str, str]) -> Response:
+        username, password = fields.get("username", ""), fields.get("password", "")
+        if not self.server.check_password(username, password):
+            return pages.sign_in(authorization.tenant, wrong=True)
         ticket = secrets.token_hex(16)
-        self._tickets[ticket] = asked
-        return pages.consent(ticket, asked.tenant, asked.scopes)
+        self._tickets[ticket] = authorization
+        return pages.consent(ticket, authorization.tenant, authorization.scopes)
 
-    def _decided(self, asked: SignIn, given: dict[str, str]) -> dict[str, str]:
-        if given.get("step") == "allow" and self.server.consent != "deny":
-            return {"code": self.server.code(asked)}
-        words = "The user has denied the application access."
-        return {"error": "access_denied", "error_description": words}
+    def _decision(
+        self, authorization: AuthorizationRequest, fields: dict[str, str]
+    ) -> dict[str, str]:
+        if fields.get("step") == "allow" and self.server.consent != "deny":
+            return {"code": self.server.issue_code(authorization)}
+        description = "The user has denied the application access."
+        return {"error": "access_denied", "error_description": description}
 
 
 def form(request: Request) -> dict[str, str]:
-    """The fields of a form; an application may also name itself in the header."""
+    """Return the fields of a form; the application may send its credentials in a header instead."""
     fields = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic" and "client_secret" not in fields:
@@ -108,10 +111,10 @@ def form(request: Request) -> dict[str, str]:
     return fields
 
 
-def _back(query: dict[str, str], answer: dict[str, str]) -> Response:
-    """Lead the browser back to the application."""
+def _redirect_back(query: dict[str, str], parameters: dict[str, str]) -> Response:
+    """Redirect the browser back to the application."""
     if query.get("state"):
-        answer["state"] = query["state"]
+        parameters["state"] = query["state"]
     url = query["redirect_uri"]
-    url += ("&" if "?" in url else "?") + urlencode(answer)
+    url += ("&" if "?" in url else "?") + urlencode(parameters)
     return Response(HTTPStatus.FOUND, headers=[("Location", url)])

@@ -1,4 +1,4 @@
-"""The tables: one SQLite file in a temporary folder, read by many threads at once."""
+"""The tables: an SQLite file in a temporary folder, read by many threads at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, object]
 VISIBLE = "_visible"
-RESTORED_VERSION = 1_000_000  # above the row versions of any contents
+RESTORED_VERSION = 1_000_000  # above the row versions in any restored contents
 MODIFIED = "LastModifiedDateTime"
 STAMPS = ("CreatedDateTime", MODIFIED)
 ADMIN = "b5344897-037e-4d58-b5c3-1bdfd0f47bf9"
@@ -36,21 +36,24 @@ AUDIT = {
 }
 
 
-def name(text: str) -> str:
-    """An SQL identifier."""
+def identifier(text: str) -> str:
+    """Quote an SQL identifier."""
     return '"' + text.replace('"', '""') + '"'
 
 
 def joined(*words: str) -> str:
-    """A statement; its words are keywords, quoted identifiers, and expressions made of them."""
+    """Join keywords, quoted identifiers and expressions built from them into a statement."""
     return " ".join(words)
 
 
 class Store:
     """The rows of all tenants.
 
-    The statements are put together from identifiers of the model, quoted, and from numbered
-    parameters.
+    Statements consist of keywords, quoted identifiers of the model, and parameters.
+
+    Attributes:
+        hidden_rows: Whether some rows become visible only at a later instant.
+        format_instant: Formats a stored instant for the wire.
     """
 
     def __init__(self, model: Model, tenants: Sequence[str], clock: Clock) -> None:
@@ -58,7 +61,7 @@ class Store:
         self.tenants = tuple(tenants)
         self.clock = clock
         self.hidden_rows = False
-        self.show: Callable[[str, int, str], str] = lambda stored, *_: stored
+        self.format_instant: Callable[[str, int, str], str] = lambda stored, *_: stored
         self._folder = Path(tempfile.mkdtemp(prefix="sandbox-"))
         self._path = self._folder / "rows.db"
         self._pool: LifoQueue[sqlite3.Connection] = LifoQueue()
@@ -67,17 +70,17 @@ class Store:
         self._version = itertools.count(1)
 
     def contents(self) -> bytes:
-        """The whole file, for another store of the same tenants."""
+        """Return the whole database, for another store with the same number of tenants."""
         with self._transaction() as connection, self.connection() as other:
-            del connection  # holds the lock, so that nothing is written meanwhile
+            del connection  # the transaction alone matters: it keeps writers out
             return other.serialize()
 
     def restore(self, contents: bytes) -> None:
-        """Begin with the contents of another store."""
+        """Take over the contents of another store."""
         self._path.write_bytes(contents)
         with self.connection() as connection:
-            found = connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
-            self._tables = {str(row[0]) for row in found}
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
+            self._tables = {str(row[0]) for row in rows}
         self._version = itertools.count(RESTORED_VERSION)
 
     def close(self) -> None:
@@ -91,7 +94,7 @@ class Store:
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
-        """A connection of the pool, for the length of one piece of work."""
+        """Lend a connection from the pool."""
         try:
             connection = self._pool.get_nowait()
         except Empty:
@@ -106,14 +109,14 @@ class Store:
             self._path, check_same_thread=False, isolation_level=None, timeout=60
         )
         connection.create_collation("DECIMAL", compare_decimals)
-        connection.create_function("shown", 3, self._show)
+        connection.create_function("format_instant", 3, self._format_instant)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-65536")
         return connection
 
-    def _show(self, stored: str | None, is_date: int, shown: str) -> str | None:
-        return None if stored is None else self.show(stored, is_date, shown)
+    def _format_instant(self, stored: str | None, is_date: int, shown: str) -> str | None:
+        return None if stored is None else self.format_instant(stored, is_date, shown)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -127,10 +130,10 @@ class Store:
             connection.execute("COMMIT")
 
     def table(self, entity_type: EntityType, tenant: str) -> str:
-        """The quoted name of the table of a type, made at the first use.
+        """Return the quoted name of a type's table, which is created at its first use.
 
         Raises:
-            ValueError: There is no such tenant.
+            ValueError: The tenant is unknown.
         """
         table = self._table(entity_type, tenant)
         if table not in self._tables:
@@ -138,7 +141,7 @@ class Store:
                 if table not in self._tables:
                     self._create(entity_type.root, table)
                     self._tables.add(table)
-        return name(table)
+        return identifier(table)
 
     def _table(self, entity_type: EntityType, tenant: str) -> str:
         return f"{self.tenants.index(tenant)}:{entity_type.root.name}"
@@ -146,39 +149,44 @@ class Store:
     def _create(self, root: EntityType, table: str) -> None:
         derived = self.model.derived_from(root)
         columns: dict[str, Column] = {}
-        for each in (root, *derived):
-            columns.update({column.stored_as: column for column in each.stored})
+        for entity_type in (root, *derived):
+            columns.update({column.stored_as: column for column in entity_type.stored})
         fields = [
-            f"{name(stored_as)} {traits(column.declared.type).declaration}"
+            f"{identifier(stored_as)} {traits(column.declared.type).declaration}"
             for stored_as, column in columns.items()
         ]
-        fields += [f"{name(flag(each))} INTEGER NOT NULL DEFAULT 0" for each in derived]
+        fields += [
+            f"{identifier(type_flag(entity_type))} INTEGER NOT NULL DEFAULT 0"
+            for entity_type in derived
+        ]
         with self._transaction() as connection:
-            connection.execute(f"CREATE TABLE {name(table)} ({','.join(fields)}, {VISIBLE} TEXT)")
+            connection.execute(
+                f"CREATE TABLE {identifier(table)} ({','.join(fields)}, {VISIBLE} TEXT)"
+            )
             for statement in indexes(root, table):
                 connection.execute(statement)
 
     def index(self, entity_type: EntityType, tenant: str, columns: Sequence[str]) -> None:
-        """Make an index for lookups by some columns, unless there is one."""
+        """Create an index on some columns, unless it exists."""
         table = self.table(entity_type, tenant)
-        index = name(f"{self._table(entity_type, tenant)}:{','.join(columns)}")
+        index = identifier(f"{self._table(entity_type, tenant)}:{','.join(columns)}")
         if index in self._tables:
             return
-        listed = ",".join(name(entity_type.stored_as(each)) for each in columns)
+        fields = ",".join(identifier(entity_type.stored_as(column)) for column in columns)
         with self._transaction() as connection:
             connection.execute(
-                joined("CREATE INDEX IF NOT EXISTS", index, "ON", table, f"({listed})")
+                joined("CREATE INDEX IF NOT EXISTS", index, "ON", table, f"({fields})")
             )
         self._tables.add(index)
 
     def next_version(self) -> str:
-        """A new row version, base64 of eight bytes."""
+        """Return a new row version: eight bytes in base64."""
         return base64.b64encode(struct.pack(">Q", next(self._version))).decode()
 
     def defaults(self, entity_type: EntityType) -> dict[str, Stored]:
-        """What a new row holds where nothing is given, by the stored name of the column."""
+        """Return the default values of a new row, by stored column name."""
         now = instant(sql_server(self.clock.now()))
-        found: dict[str, Stored] = {}
+        values: dict[str, Stored] = {}
         for column in entity_type.stored:
             value: Stored = None
             if column.name in STAMPS:
@@ -187,13 +195,13 @@ class Store:
                 value = AUDIT[column.name]
             elif column.declared.required or column.name in entity_type.key:
                 value = traits(column.declared.type).default
-            found[column.stored_as] = value
-        return found
+            values[column.stored_as] = value
+        return values
 
     def insert(self, entity_type: EntityType, rows: Iterable[Row], tenant: str) -> int:
-        """Add rows; a row whose key is there already takes its place.
+        """Insert rows; a row replaces the one with its key.
 
-        ``visible_at`` in a row says from which instant on it is seen.
+        ``visible_at`` in a row is the instant from which on the row is visible.
         """
         table = self.table(entity_type, tenant)
         defaults = self.defaults(entity_type)
@@ -203,119 +211,124 @@ class Store:
         }
         stored_as = list(defaults)
         version = "tstamp" if "tstamp" in columns else None
-        flags = [flag(each) for each in entity_type.bases]
+        flags = [type_flag(base) for base in entity_type.bases]
         fields = [*stored_as, *flags, VISIBLE]
 
         def values(row: Row) -> list[Stored]:
-            new = dict(defaults)
+            stored = dict(defaults)
             if version:
-                new[version] = self.next_version()
-            visible = row.get("visible_at")
+                stored[version] = self.next_version()
+            visible_at = row.get("visible_at")
             for key, value in row.items():
                 if key != "visible_at":
                     stored_name, store = columns[key]
-                    new[stored_name] = None if value is None else store(value)
-            if visible is not None:
+                    stored[stored_name] = None if value is None else store(value)
+            if visible_at is not None:
                 self.hidden_rows = True
-            seen = None if visible is None else instant(visible)
-            return [*new.values(), *(1 for _ in flags), seen]
+            visible = None if visible_at is None else instant(visible_at)
+            return [*stored.values(), *(1 for _ in flags), visible]
 
         slots = ",".join("?" * len(fields))
-        listed = ",".join(map(name, fields))
-        words = ["INSERT INTO", table, f"({listed}) VALUES ({slots})"]
+        names = ",".join(map(identifier, fields))
+        words = ["INSERT INTO", table, f"({names}) VALUES ({slots})"]
         if entity_type.key:
-            # A business account may become a customer and a vendor: what it was before stays.
-            key = ",".join(map(name, entity_type.key))
-            sets = ",".join(f"{name(each)}=excluded.{name(each)}" for each in fields)
-            words += [f"ON CONFLICT ({key}) DO UPDATE SET", sets]
+            # A business account that becomes a customer or a vendor keeps its other roles.
+            key = ",".join(map(identifier, entity_type.key))
+            assignments = ",".join(f"{field}=excluded.{field}" for field in map(identifier, fields))
+            words += [f"ON CONFLICT ({key}) DO UPDATE SET", assignments]
         sql = joined(*words)
         with self._transaction() as connection:
             return connection.executemany(sql, map(values, rows)).rowcount
 
     def update(self, entity_type: EntityType, key: Row, changes: Row, tenant: str) -> int:
-        """Change the rows of a key; returns how many."""
+        """Update the rows with a key, and return their number."""
         columns = {column.name: column for column in entity_type.stored}
-        where, values = self._where(entity_type, key)
+        where, key_values = self._where(entity_type, key)
         with self._transaction() as connection:
-            new = self._changes(columns, changes)
-            sets = ",".join(f"{name(each)}=?" for each in new)
-            sql = joined("UPDATE", self.table(entity_type, tenant), "SET", sets, where)
-            return connection.execute(sql, [*new.values(), *values]).rowcount
+            values = self._changes(columns, changes)
+            assignments = ",".join(f"{identifier(name)}=?" for name in values)
+            sql = joined("UPDATE", self.table(entity_type, tenant), "SET", assignments, where)
+            return connection.execute(sql, [*values.values(), *key_values]).rowcount
 
     def bulk_update(
         self, entity_type: EntityType, changes: Row, limit: int | None, tenant: str
     ) -> int:
-        """Change the first rows in key order, all at one instant; returns how many."""
+        """Update the first rows in key order at one instant, and return their number."""
         columns = {column.name: column for column in entity_type.stored}
         where, _ = self._where(entity_type, {})
         table = self.table(entity_type, tenant)
-        order = ",".join(map(name, entity_type.key)) or "rowid"
+        order = ",".join(map(identifier, entity_type.key)) or "rowid"
         rows = joined("SELECT rowid FROM", table, where, "ORDER BY", order, "LIMIT ?")
         with self._transaction() as connection:
-            new = self._changes(columns, changes)
-            sets = ",".join(f"{name(each)}=?" for each in new)
-            sql = joined("UPDATE", table, "SET", sets, "WHERE rowid IN (", rows, ")")
-            return connection.execute(sql, [*new.values(), -1 if limit is None else limit]).rowcount
+            values = self._changes(columns, changes)
+            assignments = ",".join(f"{identifier(name)}=?" for name in values)
+            sql = joined("UPDATE", table, "SET", assignments, "WHERE rowid IN (", rows, ")")
+            parameters = [*values.values(), -1 if limit is None else limit]
+            return connection.execute(sql, parameters).rowcount
 
     def delete(self, entity_type: EntityType, key: Row, tenant: str) -> int:
-        """Remove the rows of a key; returns how many."""
+        """Delete the rows with a key, and return their number."""
         where, values = self._where(entity_type, key)
         with self._transaction() as connection:
             sql = joined("DELETE FROM", self.table(entity_type, tenant), where)
             return connection.execute(sql, values).rowcount
 
     def _changes(self, columns: Mapping[str, Column], changes: Row) -> dict[str, Stored]:
-        new: dict[str, Stored] = {}
+        values: dict[str, Stored] = {}
         if MODIFIED in columns:
-            new[MODIFIED] = instant(sql_server(self.clock.now()))
+            values[MODIFIED] = instant(sql_server(self.clock.now()))
         if "tstamp" in columns:
-            new["tstamp"] = self.next_version()
+            values["tstamp"] = self.next_version()
         for key, value in changes.items():
-            new[columns[key].stored_as] = to_stored(columns[key], value)
-        return new
+            values[columns[key].stored_as] = to_stored(columns[key], value)
+        return values
 
     def _where(self, entity_type: EntityType, key: Row) -> tuple[str, list[Stored]]:
         columns = {column.name: column for column in entity_type.stored}
-        parts = [f"{name(flag(each))}=1" for each in entity_type.bases[-1:]]
-        parts += [f"{name(columns[each].stored_as)} IS ?" for each in key]
-        values = [to_stored(columns[each], value) for each, value in key.items()]
-        return "WHERE " + " AND ".join(parts or ["1"]), values
+        conditions = [f"{identifier(type_flag(base))}=1" for base in entity_type.bases[-1:]]
+        conditions += [f"{identifier(columns[name].stored_as)} IS ?" for name in key]
+        values = [to_stored(columns[name], value) for name, value in key.items()]
+        return "WHERE " + " AND ".join(conditions or ["1"]), values
 
     @contextmanager
     def bulk(self, entity_type: EntityType, tenant: str) -> Iterator[sqlite3.Connection]:
-        """A connection that adds many rows to a table; the indexes are made again afterwards."""
+        """Lend a connection that inserts many rows; the table's indexes are rebuilt afterwards."""
         self.table(entity_type, tenant)
         table = self._table(entity_type, tenant)
         with self._transaction() as connection:
-            for each in (":key", ":modified"):
-                connection.execute(f"DROP INDEX IF EXISTS {name(table + each)}")
+            for suffix in (":key", ":modified"):
+                connection.execute(f"DROP INDEX IF EXISTS {identifier(table + suffix)}")
             yield connection
             for statement in indexes(entity_type.root, table):
                 connection.execute(statement)
 
     def read(self, sql: str) -> list[tuple[Stored, ...]]:
-        """The rows of a query."""
+        """Return the rows of a query."""
         with self.connection() as connection:
             return connection.execute(sql).fetchall()
 
 
 def indexes(root: EntityType, table: str) -> list[str]:
-    """The statements that make the indexes of a table: one by key, one by stamp."""
-    key = ",".join(map(name, root.key))
-    made = []
+    """Return the statements that create a table's indexes: by key, and by modification."""
+    key = ",".join(map(identifier, root.key))
+    statements = []
     if key:
-        made.append(f"CREATE UNIQUE INDEX {name(table + ':key')} ON {name(table)} ({key})")
-    if MODIFIED in {each.name for each in root.stored}:
-        wide = ",".join(filter(None, [MODIFIED, key]))
-        made.append(f"CREATE INDEX {name(table + ':modified')} ON {name(table)} ({wide})")
-    return made
+        statements.append(
+            f"CREATE UNIQUE INDEX {identifier(table + ':key')} ON {identifier(table)} ({key})"
+        )
+    if MODIFIED in {column.name for column in root.stored}:
+        fields = ",".join(filter(None, [MODIFIED, key]))
+        statements.append(
+            f"CREATE INDEX {identifier(table + ':modified')} ON {identifier(table)} ({fields})"
+        )
+    return statements
 
 
-def flag(entity_type: EntityType) -> str:
-    """The column that says whether a row of the root's table is also of a derived type."""
+def type_flag(entity_type: EntityType) -> str:
+    """Return the name of the column that marks the rows of a derived type in the root's table."""
     return f"is {entity_type.name}"
 
 
 def to_stored(column: Column, value: object) -> Stored:
-    """A given value as it is kept."""
+    """Convert a value to the stored one."""
     return None if value is None else traits(column.declared.type).store(value)

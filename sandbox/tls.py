@@ -1,4 +1,4 @@
-"""A certificate authority of the sandbox's own, for https."""
+"""The sandbox's own certificate authority, for https."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import trustme
 
 
 class Authority:
-    """A certificate authority and what it signed for one host.
+    """A certificate authority and the certificate it signed for one host.
 
     Attributes:
-        bundle: File with the authority's certificate, gone when the authority is closed.
+        bundle: File with the authority's certificate, removed when the authority is closed.
+        context: TLS context of a server with the signed certificate.
     """
 
     def __init__(self, host: str) -> None:
@@ -25,5 +26,5 @@ class Authority:
         authority.issue_cert(host).configure_cert(self.context)
 
     def close(self) -> None:
-        """Remove the file."""
+        """Remove the certificate file."""
         self._folder.cleanup()

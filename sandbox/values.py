@@ -1,4 +1,4 @@
-"""Values: how each Edm type is stored in SQLite, and how it is written on the wire."""
+"""The Edm types: how their values are stored in SQLite and written on the wire."""
 
 from __future__ import annotations
 
@@ -28,56 +28,58 @@ BOOLEAN_JSON = "CASE {0} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE 'null' END"
 
 
 def instant(value: object) -> str:
-    """The stored text of an instant: UTC, with a fixed width, so that text order is time order."""
+    """Convert an instant to UTC text of a fixed width, so that text order is time order."""
     moment = to_utc(value if isinstance(value, datetime) else str(value))
     return moment.isoformat(timespec="microseconds")[:WIDTH]
 
 
 def decimal(value: object) -> str:
-    """The stored text of a decimal: its digits as they were given."""
+    """Convert a decimal to text that keeps its digits."""
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 def guid(value: object) -> str:
-    """The stored text of a Guid."""
+    """Convert a Guid to text."""
     text = str(value).lower()
-    # The usual spelling needs no slow reading.
+    # Most Guids are in canonical form already, and UUID() is slow.
     return text if GUID.fullmatch(text) else str(UUID(text))
 
 
 def binary(value: object) -> str:
-    """The stored text of a binary: base64."""
+    """Convert binary data to base64 text."""
     return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def integer(value: object) -> int:
-    """The stored integer."""
+    """Convert a value to an integer."""
     return int(str(value))
 
 
 def boolean(value: object) -> int:
-    """The stored boolean."""
+    """Convert a boolean to 0 or 1."""
     return int(bool(value))
 
 
 def double(value: object) -> float:
-    """The stored double."""
+    """Convert a value to a float."""
     return float(str(value))
 
 
 def texts(value: object) -> str:
-    """The stored text of a collection: JSON."""
+    """Convert a collection to JSON text."""
     return json.dumps(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What the sandbox does with one Edm type.
+    """The traits of one Edm type.
 
     Attributes:
-        declaration: The SQLite column type.
+        group: Types of one group can be compared.
+        declaration: SQLite column type.
         json: SQL template that makes JSON text of a column.
-        default: What stands in a column that may not be null when nothing was given.
+        store: Converts a value to the stored one.
+        default: Default value of a column that may not be null.
     """
 
     group: Group
@@ -109,11 +111,11 @@ TRAITS: Mapping[str, Traits] = {
 
 
 def traits(edm_type: str) -> Traits:
-    """The traits of a type; enums are written like strings."""
+    """Return the traits of a type; enums are treated as strings."""
     return TRAITS.get(edm_type, STRING)
 
 
 def compare_decimals(left: str, right: str) -> int:
-    """Order two stored decimals by their value."""
+    """Compare two stored decimals by value."""
     first, second = Decimal(left), Decimal(right)
     return (first > second) - (first < second)

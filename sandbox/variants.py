@@ -1,4 +1,4 @@
-"""Tenants that differ: features and customizations decide what a tenant's metadata declares."""
+"""Tenants that differ: a tenant's features and customizations decide what its metadata declares."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def without_entity(model: Model, entity: str) -> Model:
-    """The model of a tenant that does not offer an entity."""
+    """Return the model of a tenant without an entity."""
     hidden = model.find(entity)
     return _rebuilt(model, {hidden.name: replace(hidden, sets=(), kind="none")})
 
@@ -24,27 +24,27 @@ def with_columns(
     types: Mapping[str, str],
     labels: Mapping[str, str],
 ) -> Model:
-    """The model of a tenant in which an entity lacks columns, or declares them otherwise."""
+    """Return the model of a tenant whose entity lacks columns, or has other types or labels."""
     changed = model.find(entity)
     properties = tuple(
         replace(
-            each,
-            type=types.get(each.name, each.type),
-            label=labels.get(each.name, each.label),
+            declared,
+            type=types.get(declared.name, declared.type),
+            label=labels.get(declared.name, declared.label),
         )
-        for each in changed.properties
-        if each.name not in without
+        for declared in changed.properties
+        if declared.name not in without
     )
     return _rebuilt(model, {changed.name: replace(changed, properties=properties)})
 
 
 def _rebuilt(model: Model, changed: Mapping[str, EntityType]) -> Model:
-    """The model with these types in place of those of the same name, as bases too."""
+    """Return the model with some types replaced by name, also where they are bases."""
     types: dict[str, EntityType] = {}
     # Bases stand before the types derived from them.
-    for each in model.types:
-        made = changed.get(each.name, each)
-        if made.base is not None:
-            made = replace(made, base=types[made.base.name])
-        types[each.name] = made
+    for original in model.types:
+        entity_type = changed.get(original.name, original)
+        if entity_type.base is not None:
+            entity_type = replace(entity_type, base=types[entity_type.base.name])
+        types[original.name] = entity_type
     return Model(tuple(types.values()), model.extra_schema)

@@ -1,4 +1,4 @@
-"""A small company, made from a seed: the same seed gives the same rows, whatever the day."""
+"""A small made-up company: the same seed gives the same rows on any day."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ from sandbox.company.book import Book
 if TYPE_CHECKING:
     from sandbox.store import Store
 
-ROWS = 600  # of the largest tables, unless asked otherwise
+ROWS = 600  # in the largest tables, by default
 
-
-_made: dict[tuple[int, int, int], bytes] = {}
+_cache: dict[tuple[int, int, int], bytes] = {}
 
 
 def populate(store: Store, seed: int, rows: int | None) -> None:
-    """Fill the tables of all tenants, each with a company of its own."""
+    """Fill the tables of all tenants, each with its own company."""
     size = ROWS if rows is None else rows
-    made = (len(store.tenants), seed, size)
-    if made in _made:
-        store.restore(_made[made])
+    cached = (len(store.tenants), seed, size)
+    if cached in _cache:
+        store.restore(_cache[cached])
         return
     for number, tenant in enumerate(store.tenants):
         write(store, tenant, Book(seed + number, size))
     if size <= ROWS:
-        # Tests start many small servers; what one has made serves the next.
-        _made[made] = store.contents()
+        # Tests start many small servers with the same company.
+        _cache[cached] = store.contents()
 
 
 def write(store: Store, tenant: str, book: Book) -> None:
-    """Make one company and put it into its tables."""
+    """Make up one company and insert it into a tenant's tables."""
     masters.write(book)
     sales.write(book)
     purchases.write(book)

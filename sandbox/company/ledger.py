@@ -1,30 +1,30 @@
-"""Batches, ledger lines, balances, and the ledger's preferences."""
+"""Batches, ledger lines, account balances, and ledger preferences."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from decimal import Decimal
 
-from sandbox.company.book import FIRST_DAY, Book, Posting, both, money, period
+from sandbox.company.book import FIRST_DAY, Book, Posting, in_both_currencies, money, period
 
 LEDGER, BRANCH, SUB = 5, 16, 500
 EXPENSES = (1012, 1013, 1014, 1015)
 CASH = 1000
-SUBACCOUNTS = 3  # over which lines are spread
-UNDATED_EVERY = 9  # balances without a stamp
+SUBACCOUNTS = 3  # used in ledger lines, in turn
+UNDATED_EVERY = 9  # every ninth balance has no modification stamp
 
 
 def write(book: Book) -> None:
     """Write the ledger."""
     postings = list(book.postings)
-    lines = sum(len(each.lines) for each in postings)
+    lines = sum(len(posting.lines) for posting in postings)
     number = 0
     while lines < book.size or not number:
         number += 1
-        amount = money(Decimal(book.dice.randint(100, 500_000)) / 100)
+        amount = money(Decimal(book.random.randint(100, 500_000)) / 100)
         day = book.day(min(number / (book.size + 1), 1))
         entry = (
-            (book.dice.choice(EXPENSES), amount, money(0)),
+            (book.random.choice(EXPENSES), amount, money(0)),
             (CASH, money(0), amount),
         )
         postings.append(Posting("GL", f"GL{number:08d}", day, book.text("Expense"), entry))
@@ -36,7 +36,7 @@ def write(book: Book) -> None:
 
 
 def batch(book: Book, at: int, posting: Posting) -> None:
-    """Write a batch and its lines; the totals are theirs."""
+    """Write a batch with the totals of its lines, and the lines."""
     total = sum((debit for _, debit, _ in posting.lines), start=money(0))
     shared = {
         "Module": posting.module,
@@ -59,9 +59,9 @@ def batch(book: Book, at: int, posting: Posting) -> None:
         CuryInfoID=300_000 + at,
         LineCntr=len(posting.lines),
         AutoReverse=False,
-        **both("DebitTotal", total),
-        **both("CreditTotal", total),
-        **both("ControlTotal", total),
+        **in_both_currencies("DebitTotal", total),
+        **in_both_currencies("CreditTotal", total),
+        **in_both_currencies("ControlTotal", total),
         **stamps,
     )
     for line, (account, debit, credit) in enumerate(posting.lines, start=1):
@@ -79,14 +79,14 @@ def batch(book: Book, at: int, posting: Posting) -> None:
             TranType="GLE",
             TranClass="N",
             CuryInfoID=300_000 + at,
-            **both("DebitAmt", debit),
-            **both("CreditAmt", credit),
+            **in_both_currencies("DebitAmt", debit),
+            **in_both_currencies("CreditAmt", credit),
             **{**stamps, "NoteID": book.guid()},
         )
 
 
 def balances(book: Book, postings: list[Posting]) -> None:
-    """Write what each account moved in each period."""
+    """Write the balance of each account in each period."""
     sums: dict[tuple[int, str], list[Decimal]] = defaultdict(lambda: [money(0), money(0)])
     last = {}
     for posting in postings:
@@ -96,16 +96,16 @@ def balances(book: Book, postings: list[Posting]) -> None:
             sums[key][1] += credit
             last[key] = posting.day
     for number, (key, (debit, credit)) in enumerate(sorted(sums.items())):
-        account, of = key
-        changed = book.audit(last[key], "GL301000")["LastModifiedDateTime"]
+        account, fin_period = key
+        modified = book.audit(last[key], "GL301000")["LastModifiedDateTime"]
         book.add(
             "PX.Objects.GL.GLHistory",
             LedgerID=LEDGER,
             BranchID=BRANCH,
             AccountID=account,
             SubID=SUB,
-            FinPeriodID=of,
-            FinYear=of[2:],
+            FinPeriodID=fin_period,
+            FinYear=fin_period[2:],
             BalanceType="A",
             CuryID="USD",
             FinPtdDebit=debit,
@@ -114,12 +114,12 @@ def balances(book: Book, postings: list[Posting]) -> None:
             TranPtdCredit=credit,
             CuryFinPtdDebit=debit,
             CuryFinPtdCredit=credit,
-            LastModifiedDateTime=None if number % UNDATED_EVERY == 0 else changed,
+            LastModifiedDateTime=None if number % UNDATED_EVERY == 0 else modified,
         )
 
 
 def preferences(book: Book) -> None:
-    """Write the one row of the ledger's preferences."""
+    """Write the one row of ledger preferences."""
     stamps = book.audit(FIRST_DAY, "GL102000")
     del stamps["NoteID"]
     book.add(

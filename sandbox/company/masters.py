@@ -1,4 +1,4 @@
-"""Accounts, terms, business accounts, contacts, addresses, items."""
+"""Master data: accounts, terms, business accounts, contacts, addresses, items."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ FIRST_NAMES = ("Ana", "Björn", "Chloé", "Dmitri", "Eve", "Farid", "Grace", "Hi
 THINGS = ("Bolt", "Hinge", "Panel", "Cable", "Valve", "Lamp", "Filter", "Crate", "Gear", "Switch")
 CITIES = (("New York", "NY", "10001"), ("Boston", "MA", "02108"), ("Austin", "TX", "78701"))
 SITES = ((61, "MAIN"), (62, "RETAIL"))
-WIDTH = 10  # of segmented keys, which the server pads
+WIDTH = 10  # the server pads segmented keys to this width
 
 
 def padded(code: str) -> str:
-    """A key as the server returns it: filled up to its width."""
+    """Return a segmented key padded to its width, as the server does."""
     return code.ljust(WIDTH)
 
 
@@ -79,7 +79,7 @@ def accounts(book: Book) -> None:
     for term, text, days in TERMS:
         stamps = book.audit(FIRST_DAY, "CS206500")
         if term == "COD":
-            # As rows that an import wrote long ago carry it.
+            # Rows from an old import may have such a stamp.
             stamps["LastModifiedDateTime"] = "1900-01-01T00:00:00Z"
         book.add(
             "PX.Objects.CS.Terms",
@@ -96,7 +96,7 @@ def accounts(book: Book) -> None:
 
 
 def people(book: Book) -> None:
-    """Write business accounts, some of them customers, some vendors, with contact and address."""
+    """Write business accounts that are customers or vendors, with contact and address."""
     count = max(book.size // 12, 12)
     for number in range(count):
         account_id, contact_id = 5000 + number, 3000 + number
@@ -113,7 +113,7 @@ def people(book: Book) -> None:
             "ClassID": "DEFAULT",
             "IsCustomerOrCombined": kind != "VE",
             "IsBranch": False,
-            "Status": book.dice.choice("AAAAHI"),
+            "Status": book.random.choice("AAAAHI"),
             "VStatus": "A" if kind in {"VE", "VC"} else None,
             "CuryID": "USD",
             "BaseCuryID": "USD",
@@ -124,7 +124,7 @@ def people(book: Book) -> None:
             **stamps,
         }
         roles(book, account, number)
-        person = book.dice.choice(FIRST_NAMES)
+        person = book.random.choice(FIRST_NAMES)
         book.add(
             "PX.Objects.CR.Contact",
             ContactID=contact_id,
@@ -161,7 +161,7 @@ def people(book: Book) -> None:
 
 
 def roles(book: Book, account: dict[str, object], number: int) -> None:
-    """Write a business account as what it is: customer, vendor, or both."""
+    """Write a business account's rows as a customer, a vendor, or both."""
     terms = TERMS[number % len(TERMS)][0]
     kind = account["Type"]
     if kind in {"CU", "VC"}:
@@ -178,7 +178,7 @@ def roles(book: Book, account: dict[str, object], number: int) -> None:
             StatementLastDate=FIRST_DAY + timedelta(days=30),
             SmallBalanceLimit=None,
             DefBillContactID=account["DefContactID"],
-            AutoApplyPayments=None,  # declared as not nullable, null all the same
+            AutoApplyPayments=None,  # null although declared as not nullable
             GroupMask=b"\x00\x0f",
         )
     if kind in {"VE", "VC"}:
@@ -194,11 +194,11 @@ def roles(book: Book, account: dict[str, object], number: int) -> None:
 
 
 def items(book: Book) -> None:
-    """Write items and where they lie."""
+    """Write items and their stock by location."""
     count = max(book.size // 15, 10)
     for number in range(count):
-        price = money(Decimal(book.dice.randint(100, 90_000)) / 100)
-        stock = number % 4 != 3  # noqa: PLR2004 - every fourth is a service
+        price = money(Decimal(book.random.randint(100, 90_000)) / 100)
+        stock = number % 4 != 3  # noqa: PLR2004 - every fourth item is a service
         item = book.add(
             "PX.Objects.IN.InventoryItem",
             InventoryID=10_000 + number,
@@ -207,7 +207,7 @@ def items(book: Book) -> None:
             ),
             StkItem=stock,
             Descr=book.text(f"{THINGS[number % 10]} {number}"),
-            ItemStatus=book.dice.choice(("AC", "AC", "AC", "NP", "IN")),
+            ItemStatus=book.random.choice(("AC", "AC", "AC", "NP", "IN")),
             ItemType="F" if stock else "S",
             ValMethod="A" if stock else "T",
             BaseUnit="PIECE" if stock else "HOUR",
@@ -224,7 +224,7 @@ def items(book: Book) -> None:
         )
         book.items.append(item)
         for site, _ in SITES if stock else ():
-            on_hand = quantity(book.dice.randint(0, 2000))
+            on_hand = quantity(book.random.randint(0, 2000))
             stamps = book.audit(book.day(0.9 + 0.1 * number / count), "IN302000")
             book.add(
                 "PX.Objects.IN.INLocationStatus",

@@ -1,11 +1,11 @@
-"""Purchase orders and the bills for them."""
+"""Purchase orders and their bills."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
 
-from sandbox.company.book import Book, Posting, both, money, period, quantity
+from sandbox.company.book import Book, Posting, in_both_currencies, money, period, quantity
 from sandbox.company.sales import document
 
 PAYABLE, ACCRUAL = 1005, 1006
@@ -18,18 +18,18 @@ def write(book: Book) -> None:
         purchase(book, number, number / orders)
 
 
-def purchase(book: Book, number: int, part: float) -> None:
-    """Write an order, its lines, and, where it was billed, the bill."""
-    dice = book.dice
-    day = book.day(part)
-    vendor = dice.choice(book.vendors)
+def purchase(book: Book, number: int, fraction: float) -> None:
+    """Write an order, its lines, and the bill of a completed one."""
+    rng = book.random
+    day = book.day(fraction)
+    vendor = rng.choice(book.vendors)
     key = {"OrderType": "RO", "OrderNbr": f"PO{number + 1:06d}"}
-    status = dice.choice("CCNHB")
+    status = rng.choice("CCNHB")
     total, units = money(0), quantity(0)
-    count = dice.choice((1, 2, 3))
+    count = rng.choice((1, 2, 3))
     for line in range(1, count + 1):
-        item = dice.choice(book.items)
-        qty = quantity(dice.randint(10, 200))
+        item = rng.choice(book.items)
+        qty = quantity(rng.randint(10, 200))
         cost = Decimal(str(item["StdCost"]))
         amount = money(qty * cost)
         total, units = total + amount, units + qty
@@ -47,9 +47,9 @@ def purchase(book: Book, number: int, part: float) -> None:
             OrderQty=qty,
             BaseOrderQty=qty,
             TranDesc=book.text(str(item["Descr"])),
-            **both("UnitCost", cost),
-            **both("LineAmt", amount),
-            **both("ExtCost", amount),
+            **in_both_currencies("UnitCost", cost),
+            **in_both_currencies("LineAmt", amount),
+            **in_both_currencies("ExtCost", amount),
             **book.audit(day, "PO301000"),
         )
     book.add(
@@ -66,8 +66,8 @@ def purchase(book: Book, number: int, part: float) -> None:
         TermsID="14D",
         LineCntr=count,
         OrderQty=units,
-        **both("LineTotal", total),
-        **both("OrderTotal", total),
+        **in_both_currencies("LineTotal", total),
+        **in_both_currencies("OrderTotal", total),
         **book.audit(day, "PO301000"),
     )
     if status != "C":
@@ -88,7 +88,7 @@ def purchase(book: Book, number: int, part: float) -> None:
         TermsID="14D",
         InvoiceNbr=f"B-{number:05d}",
         InvoiceDate=billed,
-        **both("LineTotal", total),
+        **in_both_currencies("LineTotal", total),
         **book.audit(billed, "AP301000"),
     )
     entry = ((ACCRUAL, total, money(0)), (PAYABLE, money(0), total))

@@ -1,11 +1,11 @@
-"""Sales orders, shipments, invoices, payments, and what they take out of stock."""
+"""Sales orders, shipments, stock issues, invoices and payments."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sandbox.company.book import Book, Posting, both, money, period, quantity
+from sandbox.company.book import Book, Posting, in_both_currencies, money, period, quantity
 
 LINES_PER_ORDER = 3
 RECEIVABLE, REVENUE, CASH = 1002, 1009, 1001
@@ -15,8 +15,7 @@ def write(book: Book) -> None:
     """Write the sales documents."""
     orders = max(book.size // LINES_PER_ORDER, 3)
     for number in range(orders):
-        part = number / orders
-        order, lines = sales_order(book, number, part)
+        order, lines = sales_order(book, number, number / orders)
         if order["Status"] in {"C", "S"}:
             shipment = ship(book, number, order, lines)
             if order["Status"] == "C":
@@ -24,21 +23,21 @@ def write(book: Book) -> None:
 
 
 def sales_order(
-    book: Book, number: int, part: float
+    book: Book, number: int, fraction: float
 ) -> tuple[dict[str, object], list[dict[str, object]]]:
-    """Write an order and its lines; the totals are theirs."""
-    dice = book.dice
-    day = book.day(part)
-    customer = dice.choice(book.customers)
+    """Write an order with the totals of its lines, and the lines."""
+    rng = book.random
+    day = book.day(fraction)
+    customer = rng.choice(book.customers)
     kind = "SO" if number % 10 else "QT"
     key = {"OrderType": kind, "OrderNbr": f"{kind}{number + 1:06d}"}
-    status = dice.choice("CCCSNH") if kind == "SO" else "N"
+    status = rng.choice("CCCSNH") if kind == "SO" else "N"
     stamps = book.audit(day, "SO301000")
     total, units = money(0), quantity(0)
     lines = []
-    for line in range(1, dice.choice((1, 2, 3, 4, 5)) + 1):
-        item = dice.choice(book.items)
-        qty = quantity(dice.randint(1, 20))
+    for line in range(1, rng.choice((1, 2, 3, 4, 5)) + 1):
+        item = rng.choice(book.items)
+        qty = quantity(rng.randint(1, 20))
         price = Decimal(str(item["BasePrice"]))
         amount = money(qty * price)
         total, units = total + amount, units + qty
@@ -63,9 +62,9 @@ def sales_order(
                 TranDesc=book.text(str(item["Descr"])),
                 Completed=status == "C",
                 OpenLine=status != "C",
-                **both("UnitPrice", price),
-                **both("ExtPrice", amount),
-                **both("LineAmt", amount),
+                **in_both_currencies("UnitPrice", price),
+                **in_both_currencies("ExtPrice", amount),
+                **in_both_currencies("LineAmt", amount),
                 **{**stamps, "NoteID": book.guid()},
             )
         )
@@ -92,15 +91,15 @@ def sales_order(
         BillContactID=customer["DefContactID"],
         ShipContactID=customer["DefContactID"],
         Priority=0,
-        **both("LineTotal", total),
-        **both("OrderTotal", total),
+        **in_both_currencies("LineTotal", total),
+        **in_both_currencies("OrderTotal", total),
         **stamps,
     )
     return order, lines
 
 
 def ship(book: Book, number: int, order: dict[str, object], lines: list[dict[str, object]]) -> str:
-    """Write the shipment of an order, and the issue from stock; returns its number."""
+    """Write an order's shipment and its issue from stock; return the shipment's number."""
     shipment = f"{number + 1:06d}"
     day = _day(order) + timedelta(days=2)
     units = sum((_number(line, "OrderQty") for line in lines), start=quantity(0))
@@ -165,7 +164,7 @@ def invoice(
     lines: list[dict[str, object]],
     shipment: str,
 ) -> None:
-    """Write the invoice of an order, its lines, its payment, and what the ledger gets of them."""
+    """Write an order's invoice with its lines, its payment, and their ledger postings."""
     day = _day(order) + timedelta(days=3)
     ref = f"AR{number + 1:06d}"
     total = _number(order, "LineTotal")
@@ -192,9 +191,9 @@ def invoice(
             CustomerID=order["CustomerID"],
             BranchID=16,
             DrCr="C",
-            **both("UnitPrice", _number(line, "UnitPrice")),
-            **both("ExtPrice", _number(line, "LineAmt")),
-            **both("TranAmt", _number(line, "LineAmt")),
+            **in_both_currencies("UnitPrice", _number(line, "UnitPrice")),
+            **in_both_currencies("ExtPrice", _number(line, "LineAmt")),
+            **in_both_currencies("TranAmt", _number(line, "LineAmt")),
             **book.audit(day, "SO303000"),
         )
     del shared["BranchID"]
@@ -209,38 +208,38 @@ def invoice(
         LineCntr=len(lines),
         TermsID="30D",
         InvoiceNbr=order["CustomerOrderNbr"],
-        InvoiceDate=None if number % 5 == 0 else day,  # declared as not nullable, null all the same
-        **both("LineTotal", total),
-        **both("GoodsTotal", total),
+        InvoiceDate=None if number % 5 == 0 else day,  # null although declared as not nullable
+        **in_both_currencies("LineTotal", total),
+        **in_both_currencies("GoodsTotal", total),
         **book.audit(day, "SO303000"),
     )
     entry = ((RECEIVABLE, total, money(0)), (REVENUE, money(0), total))
     book.postings.append(Posting("AR", batch, day, f"Invoice {ref}", entry))
     if not paid:
         return
-    later, batch = day + timedelta(days=book.dice.randint(5, 40)), f"ARP{number + 1:07d}"
+    paid_on, batch = day + timedelta(days=book.random.randint(5, 40)), f"ARP{number + 1:07d}"
     book.add(
         "PX.Objects.AR.ARPayment",
-        **document("PMT", f"PM{number + 1:06d}", batch, later, total, money(0)),
+        **document("PMT", f"PM{number + 1:06d}", batch, paid_on, total, money(0)),
         **shared,
         DocDesc=f"Payment of {ref}",
         Status="C",
         PaymentMethodID="CHECK",
         ExtRefNbr=f"CHK{number:05d}",
-        AdjDate=later,
-        AdjFinPeriodID=period(later),
+        AdjDate=paid_on,
+        AdjFinPeriodID=period(paid_on),
         Cleared=True,
-        ClearDate=later,
-        **book.audit(later, "AR302000"),
+        ClearDate=paid_on,
+        **book.audit(paid_on, "AR302000"),
     )
     entry = ((CASH, total, money(0)), (RECEIVABLE, money(0), total))
-    book.postings.append(Posting("AR", batch, later, f"Payment of {ref}", entry))
+    book.postings.append(Posting("AR", batch, paid_on, f"Payment of {ref}", entry))
 
 
-def document(  # noqa: PLR0913, PLR0917 - the columns that all documents have
+def document(  # noqa: PLR0913, PLR0917 - the columns of all documents
     kind: str, ref: str, batch: str, day: datetime, total: Decimal, balance: Decimal
 ) -> dict[str, object]:
-    """The columns that all receivable and payable documents share."""
+    """Return the columns that all receivable and payable documents share."""
     return {
         "DocType": kind,
         "RefNbr": ref,
@@ -252,14 +251,14 @@ def document(  # noqa: PLR0913, PLR0917 - the columns that all documents have
         "Released": True,
         "Hold": False,
         "OrigModule": "SO" if kind == "INV" else "AR",
-        **both("OrigDocAmt", total),
-        **both("DocBal", balance),
+        **in_both_currencies("OrigDocAmt", total),
+        **in_both_currencies("DocBal", balance),
     }
 
 
 def _day(order: dict[str, object]) -> datetime:
     day = order["OrderDate"]
-    assert isinstance(day, datetime)  # noqa: S101 - written by this module
+    assert isinstance(day, datetime)  # noqa: S101 - set by this module
     return day
 
 

@@ -1,4 +1,4 @@
-"""Users, and the rows of the made-up classes."""
+"""Users, employees, and the rows of the made-up classes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sandbox.company.book import FIRST_DAY, Book, money
 from sandbox.company.masters import padded
 
 LOGINS = ("admin", "odata", "gibbs", "o'hara", "müller")
-FEW = 25
+FEW_ROWS = 25
 
 
 def write(book: Book) -> None:
-    """Write the tables of the system and of the made-up classes."""
+    """Write the system tables and those of the made-up classes."""
     users(book)
     employees(book)
     prospects(book)
@@ -22,7 +22,7 @@ def write(book: Book) -> None:
 
 
 def users(book: Book) -> None:
-    """Write the users, with their passwords encrypted."""
+    """Write the users with encrypted passwords."""
     for number, (login, user_id) in enumerate(zip(LOGINS, book.users, strict=True)):
         book.add(
             "PX.SM.Users",
@@ -32,7 +32,7 @@ def users(book: Book) -> None:
             LastName="Example",
             FullName=f"{login.title()} Example",
             Email=f"{number}@company.example",
-            Password=base64.b64encode(book.dice.randbytes(32)).decode(),
+            Password=base64.b64encode(book.random.randbytes(32)).decode(),
             Source=0,
             IsApproved=True,
             CreationDate=FIRST_DAY + timedelta(hours=number, milliseconds=333),
@@ -44,7 +44,7 @@ def users(book: Book) -> None:
 
 
 def employees(book: Book) -> None:
-    """Write the employees, who are vendors too."""
+    """Write the employees, which are vendors too."""
     for number in range(4):
         book.add(
             "PX.Objects.EP.EPEmployee",
@@ -59,7 +59,7 @@ def employees(book: Book) -> None:
 
 
 def prospects(book: Book) -> None:
-    """Write business accounts that are neither customers nor vendors yet."""
+    """Write business accounts that are neither customers nor vendors."""
     for number in range(3):
         book.add(
             "PX.Objects.CR.BAccountR",
@@ -78,22 +78,22 @@ def small_tables(book: Book) -> None:
         book.add(
             "PX.Objects.CA.CAEntryType", EntryTypeId=code, Descr=book.text(code.title()), DrCr=side
         )
-    for number in range(FEW):
+    for number in range(FEW_ROWS):
         book.add(
             "Contoso.Objects.RX.RXSubscription",
             SubscriptionCD=padded(f"RX{number:04d}"),
-            CustomerID=book.dice.choice(book.customers)["BAccountID"],
+            CustomerID=book.random.choice(book.customers)["BAccountID"],
             Active=bool(number % 3),
             Amount=money(Decimal(number) / 8),
-            UsrTier=book.dice.choice(("Gold", "Silver", None)),
-            UsrRenewalDate=book.day(number / FEW),
+            UsrTier=book.random.choice(("Gold", "Silver", None)),
+            UsrRenewalDate=book.day(number / FEW_ROWS),
             UsrScore=number / 8,
             UsrChannel=number,
             UsrTags=["new", "ä&b"][: number % 3],
             UsrVolume=Decimal("0.10"),
-            **book.audit(book.day(number / FEW), "RX301000"),
+            **book.audit(book.day(number / FEW_ROWS), "RX301000"),
         )
-        day = book.day(number / FEW)
+        day = book.day(number / FEW_ROWS)
         book.add(
             "PX.SM.UploadFile",
             FileID=book.guid(),
@@ -108,7 +108,7 @@ def small_tables(book: Book) -> None:
             "PX.SM.LoginTrace",
             LoginTraceID=number + 1,
             Date=day + timedelta(hours=8, minutes=number),
-            Username=book.dice.choice(LOGINS),
+            Username=book.random.choice(LOGINS),
             Operation=number % 4,
             IPAddress=f"192.0.2.{number}",
         )
@@ -116,5 +116,5 @@ def small_tables(book: Book) -> None:
             "PX.Objects.CS.CSAnswers",
             RefNoteID=book.guid(),
             AttributeID="COLOR",
-            Value=book.dice.choice(("Red", "Blue", None)),
+            Value=book.random.choice(("Red", "Blue", None)),
         )

@@ -1,4 +1,4 @@
-"""Generic inquiries: what they show, and how they are declared, asked for and answered."""
+"""Generic inquiries: their definitions, metadata and services."""
 
 from sandbox.inquiries.model import Inquiry, Parameter
 from sandbox.inquiries.service import Inquiries

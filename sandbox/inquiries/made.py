@@ -1,4 +1,4 @@
-"""The inquiries of the company, each for a trait that inquiries have."""
+"""The company's inquiries, each for a trait of real ones."""
 
 from __future__ import annotations
 
@@ -269,13 +269,13 @@ INQUIRIES = (
         """,
     ),
 )
-"""Twenty that can be read."""
+"""The twenty inquiries that can be read."""
 
 HIDDEN = (
     Inquiry("Payroll", "{Users} u", "Username:s* = u.Username"),
     Inquiry("Broken-Inquiry", "{Users} u", "Username:s* = u.Username", broken=True),
 )
-"""One that the account has no right to, and one that does not work."""
+"""An inquiry that the account may not read, and one that is broken."""
 
 UNREADABLE = "Sales/Returns"
-"""In the service document only: a name with a slash is found under no address."""
+"""Listed in the service document only: no address reaches a name with a slash."""

@@ -1,4 +1,4 @@
-"""The ``$metadata`` of inquiries: CSDL of both versions, with names that are no identifiers."""
+"""The ``$metadata`` of inquiries: CSDL of both versions, with names that are not identifiers."""
 
 from __future__ import annotations
 
@@ -29,47 +29,47 @@ NAMESPACES = {3: "PX.Data", 4: "GenericInquiry"}
 
 
 def edm_type(name: str, version: int) -> str:
-    """The name of a type in a version."""
+    """Return the name of a type in an OData version."""
     return OLDER_TYPES.get(name, name) if version == 3 else name  # noqa: PLR2004 - OData 3
 
 
 def parameters(declared: Iterable[Parameter], version: int) -> list[str]:
-    """The elements of parameters."""
+    """Return the elements of parameters."""
     return [
-        f'<Parameter Name="{each.name}" Type="{edm_type(each.type, version)}" />'
-        for each in declared
+        f'<Parameter Name="{parameter.name}" Type="{edm_type(parameter.type, version)}" />'
+        for parameter in declared
     ]
 
 
 def type_lines(inquiry: Inquiry, version: int) -> list[str]:
-    """The element of an inquiry's entity type; no facets, as recorded."""
-    key = [f'<PropertyRef Name="{each}" />' for each in inquiry.entity_type.own_key]
+    """Return the lines of an inquiry's entity type, without facets, as recorded."""
+    key = [f'<PropertyRef Name="{name}" />' for name in inquiry.entity_type.own_key]
     return [
         f'<EntityType Name="{inquiry.type_name}">',
         *(["<Key>", *key, "</Key>"] if key else []),
         *(
-            f'<Property Name="{each.name}" Type="{edm_type(each.type, version)}" />'
-            for each in inquiry.entity_type.properties
+            f'<Property Name="{declared.name}" Type="{edm_type(declared.type, version)}" />'
+            for declared in inquiry.entity_type.properties
         ),
         "</EntityType>",
     ]
 
 
 def function_lines(inquiry: Inquiry, version: int) -> tuple[list[str], list[str]]:
-    """What stands in the schema, and in the container, for an inquiry with parameters."""
+    """Return the lines of an inquiry's function in the schema and in the container."""
     if not inquiry.parameters:
         return [], []
     name, title = inquiry.function, quoteattr(inquiry.title)
     returned = f"Collection({NAMESPACES[version]}.{inquiry.type_name})"
-    taken = parameters(inquiry.parameters, version)
+    parameter_lines = parameters(inquiry.parameters, version)
     if version == 3:  # noqa: PLR2004 - OData 3
         opening = f'<FunctionImport Name="{name}" ReturnType="{returned}" EntitySet={title}>'
-        return [], [opening, *taken, "</FunctionImport>"]
+        return [], [opening, *parameter_lines, "</FunctionImport>"]
     qualified = quoteattr(f"{NAMESPACES[version]}.{inquiry.title}")
     return (
         [
             f"<Function Name={title}>",
-            *taken,
+            *parameter_lines,
             f'<ReturnType Type="{returned}" Nullable="false" />',
             "</Function>",
         ],
@@ -78,17 +78,17 @@ def function_lines(inquiry: Inquiry, version: int) -> tuple[list[str], list[str]
 
 
 def document(inquiries: Iterable[Inquiry], version: int) -> bytes:
-    """The metadata of all inquiries."""
+    """Return the metadata document of inquiries."""
     types: list[str] = []
     functions: list[str] = []
     container: list[str] = []
-    for each in inquiries:
-        types += type_lines(each, version)
-        qualified = f"{NAMESPACES[version]}.{each.type_name}"
-        container.append(f'<EntitySet Name={quoteattr(each.title)} EntityType="{qualified}" />')
-        in_schema, in_container = function_lines(each, version)
-        functions += in_schema
-        container += in_container
+    for inquiry in inquiries:
+        types += type_lines(inquiry, version)
+        qualified = f"{NAMESPACES[version]}.{inquiry.type_name}"
+        container.append(f'<EntitySet Name={quoteattr(inquiry.title)} EntityType="{qualified}" />')
+        schema_lines, container_lines = function_lines(inquiry, version)
+        functions += schema_lines
+        container += container_lines
     return "\n".join(
         [
             '<?xml version="1.0" encoding="utf-8"?>',

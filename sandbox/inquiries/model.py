@@ -1,4 +1,4 @@
-"""An inquiry: a query over the tables of the data access classes, under a title of its own."""
+"""A generic inquiry: a titled query over the tables of the data access classes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sandbox.filters import quoted
+from sandbox.filters import text_literal
 from sandbox.model import EntityType, Property
-from sandbox.store import VISIBLE, flag, joined, name
+from sandbox.store import VISIBLE, identifier, joined, type_flag
 from sandbox.values import instant
 
 if TYPE_CHECKING:
@@ -45,18 +45,19 @@ class Inquiry:
     """A generic inquiry.
 
     Attributes:
-        title: Also the name of its entity set.
+        title: Title of the inquiry, and name of its entity set.
         source: FROM clause; ``{Customer}`` stands for the rows of a class.
-        listed: A column a line, ``Name:code = expression``. Behind the code ``*`` marks a key
-            that is a result, ``+`` a key that is none and is appended, ``~`` a formula.
-        where: Condition; ``:Name`` stands for a parameter.
-        parameters: What has to be bound before it shows anything.
-        broken: Whether each answer is 200 with an empty body.
+        column_lines: Columns, one per line: ``Name:code = expression``. After the code, ``*`` marks
+            a result column that is a key, ``+`` an appended key column, ``~`` a formula.
+        where: WHERE condition; ``:Name`` stands for a parameter.
+        group: GROUP BY clause; may be empty.
+        parameters: Parameters to bind before the inquiry shows any rows.
+        broken: Whether every response is 200 with an empty body.
     """
 
     title: str
     source: str
-    listed: str
+    column_lines: str
     where: str = "1"
     group: str = ""
     parameters: tuple[Parameter, ...] = ()
@@ -64,38 +65,38 @@ class Inquiry:
 
     @property
     def type_name(self) -> str:
-        """The name of its entity type: what of the title may stand in an identifier."""
-        found = re.sub(r"\W", "", self.title)
-        return "_" + found if found[:1].isdigit() else found
+        """Name of the entity type: the title without the characters an identifier cannot have."""
+        name = re.sub(r"\W", "", self.title)
+        return "_" + name if name[:1].isdigit() else name
 
     @property
     def function(self) -> str:
-        """The name under which it takes parameters."""
+        """Name of the function that takes the inquiry's parameters."""
         return f"{self.type_name}_WithParameters"
 
     @cached_property
     def _columns(self) -> tuple[re.Match[str], ...]:
-        lines = [line.strip() for line in self.listed.strip().splitlines()]
-        return tuple(found for line in lines if (found := COLUMN.fullmatch(line)))
+        lines = [line.strip() for line in self.column_lines.strip().splitlines()]
+        return tuple(match for line in lines if (match := COLUMN.fullmatch(line)))
 
     def marked(self, mark: str) -> tuple[str, ...]:
-        """The columns with a mark."""
-        return tuple(each["name"] for each in self._columns if mark in each["marks"])
+        """Return the names of the columns with a mark."""
+        return tuple(column["name"] for column in self._columns if mark in column["marks"])
 
     @cached_property
     def entity_type(self) -> EntityType:
-        """Its rows as a type."""
+        """Entity type of the inquiry's rows."""
         return EntityType(
             f"GenericInquiry.{self.type_name}",
             own_key=(*self.marked("*"), *self.marked("+")),
             properties=tuple(
                 Property(
-                    each["name"],
-                    CODES[each["code"]],
-                    instant=each["code"] == "t",
-                    formula="~" in each["marks"],
+                    column["name"],
+                    CODES[column["code"]],
+                    instant=column["code"] == "t",
+                    formula="~" in column["marks"],
                 )
-                for each in self._columns
+                for column in self._columns
             ),
             sets=(self.title,),
         )
@@ -103,30 +104,32 @@ class Inquiry:
     def sql(
         self, store: Store, tenant: str, values: Mapping[str, str], *, with_appended: bool = False
     ) -> str:
-        """A subquery with its rows.
+        """Return a subquery for the inquiry's rows.
 
         Args:
             store: The tables.
-            tenant: Whose.
+            tenant: Login name of the tenant.
             values: SQL text of each parameter.
-            with_appended: A filter or order names an appended column: then rows come, too, that
-                the inquiry itself leaves out.
+            with_appended: Whether a filter or order names an appended column. The rows that the
+                inquiry itself excludes are then returned too.
         """
-        chosen = ",".join(f"{each['expression']} AS {name(each['name'])}" for each in self._columns)
-        bound = PARAMETER.sub(lambda found: values[found[1]], self.where)
-        where = "WHERE " + ("1" if with_appended else bound)
+        columns = ",".join(
+            f"{column['expression']} AS {identifier(column['name'])}" for column in self._columns
+        )
+        condition = PARAMETER.sub(lambda match: values[match[1]], self.where)
+        where = "WHERE " + ("1" if with_appended else condition)
         group = f"GROUP BY {self.group}" if self.group else ""
-        source = CLASS.sub(lambda found: rows_of(store, tenant, found[1]), self.source)
-        return "(" + joined("SELECT", chosen, "FROM", source, where, group) + ")"
+        source = CLASS.sub(lambda match: visible_rows(store, tenant, match[1]), self.source)
+        return "(" + joined("SELECT", columns, "FROM", source, where, group) + ")"
 
 
-def rows_of(store: Store, tenant: str, class_name: str) -> str:
-    """A subquery with the visible rows of a class."""
-    entity_type = next(each for each in store.model.types if each.short_name == class_name)
-    parts = [f"{name(flag(each))}=1" for each in entity_type.bases[-1:]]
-    now = quoted(instant(store.clock.now()))
+def visible_rows(store: Store, tenant: str, class_name: str) -> str:
+    """Return a subquery for the visible rows of a class."""
+    entity_type = next(known for known in store.model.types if known.short_name == class_name)
+    conditions = [f"{identifier(type_flag(base))}=1" for base in entity_type.bases[-1:]]
+    now = text_literal(instant(store.clock.now()))
     if store.hidden_rows:
-        parts.append(f"({VISIBLE} IS NULL OR {VISIBLE}<={now})")
-    where = " AND ".join(parts)
+        conditions.append(f"({VISIBLE} IS NULL OR {VISIBLE}<={now})")
+    where = " AND ".join(conditions)
     table = store.table(entity_type, tenant)
-    return "(" + joined("SELECT * FROM", table, "WHERE", where) + ")" if parts else table
+    return "(" + joined("SELECT * FROM", table, "WHERE", where) + ")" if conditions else table

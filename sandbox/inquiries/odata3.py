@@ -1,4 +1,4 @@
-"""OData 3: its literals, and its answers."""
+"""OData 3: literals and response formats."""
 
 from __future__ import annotations
 
@@ -29,33 +29,35 @@ TOKEN = re.compile(
 )
 
 
-def translated(text: str, zone: ZoneInfo) -> str:
-    """A filter in the literals of OData 4; a date-time without an offset is the account's.
+def translate_filter(text: str, zone: ZoneInfo) -> str:
+    """Translate the literals of a filter to OData 4.
+
+    A date-time without an offset is in the account's time zone.
 
     Raises:
-        Refusal: A literal is none of OData 3.
+        Refusal: A literal is not one of OData 3.
     """
 
-    def literal(found: re.Match[str]) -> str:
-        if found["text"]:
-            return found["text"]
-        if found["decimal"] or found["long"]:
-            return found["decimal"] or found["long"]
-        if found["guid"]:
-            return found["digits"].lower()
-        if found["datetime"]:
-            return instant(found["moment"], zone)
-        message = f"Syntax error at position {found.start()} in '{text}'."
+    def literal(match: re.Match[str]) -> str:
+        if match["text"]:
+            return match["text"]
+        if match["decimal"] or match["long"]:
+            return match["decimal"] or match["long"]
+        if match["guid"]:
+            return match["digits"].lower()
+        if match["datetime"]:
+            return instant(match["moment"], zone)
+        message = f"Syntax error at position {match.start()} in '{text}'."
         raise Refusal(message)
 
     return TOKEN.sub(literal, text)
 
 
 def instant(text: str, zone: ZoneInfo) -> str:
-    """A literal's instant, as OData 4 writes it.
+    """Convert the instant in a literal to OData 4.
 
     Raises:
-        Refusal: It is none.
+        Refusal: The text is no instant.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -67,14 +69,14 @@ def instant(text: str, zone: ZoneInfo) -> str:
 
 @dataclass(frozen=True)
 class Feed:
-    """The rows of one answer, with all that any form of it needs.
+    """The content of one response, in any format.
 
     Attributes:
-        title: Of the inquiry: the name of its entity set.
-        root: Address of the service, ending with a slash.
-        columns: Those that are shown, in their order.
-        rows: By column: decimals with their digits, date-times as they are to be shown.
-        next_link: Address of the next page, if the server sends one.
+        title: Title of the inquiry, and name of its entity set.
+        root: Address of the service root, with a slash at the end.
+        columns: Columns of the rows, in their order.
+        rows: Values by column: decimals with their digits, date-times as shown.
+        next_link: Address of the next page, if there is one.
     """
 
     title: str
@@ -84,16 +86,16 @@ class Feed:
     next_link: str | None = None
 
     def edm_type(self, column: Column) -> str:
-        """The type of a column's values."""
+        """Return the OData 3 type of a column."""
         return OLDER_TYPES.get(column.declared.type, column.declared.type)
 
 
 def as_json(feed: Feed) -> Response:
-    """The answer in JSON: decimals are text."""
-    texts = {each.name for each in feed.columns if feed.edm_type(each) == "Edm.Decimal"}
+    """Return the response in JSON, with decimals as text."""
+    decimals = {column.name for column in feed.columns if feed.edm_type(column) == "Edm.Decimal"}
     rows = [
         {
-            name: str(value) if name in texts and value is not None else value
+            name: str(value) if name in decimals and value is not None else value
             for name, value in row.items()
         }
         for row in feed.rows
@@ -108,8 +110,8 @@ def as_json(feed: Feed) -> Response:
 
 
 def as_atom(feed: Feed) -> Response:
-    """The answer as an Atom feed, in which each value tells its type."""
-    types = {each.name: feed.edm_type(each) for each in feed.columns}
+    """Return the response as an Atom feed, in which values carry their types."""
+    types = {column.name: feed.edm_type(column) for column in feed.columns}
     name = re.sub(r"\W", "", feed.title)
     body = atom.feed(
         feed.root,
@@ -122,18 +124,18 @@ def as_atom(feed: Feed) -> Response:
     return Response(body=body, content_type=atom.CONTENT_TYPE)
 
 
-FORMS: Mapping[str, Callable[[Feed], Response]] = {"json": as_json, "atom": as_atom}
-"""What ``$format`` may ask for."""
+FORMATS: Mapping[str, Callable[[Feed], Response]] = {"json": as_json, "atom": as_atom}
+"""The formats that ``$format`` may name."""
 
 
-def form(feed: Feed, wanted: str, accept: str) -> Response:
-    """The answer in the form that was asked for.
+def respond(feed: Feed, format_name: str, accept: str) -> Response:
+    """Return the response in the format that ``$format`` or else the Accept header requests.
 
     Raises:
-        Refusal: There is no such form.
+        Refusal: The format is unknown.
     """
-    name = wanted or ("json" if "json" in accept else "atom")
-    if name not in FORMS:
+    name = format_name or ("json" if "json" in accept else "atom")
+    if name not in FORMATS:
         message = f"A supported MIME type could not be found for '{name}'."
         raise Refusal(message)
-    return FORMS[name](feed)
+    return FORMATS[name](feed)
