@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint typing unit browser oracle mutants bench format build constraints clean
+.PHONY: help install demo test lint typing unit browser oracle mutants bench docs format build constraints clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ bench: $(INSTALLED) .venv-dlt .venv-airbyte ## Measure how fast it is and write 
 .venv-dlt .venv-airbyte: | $(INSTALLED)
 	$(UV) venv --quiet --python $(BIN)/python $@
 	$(UV) pip install --quiet --python $@/bin/python $(if $(findstring dlt,$@),dlt,airbyte-cdk) || rm -rf $@
+
+docs: $(INSTALLED) ## Write docs/settings.md and the settings in meltano.yml from the schema
+	$(BIN)/python -m docs.generate
 
 format: $(INSTALLED) ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff check --fix

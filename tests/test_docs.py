@@ -14,6 +14,7 @@ import pytest
 import yaml
 from mutants import MUTANTS, Mutant
 
+from docs import generate
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.http.error_table import RULES
 from tap_acumatica.odata.instants import InstantReader
@@ -38,6 +39,7 @@ PAGES = {
     for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "sandbox/README.md")
 }
 README = PAGES["README.md"]
+SETTINGS = PAGES["docs/settings.md"]
 FACTS = PAGES["docs/acumatica.md"]
 RULES_OF_READING = PAGES["docs/reliability.md"]
 MELTANO = yaml.safe_load(ROOT.joinpath("meltano.yml").read_text(encoding="utf-8"))
@@ -68,18 +70,26 @@ def table(text: str, first: str) -> list[list[str]]:
     return rows
 
 
+def tables(text: str, first: str) -> list[list[str]]:
+    """The rows of all tables whose first column has this heading."""
+    parts = re.split(rf"^(?=\| {re.escape(first)} \|)", text, flags=re.MULTILINE)[1:]
+    return [row for part in parts for row in table(part, first)]
+
+
 def anchors(text: str) -> set[str]:
     """The anchors of the headings, as they are made by who shows the pages."""
     headings = (found[2] for found in HEADING.finditer(FENCE.sub("", text)))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def settings_of_the_readme() -> dict[str, list[str]]:
-    return {row[0].strip("`"): row for row in table(section(README, "Settings"), "setting")}
+def documented_settings() -> dict[str, list[str]]:
+    rows = tables(SETTINGS, "setting")
+    assert len(rows) == len({row[0] for row in rows})
+    return {row[0].strip("`"): row for row in rows}
 
 
 def kind(name: str, schema: Mapping[str, Any]) -> str:
-    """A setting's type as the README says it."""
+    """A setting's type as the page says it."""
     text = str(next(each for each in schema["type"] if each != "null"))
     if "enum" in schema:
         text = " or ".join(f"`{each}`" for each in schema["enum"])
@@ -130,12 +140,31 @@ def test_the_table_of_settings_is_the_schema() -> None:
         ]
         for name, schema in SCHEMA["properties"].items()
     }
-    assert settings_of_the_readme() == expected
+    assert documented_settings() == expected
 
 
 def test_every_documented_setting_is_in_meltano_yml() -> None:
     base = next(e for e in MELTANO["plugins"]["extractors"] if e["name"] == "tap-acumatica")
-    assert settings_of_the_readme().keys() <= {each["name"] for each in base["settings"]}
+    assert documented_settings().keys() <= {each["name"] for each in base["settings"]}
+
+
+def test_the_generator_writes_what_is_committed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    committed = {name: getattr(generate, name).read_text("utf-8") for name in ("PAGE", "PROJECT")}
+    for name, text in committed.items():
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        monkeypatch.setattr(generate, name, path)
+    generate.main()
+    assert {name: tmp_path.joinpath(name).read_text("utf-8") for name in committed} == committed
+
+
+@pytest.mark.parametrize("lost", [generate.BEGIN, generate.END])
+def test_the_generator_changes_nothing_outside_its_two_comments(lost: str) -> None:
+    text = generate.PROJECT.read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="two comments"):
+        generate.project(text.replace(lost, ""))
 
 
 def test_settings_that_the_readme_mentions_exist() -> None:
