@@ -31,8 +31,8 @@ INTRO: Final = """\
 <!-- Written by `make docs`. The descriptions are those of tap_acumatica/settings/schema.py. -->
 
 `url` is required, and so are `username` and `password`, or the settings of
-[OAuth](../README.md#sign-in-by-oauth) in their place. All other settings have a default or may be
-left out. Secrets are masked in the log: see [SECURITY.md](../SECURITY.md).
+[OAuth](authentication.md#oauth) in their place. All other settings have a default or may be left
+out. Secrets are masked in the log: see [SECURITY.md](../SECURITY.md).
 
 """
 
@@ -66,7 +66,7 @@ HOW: Final = """\
   `TAP_ACUMATICA_URL`, `TAP_ACUMATICA_USERNAME` and so on. Write lists and objects as JSON, for
   example `TAP_ACUMATICA_TENANTS='["Company A", "Company B"]'`.
 - **Meltano** passes the settings of an extractor in `meltano.yml`, and the variables in `.env` and
-  in the environment: see [Meltano](../README.md#with-meltano).
+  in the environment: see [Meltano](meltano.md).
 
 A setting with a wrong value stops the tap with a message that names the setting, what it holds and
 what was found. A setting that does not exist is a warning that suggests a similar name.
