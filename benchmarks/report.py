@@ -1,4 +1,4 @@
-"""docs/performance.md: what was measured, where and when."""
+"""Writes docs/performance.md: the figures, the machine and the date."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 PAGE: Final = ROOT / "docs" / "performance.md"
 PLOT: Final = ROOT / "docs" / "performance.svg"
 BEFORE: Final = ROOT / "benchmarks" / "performance.md"
-"""The words of the page, with places for what is measured."""
+"""The text of the page, with placeholders for the figures."""
 
 BAR_HEIGHT, LEFT, WIDTH = 26, 130, 760
 
 
 def write(found: Mapping[str, Results]) -> None:
-    """Write the page and its plot from what the scenarios found."""
+    """Write the page and its plot from the results of the scenarios."""
     figures = {name: each for results in found.values() for name, each in results.figures.items()}
     words = BEFORE.read_text()
     if READERS in figures:
@@ -81,8 +81,8 @@ def _machine() -> str:
     cores = len(os.sched_getaffinity(0))
     return (
         f"{day}, {cores} cores ({model}), {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}; load average {os.getloadavg()[2]:.1f} when the last "
-        "of it was measured"
+        f"Python {platform.python_version()}; load average {os.getloadavg()[2]:.1f} at the end of "
+        "the last scenario"
     )
 
 
@@ -97,7 +97,7 @@ def _cpuinfo() -> str:
 def _missing(names: list[str]) -> str:
     if not names:
         return ""
-    return f"\n\nNot installed when this was measured, and so left out: {', '.join(names)}."
+    return f"\n\nNot installed on this machine, and therefore not measured: {', '.join(names)}."
 
 
 def _plot(readers: dict[str, Figures]) -> str:
