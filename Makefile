@@ -10,11 +10,11 @@ COMPILE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11
 	--no-emit-index-url --no-header --no-annotate
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# What is started often (Meltano, the tap, the sandbox) is to be compiled once.
+# Meltano, the tap and the sandbox start often, so they are compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint typing unit browser oracle mutants bench format build constraints clean
+.PHONY: help install demo test lint typing unit browser oracle mutants bench docs format build constraints clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,7 +39,7 @@ unit: $(INSTALLED) ## Run the tests and measure their coverage
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-# In a process of its own, not with the other tests: it needs more than Python.
+# Separate from the other tests, since it needs more than Python.
 browser: $(INSTALLED) ## Sign in with a real browser: needs Chromium and its driver
 	$(BIN)/pytest --quiet tests/login_in_browser.py
 
@@ -48,7 +48,8 @@ oracle: $(INSTALLED) ## Draw 2,000 histories of tables that change while they ar
 
 mutants: $(INSTALLED) ## Break each rule of reading in a copy, and see the oracle fail
 	$(BIN)/python -u tests/mutants.py
-# The other readers are compared with where they can be installed.
+
+# Compares with the other readers if they can be installed.
 bench: $(INSTALLED) .venv-dlt .venv-airbyte ## Measure how fast it is and write docs/performance.md (15 minutes)
 	$(BIN)/python -m benchmarks
 
@@ -56,21 +57,24 @@ bench: $(INSTALLED) .venv-dlt .venv-airbyte ## Measure how fast it is and write 
 	$(UV) venv --quiet --python $(BIN)/python $@
 	$(UV) pip install --quiet --python $@/bin/python $(if $(findstring dlt,$@),dlt,airbyte-cdk) || rm -rf $@
 
-format: $(INSTALLED) ## Format the code and mend what can be mended by itself
+docs: $(INSTALLED) ## Write docs/settings.md and the settings in meltano.yml from the schema
+	$(BIN)/python -m docs.generate
+
+format: $(INSTALLED) ## Format the code and apply automatic fixes
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 build: $(INSTALLED) ## Build the wheel and the source distribution into dist
 	$(UV) build --quiet
 
-# The build is checked for addresses: constraints are the same whatever index they came from.
+# The output must not name an index: constraints are the same whichever index they come from.
 constraints: $(INSTALLED) ## Pin the newest versions of all dependencies
 	$(COMPILE) --group dev --output-file constraints.txt pyproject.toml
 	echo 'meltano>=4.4' | $(COMPILE) --output-file constraints-meltano.txt -
 	@! grep -n '://' constraints.txt constraints-meltano.txt
 
-# Meltano's database stays: it may hold the state of real runs.
-clean: ## Remove all that was installed and made, but for Meltano's state
+# Meltano's database stays, since it may hold the state of real runs.
+clean: ## Remove everything that was installed and made, except Meltano's state
 	rm -rf $(VENV) $(MELTANO_VENV) .venv-dlt .venv-airbyte .meltano/extractors .meltano/loaders .meltano/run output build dist .mypy_cache .pytest_cache .ruff_cache \
 		.hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -82,7 +86,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		--editable . --group dev
 	@touch $@
 
-# Apart from .venv: Meltano's dependencies and the tap's exclude each other.
+# Separate from .venv, since Meltano's dependencies conflict with those of the tap.
 $(MELTANO_INSTALLED): constraints-meltano.txt | $(INSTALLED)
 	$(UV) venv --quiet --clear --python $(BIN)/python $(MELTANO_VENV)
 	$(UV) pip install --quiet --python $(MELTANO_VENV)/bin/python --requirement constraints-meltano.txt

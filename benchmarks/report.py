@@ -1,4 +1,4 @@
-"""docs/performance.md: what was measured, where and when."""
+"""Writes docs/performance.md: the figures, the machine and the date."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def _machine() -> str:
     cores = len(os.sched_getaffinity(0))
     return (
         f"{day}, {cores} cores ({model}), {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}; load average {os.getloadavg()[2]:.1f} when the last "
-        "of it was measured"
+        f"Python {platform.python_version()}; load average {os.getloadavg()[2]:.1f} at the end of "
+        "the last scenario"
     )
 
 
@@ -99,7 +99,7 @@ def _cpuinfo() -> str:
 def _missing(names: list[str]) -> str:
     if not names:
         return ""
-    return f"\n\nNot installed when this was measured, and so left out: {', '.join(names)}."
+    return f"\n\nNot installed on this machine, and therefore not measured: {', '.join(names)}."
 
 
 def _plot(readers: dict[str, Figures]) -> str:

@@ -1,4 +1,4 @@
-"""The settings of the sign-in. What is checked beyond their schema is in accounts.py."""
+"""The settings of the sign-in. accounts.py checks what their schema cannot express."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ACCOUNT: Final = (
         default="basic",
         title="Sign-in",
         description=(
-            "basic: user name and password with each request; oauth: access tokens, for a "
+            "basic: user name and password with each request; oauth: access tokens, through a "
             "connected application (SM303010)"
         ),
     ),
@@ -36,8 +36,8 @@ ACCOUNT: Final = (
         th.StringType(min_length=1),
         title="Client ID",
         description=(
-            "Of the connected application: GUID@Tenant, or the GUID alone, to which the "
-            "tenant is added that is read"
+            "Client ID of the connected application: GUID@Tenant, or the GUID alone, to which the "
+            "tap adds the tenant that it reads"
         ),
     ),
     th.Property(
@@ -53,7 +53,7 @@ ACCOUNT: Final = (
         default="api openid offline_access",
         title="Scope",
         description=(
-            "What to ask for at sign-in: api for OData, offline_access for refresh tokens, "
+            "Scopes to request at sign-in: api for OData, offline_access for refresh tokens, "
             "api:concurrent_access for a session for each connection"
         ),
     ),
@@ -63,8 +63,8 @@ ACCOUNT: Final = (
         secret=True,
         title="Refresh token",
         description=(
-            "The first one, where it was not made by tap-acumatica login; those that follow are "
-            "in token_file"
+            "First refresh token, if it was not obtained with tap-acumatica login; those that "
+            "follow are kept in token_file"
         ),
     ),
     th.Property(
@@ -72,7 +72,7 @@ ACCOUNT: Final = (
         th.StringType(min_length=1),
         title="Token file",
         description=(
-            "File in which tap-acumatica login and each renewal keep the tokens; runs on one "
+            "File in which tap-acumatica login and each renewal store the tokens; runs on one "
             "machine share it"
         ),
     ),
@@ -90,7 +90,8 @@ ACCOUNT: Final = (
         th.StringType(min_length=1),
         title="Authorization address",
         description=(
-            "Where people sign in, if it is not what the site says (identity/connect/authorize)"
+            "Address at which people sign in, if it is not the one that the site announces "
+            "(identity/connect/authorize)"
         ),
     ),
     th.Property(
@@ -98,7 +99,8 @@ ACCOUNT: Final = (
         th.StringType(min_length=1),
         title="Token address",
         description=(
-            "Where tokens are given, if it is not what the site says (identity/connect/token)"
+            "Address that issues tokens, if it is not the one that the site announces "
+            "(identity/connect/token)"
         ),
     ),
 )

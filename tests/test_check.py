@@ -801,13 +801,13 @@ def test_the_command_is_found_beside_the_singer_command(box: Sandbox, tmp_path: 
     assert box.password not in finished.stderr + finished.stdout
 
 
-# The README
+# The page
 
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "check.md").read_text(encoding="utf-8")
 
 
-def test_the_example_of_the_readme_is_what_a_check_prints(box: Sandbox) -> None:
+def test_the_example_of_the_page_is_what_a_check_prints(box: Sandbox) -> None:
     box.forbid("PX_SM_Users")
     url = f"{box.url}/t/Company/api/odata/dac"
     settings = {**settings_for(box, *ENTITIES, "PX_SM_Users"), "url": url}
@@ -815,19 +815,13 @@ def test_the_example_of_the_readme_is_what_a_check_prints(box: Sandbox) -> None:
     report.show(checked(box, settings), Console(file=stream, highlight=False, width=200))
     printed = stream.getvalue().replace(box.url, "https://company.acumatica.com")
     printed = re.sub(r"\d+\.\d s$", "0.1 s", printed, flags=re.MULTILINE)
-    (example,) = re.findall(r"```text\n(✓.*?)```", README, re.DOTALL)
+    (example,) = re.findall(r"```text\n(✓.*?)```", PAGE, re.DOTALL)
     assert printed.strip() == example.strip()
 
 
-def test_the_readme_lists_the_causes_and_their_steps() -> None:
-    rows = re.findall(
-        r"^\| ([\w ]+) \| ([A-Z][\w, -]+) \| .+ \|$", section_of_checks(), re.MULTILINE
-    )
+def test_the_page_lists_the_causes_and_their_steps() -> None:
+    rows = re.findall(r"^\| ([\w ]+) \| ([A-Z][\w, -]+) \| .+ \|$", PAGE, re.MULTILINE)
     documented = {cause: steps.split(", ")[0] for cause, steps in rows}
     assert documented == {cause.value: step for cause, step in STEPS.items()} | {
         "maintenance": "Answer"
     }
-
-
-def section_of_checks() -> str:
-    return README.partition("\n## Check\n")[2].partition("\n## ")[0]

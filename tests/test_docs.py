@@ -1,19 +1,24 @@
-"""What the documentation says is so."""
+"""The documentation says what the code does."""
 
 from __future__ import annotations
 
 import ast
 import json
 import re
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 import yaml
 from mutants import MUTANTS, Mutant
 
+from docs import generate
+from sandbox.faultkinds import KINDS
+from sandbox.quirks import Quirks
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.http.error_table import RULES
 from tap_acumatica.odata.instants import InstantReader
@@ -26,6 +31,7 @@ from tap_acumatica.odata.table import Table
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.settings import validation as configuration
 from tap_acumatica.settings.schema import SCHEMA
+from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,9 +41,16 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "sandbox/README.md")
+    for path in (
+        *sorted(ROOT.glob("*.md")),
+        *sorted(ROOT.glob("docs/*.md")),
+        ROOT / "sandbox" / "README.md",
+    )
 }
 README = PAGES["README.md"]
+GETTING_STARTED = PAGES["docs/getting-started.md"]
+SETTINGS = PAGES["docs/settings.md"]
+TROUBLESHOOTING = PAGES["docs/troubleshooting.md"]
 FACTS = PAGES["docs/acumatica.md"]
 RULES_OF_READING = PAGES["docs/reliability.md"]
 MELTANO = yaml.safe_load(ROOT.joinpath("meltano.yml").read_text(encoding="utf-8"))
@@ -68,18 +81,26 @@ def table(text: str, first: str) -> list[list[str]]:
     return rows
 
 
+def tables(text: str, first: str) -> list[list[str]]:
+    """The rows of all tables whose first column has this heading."""
+    parts = re.split(rf"^(?=\| {re.escape(first)} \|)", text, flags=re.MULTILINE)[1:]
+    return [row for part in parts for row in table(part, first)]
+
+
 def anchors(text: str) -> set[str]:
     """The anchors of the headings, as they are made by who shows the pages."""
     headings = (found[2] for found in HEADING.finditer(FENCE.sub("", text)))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def settings_of_the_readme() -> dict[str, list[str]]:
-    return {row[0].strip("`"): row for row in table(section(README, "Settings"), "setting")}
+def documented_settings() -> dict[str, list[str]]:
+    rows = tables(SETTINGS, "setting")
+    assert len(rows) == len({row[0] for row in rows})
+    return {row[0].strip("`"): row for row in rows}
 
 
 def kind(name: str, schema: Mapping[str, Any]) -> str:
-    """A setting's type as the README says it."""
+    """A setting's type as the page says it."""
     text = str(next(each for each in schema["type"] if each != "null"))
     if "enum" in schema:
         text = " or ".join(f"`{each}`" for each in schema["enum"])
@@ -130,31 +151,78 @@ def test_the_table_of_settings_is_the_schema() -> None:
         ]
         for name, schema in SCHEMA["properties"].items()
     }
-    assert settings_of_the_readme() == expected
+    assert documented_settings() == expected
 
 
 def test_every_documented_setting_is_in_meltano_yml() -> None:
     base = next(e for e in MELTANO["plugins"]["extractors"] if e["name"] == "tap-acumatica")
-    assert settings_of_the_readme().keys() <= {each["name"] for each in base["settings"]}
+    assert documented_settings().keys() <= {each["name"] for each in base["settings"]}
 
 
-def test_settings_that_the_readme_mentions_exist() -> None:
-    known = {*SCHEMA["properties"], "undated_rows_read_on", "offline_access"}
+def test_the_generator_writes_what_is_committed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    committed = {name: getattr(generate, name).read_text("utf-8") for name in ("PAGE", "PROJECT")}
+    for name, text in committed.items():
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        monkeypatch.setattr(generate, name, path)
+    generate.main()
+    assert {name: tmp_path.joinpath(name).read_text("utf-8") for name in committed} == committed
+
+
+@pytest.mark.parametrize("lost", [generate.BEGIN, generate.END])
+def test_the_generator_changes_nothing_outside_its_two_comments(lost: str) -> None:
+    text = generate.PROJECT.read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="two comments"):
+        generate.project(text.replace(lost, ""))
+
+
+def named_elsewhere() -> set[str]:
+    """Names that look like settings: of the state, of OAuth and of the sandbox."""
+    return {
+        *("undated_rows_read_on", "table_name", "tap_acumatica"),
+        *("offline_access", "access_token", "unauthorized_client", "invalid_grant"),
+        *("above_top", "content_type", "retry_after", "visible_at", *KINDS),
+        *("token_life", "refresh_tokens", "callback_urls"),
+        *(field.name for field in fields(Quirks)),
+    }
+
+
+@each_page
+def test_settings_that_the_pages_mention_exist(page: str) -> None:
+    known = {*SCHEMA["properties"], *named_elsewhere()}
     known |= {
         each["name"] for e in MELTANO["plugins"]["extractors"] for each in e.get("settings", ())
     }
-    for name in re.findall(r"`([a-z]+(?:_[a-z]+)+)(?:: [^`]*)?`", FENCE.sub("", README)):
-        assert name in known | {"tap_acumatica"}, name
+    for name in re.findall(r"`([a-z]+(?:_[a-z]+)+)(?:: [^`]*)?`", FENCE.sub("", PAGES[page])):
+        assert name in known or name.startswith("test_"), name
 
 
-def test_the_settings_of_the_example_are_right() -> None:
-    for heading in ("3. The settings", "Sign-in by OAuth"):
-        (example,) = re.findall(r"```json\n(.*?)```", section(README, heading), re.DOTALL)
-        configuration.check(json.loads(example))
+def examples(page: str) -> list[dict[str, Any]]:
+    """The JSON examples of a page that hold settings."""
+    blocks = re.findall(r"```json\n(.*?)```", PAGES[page], re.DOTALL)
+    found = [json.loads(block) for block in blocks]
+    return [each for each in found if each.keys() <= SCHEMA["properties"].keys()]
+
+
+@each_page
+def test_the_settings_of_the_examples_are_right(page: str) -> None:
+    account = {"url": "https://company.acumatica.com", "username": "odata", "password": "..."}
+    for settings in examples(page):
+        configuration.check(settings if "url" in settings else {**account, **settings})
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/getting-started.md", "docs/authentication.md", "docs/tenants.md"],
+)
+def test_pages_that_lead_to_a_run_have_a_complete_example(page: str) -> None:
+    assert [each for each in examples(page) if "url" in each]
 
 
 def test_the_state_of_the_example_holds_a_bookmark() -> None:
-    text = section(README, "How incremental reading works")
+    text = section(PAGES["docs/incremental.md"], "The state")
     state = json.loads(re.findall(r"```json\n(.*?)```", text, re.DOTALL)[0])
     (entry,) = state["bookmarks"].values()
     bookmark = Bookmark.of(entry, "LastModifiedDateTime")
@@ -166,13 +234,15 @@ def test_the_state_of_the_example_holds_a_bookmark() -> None:
 @pytest.mark.parametrize(
     ("heading", "rules"),
     [
-        ("Sentences about the server", RULES),
-        ("Sentences about tokens", [rule for rule in TOKEN_RULES if rule not in RULES]),
+        ("Messages about the server", RULES),
+        ("Messages about tokens", [rule for rule in TOKEN_RULES if rule not in RULES]),
     ],
     ids=["server", "tokens"],
 )
 def test_each_cause_of_the_error_tables_is_explained(heading: str, rules: Sequence[Rule]) -> None:
-    documented = {row[1]: row for row in table(section(README, heading), "the sentence begins")}
+    rows = tables(section(TROUBLESHOOTING, heading), "the message begins")
+    documented = {row[1]: row for row in rows}
+    assert len(documented) == len(rows)
     assert documented.keys() == {rule.cause for rule in rules}
     for rule in rules:
         beginning, _, action, remedy = documented[rule.cause]
@@ -182,8 +252,8 @@ def test_each_cause_of_the_error_tables_is_explained(heading: str, rules: Sequen
 
 
 def test_every_other_sentence_of_the_code_is_explained() -> None:
-    text = section(README, "Sentences about settings, catalog and state")
-    beginnings = [row[0] for row in table(text, "the sentence begins")]
+    text = section(TROUBLESHOOTING, "Messages about settings, catalog and state")
+    beginnings = [row[0] for row in tables(text, "the message begins")]
     sentences = list(sentences_of_the_code())
     for sentence in sentences:
         assert sentence.startswith(tuple(beginnings)), sentence
@@ -192,7 +262,7 @@ def test_every_other_sentence_of_the_code_is_explained() -> None:
 
 
 def test_the_table_of_the_demo_has_the_streams_of_meltano_yml() -> None:
-    shown = re.findall(r"^(PX_\w+) +(incremental|full-table) ", README, re.MULTILINE)
+    shown = re.findall(r"^(PX_\w+) +(incremental|full-table) ", GETTING_STARTED, re.MULTILINE)
     assert shown == [
         (stream, extractor["name"].partition("--")[2])
         for extractor in MELTANO["plugins"]["extractors"]
@@ -200,8 +270,26 @@ def test_the_table_of_the_demo_has_the_streams_of_meltano_yml() -> None:
     ]
 
 
-def test_extractors_and_jobs_that_the_readme_names_exist() -> None:
-    rows = table(section(README, "With Meltano"), "extractor")
+def test_the_readme_shows_lines_of_the_demo_in_their_order() -> None:
+    shown = re.findall(r"^(?:Stream|PX_\w+) .*$", section(README, "See it work"), re.MULTILINE)
+    demo = section(GETTING_STARTED, "The demo").splitlines()
+    assert len(shown) > 1
+    assert [line for line in demo if line in shown] == shown
+
+
+def test_the_readme_is_short_and_leads_to_every_page() -> None:
+    assert len(README.splitlines()) <= 180
+    links = set(re.findall(r"\]\(([^)#]+)", README))
+    assert {page for page in PAGES if page.startswith("docs/")} <= links
+
+
+def test_the_index_leads_to_every_page() -> None:
+    links = set(re.findall(r"\]\(([^)#]+)", PAGES["docs/README.md"]))
+    assert {path.name for path in ROOT.glob("docs/*.md")} - {"README.md"} <= links
+
+
+def test_extractors_and_jobs_that_the_page_of_meltano_names_exist() -> None:
+    rows = table(PAGES["docs/meltano.md"], "extractor")
     tasks = {each["name"]: each["tasks"] for each in MELTANO["jobs"]}
     assert len(rows) == len(MELTANO["plugins"]["extractors"]) - 1
     for extractor, job, _ in rows:
@@ -229,6 +317,53 @@ def test_json_in_the_documentation_is_json(page: str) -> None:
 def test_targets_of_make_that_are_named_exist(page: str) -> None:
     for target in set(re.findall(r"(?:`|^    )make ([a-z]+)\b", PAGES[page], re.MULTILINE)):
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
+
+
+def commands(page: str, program: str) -> Iterator[list[str]]:
+    """The words behind a program, wherever a page shows how to call it."""
+    call = re.compile(rf"(?:`|^ {{4,}}(?:\.venv/bin/)?){program} ([^`|>\n]+)", re.MULTILINE)
+    for words in call.findall(PAGES[page]):
+        yield words.split()
+
+
+def require_options(command: click.Command, words: Sequence[str]) -> None:
+    known = {option for parameter in command.params for option in parameter.opts}
+    known |= {option for parameter in command.params for option in parameter.secondary_opts}
+    for word in words:
+        if word.startswith("--"):
+            assert word.partition("=")[0] in known, word
+
+
+@each_page
+def test_commands_of_the_tap_that_are_named_exist(page: str) -> None:
+    command = TapAcumatica.cli
+    assert isinstance(command, click.Group)
+    for words in commands(page, "tap-acumatica"):
+        name = "" if words[0].startswith("-") else words[0]
+        require_options(command.commands[name] if name else command, words)
+
+
+@each_page
+def test_commands_of_meltano_that_are_named_fit_the_project(page: str) -> None:
+    tap = TapAcumatica.cli
+    assert isinstance(tap, click.Group)
+    extractors = {each["name"] for each in MELTANO["plugins"]["extractors"]}
+    for words in commands(page, "meltano"):
+        if "invoke" in words:
+            called = words[words.index("invoke") + 1 :]
+            extractor, _, name = called[0].partition(":")
+            assert extractor in extractors
+            require_options(tap.commands[name], called)
+        if "run" in words and "schedule" not in words:
+            jobs = words[words.index("run") + 1 :]
+            assert set(jobs) <= {each["name"] for each in MELTANO["jobs"]}
+
+
+def test_the_page_of_the_benchmarks_has_their_text() -> None:
+    text = ROOT.joinpath("benchmarks", "performance.md").read_text(encoding="utf-8")
+    parts = [part.strip() for part in re.split(r"<!-- \w+ -->", text)]
+    for part in parts:
+        assert part in PAGES["docs/performance.md"]
 
 
 @pytest.mark.parametrize("page", ["docs/acumatica.md", "docs/reliability.md"])

@@ -1,6 +1,7 @@
-"""The settings: their JSON schema. What it cannot express is in configuration.py.
+"""The JSON schema of the settings. validation.py checks what a schema cannot express.
 
-Those of the sign-in are in account_settings.py.
+The settings of the sign-in are in account_settings.py. `make docs` writes docs/settings.md and the
+settings in meltano.yml from here.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         required=True,
         title="Address",
         description=(
-            "The site (https://company.acumatica.com, a virtual directory allowed), or a full "
-            "OData address as the browser shows it, such as "
+            "Address of the site (https://company.acumatica.com, with or without a virtual "
+            "directory), or a full OData address as the browser shows it, such as "
             "https://company.acumatica.com/t/Company/api/odata/dac"
         ),
     ),
@@ -28,8 +29,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.ArrayType(th.StringType(min_length=1)),
         title="Tenants",
         description=(
-            "Tenant login names; each becomes a partition with a bookmark of its own. Absent: the "
-            "tenant in the address, or the instance's only one"
+            "Login names of the tenants to read; each becomes a partition with its own bookmark. "
+            "If not set: the tenant in the address, or the instance's only tenant"
         ),
     ),
     th.Property(
@@ -37,7 +38,7 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.StringType(min_length=1),
         default="_tenant",
         title="Tenant column",
-        description="Column added to every record, first in the key, when tenants is set",
+        description="Column that is added to every record, first in the key, if tenants is set",
     ),
     th.Property(
         "interfaces",
@@ -46,7 +47,7 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         title="Interfaces",
         description=(
             "What to discover: data access classes (dac), generic inquiries (gi) or both. A full "
-            "OData address names its own"
+            "OData address limits this to its own interface"
         ),
     ),
     th.Property(
@@ -54,16 +55,16 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.ArrayType(th.StringType(min_length=1)),
         title="Entities",
         description=(
-            "Which streams to discover, as globs matched without regard to case against the "
-            "stream's name and every alias of its entity set (SOOrder, PX_Objects_GL_*, GI_*). The "
-            "streams found are selected unless a catalog says otherwise"
+            "Streams to discover, as globs that are matched, ignoring case, against the stream's "
+            "name and every alias of its entity set (SOOrder, PX_Objects_GL_*, GI_*). The streams "
+            "found are selected unless a catalog says otherwise"
         ),
     ),
     th.Property(
         "exclude_entities",
         th.ArrayType(th.StringType(min_length=1)),
         title="Excluded entities",
-        description="Which streams not to discover, as globs like those of entities",
+        description="Streams not to discover, as globs like those of entities",
     ),
     *ACCOUNT,
     th.Property(
@@ -71,8 +72,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.DateTimeType,
         title="Start date",
         description=(
-            "The first read of a dated stream starts here; later runs go on from their bookmark "
-            "whatever it says"
+            "Start of the first read of an incremental stream; later runs continue from their "
+            "bookmark, unless the start date is moved back or removed"
         ),
     ),
     th.Property(
@@ -82,8 +83,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default="date",
         title="Tracking type",
         description=(
-            "date: read what changed since the last run, where an entity has a modified date; "
-            "none: read every stream in full each time"
+            "date: read what has changed since the last run, if the entity has a modified date; "
+            "none: read every stream in full in every run"
         ),
     ),
     th.Property(
@@ -92,8 +93,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=["LastModifiedDateTime", "LastModifiedDate", "LastModifiedOn"],
         title="Replication keys",
         description=(
-            "Candidates, in order; the first one that an entity has, as a date-time that may be "
-            "filtered, is its replication key"
+            "Candidates for the replication key, in order; the first one that an entity has as a "
+            "filterable date-time column is used"
         ),
     ),
     th.Property(
@@ -102,7 +103,7 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=3600,
         title="Time offset",
         description=(
-            "Look-back under the bookmark, in seconds: the longest transaction plus the skew "
+            "Look-back before the bookmark, in seconds: the longest transaction plus the skew "
             "between the server's clocks"
         ),
     ),
@@ -111,8 +112,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.StringType(min_length=1),
         title="Time zone",
         description=(
-            "IANA name of the zone of values that carry no offset; must be the zone of the "
-            "account's profile. UTC where not set"
+            "IANA name of the time zone of values without an offset; must be the time zone of the "
+            "account's profile. UTC if not set"
         ),
     ),
     th.Property(
@@ -121,8 +122,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=False,
         title="Ignore offsets",
         description=(
-            "Read the wall clock of values with an offset in time_zone too, for releases that "
-            "label them wrongly"
+            "Read the wall-clock time of values with an offset in time_zone as well, for releases "
+            "that label them wrongly"
         ),
     ),
     th.Property(
@@ -131,9 +132,9 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=True,
         title="Convert to UTC",
         description=(
-            "Emit every instant in UTC; false: as the server labelled it. Midnight on the wall "
-            "clock is a date and keeps its day, but for the replication key and columns named "
-            "*DateTime"
+            "Emit every timestamp in UTC; false: with the offset that the server sent. Midnight on"
+            " the wall clock is a date and keeps its day, except in the replication key and in "
+            "columns named *DateTime"
         ),
     ),
     th.Property(
@@ -147,7 +148,7 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.IntegerType(minimum=10, maximum=10000),
         default=2000,
         title="Page size",
-        description="New rows asked for in one request",
+        description="Number of new rows to request in one page",
     ),
     th.Property(
         "client_side_paging",
@@ -155,7 +156,7 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=True,
         title="Client-side paging",
         description=(
-            "false: no $top is sent, the server decides on the pages and its nextLinks are followed"
+            "false: send no $top, let the server decide on the pages and follow its nextLinks"
         ),
     ),
     th.Property(
@@ -164,8 +165,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=True,
         title="Count",
         description=(
-            "Ask for $count with the first and the last page of a read; it saves the request "
-            "that proves the end"
+            "Request $count with the first and the last page of a read; this saves the request "
+            "that would otherwise prove the end"
         ),
     ),
     th.Property(
@@ -174,8 +175,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=False,
         title="Verify counts",
         description=(
-            "Ask for the count again after each read; fewer distinct rows delivered than counted "
-            "is an error. Takes memory for each row"
+            "Request the count again after each read; it is an error if fewer distinct rows were "
+            "delivered than counted. Takes memory for each row"
         ),
     ),
     th.Property(
@@ -185,7 +186,7 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default="json",
         title="Data format",
         description=(
-            "atom: read services of OData 3 as Atom feeds, with the same records; those of OData 4 "
+            "atom: read OData 3 services as Atom feeds, with the same records; OData 4 services "
             "are always read as JSON"
         ),
     ),
@@ -195,7 +196,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=660,
         title="Timeout",
         description=(
-            "Read timeout in seconds; above the 10 minutes that the server may queue a request"
+            "Read timeout in seconds; the default is above the 10 minutes for which the server may"
+            " queue a request"
         ),
     ),
     th.Property(
@@ -204,8 +206,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=900,
         title="Retry time",
         description=(
-            "Patience with passing failures of one request, in seconds; time inside requests is "
-            "not counted"
+            "Longest time to pause between the retries of one request, in seconds in total; time "
+            "inside requests is not counted"
         ),
     ),
     th.Property(
@@ -213,7 +215,7 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.BooleanType,
         default=True,
         title="Pooling",
-        description="false: one connection, closed after each request, its cookies kept",
+        description="false: use one connection, close it after each request and keep its cookies",
     ),
     th.Property(
         "max_pool_size",
@@ -221,8 +223,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=1,
         title="Pool size",
         description=(
-            "Connections, each a session of its own in Acumatica; the number of requests at once, "
-            "for several streams or parts of a large one"
+            "Number of connections, each with its own session in Acumatica, and so of simultaneous"
+            " requests, for several streams or for slices of a large one"
         ),
     ),
     th.Property(
@@ -230,7 +232,7 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.IntegerType(minimum=1),
         default=60,
         title="Pool idle timeout",
-        description="Seconds after which an idle connection is opened anew, its session kept",
+        description="Seconds after which an idle connection is reopened; it keeps its session",
     ),
     th.Property(
         "pool_wait_time",
@@ -244,8 +246,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.IntegerType(minimum=1, maximum=100_000),
         title="Requests per minute",
         description=(
-            "Most requests in any minute, of all streams and tenants together; the sign-out in the "
-            "end is not counted"
+            "Maximum number of requests in any minute, over all streams and tenants; the sign-out "
+            "at the end is not counted"
         ),
     ),
     th.Property(
@@ -254,8 +256,9 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=2048,
         title="Longest query",
         description=(
-            "Longest query string, in characters (IIS refuses more than 2048 by default); where "
-            "the list of columns does not fit, all are asked for and dropped here"
+            "Maximum length of the query string, in characters (IIS refuses more than 2048 by "
+            "default); if the list of columns does not fit, the tap requests all columns and drops"
+            " the surplus itself"
         ),
     ),
     th.Property(
@@ -263,9 +266,9 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.StringType(min_length=1),
         title="Metadata cache",
         description=(
-            "Folder in which the metadata (20 MB on a full instance) are kept for discoveries to "
-            "come, one file for each site, tenant, account and interface; none where not set. A "
-            "run that fails drops its files"
+            "Folder in which to keep the metadata (20 MB on a full instance) for later "
+            "discoveries, in one file for each site, tenant, account and interface; no cache if "
+            "not set. A run that fails deletes its files"
         ),
     ),
     th.Property(
@@ -273,7 +276,7 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.IntegerType(minimum=0),
         default=86400,
         title="Metadata age",
-        description="Seconds for which the files in metadata_cache count",
+        description="Seconds for which the files in metadata_cache are valid",
     ),
     th.Property(
         "verbosity",
@@ -281,35 +284,35 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=1,
         title="Verbosity",
         description=(
-            "1: requests, row counts, start and end, errors; 2: and headers; 3: and bodies; 4: "
-            "and transport; 5: everything. Secrets are masked at every level"
+            "1: requests, row counts, start and end, errors; 2: also headers; 3: also bodies; 4: "
+            "also transport; 5: everything. Secrets are masked at every level"
         ),
     ),
     th.Property(
         "extra_headers",
         th.ObjectType(additional_properties=th.StringType),
         title="Extra headers",
-        description="Headers added to every request",
+        description="Headers to add to every request",
     ),
     th.Property(
         "extra_params",
         th.ObjectType(additional_properties=th.StringType),
         title="Extra parameters",
-        description="Query parameters added to every request",
+        description="Query parameters to add to every request for rows",
     ),
     th.Property(
         "secret_headers",
         th.ObjectType(additional_properties=th.StringType),
         secret=True,
         title="Secret headers",
-        description="Headers added to every request and masked in the log",
+        description="Headers to add to every request, masked in the log",
     ),
     th.Property(
         "secret_params",
         th.ObjectType(additional_properties=th.StringType),
         secret=True,
         title="Secret parameters",
-        description="Query parameters added to every request and masked in the log",
+        description="Query parameters to add to every request for rows, masked in the log",
     ),
     th.Property(
         "ca_bundle",
@@ -329,30 +332,30 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.BooleanType,
         default=False,
         title="Allow http",
-        description="Send the password over plain http to another host than this one",
+        description="Send the password over plain http to hosts other than this machine",
     ),
     th.Property(
         "include_archived",
         th.BooleanType,
         default=True,
         title="Archived rows",
-        description="Read archived rows too (an archived document leaves normal reads)",
+        description="Also read archived rows (an archived document leaves normal reads)",
     ),
     th.Property(
         "include_deleted",
         th.BooleanType,
         default=False,
         title="Soft-deleted rows",
-        description="Read rows too that are marked deleted",
+        description="Also read rows that are marked as deleted",
     ),
     th.Property(
         "expand",
         th.ObjectType(additional_properties=th.ArrayType(th.StringType(min_length=1))),
         title="Related records",
         description=(
-            "For each stream (by name or alias) the navigation properties to read along, each with "
-            "the columns to take of it or with all: "
-            '{"GLTran": ["AccountByAccountID(AccountCD,Description)"]}'
+            "Navigation properties to read with each stream (by name or alias), each with all of "
+            'its columns or with those in parentheses: {"GLTran": '
+            '["AccountByAccountID(AccountCD,Description)"]}'
         ),
     ),
     th.Property(
@@ -360,8 +363,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.ObjectType(additional_properties=th.ObjectType(additional_properties=True)),
         title="Inquiry parameters",
         description=(
-            "For each inquiry that has parameters, by its stream's name or title, their values; "
-            "null for one without a value"
+            "Parameter values of each inquiry that has parameters, by its stream's name or its "
+            "title; null for a parameter without a value"
         ),
     ),
     th.Property(
@@ -369,8 +372,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.ObjectType(additional_properties=th.ArrayType(th.StringType(min_length=1))),
         title="Inquiry keys",
         description=(
-            "For each inquiry, by its stream's name or title, the columns that tell its rows "
-            "apart; without them its records are appended"
+            "Columns that identify the rows of an inquiry, by its stream's name or its title; "
+            "without them its records are appended"
         ),
     ),
     th.Property(
@@ -378,7 +381,7 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.BooleanType,
         default=False,
         title="Decimals as strings",
-        description="Emit decimals as x-singer.decimal strings in place of JSON numbers",
+        description="Emit decimals as x-singer.decimal strings instead of JSON numbers",
     ),
     th.Property(
         "emit_activate_version_messages",
@@ -386,8 +389,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=False,
         title="ACTIVATE_VERSION",
         description=(
-            "After each completely read full table, tell the target to retire the rows that are "
-            "gone"
+            "After each full table that was read completely, tell the target to retire the rows "
+            "that are gone"
         ),
     ),
 ).to_dict()

@@ -1,0 +1,1 @@
+"""The pages of the documentation, and the generator of those that follow from the code."""
