@@ -41,13 +41,13 @@ unit: $(INSTALLED) ## Run the tests and measure their coverage
 
 # Separate from the other tests, since it needs more than Python.
 browser: $(INSTALLED) ## Sign in with a real browser: needs Chromium and its driver
-	$(BIN)/pytest --quiet tests/login_in_browser.py
+	$(BIN)/pytest --quiet tests/login/login_in_browser.py
 
 oracle: $(INSTALLED) ## Draw 2,000 histories of tables that change while they are read
-	ORACLE_EXAMPLES=2000 $(BIN)/pytest --quiet --numprocesses=auto tests/test_oracle.py
+	ORACLE_EXAMPLES=2000 $(BIN)/pytest --quiet --numprocesses=auto tests/oracle/test_oracle.py
 
 mutants: $(INSTALLED) ## Break each rule of reading in a copy, and see the oracle fail
-	$(BIN)/python -u tests/mutants.py
+	$(BIN)/python -u -m mutants
 
 # Compares with the other readers if they can be installed.
 bench: $(INSTALLED) .venv-dlt .venv-airbyte ## Measure how fast it is and write docs/performance.md (15 minutes)

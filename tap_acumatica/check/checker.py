@@ -12,7 +12,7 @@ from tap_acumatica.check.findings import Finding, Status, failure
 from tap_acumatica.check.probes import ClockOffsets, TrialReader, TrialStream
 from tap_acumatica.odata.clock import ZoneError
 from tap_acumatica.odata.errors import OF_THE_SITE, Action, AcumaticaError, Cause, RequestFailed
-from tap_acumatica.odata.http.retry import RetryLimits
+from tap_acumatica.odata.http.client import RetryLimits
 from tap_acumatica.odata.instants import account_offset, agrees
 from tap_acumatica.odata.log import masking
 
@@ -195,7 +195,7 @@ class Checker:
                 if isinstance(error, RequestFailed) and error.action is Action.SKIP:
                     begun.refused[plan.name] = error.cause
                     continue
-                step = "Round trip" if isinstance(error, ZoneError) else "Streams"
+                step = "Date filter" if isinstance(error, ZoneError) else "Streams"
                 return failure(error, begun.tenant, step)
         return None
 
@@ -262,11 +262,11 @@ class Checker:
                 continue
             if finder.round_trip_done:
                 text = "rows are found by the instant that they show"
-                yield Finding("Round trip", Status.GOOD, text, tenant)
+                yield Finding("Date filter", Status.GOOD, text, tenant)
             proved = "proved: date-times compare with the server's clock"
             unproved = "not proved yet; windows get no upper bound, and nothing is lost by it"
             status, text = (Status.GOOD, proved) if finder.proved else (Status.NOTE, unproved)
-            yield Finding("Frame", status, text, tenant, facts={"proved": finder.proved})
+            yield Finding("Server time", status, text, tenant, facts={"proved": finder.proved})
 
     def _zone(
         self, tenant: Tenant, account: timedelta | None, finders: Iterable[ClockCheck]

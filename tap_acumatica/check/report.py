@@ -24,7 +24,7 @@ MARKS: Final[Mapping[Status, tuple[str, str]]] = {
 }
 PLAIN: Final = str.maketrans("✓✗", "+x")
 """The marks where the output has no others than ASCII's."""
-STEP_WIDTH: Final = 10
+STEP_WIDTH: Final = 11
 UNWRAPPED: Final = 10_000
 """Columns of a line that is not for a terminal: it stays one line."""
 

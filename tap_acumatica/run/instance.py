@@ -9,8 +9,7 @@ from tap_acumatica.discovery.cache import MetadataCache, Source
 from tap_acumatica.discovery.tenant import Discovered, discovered
 from tap_acumatica.odata.clock import ClockCheck
 from tap_acumatica.odata.errors import AcumaticaError
-from tap_acumatica.odata.http.client import Client
-from tap_acumatica.odata.http.retry import UNLIMITED, RetryLimits
+from tap_acumatica.odata.http.client import UNLIMITED, Client, RetryLimits
 from tap_acumatica.odata.service import Service
 from tap_acumatica.run.accounts import accounts
 

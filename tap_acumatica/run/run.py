@@ -11,7 +11,7 @@ from tap_acumatica.discovery.relations import require_found
 from tap_acumatica.discovery.tenant import require_asked_for
 from tap_acumatica.discovery.union import union
 from tap_acumatica.odata.errors import AcumaticaError
-from tap_acumatica.odata.http.retry import UNLIMITED, RetryLimits
+from tap_acumatica.odata.http.client import UNLIMITED, RetryLimits
 from tap_acumatica.odata.log import logger
 from tap_acumatica.reading.model import IncrementalStart
 from tap_acumatica.reading.prefetch import Prefetcher, Stopped

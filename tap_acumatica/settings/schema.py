@@ -1,7 +1,6 @@
-"""The JSON schema of the settings. validation.py checks what a schema cannot express.
+"""The JSON schema of the settings. validation.py and accounts.py check what it cannot express.
 
-The settings of the sign-in are in account_settings.py. `make docs` writes docs/settings.md and the
-settings in meltano.yml from here.
+`make docs` writes docs/settings.md and the settings in meltano.yml from here.
 """
 
 from __future__ import annotations
@@ -9,8 +8,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from singer_sdk import typing as th
-
-from tap_acumatica.account_settings import ACCOUNT
 
 SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
     th.Property(
@@ -66,7 +63,102 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         title="Excluded entities",
         description="Streams not to discover, as globs like those of entities",
     ),
-    *ACCOUNT,
+    th.Property(
+        "auth_method",
+        th.StringType,
+        allowed_values=["basic", "oauth"],
+        default="basic",
+        title="Sign-in",
+        description=(
+            "basic: user name and password with each request; oauth: access tokens, through a "
+            "connected application (SM303010)"
+        ),
+    ),
+    th.Property(
+        "username",
+        th.StringType(min_length=1),
+        title="User name",
+        description="Login of the service account, without a tenant suffix",
+    ),
+    th.Property(
+        "password",
+        th.StringType(min_length=1),
+        secret=True,
+        title="Password",
+        description="Password of the service account",
+    ),
+    th.Property(
+        "client_id",
+        th.StringType(min_length=1),
+        title="Client ID",
+        description=(
+            "Client ID of the connected application: GUID@Tenant, or the GUID alone, to which the "
+            "tap adds the tenant that it reads"
+        ),
+    ),
+    th.Property(
+        "client_secret",
+        th.StringType(min_length=1),
+        secret=True,
+        title="Client secret",
+        description="Shared secret of the connected application",
+    ),
+    th.Property(
+        "scope",
+        th.StringType(min_length=1),
+        default="api openid offline_access",
+        title="Scope",
+        description=(
+            "Scopes to request at sign-in: api for OData, offline_access for refresh tokens, "
+            "api:concurrent_access for a session for each connection"
+        ),
+    ),
+    th.Property(
+        "refresh_token",
+        th.StringType(min_length=1),
+        secret=True,
+        title="Refresh token",
+        description=(
+            "First refresh token, if it was not obtained with tap-acumatica login; those that "
+            "follow are kept in token_file"
+        ),
+    ),
+    th.Property(
+        "token_file",
+        th.StringType(min_length=1),
+        title="Token file",
+        description=(
+            "File in which tap-acumatica login and each renewal store the tokens; runs on one "
+            "machine share it"
+        ),
+    ),
+    th.Property(
+        "callback_url",
+        th.StringType(min_length=1),
+        default="http://localhost:8400/callback",
+        title="Callback address",
+        description=(
+            "Redirect URI of the connected application; tap-acumatica login listens on its port"
+        ),
+    ),
+    th.Property(
+        "authorization_url",
+        th.StringType(min_length=1),
+        title="Authorization address",
+        description=(
+            "Address at which people sign in, if it is not the one that the site announces "
+            "(identity/connect/authorize)"
+        ),
+    ),
+    th.Property(
+        "access_token_url",
+        th.StringType(min_length=1),
+        title="Token address",
+        description=(
+            "Address that issues tokens, if it is not the one that the site announces "
+            "(identity/connect/token)"
+        ),
+    ),
     th.Property(
         "start_date",
         th.DateTimeType,

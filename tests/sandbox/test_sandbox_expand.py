@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from serving import NOW, Get, getting
+from support.serving import NOW, Get, getting
 
 from sandbox import Sandbox
 

@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 import pytest
 import requests
-from serving import NOW, Get, getting
+from support.serving import NOW, Get, getting
 
 import sandbox
 from sandbox import Fault, Sandbox

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 import requests
-from logging_in import sign_in
+from support.logging_in import sign_in
 
 from sandbox import Sandbox
 

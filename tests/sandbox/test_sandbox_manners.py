@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from serving import NOW, Get, getting
+from support.serving import NOW, Get, getting
 
 from sandbox import Sandbox
 

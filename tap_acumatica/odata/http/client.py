@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +60,26 @@ class ClientSettings:
     pool: PoolSettings = field(default_factory=PoolSettings)
     verbosity: int = 1
     per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLimits:
+    """Upper bounds of what the settings say (seconds)."""
+
+    timeout: float = math.inf
+    retry_time: float = math.inf
+
+    def applied(self, settings: ClientSettings) -> ClientSettings:
+        """The settings within these bounds."""
+        return replace(
+            settings,
+            timeout=min(settings.timeout, self.timeout),
+            max_retry_time=min(settings.max_retry_time, self.retry_time),
+        )
+
+
+UNLIMITED: Final = RetryLimits()
+"""The settings as they are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import random
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import backoff
@@ -14,7 +12,6 @@ from tap_acumatica.odata.errors import Action, RequestFailed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_acumatica.odata.http.client import ClientSettings
 
 Value = TypeVar("Value")
 
@@ -41,26 +38,6 @@ def retry_timeouts(ask: Callable[[], Value]) -> Value:
             if failed.action is not Action.SHRINK:
                 raise
     return ask()
-
-
-@dataclass(frozen=True, slots=True)
-class RetryLimits:
-    """Upper bounds of what the settings say (seconds)."""
-
-    timeout: float = math.inf
-    retry_time: float = math.inf
-
-    def applied(self, settings: ClientSettings) -> ClientSettings:
-        """The settings within these bounds."""
-        return replace(
-            settings,
-            timeout=min(settings.timeout, self.timeout),
-            max_retry_time=min(settings.max_retry_time, self.retry_time),
-        )
-
-
-UNLIMITED: Final = RetryLimits()
-"""The settings as they are."""
 
 
 def with_retries(

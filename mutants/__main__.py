@@ -1,0 +1,63 @@
+"""Breaks each rule of docs/reliability.md in a copy of the code, and has the oracle find it.
+
+Run by `make mutants`; exits with 1 where a broken rule goes unseen.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mutants import MUTANTS
+
+if TYPE_CHECKING:
+    from mutants import Mutant
+
+ROOT = Path(__file__).parent.parent
+SEARCH = {"ORACLE_EXAMPLES": "500", "ORACLE_QUICK": "1"}
+
+
+def seen(mutant: Mutant, folder: Path) -> str | None:
+    """What the oracle found, or None."""
+    for part in ("tap_acumatica", "tests", "sandbox", "mutants"):
+        shutil.copytree(ROOT / part, folder / part)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    module = folder / "tap_acumatica" / mutant.module
+    module.write_text(mutant.broken(module.read_text("utf-8")), "utf-8")
+    command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider"]
+    finished = subprocess.run(  # noqa: S603 - our own command
+        [*command, mutant.tests],
+        cwd=folder,
+        env={**os.environ, **SEARCH, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    failed = re.search(r"^FAILED \S+::(\w+)", finished.stdout, re.MULTILINE)
+    seed = re.search(r"seed=(\d+)", finished.stdout)
+    return f"{failed[1]}, seed {seed[1] if seed else '?'}" if failed else None
+
+
+def tried(mutant: Mutant) -> bool:
+    """Say what the oracle found; whether it found anything."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = seen(mutant, Path(folder))
+    print(f"{'seen  ' if found else 'UNSEEN'} without {mutant.rule!r}: {found or 'no failure'}")  # noqa: T201 - its output
+    return found is not None
+
+
+def main() -> int:
+    """Try each mutant, as many at once as there are processors."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return 0 if all(list(threads.map(tried, MUTANTS))) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,282 @@
+"""The command as users type it, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.running import NOW, discover, select_all, settings_for
+
+from sandbox import Fault, Sandbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+USERS = "PX_SM_Users"
+TERMS = "PX_Objects_CS_Terms"
+LEDGER = "PX_Objects_GL_GLTran"
+COMMAND = (sys.executable, "-c", "from tap_acumatica.tap import TapAcumatica; TapAcumatica.cli()")
+
+
+def written(path: Path, content: Any) -> str:
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return str(path)
+
+
+def tap(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own command
+        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def last_line(finished: subprocess.CompletedProcess[str]) -> str:
+    return finished.stderr.strip().splitlines()[-1]
+
+
+def test_discovery_prints_the_catalog(box: Sandbox, tmp_path: Path) -> None:
+    config = written(tmp_path / "c.json", settings_for(box, "SOOrder"))
+    finished = tap("--config", config, "--discover")
+    assert finished.returncode == 0
+    assert [s["stream"] for s in json.loads(finished.stdout)["streams"]] == [
+        "PX_Objects_SO_SOOrder"
+    ]
+    assert box.counters().sessions_open == 0
+
+
+def test_a_sync_writes_messages_and_signs_out(box: Sandbox, tmp_path: Path) -> None:
+    settings = settings_for(box, USERS, TERMS)
+    catalog = written(tmp_path / "catalog.json", select_all(discover(settings)))
+    state = written(tmp_path / "state.json", {})
+    config = written(tmp_path / "c.json", settings)
+    finished = tap("--config", config, "--catalog", catalog, "--state", state)
+    assert finished.returncode == 0
+    types = [json.loads(line)["type"] for line in finished.stdout.splitlines()]
+    assert types[-1] == "STATE"
+    assert box.counters().sessions_open == 0
+
+
+def test_test_reads_one_row_of_each_selected_stream_and_no_other(
+    box: Sandbox, tmp_path: Path
+) -> None:
+    streams = discover(settings_for(box, USERS, TERMS, LEDGER, "GLSetup"))
+    catalog = select_all(streams)
+    streams[LEDGER]["metadata"][0]["metadata"]["selected"] = False
+    config = written(tmp_path / "c.json", settings_for(box))
+    box.reset_counters()
+    finished = tap("--config", config, "--catalog", written(tmp_path / "k.json", catalog), "--test")
+    assert finished.returncode == 0, finished.stderr
+    messages = [json.loads(line) for line in finished.stdout.splitlines()]
+    streams_read = [m["stream"] for m in messages if m["type"] == "RECORD"]
+    assert streams_read == [TERMS, "PX_Objects_GL_GLSetup", USERS]
+    assert box.counters().data_requests == 3
+
+
+def test_test_of_the_schema_asks_for_no_row(box: Sandbox, tmp_path: Path) -> None:
+    catalog = select_all(discover(settings_for(box, USERS)))
+    config = written(tmp_path / "c.json", settings_for(box))
+    box.reset_counters()
+    finished = tap(
+        "--config", config, "--catalog", written(tmp_path / "k.json", catalog), "--test=schema"
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert json.loads(finished.stdout)["stream"] == USERS
+    assert box.counters().total == 0
+
+
+def test_about_names_the_settings() -> None:
+    finished = tap("--about", "--format", "json")
+    assert finished.returncode == 0
+    assert "page_size" in json.loads(finished.stdout)["settings"]["properties"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"url": None}, "The setting url"),
+        ({"page_size": "many"}, "The setting page_size"),
+        ({"url": "http://erp.invalid"}, "plain http"),
+        ({"password": None}, "The setting password is missing"),
+        ({"tenants": ["Nowhere"]}, "Nowhere"),
+    ],
+)
+def test_a_wrong_setting_ends_in_one_sentence(
+    box: Sandbox, tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    settings = {**settings_for(box, USERS), **change}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    finished = tap("--config", written(tmp_path / "c.json", settings))
+    assert finished.returncode == 1
+    assert finished.stdout == ""
+    assert words in last_line(finished)
+    assert "Traceback" not in finished.stderr
+    assert box.password not in finished.stderr
+
+
+def test_a_wrong_password_is_sent_once(box: Sandbox, tmp_path: Path) -> None:
+    settings = settings_for(box, USERS, TERMS, LEDGER, max_pool_size=4)
+    catalog = written(tmp_path / "k.json", select_all(discover(settings)))
+    box.reset_counters()
+    config = written(tmp_path / "c.json", {**settings, "password": "wrong"})
+    finished = tap("--config", config, "--catalog", catalog)
+    assert finished.returncode == 1
+    assert "401" in last_line(finished)
+    assert box.counters().unauthorized == 1
+
+
+@pytest.mark.parametrize("option", ["--config", "--catalog", "--state"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "No such file"), ('{"url": ', "holds no JSON"), ("[]", "holds no JSON object")],
+)
+def test_a_wrong_file_is_said_in_a_sentence(
+    tmp_path: Path, option: str, content: str | None, words: str
+) -> None:
+    wrong = tmp_path / "wrong.json"
+    if content is not None:
+        wrong.write_text(content, encoding="utf-8")
+    finished = tap(*("--config", "ENV", option, str(wrong)))
+    assert finished.returncode in {1, 2}
+    assert "wrong.json" in last_line(finished)
+    assert words in last_line(finished)
+    assert "Traceback" not in finished.stderr
+    assert finished.stdout == ""
+
+
+def test_sigterm_cuts_no_line_and_the_next_run_brings_the_rest(
+    box: Sandbox, tmp_path: Path
+) -> None:
+    settings = settings_for(box, LEDGER, page_size=50)
+    catalog = written(tmp_path / "k.json", select_all(discover(settings)))
+    config = written(tmp_path / "c.json", settings)
+    hanging = box.faults.add(Fault("hang", match=LEDGER, after=6))
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [*COMMAND, "--config", config, "--catalog", catalog],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout
+        first = [process.stdout.readline()]
+        process.send_signal(signal.SIGTERM)
+        first += process.stdout.read().splitlines()
+    assert process.returncode == 143
+    assert box.counters().sessions_open == hanging.done, "the one that is executing a request"
+    messages = [json.loads(line) for line in first if line.strip()]
+    assert messages[-1]["type"] == "STATE"
+    box.faults.clear()
+    state = written(tmp_path / "s.json", messages[-1]["value"])
+    second = tap("--config", config, "--catalog", catalog, "--state", state)
+    assert second.returncode == 0
+    messages += [json.loads(line) for line in second.stdout.splitlines()]
+    key = ("BatchNbr", "LineNbr", "Module")
+    delivered = {tuple(m["record"][k] for k in key) for m in messages if m["type"] == "RECORD"}
+    assert delivered == {tuple(row[k] for k in key) for row in box.rows(LEDGER)}
+
+
+def test_after_sigkill_the_last_state_brings_the_rest(box: Sandbox, tmp_path: Path) -> None:
+    box.fill(LEDGER, 25_000, start="2025-01-01T00:00:00Z", step_seconds=7)
+    settings = settings_for(box, LEDGER)
+    streams = discover(settings)
+    for column in streams[LEDGER]["metadata"][1:]:
+        column["metadata"]["selected"] = False
+    catalog = written(tmp_path / "k.json", select_all(streams))
+    config = written(tmp_path / "c.json", settings)
+    messages = []
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [*COMMAND, "--config", config, "--catalog", catalog],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            messages.append(json.loads(line))
+            if len(messages) == 15_000:
+                process.kill()
+                break
+    states = [index for index, m in enumerate(messages) if m["type"] == "STATE"]
+    assert states
+    messages = messages[: states[-1] + 1]
+    state = written(tmp_path / "s.json", messages[-1]["value"])
+    second = tap("--config", config, "--catalog", catalog, "--state", state)
+    assert second.returncode == 0
+    assert second.stdout.count('"RECORD"') < 20_000
+    messages += [json.loads(line) for line in second.stdout.splitlines()]
+    key = ("BatchNbr", "LineNbr", "Module")
+    delivered = {tuple(m["record"][k] for k in key) for m in messages if m["type"] == "RECORD"}
+    assert delivered == {tuple(row[k] for k in key) for row in box.rows(LEDGER)}
+
+
+def test_a_signal_during_the_imports_leaves_no_trace() -> None:
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [*(sys.executable, "-X", "importtime"), *("-m", "tap_acumatica", "--config", "/dev/stdin")],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        next(line for line in process.stderr if "singer_sdk" in line)
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == -signal.SIGINT
+    assert "Traceback" not in rest
+
+
+def test_a_certificate_that_is_not_checked_is_mentioned_once(tmp_path: Path) -> None:
+    with Sandbox(now=NOW, tls=True) as box:
+        settings = settings_for(box, USERS, TERMS, verify_ssl=False)
+        finished = tap("--config", written(tmp_path / "c.json", settings))
+        assert finished.returncode == 0, finished.stderr
+        assert box.counters().data_requests > 1
+    assert finished.stderr.count("InsecureRequestWarning") == 1
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "words"),
+    [
+        (1, "GET "),
+        (2, "OData-Version"),
+        (3, '"value"'),
+        (4, "Starting new HTTP connection"),
+        (5, "Starting new HTTP connection"),
+    ],
+)
+def test_verbosity_tells_more_and_never_a_secret(
+    box: Sandbox, tmp_path: Path, verbosity: int, words: str
+) -> None:
+    settings = settings_for(
+        box,
+        USERS,
+        verbosity=verbosity,
+        secret_headers={"X-Key": "h1dden-header"},
+        secret_params={"key": "h1dden-par&m"},
+    )
+    finished = tap("--config", written(tmp_path / "c.json", settings))
+    assert finished.returncode == 0
+    assert words in finished.stderr
+    for secret in (box.password, box.authorization, "h1dden-header", "h1dden-par", "SessionId="):
+        assert secret not in finished.stderr
+    assert max(map(len, finished.stderr.splitlines())) < 60_000
+
+
+def test_a_short_secret_does_not_shred_the_log(box: Sandbox, tmp_path: Path) -> None:
+    given = {"secret_headers": {"X-Env": "1"}, "secret_params": {"key": "0"}}
+    settings = settings_for(box, USERS, verbosity=2, **given)
+    finished = tap("--config", written(tmp_path / "c.json", settings))
+    assert finished.returncode == 0
+    assert box.url in finished.stderr
+    assert "X-Env" not in finished.stderr
+    assert "key=0" not in finished.stderr
+
+
+def test_settings_before_the_name_of_a_command_are_not_dropped(tmp_path: Path) -> None:
+    finished = tap("--config", written(tmp_path / "c.json", {}), "check")
+    assert finished.returncode == 1
+    assert "The option --config stands before check: put it behind" in last_line(finished)

@@ -1,0 +1,183 @@
+"""Metadata in files: as good as the server's, and no trouble when they are not."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from support.running import discover, in_this_process, select_all, settings_for
+
+from tap_acumatica.discovery.cache import MetadataCache, Source
+from tap_acumatica.odata.dialect import ODataVersion
+from tap_acumatica.odata.http.client import Result
+from tap_acumatica.odata.model import EntitySet, EntityType, Model, Property
+from tap_acumatica.tap import TapAcumatica
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox import Sandbox
+
+TERMS = "PX_Objects_CS_Terms"
+SOURCE = Source("https://erp.example", "Company", "someone", "dac")
+
+
+def model(name: str = "A") -> Model:
+    declared = EntityType(
+        f"N.{name}", "N.Base", "Label", ["K"], [Property("K", "Edm.String", "Key")]
+    )
+    found = EntitySet("N_A", declared.name, restricted={"X", "Y"}, filterable=False)
+    return Model(ODataVersion.V4, {declared.name: declared}, {}, {"N.E"}, [found])
+
+
+def model_of(cache: MetadataCache, source: Source, fetch: Callable[[], Model]) -> Model:
+    return cache.result(source, lambda: Result(fetch(), None, None)).content
+
+
+def test_a_second_discovery_asks_nothing_and_finds_the_same(box: Sandbox, tmp_path: Path) -> None:
+    settings = settings_for(box, metadata_cache=str(tmp_path / "made" / "on demand"))
+    first = discover(settings)
+    asked = box.counters().total
+    assert discover(settings) == first == discover(settings_for(box))
+    assert box.counters().data_requests == 0
+    assert [each.kind for each in box.log].count("metadata") == 4, "of two interfaces, twice"
+    assert asked
+
+
+def test_a_model_is_kept_whole(tmp_path: Path) -> None:
+    cache = MetadataCache(tmp_path)
+    assert model_of(cache, SOURCE, model) == model()
+    assert model_of(cache, SOURCE, lambda: pytest.fail("it is kept")) == model()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Source("https://other.example", "Company", "someone", "dac"),
+        Source("https://erp.example", "Other", "someone", "dac"),
+        Source("https://erp.example", None, "someone", "dac"),
+        Source("https://erp.example", "Company", "another", "dac"),
+        Source("https://erp.example", "Company", "someone", "gi"),
+    ],
+)
+def test_sites_tenants_accounts_and_interfaces_have_files_of_their_own(
+    tmp_path: Path, other: Source
+) -> None:
+    cache = MetadataCache(tmp_path)
+    model_of(cache, SOURCE, lambda: model("A"))
+    assert model_of(cache, other, lambda: model("B")) == model("B")
+    assert model_of(cache, SOURCE, lambda: model("C")) == model("A")
+
+
+@pytest.mark.parametrize("age", [-100, 101])
+def test_a_file_that_is_too_old_or_of_the_future_is_replaced(tmp_path: Path, age: int) -> None:
+    cache = MetadataCache(tmp_path, max_age=100)
+    model_of(cache, SOURCE, lambda: model("A"))
+    (file,) = tmp_path.iterdir()
+    written = file.stat().st_mtime
+    os.utime(file, (written - age, written - age))
+    assert model_of(cache, SOURCE, lambda: model("B")) == model("B")
+    assert model_of(cache, SOURCE, lambda: model("C")) == model("B")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00", b"{}", b"\xff" * 100])
+def test_a_damaged_file_is_replaced_with_a_warning(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = MetadataCache(tmp_path)
+    model_of(cache, SOURCE, model)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(content)
+    assert model_of(cache, SOURCE, lambda: model("B")) == model("B")
+    assert "cannot be used" in caplog.text
+    assert model_of(cache, SOURCE, lambda: model("C")) == model("B")
+
+
+@given(st.data())
+def test_whatever_byte_was_changed_the_server_is_asked(data: st.DataObject) -> None:
+    with TemporaryDirectory() as folder:
+        cache = MetadataCache(Path(folder))
+        model_of(cache, SOURCE, model)
+        (file,) = Path(folder).iterdir()
+        content = bytearray(file.read_bytes())
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place] ^= data.draw(st.integers(1, 255))
+        file.write_bytes(content)
+        assert model_of(cache, SOURCE, lambda: model("B")) == model("B")
+
+
+def test_what_cannot_be_put_in_its_place_leaves_nothing_behind(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = MetadataCache(tmp_path)
+    model_of(cache, SOURCE, model)
+    (place,) = tmp_path.iterdir()
+    place.unlink()
+    (place / "in the way").mkdir(parents=True)
+    assert model_of(cache, SOURCE, lambda: model("B")) == model("B")
+    assert "cannot be kept" in caplog.text
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_folder_that_cannot_be_made_is_no_reason_to_fail(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert model_of(MetadataCache(tmp_path / "file"), SOURCE, model) == model()
+    assert "cannot be kept" in caplog.text
+
+
+def test_nobody_else_can_read_the_files(tmp_path: Path) -> None:
+    model_of(MetadataCache(tmp_path), SOURCE, model)
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_without_a_folder_nothing_is_kept() -> None:
+    cache = MetadataCache()
+    assert model_of(cache, SOURCE, lambda: model("A")) == model("A")
+    assert model_of(cache, SOURCE, lambda: model("B")) == model("B")
+    cache.forget(SOURCE)
+
+
+# Runs that fail
+
+
+def works(folder: Path, settings: dict[str, Any], *arguments: str) -> bool:
+    """Whether the command ends well."""
+    config = folder / "c.json"
+    config.write_text(json.dumps(settings), encoding="utf-8")
+    with in_this_process():
+        result = CliRunner().invoke(TapAcumatica.cli, ["--config", str(config), *arguments])
+    return result.exit_code == 0
+
+
+def test_a_sync_that_fails_drops_its_file(box: Sandbox, tmp_path: Path) -> None:
+    cache, catalog = tmp_path / "cache", tmp_path / "k.json"
+    settings = settings_for(box, "Terms", metadata_cache=str(cache), interfaces=["dac"])
+    catalog.write_text(json.dumps(select_all(discover(settings))), encoding="utf-8")
+    assert works(tmp_path, settings, "--catalog", str(catalog))
+    assert len(list(cache.iterdir())) == 1
+    box.forbid(TERMS)
+    assert not works(tmp_path, settings, "--catalog", str(catalog))
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", [["--discover"], ["--test"], []])
+def test_a_run_that_finds_nothing_asks_the_server_next_time(
+    box: Sandbox, tmp_path: Path, what: list[str]
+) -> None:
+    settings = settings_for(box, metadata_cache=str(tmp_path / "cache"), interfaces=["gi"])
+    discover(settings)
+    box.inquiries.add(replace(box.inquiries.known["customer contacts"], title="New"))
+    settings["entities"] = ["GI_New"]
+    assert not works(tmp_path, settings, *what)
+    assert works(tmp_path, settings, *what)

@@ -1,0 +1,122 @@
+"""meltano.yml knows every setting of the tap, as the tap itself describes it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from tap_acumatica.settings.schema import SCHEMA
+from tap_acumatica.tap import TapAcumatica
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROJECT = yaml.safe_load(Path(__file__).parents[2].joinpath("meltano.yml").read_text())
+EXTRACTORS = {each["name"]: each for each in PROJECT["plugins"]["extractors"]}
+BASE = EXTRACTORS["tap-acumatica"]
+LOADERS = {each["name"] for each in PROJECT["plugins"]["loaders"]}
+JOBS = {each["name"]: each["tasks"] for each in PROJECT["jobs"]}
+
+
+@pytest.fixture(scope="module")
+def about() -> dict[str, Any]:
+    result = CliRunner().invoke(TapAcumatica.cli, ["--about", "--format", "json"])
+    assert result.exit_code == 0, result.output
+    described: dict[str, Any] = json.loads(result.stdout)
+    return described
+
+
+def setting(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A setting as meltano.yml must have it."""
+    expected = {
+        "name": name,
+        "label": schema["title"],
+        "description": schema["description"],
+        "kind": kind(schema),
+    }
+    if "enum" in schema:
+        expected["options"] = [{"label": each, "value": each} for each in schema["enum"]]
+    if "default" in schema:
+        expected["value"] = schema["default"]
+    if schema.get("secret"):
+        expected["sensitive"] = True
+    return expected
+
+
+def kind(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return "options"
+    if schema.get("format") == "date-time":
+        return "date_iso8601"
+    (name,) = (each for each in schema["type"] if each != "null")
+    assert name in {"array", "boolean", "integer", "object", "string"}
+    return str(name)
+
+
+def test_meltano_yml_has_the_settings_of_the_tap_in_their_order(about: dict[str, Any]) -> None:
+    names = [each["name"] for each in BASE["settings"]]
+    assert names == list(about["settings"]["properties"])
+
+
+def test_meltano_yml_describes_each_setting_as_the_tap_does(about: dict[str, Any]) -> None:
+    properties = about["settings"]["properties"]
+    expected = {name: setting(name, schema) for name, schema in properties.items()}
+    assert {each["name"]: each for each in BASE["settings"]} == expected
+
+
+def test_meltano_yml_has_the_capabilities_of_the_tap(about: dict[str, Any]) -> None:
+    assert sorted(BASE["capabilities"]) == sorted(about["capabilities"])
+
+
+def test_required_settings_are_in_every_group() -> None:
+    for group in BASE["settings_group_validation"]:
+        assert set(SCHEMA["required"]) <= set(group) <= set(SCHEMA["properties"])
+
+
+def test_the_commands_of_the_tap_can_be_invoked() -> None:
+    command = TapAcumatica.cli
+    assert isinstance(command, click.Group)
+    assert BASE["commands"].keys() == command.commands.keys()
+    for name, each in BASE["commands"].items():
+        words = each["args"].split()
+        assert words[:1] == [name]
+        command.commands[name].make_context(name, words[1:])
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS.values(), ids=EXTRACTORS)
+def test_every_extractor_selects_explicitly(extractor: dict[str, Any]) -> None:
+    assert extractor["select"]
+    assert not [each for each in extractor["select"] if each.startswith("*")]
+
+
+@pytest.mark.parametrize("name", ["tap-acumatica--incremental", "tap-acumatica--full-table"])
+def test_the_templates_discover_what_they_select(name: str) -> None:
+    extractor = EXTRACTORS[name]
+    assert extractor["inherit_from"] == "tap-acumatica"
+    streams = [each.removesuffix(".*") for each in extractor["select"] if not each.startswith("!")]
+    assert extractor["config"]["entities"] == streams
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS.values(), ids=EXTRACTORS)
+def test_the_templates_configure_only_settings_that_exist(extractor: dict[str, Any]) -> None:
+    assert set(extractor.get("config", {})) <= set(SCHEMA["properties"])
+
+
+def test_jobs_run_extractors_and_loaders_that_are_defined() -> None:
+    tasks = [task.split() for tasks in JOBS.values() for task in tasks]
+    assert {extractor for extractor, _ in tasks} <= set(EXTRACTORS)
+    assert {loader for _, loader in tasks} <= LOADERS
+    assert JOBS["everything"] == [*JOBS["documents"], *JOBS["reference"]]
+
+
+def test_no_secret_has_a_value() -> None:
+    secret = {name for name, schema in SCHEMA["properties"].items() if schema.get("secret")}
+    for extractor in EXTRACTORS.values():
+        assert not secret & set(extractor.get("config", {}))
+    assert not [each for each in BASE["settings"] if each["name"] in secret and "value" in each]

@@ -1,0 +1,422 @@
+"""Settings: what cannot work is refused in a sentence, what can becomes the parts' own settings."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.running import in_this_process, run, settings_for
+
+from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.paging.pager import Paging
+from tap_acumatica.run.assembly import assemble
+from tap_acumatica.settings import validation as configuration
+from tap_acumatica.settings.schema import SCHEMA, SECRETS
+from tap_acumatica.tap import TapAcumatica
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox import Sandbox
+
+NEEDED = {"url": "https://company.acumatica.com", "username": "odata", "password": "5ecret"}
+DEFAULTS = {
+    name: schema["default"] for name, schema in SCHEMA["properties"].items() if "default" in schema
+}
+
+
+def settings(**given: object) -> dict[str, Any]:
+    return {**DEFAULTS, **NEEDED, **given}
+
+
+def refusal(**given: object) -> str:
+    with pytest.raises(SettingsError) as raised:
+        configuration.check(settings(**given))
+    assert "5ecret" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_the_needed_settings_are_enough() -> None:
+    configuration.check(NEEDED)
+    configuration.check(settings())
+
+
+def test_every_setting_may_be_null_but_the_needed_ones() -> None:
+    # Meltano passes what is not set as null.
+    unset = dict.fromkeys(SCHEMA["properties"].keys() - DEFAULTS.keys() - NEEDED.keys())
+    configuration.check({**settings(), **unset})
+
+
+def test_a_setting_that_is_null_counts_as_left_out() -> None:
+    given, nulls = settings(page_size=50), dict.fromkeys(DEFAULTS.keys() - {"page_size"})
+    with in_this_process():
+        tap = TapAcumatica(config={**given, **nulls}, setup_mapper=False)
+    assert dict(tap.config) == given
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_missing_setting_is_named_with_what_it_is(name: str) -> None:
+    given = {key: value for key, value in settings().items() if key != name}
+    description = SCHEMA["properties"][name]["description"]
+    with pytest.raises(SettingsError) as raised:
+        configuration.check(given)
+    assert str(raised.value) == f"The setting {name} is missing: {description}."
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"page_size": 5}, "The setting page_size must be at least 10 (found 5): "),
+        ({"page_size": 20_000}, "The setting page_size must be at most 10000 (found 20000): "),
+        ({"timeout": 10**18}, "The setting timeout must be at most 86400 (found 1000"),
+        ({"time_offset": 10**18}, "The setting time_offset must be at most 31536000 (found 1000"),
+        ({"max_requests_per_minute": 10**30}, "per_minute must be at most 100000 (found 1000"),
+        ({"page_size": "many"}, "The setting page_size must be of type integer (found 'many'): "),
+        ({"tracking_type": "x"}, "must be one of ['date', 'none'] (found 'x'): "),
+        ({"tenants": "A"}, "The setting tenants must be of type array (found 'A'): "),
+        ({"tenants": [""]}, "The setting tenants[0] must not be empty (found ''): "),
+        ({"tenants": [1]}, "The setting tenants[0] must be of type string (found 1): "),
+        ({"tenants": []}, "The setting tenants is empty: name at least one"),
+        ({"tenants": ["A", "b", "a"]}, "The setting tenants names a more than once: "),
+        ({"url": 5}, "The setting url must be of type string (found 5): "),
+        ({"extra_headers": {"X": 5}}, "extra_headers[X] must be of type string (found 5)"),
+        ({"password": 5}, "The setting password must be of type string: "),
+        ({"secret_headers": {"X": 5}}, "The setting secret_headers[X] must be of type string: "),
+        ({"secret_params": "5ecret"}, "The setting secret_params must be of type object: "),
+        ({"username": ""}, "The setting username must not be empty"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_it_must_be(
+    given: dict[str, object], sentence: str
+) -> None:
+    assert sentence in refusal(**given)
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    found = refusal(page_size=5, timeout=0, tracking_type="x")
+    assert all(f"The setting {name} " in found for name in ("page_size", "timeout"))
+    found = refusal(url="ftp://host", time_zone="Nowhere", start_date="soon", username=None)
+    assert found.count("The setting ") == 4
+
+
+def test_a_setting_that_there_is_none_of_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    configuration.check(settings(enitites=["SOOrder"]))
+    assert "There is no setting enitites (but entities" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"stream_maps": "x"}, "The setting stream_maps must be of type object (found 'x'): "),
+        ({"stream_maps": {"*": {"x": "no such"}}}, "The setting stream_maps cannot be used (Fail"),
+        ({"flattening_max_depth": "x"}, "The setting flattening_max_depth must be of type integer"),
+        ({"flattening_enabled": True}, "flattening_max_depth is required when flattening is"),
+    ],
+)
+def test_the_settings_of_the_sdk_are_refused_in_sentences_too(
+    box: Sandbox, given: dict[str, object], sentence: str
+) -> None:
+    error = run({**settings_for(box, "PX_SM_Users"), **given}).error
+    assert isinstance(error, SettingsError)
+    assert sentence in str(error)
+
+
+def test_a_map_that_fails_on_a_record_is_refused_in_a_sentence(box: Sandbox) -> None:
+    maps = {"PX_SM_Users": {"x": "nope(Username)"}}
+    error = run(settings_for(box, "PX_SM_Users", stream_maps=maps)).error
+    assert isinstance(error, SettingsError)
+    assert "The setting stream_maps cannot be used (" in str(error)
+
+
+# The environment
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "wanted"),
+    [
+        ("PAGE_SIZE", "abc", "page_size must be a whole number"),
+        ("PAGE_SIZE", "true", "page_size must be a whole number"),
+        ("PAGE_SIZE", "", "page_size must be a whole number"),
+        ("COUNT", "maybe", "count must be true or false"),
+        ("VERIFY_SSL", "ture", "verify_ssl must be true or false"),
+        ("EXPAND", "x", "expand must be a JSON object"),
+        ("SECRET_HEADERS", '{"X": "5ecret"', "secret_headers must be a JSON object"),
+        ("ENTITIES", '["SOOrder"', "entities must be a JSON array"),
+        ("FLATTENING_ENABLED", "maybe", "flattening_enabled must be true or false"),
+    ],
+)
+def test_a_variable_that_does_not_hold_its_setting_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, wanted: str
+) -> None:
+    for name, value in NEEDED.items():
+        monkeypatch.setenv(f"TAP_ACUMATICA_{name.upper()}", value)
+    monkeypatch.setenv(f"TAP_ACUMATICA_{variable}", text)
+    with in_this_process(), pytest.raises(SettingsError) as raised:
+        TapAcumatica(parse_env_config=True, setup_mapper=False)
+    assert f"The setting {wanted} in TAP_ACUMATICA_{variable}" in str(raised.value)
+    assert "5ecret" not in str(raised.value)
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        **NEEDED,
+        "page_size": "50",
+        "verify_ssl": "False",
+        "count": "on",
+        "entities": '["SOOrder", "Terms"]',
+        "exclude_entities": "A,B",
+        "expand": '{"SOOrder": ["X"]}',
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(f"TAP_ACUMATICA_{name.upper()}", value)
+    with in_this_process():
+        tap = TapAcumatica(parse_env_config=True, setup_mapper=False)
+    assert dict(tap.config) == settings(
+        page_size=50,
+        verify_ssl=False,
+        entities=["SOOrder", "Terms"],
+        exclude_entities=["A", "B"],
+        expand={"SOOrder": ["X"]},
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("company.acumatica.com", "must be an address that starts with https://"),
+        ("ftp://host", "must be an address that starts with https:// (found 'ftp://host')"),
+        ("https://", "must be an address that starts with https://"),
+        ("https://odata:5ecret@host", "holds a user name or password: put them in"),
+        ("https://[::1", "is no address (Invalid IPv6 URL)"),
+        ("https://host:port", "is no address"),
+        ("https://host:99999", "is no address"),
+        ("http://host", "is plain http (host)"),
+        ("http://localhost.example", "is plain http (localhost.example)"),
+        ("http://127.0.0.1.example/", "is plain http"),
+    ],
+)
+def test_an_address_that_cannot_work_is_refused(url: str, sentence: str) -> None:
+    found = refusal(url=url)
+    assert found.startswith("The setting url ")
+    assert sentence in found
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host",
+        "HTTPS://Host/ERP",
+        "http://localhost:8080",
+        "http://127.0.0.1:8080/ERP",
+        "http://[::1]:80/",
+        "https://host/t/Company B/api/odata/dac",
+    ],
+)
+def test_an_address_that_can_work_is_taken(url: str) -> None:
+    configuration.check(settings(url=url))
+
+
+def test_plain_http_has_to_be_allowed() -> None:
+    configuration.check(settings(url="http://host", allow_http=True))
+
+
+@pytest.mark.parametrize("zone", ["Nowhere", "Europe", "../etc/passwd", "GMT+99", "a\x00b"])
+def test_what_is_no_time_zone_is_refused(zone: str) -> None:
+    assert "The setting time_zone must be an IANA zone name" in refusal(time_zone=zone)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "soon",
+        "now",
+        "12:00",
+        "P1D",
+        "2024-13-01",
+        "2024-01-01/P1D",
+        "0001-01-01T00:00:00+05:00",
+        "9999-12-31T23:59:59-05:00",
+    ],
+)
+def test_what_is_no_start_date_is_refused(start: str) -> None:
+    assert f"(found {start!r})" in refusal(start_date=start)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "2024-01-01",
+        "2024-01-01T00:00:00",
+        "2024-01-01T00:00:00Z",
+        "2024-01-01 02:00:00+02:00",
+        "2023-12-31T19:00:00.000-05:00",
+    ],
+)
+def test_a_start_date_without_an_offset_is_in_utc(start: str) -> None:
+    configuration.check(settings(start_date=start))
+    read = assemble(settings(start_date=start)).reading
+    assert read.start_date == datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("setting", ["extra_headers", "secret_headers"])
+@pytest.mark.parametrize(
+    "headers", [{"X": "5ecret\n"}, {"X": "5ecret 日本"}, {"X Y": "5ecret"}, {"": "5ecret"}]
+)
+def test_headers_that_cannot_be_sent_are_refused_without_their_values(
+    setting: str, headers: dict[str, str]
+) -> None:
+    (name,) = headers
+    assert f"The setting {setting} cannot be sent as the header {name!r}" in refusal(
+        **{setting: headers}
+    )
+
+
+@pytest.mark.parametrize("setting", ["extra_headers", "secret_headers"])
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
+def test_headers_that_say_where_a_request_ends_are_refused(setting: str, name: str) -> None:
+    assert f"The setting {setting} holds {name}, which the tap" in refusal(**{setting: {name: "5"}})
+
+
+def test_a_region_that_cannot_be_sent_is_refused() -> None:
+    assert "The setting region " in refusal(region="fr\r\nX: y")
+    configuration.check(settings(region="fr-FR", extra_headers={"X-Name": "Müller & Co"}))
+
+
+@pytest.mark.parametrize("setting", ["extra_params", "secret_params"])
+@pytest.mark.parametrize("name", ["$skip", "$filter", "$top", "$Count"])
+def test_options_that_decide_which_rows_come_are_refused(setting: str, name: str) -> None:
+    assert f"The setting {setting} holds {name}, but" in refusal(**{setting: {name: "5ecret"}})
+    configuration.check(settings(**{setting: {"key": "$skip"}}))
+
+
+def test_a_certificate_file_has_to_be_there(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    assert f"a file that is not there ({bundle})" in refusal(ca_bundle=str(bundle))
+    bundle.touch()
+    configuration.check(settings(ca_bundle=str(bundle)))
+
+
+# What the parts are made with
+
+
+def test_archived_rows_are_asked_for_and_deleted_ones_not() -> None:
+    assert assemble(settings()).client.headers == {"PX-ApiArchive": "SHOW"}
+    given = settings(include_archived=False, include_deleted=True, region="fr-FR")
+    assert assemble(given).client.headers == {
+        "PX-ApiDeleted": "SHOW",
+        "Accept-Language": "fr-FR",
+    }
+
+
+def test_further_headers_overrule_those_of_other_settings() -> None:
+    given = settings(
+        region="fr-FR",
+        extra_headers={"Accept-Language": "de-DE", "X-One": "1"},
+        secret_headers={"X-Key": "5ecret"},
+    )
+    assert assemble(given).client.headers == {
+        "PX-ApiArchive": "SHOW",
+        "Accept-Language": "de-DE",
+        "X-One": "1",
+        "X-Key": "5ecret",
+    }
+
+
+def test_the_defaults_are_one_connection_with_the_patience_of_the_licence_queue() -> None:
+    made = assemble(settings()).client
+    assert made.timeout > 600
+    assert made.pool.size == 1
+    assert made.pool.kept_alive
+    assert made.verify is True
+
+
+def test_pool_settings_are_handed_on() -> None:
+    given = settings(max_pool_size=4, pool_idle_timeout=7, pool_wait_time=8)
+    pool = assemble(given).client.pool
+    assert (pool.size, pool.kept_alive, pool.idle_timeout, pool.wait_time) == (4, True, 7, 8)
+
+
+def test_without_pooling_there_is_one_connection_whatever_the_size() -> None:
+    pool = assemble(settings(enable_pooling=False, max_pool_size=4)).client.pool
+    assert (pool.size, pool.kept_alive) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("given", "verify"),
+    [({}, True), ({"verify_ssl": False}, False), ({"ca_bundle": "/ca.pem"}, "/ca.pem")],
+)
+def test_certificates_are_checked_as_the_settings_say(
+    given: dict[str, object],
+    verify: bool | str,
+) -> None:
+    assert assemble(settings(**given)).client.verify == verify
+
+
+def test_further_parameters_are_put_into_one() -> None:
+    given = settings(extra_params={"a": "1"}, secret_params={"b": "2"}, max_url_length=500)
+    limits = assemble(given).query_limits
+    assert (limits.parameters, limits.longest) == ({"a": "1", "b": "2"}, 500)
+    assert assemble(settings()).query_limits.parameters == {}
+
+
+def test_instants_are_read_in_the_zone() -> None:
+    assert assemble(settings()).instants.zone is UTC
+    assert assemble(settings(time_zone="UTC")).instants.zone is UTC
+    reader = assemble(settings(time_zone="Europe/Oslo", ignore_offsets=True)).instants
+    assert reader.ignore_offsets
+    noon = datetime(2024, 7, 1, 12)  # noqa: DTZ001 - a wall clock
+    assert reader.read(noon.isoformat()) == noon.replace(tzinfo=ZoneInfo("Europe/Oslo"))
+
+
+def test_reads_are_as_the_settings_say() -> None:
+    read = assemble(settings(page_size=50, count=False, time_offset=60)).reading
+    assert read.paging == Paging(50, count=False)
+    assert read.time_offset == timedelta(minutes=1)
+    assert read.start_date is None
+    assert read.scope == {}
+    assert assemble(settings(client_side_paging=False)).reading.paging.size is None
+
+
+def test_the_scope_holds_only_what_differs_from_the_defaults() -> None:
+    given = settings(include_archived=False, include_deleted=True)
+    assert assemble(given).reading.scope == {
+        "include_archived": False,
+        "include_deleted": True,
+    }
+
+
+def test_discovery_is_as_the_settings_say() -> None:
+    made = assemble(settings()).discovery
+    assert (made.entities, made.exclude_entities) == (None, ())
+    assert list(made.replication_keys) == DEFAULTS["replication_keys"]
+    assert assemble(settings(tracking_type="none")).discovery.replication_keys == ()
+
+
+def test_records_are_as_the_settings_say() -> None:
+    made = assemble(settings(convert_to_utc=False, decimals_as_strings=True)).records
+    assert not made.convert_to_utc
+    assert made.decimals_as_strings
+
+
+@given(st.text(min_size=1), st.dictionaries(st.text(min_size=1), st.text()), st.text(min_size=1))
+def test_all_secrets_are_known(password: str, headers: dict[str, str], value: str) -> None:
+    given = settings(
+        password=password, secret_headers=headers, secret_params={"key": value}, region="fr"
+    )
+    found = configuration.secrets(given)
+    words = {text for text in (password, *headers.values(), value) if len(text) >= 4}
+    assert {text for text in found if "=" not in text and ": " not in text} <= words <= {*found}
+    for name, text in headers.items():
+        assert text in found or f"{name!r}: {text!r}" in found
+    assert value in found or f"key={value}" in found
+
+
+def test_every_setting_with_a_secret_name_is_secret() -> None:
+    words = ("password", "secret", "token")
+    named = {name for name in SCHEMA["properties"] if any(w in name for w in words)}
+    assert named - {"token_file", "access_token_url"} <= SECRETS
+    assert configuration.secrets(settings(password=None)) == []

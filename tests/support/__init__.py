@@ -1,0 +1,1 @@
+"""What tests share: runs of the tap, simulated tables, documents of the server."""

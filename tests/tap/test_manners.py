@@ -1,0 +1,136 @@
+"""Whatever a run meets, in the end no session of it is open."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.running import NOW, discover, run, select_all, settings_for
+
+from sandbox import Fault, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SALES = "PX_Objects_SO_SOOrder"
+LINES = "PX_Objects_SO_SOLine"
+TERMS = "PX_Objects_CS_Terms"
+ITEMS = "PX_Objects_IN_InventoryItem"
+STREAMS = (SALES, LINES, TERMS, ITEMS)
+COMMAND = (sys.executable, "-c", "from tap_acumatica.tap import TapAcumatica; TapAcumatica.cli()")
+
+
+@pytest.fixture
+def two() -> Iterator[Sandbox]:
+    with Sandbox(now=NOW, rows=60, tenants=("A", "B")) as box:
+        yield box
+
+
+@pytest.mark.parametrize("pool", [1, 4])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        None,
+        Fault("unavailable", match=LINES),
+        Fault("unauthorized", match=LINES, after=1),
+        Fault("forbidden"),
+        Fault("truncated", match=LINES, after=1),
+        Fault("reset", match=LINES, after=1),
+        Fault("empty_body", match=ITEMS),
+        Fault("retype", match=SALES, column="LastModifiedDateTime", into="object"),
+        Fault("unavailable", match="metadata"),
+    ],
+    ids=lambda fault: f"{fault.kind} {fault.match}" if fault else "nothing",
+)
+def test_after_every_run_no_session_is_open(two: Sandbox, fault: Fault | None, pool: int) -> None:
+    if fault:
+        two.faults.add(Fault(fault.kind, fault.match, fault.times, fault.after, **fault.options))
+    settings = settings_for(two, *STREAMS, tenants=["A", "B"], max_pool_size=pool, max_retry_time=0)
+    output = run(settings)
+    assert (output.error is None) == (fault is None)
+    assert two.counters().sessions_open == 0
+
+
+def test_a_session_for_each_connection_and_no_more(two: Sandbox) -> None:
+    assert run(settings_for(two, *STREAMS, tenants=["A"], max_pool_size=3)).error is None
+    assert two.counters().sessions_opened <= 3
+    assert run(settings_for(two, *STREAMS, tenants=["A"], enable_pooling=False)).error is None
+    assert two.counters().sessions_opened <= 4
+
+
+def test_a_licence_for_one_session_is_enough_for_many_tenants(two: Sandbox) -> None:
+    two.quirks.max_sessions = 1
+    output = run(settings_for(two, *STREAMS, tenants=["A", "B"], max_retry_time=0))
+    assert output.error is None
+    assert two.counters().sessions_open == 0
+
+
+def stopped(
+    box: Sandbox,
+    tmp_path: Path,
+    settings: dict[str, Any],
+    *arguments: str,
+    at: int,
+    number: int = signal.SIGTERM,
+) -> subprocess.CompletedProcess[str]:
+    """The command, told to stop while it waits for the answer to one of its requests for data."""
+    arrived, leave, seen = threading.Event(), threading.Event(), []
+
+    def hold(record: object) -> None:
+        seen.append(record)
+        if len(seen) == at:
+            arrived.set()
+            leave.wait(20)
+
+    box.before_request(hold)
+    config = tmp_path / "c.json"
+    config.write_text(json.dumps(settings), encoding="utf-8")
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [*COMMAND, *arguments, "--config", str(config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert arrived.wait(60)
+        process.send_signal(number)
+        if not arguments:
+            leave.set()
+        out, err = process.communicate(timeout=60)
+        leave.set()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.mark.parametrize("pool", [1, 4])
+def test_a_sync_that_is_told_to_stop_signs_out_of_all_sessions(
+    two: Sandbox, tmp_path: Path, pool: int
+) -> None:
+    catalog = tmp_path / "k.json"
+    streams = discover(settings_for(two, *STREAMS, tenants=["A", "B"]))
+    catalog.write_text(json.dumps(select_all(streams)), encoding="utf-8")
+    settings = settings_for(two, *STREAMS, tenants=["A", "B"], max_pool_size=pool, page_size=10)
+    two.reset_counters()
+    finished = stopped(two, tmp_path, settings, at=8)
+    assert finished.returncode == 143
+    assert json.loads(finished.stdout.splitlines()[-1])["type"] == "STATE"
+    assert two.counters().sessions_open == 0
+    assert two.counters().signed_out >= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number"), [(["check"], signal.SIGTERM), (["--test"], signal.SIGINT)]
+)
+def test_what_writes_no_messages_stops_at_once_and_leaves_the_busy_session_alone(
+    two: Sandbox, tmp_path: Path, arguments: list[str], number: int
+) -> None:
+    settings = settings_for(two, *STREAMS, tenants=["A", "B"])
+    finished = stopped(two, tmp_path, settings, *arguments, at=2, number=number)
+    assert finished.returncode == 128 + number
+    assert two.counters().sessions_open == 1, "the one that is executing a request"
+    assert two.counters().signed_out == 1
+    assert "Traceback" not in finished.stderr
