@@ -1,0 +1,144 @@
+"""What follows a pager, and how else it can ask: the protocol between pagers and readers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import Action, Cause, RequestFailed
+from tap_acumatica.odata.paging.by_key import KeyPager
+from tap_acumatica.odata.paging.by_offset import OffsetPager
+from tap_acumatica.odata.paging.pager import Paging
+from tap_acumatica.odata.payload.page import Page
+from tap_acumatica.odata.query import Query
+from tap_acumatica.odata.table import Table
+
+if TYPE_CHECKING:
+    from tap_acumatica.odata.paging.pager import Pager
+    from tap_acumatica.odata.payload.page import Row
+
+TABLE = Table("Rows", {"K": edm.INTEGER, "V": edm.STRING}, key=("K",))
+REFUSED = RequestFailed(Cause.QUERY_REFUSED, Action.REPHRASE, "refused")
+
+
+def rows(*keys: int | None) -> list[Row]:
+    return [{"K": key, "V": f"row {key}"} for key in keys]
+
+
+def query(pager: Pager) -> Query:
+    request = pager.request()
+    assert isinstance(request, Query)
+    return request
+
+
+def following(pager: Pager) -> Pager:
+    successor = pager.then()
+    assert successor is not None
+    return successor
+
+
+def delivered(pager: Pager, *pages: Page) -> list[Any]:
+    return [row["K"] for page in pages for row in pager.accept(page)]
+
+
+def test_one_whole_answer_that_the_server_counts_is_complete() -> None:
+    pager = KeyPager(TABLE, Paging(10))
+    assert delivered(pager, Page(rows(1, 2), 2)) == [1, 2]
+    assert pager.done
+    assert pager.then() is None
+
+
+def test_an_end_that_no_count_proves_is_followed_by_a_look_behind_the_last_row() -> None:
+    pager = KeyPager(TABLE, Paging(2, count=False))
+    assert delivered(pager, Page(rows(1, 2)), Page([])) == [1, 2]
+    proof = following(pager)
+    assert query(proof).skip == 1, "it overlaps the last row"
+    assert query(proof).orderby == ("K",)
+    assert delivered(proof, Page(rows(2))) == []
+    assert proof.done
+    nulls = following(proof)
+    assert query(nulls).filter == "(K eq null)"
+
+
+def test_rows_that_stand_behind_an_unproved_end_are_delivered() -> None:
+    pager = KeyPager(TABLE, Paging(2, count=False))
+    delivered(pager, Page(rows(1, 2)), Page([]))
+    proof = following(pager)
+    assert delivered(proof, Page(rows(2, 3))) == [3]
+
+
+def test_a_null_in_the_key_is_read_on_from_by_place_and_not_delivered_again() -> None:
+    pager = KeyPager(TABLE, Paging(2))
+    assert delivered(pager, Page(rows(1, None), 3)) == [1, None]
+    assert pager.done
+    assert pager.stopped_at_null_key
+    by_place = following(pager)
+    assert by_place.announcement == "is read on by $skip: a row has no value in its key"
+    assert delivered(by_place, Page(rows(None, 2), 3)) == [2]
+    nulls = following(by_place)
+    assert query(nulls).filter == "(K eq null)"
+    assert delivered(nulls, Page(rows(None), 1)) == []
+    assert nulls.then() is None
+
+
+def test_a_null_that_was_passed_over_is_delivered() -> None:
+    pager = KeyPager(TABLE, Paging(1))
+    delivered(pager, Page(rows(1), 2), Page(rows(2), 1))
+    nulls = following(pager)
+    assert delivered(nulls, Page(rows(None), 1)) == [None]
+
+
+@pytest.mark.parametrize(("count", "again"), [(3, True), (2, False)])
+def test_a_read_that_fell_short_is_counted_again_before_all_is_read_again(
+    count: int, again: bool
+) -> None:
+    pager = KeyPager(TABLE, Paging(2))
+    delivered(pager, Page(rows(1, 2), 3), Page([], 0))
+    recount = following(following(pager))
+    assert not recount.resizable
+    assert (query(recount).top, query(recount).count) == (1, True)
+    assert delivered(recount, Page(rows(1), count)) == []
+    assert recount.done
+    successor = recount.then()
+    assert (successor is not None) == again
+    if successor:
+        assert successor.announcement == "is read again: 2 rows came, but there are 3."
+        assert query(successor).skip == 0
+
+
+def test_a_refused_key_filter_is_replaced_once_rows_were_delivered() -> None:
+    pager = KeyPager(TABLE, Paging(2))
+    assert pager.instead(REFUSED) is None
+    delivered(pager, Page(rows(1, 2), 4))
+    successor = pager.instead(REFUSED)
+    assert successor is not None
+    assert successor.announcement == "is read on by $skip: refused"
+    assert query(successor).skip == 1
+    assert delivered(successor, Page(rows(2, 3, 4), 4)) == [3, 4]
+    assert query(following(successor)).filter == "(K eq null)", "what the key pager had planned"
+
+
+def test_an_offset_pager_proves_its_end_itself_and_knows_no_plainer_way() -> None:
+    pager = OffsetPager(TABLE, Paging(10))
+    delivered(pager, Page(rows(1, 2), 2))
+    assert pager.done
+    assert pager.then() is None
+    assert pager.instead(REFUSED) is None
+
+
+@pytest.mark.parametrize(
+    ("table", "suits"),
+    [
+        (TABLE, True),
+        (Table("Rows", TABLE.columns), False),
+        (Table("Rows", {"K": edm.TYPES["Edm.Guid"]}, key=("K",)), False),
+        (Table("Rows", TABLE.columns, key=("K",), inquiry=True), False),
+    ],
+)
+def test_a_table_is_read_by_key_only_where_the_server_compares_as_it_sorts(
+    table: Table, suits: bool
+) -> None:
+    assert KeyPager.suits(table) == suits
+    assert OffsetPager.suits(table)

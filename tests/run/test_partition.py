@@ -1,0 +1,108 @@
+"""The bookmark follows the records that were written, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from singer_sdk.singerlib.catalog import CatalogEntry
+
+from tap_acumatica.catalog.absence import TenantGaps
+from tap_acumatica.catalog.plan import PlanSettings, StreamPlan
+from tap_acumatica.odata.errors import AcumaticaError
+from tap_acumatica.odata.instants import bookmark_text
+from tap_acumatica.reading.bookmarks import Bookmark
+from tap_acumatica.reading.model import PageRead
+from tap_acumatica.run.partition import PartitionProgress, bookmark_in
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def plan(*, incremental: bool = True) -> StreamPlan:
+    entry = {
+        "tap_stream_id": "Rows",
+        "key_properties": ["K"],
+        "replication_key": "At",
+        "replication_method": "INCREMENTAL" if incremental else "FULL_TABLE",
+        "schema": {"type": "object", "properties": {"K": {"type": "integer"}}},
+        "metadata": [],
+    }
+    return StreamPlan.of(CatalogEntry.from_dict(entry), TenantGaps(), PlanSettings())
+
+
+def record(instant: datetime) -> dict[str, Any]:
+    return {"At": bookmark_text(instant)}
+
+
+def test_the_bookmark_stays_a_second_below_the_newest_record() -> None:
+    progress = PartitionProgress(plan(), {})
+    progress.begin_page(PageRead([], NOON))
+    progress.written([record(NOON - 9 * SECOND), record(NOON - 5 * SECOND)])
+    assert progress.keep()
+    assert progress.bookmark.instant == NOON - 6 * SECOND
+    assert not progress.keep(), "nothing was written since"
+
+
+def test_records_of_the_future_do_not_move_it() -> None:
+    progress = PartitionProgress(plan(), {})
+    progress.begin_page(PageRead([], NOON))
+    progress.written([record(NOON - 5 * SECOND), record(NOON + 5 * SECOND)])
+    progress.keep()
+    assert progress.bookmark.instant == NOON - 6 * SECOND
+    progress.written([record(NOON + 5 * SECOND)])
+    assert not progress.keep()
+
+
+def test_rows_without_a_date_do_not_move_it() -> None:
+    progress = PartitionProgress(plan(), {})
+    progress.begin_page(PageRead([]))
+    progress.written([record(NOON)])
+    assert not progress.keep()
+    assert progress.expected, "but if the stream is refused now, it is missed"
+
+
+def test_a_full_table_moves_none_and_is_remembered_once_it_was_read() -> None:
+    state: dict[str, Any] = {}
+    progress = PartitionProgress(plan(incremental=False), state)
+    progress.begin_page(PageRead([], NOON))
+    progress.written([record(NOON)])
+    assert not progress.keep()
+    assert not progress.was_read
+    progress.complete()
+    assert state == {"was_read": True}
+    assert PartitionProgress(plan(incremental=False), state).expected
+
+
+def test_a_read_that_failed_keeps_what_was_written_before() -> None:
+    state: dict[str, Any] = {}
+    progress = PartitionProgress(plan(), state)
+    progress.begin_page(PageRead([], NOON))
+    progress.written([record(NOON - 5 * SECOND)])
+    progress.fail()
+    assert state["replication_key_value"] == bookmark_text(NOON - 6 * SECOND)
+
+
+def test_a_read_that_failed_before_its_bookmark_still_expects_its_rows() -> None:
+    state: dict[str, Any] = {}
+    progress = PartitionProgress(plan(), state)
+    progress.begin_page(PageRead([]))
+    progress.fail()
+    assert state == {"was_read": True}
+
+
+def test_a_checkpoint_replaces_what_the_records_showed() -> None:
+    progress = PartitionProgress(plan(), {})
+    progress.begin_page(PageRead([], NOON))
+    progress.written([record(NOON - 5 * SECOND)])
+    progress.store(Bookmark(NOON, "2026-06-01"))
+    assert not progress.keep()
+    assert progress.bookmark == Bookmark(NOON, "2026-06-01")
+
+
+@pytest.mark.parametrize("value", ["yesterday", 7])
+def test_a_bookmark_that_is_no_date_time_names_the_stream(value: object) -> None:
+    state = {"replication_key": "At", "replication_key_value": value}
+    with pytest.raises(AcumaticaError, match=r"The bookmark of Rows .*: correct the state"):
+        bookmark_in(plan(), state)

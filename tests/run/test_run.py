@@ -1,0 +1,144 @@
+"""One run: opened late, closed always, stopped between two messages."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from singer_sdk.singerlib.catalog import CatalogEntry
+from support.running import NOW, settings_for
+
+from sandbox import Fault, Sandbox
+from tap_acumatica.catalog.absence import TenantGaps
+from tap_acumatica.catalog.plan import StreamPlan
+from tap_acumatica.odata.errors import Action, AcumaticaError, Cause, RequestFailed
+from tap_acumatica.odata.http.client import RetryLimits
+from tap_acumatica.reading.bookmarks import Bookmark
+from tap_acumatica.reading.model import Checkpoint, PageRead
+from tap_acumatica.reading.prefetch import Stopped
+from tap_acumatica.run.assembly import assemble
+from tap_acumatica.run.run import Run
+from tap_acumatica.settings.schema import SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TERMS = "PX_Objects_CS_Terms"
+ORDERS = "PX_Objects_SO_SOOrder"
+DEFAULTS = {
+    name: schema["default"] for name, schema in SCHEMA["properties"].items() if "default" in schema
+}
+
+
+def settings(box: Sandbox, *entities: str, **changes: Any) -> dict[str, Any]:
+    return {**DEFAULTS, **settings_for(box, *entities), **changes}
+
+
+@pytest.fixture
+def run(box: Sandbox) -> Iterator[Run]:
+    opened = Run()
+    opened.open(assemble(settings(box, "Terms", "SOOrder")))
+    yield opened
+    opened.close()
+
+
+def plans_of(run: Run) -> list[StreamPlan]:
+    entries = [description.entry for description in run.describe_streams()]
+    gaps = TenantGaps.of(entries)
+    settings = run.parts.plans
+    return [StreamPlan.of(CatalogEntry.from_dict(entry), gaps, settings) for entry in entries]
+
+
+def test_a_run_that_never_opened_can_be_closed() -> None:
+    run = Run()
+    run.forget_metadata()
+    run.close()
+    assert not run.interruptible
+
+
+def test_what_it_reads_is_what_its_plans_say(run: Run, box: Sandbox) -> None:
+    plans = plans_of(run)
+    run.connect(lambda: plans, lambda _plan, _tenant: Bookmark())
+    for plan in plans:
+        events = list(run.events(plan, None))
+        pages = [event for event in events if isinstance(event, PageRead)]
+        assert sum(len(page.rows) for page in pages) == len(box.rows(plan.name))
+        assert any(isinstance(event, Checkpoint) for event in events) == plan.incremental
+    run.require_complete(plans)
+
+
+def test_a_read_starts_at_the_bookmark_that_it_is_told(run: Run, box: Sandbox) -> None:
+    (orders,) = [plan for plan in plans_of(run) if plan.name == ORDERS]
+    asked: list[tuple[str, str | None]] = []
+
+    def bookmark(plan: StreamPlan, tenant: str | None) -> Bookmark:
+        asked.append((plan.name, tenant))
+        return Bookmark(box.clock.now())
+
+    run.connect(lambda: [orders], bookmark)
+    box.clock.advance(7200)
+    assert [e for e in run.events(orders, None) if isinstance(e, PageRead) and e.max_bookmark] == []
+    assert asked == [(ORDERS, None)]
+
+
+def test_one_row_is_read_without_a_bookmark(run: Run) -> None:
+    (orders,) = [plan for plan in plans_of(run) if plan.name == ORDERS]
+    assert len(run.one_row(orders, None)) == 1
+
+
+def test_a_signal_ends_it_at_once_only_while_no_message_can_be_cut() -> None:
+    run = Run()
+    with pytest.raises(Stopped) as stopped:
+        run.stop(signal.SIGTERM)
+    assert stopped.value.signal == signal.SIGTERM
+    run = Run()
+    run.interruptible = False
+    run.stop(signal.SIGINT)
+    assert run.stopping
+    assert run.stop_signal == signal.SIGINT
+
+
+def test_the_only_tenant_cannot_be_given_up(run: Run) -> None:
+    with pytest.raises(AcumaticaError, match="gone"):
+        run.give_up(None, AcumaticaError("gone"))
+
+
+def test_a_tenant_that_is_given_up_is_not_read_and_fails_the_run() -> None:
+    with Sandbox(now=NOW, tenants=("A", "B"), rows=30) as box:
+        run = Run()
+        run.open(assemble(settings(box, "Terms", tenants=["A", "B"])))
+        try:
+            plans = plans_of(run)
+            run.give_up("A", AcumaticaError("gone"))
+            assert run.failures.has_failed("A")
+            with pytest.raises(AcumaticaError, match="The tenant A"):
+                run.require_complete(plans)
+        finally:
+            run.close()
+
+
+@pytest.mark.parametrize("expected", [True, False])
+def test_a_skipped_stream_fails_the_run_if_its_rows_were_expected(
+    run: Run, *, expected: bool
+) -> None:
+    plans = plans_of(run)
+    refused = RequestFailed(Cause.NO_RIGHTS, Action.SKIP, "No rights.")
+    run.skip(None, refused, expected=expected)
+    if expected:
+        with pytest.raises(RequestFailed, match="No rights"):
+            run.require_complete(plans)
+    else:
+        run.require_complete(plans)
+
+
+def test_limits_hold_below_the_settings(box: Sandbox) -> None:
+    run = Run(RetryLimits(timeout=30, retry_time=0))
+    run.open(assemble(settings(box, "Terms", max_retry_time=900)))
+    box.faults.add(Fault("unavailable", match="metadata"))
+    try:
+        with pytest.raises(RequestFailed) as failed:
+            run.describe_streams()
+        assert failed.value.cause is Cause.MAINTENANCE
+    finally:
+        run.close()
