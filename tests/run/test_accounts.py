@@ -168,7 +168,7 @@ def test_tokens_are_kept_for_each_site_application_and_tenant(tmp_path: Path) ->
     file = store(token_file=str(tmp_path / "t.json"))
     assert file.path == tmp_path / "t.json"
     assert file.key == "https://company.acumatica.com guid@company a"
-    assert file.patience == 3
+    assert file.lock_timeout == 3
     assert store(token_file="~/t.json").path.is_absolute()
 
 

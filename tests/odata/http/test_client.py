@@ -274,7 +274,7 @@ def test_nothing_is_sent_after_the_end(box: Sandbox, tenant: Tenant) -> None:
     tenant.get()
     tenant.close()
     sent = box.counters().total
-    with pytest.raises(AcumaticaError, match="has ended"):
+    with pytest.raises(AcumaticaError, match="The run ended"):
         tenant.get()
     assert box.counters().total == sent
 

@@ -262,16 +262,17 @@ def test_sentences_are_as_they_are_meant_to_be_read() -> None:
     )
     assert str(failed(answer(401, b"{}"))) == (
         "Acumatica refused the sign-in for PX_Objects_SO_SOOrder (401): check username, password "
-        "and the tenant in url. It was sent once, since accounts lock."
+        "and the tenant in url. The password was sent only once, since repeated failures lock "
+        "accounts."
     )
     assert str(failed(answer(500, b'{"message":"Timeout {expired}."}'))) == (
-        "Acumatica failed on PX_Objects_SO_SOOrder (500: Timeout {expired}.), also when asked "
-        "again: try later, and see the trace log of the instance if it stays."
+        "Acumatica failed on PX_Objects_SO_SOOrder (500: Timeout {expired}.), even after retries: "
+        "try later; if the error persists, see the instance's trace log."
     )
 
 
 def test_a_server_without_words_is_quoted_as_such() -> None:
-    assert "(503: no further word)" in str(failed(answer(503)))
+    assert "(503: no details)" in str(failed(answer(503)))
 
 
 def test_the_column_that_the_server_objects_to_is_named() -> None:

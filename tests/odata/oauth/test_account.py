@@ -245,7 +245,7 @@ def test_the_password_takes_the_place_of_a_dead_refresh_token(
     clock.now += HOUR
     assert oauth.authorize().header
     assert len(box.identity.grants) == 2
-    assert "The password is used in its place" in caplog.text
+    assert "The password is used instead" in caplog.text
 
 
 def test_a_password_needs_no_file(box: Sandbox) -> None:
@@ -258,7 +258,7 @@ def test_a_password_needs_no_file(box: Sandbox) -> None:
 def test_a_wrong_password_is_sent_once(box: Sandbox) -> None:
     oauth = OAuth(server(box), InitialGrant(password=Password(box.username, "wrong")))
     for _ in range(3):
-        with pytest.raises(RequestFailed, match="gave no access token for the password"):
+        with pytest.raises(RequestFailed, match="issued no access token for the password"):
             oauth.authorize()
     assert asked(box) == 1
 
@@ -299,7 +299,7 @@ def test_no_token_is_asked_for_after_the_end_of_a_run(
         SimpleNamespace(sleep=lambda _: oauth.close(), monotonic=time.monotonic),
     )
     box.faults.add(Fault("unavailable", "connect/token", times=1))
-    with pytest.raises(AcumaticaError, match="The run has ended before an access token"):
+    with pytest.raises(AcumaticaError, match="The run ended before an access token"):
         oauth.authorize()
     assert asked(box) == 1
 

@@ -286,7 +286,7 @@ def test_a_page_in_place_of_a_token_is_none() -> None:
     with requests_mock.Mocker() as server:
         server.get(DISCOVERY, status_code=404)
         server.post(TOKEN_URL, text="<html>Sign in</html>")
-        with pytest.raises(RequestFailed, match="holds none"):
+        with pytest.raises(RequestFailed, match="contains no access token"):
             elsewhere().refresh("r")
 
 
@@ -343,7 +343,7 @@ def test_no_answer_ends_in_a_sentence_when_patience_ends(
 def test_a_host_that_does_not_exist_is_named_at_once(waits: list[float]) -> None:
     with requests_mock.Mocker() as server:
         server.get(DISCOVERY, exc=requests.exceptions.ConnectionError("Failed to resolve 'erp'"))
-        with pytest.raises(RequestFailed, match="host of url was not found"):
+        with pytest.raises(RequestFailed, match="host in url was not found"):
             elsewhere().refresh("r")
     assert waits == []
 

@@ -126,7 +126,7 @@ def test_a_run_that_has_the_file_for_ever_is_named(path: Path) -> None:
     with (
         FileLock(f"{path}.lock"),
         pytest.raises(AcumaticaError, match=r"was locked by another run for 0\.01 s"),
-        FileTokenStore(path, "key", patience=0.01).updating(),
+        FileTokenStore(path, "key", lock_timeout=0.01).updating(),
     ):
         pass
 
@@ -155,7 +155,7 @@ def test_a_folder_that_may_not_be_written_is_found_before_a_token_is_spent(tmp_p
 def test_a_folder_in_which_nothing_can_be_made_is_not_taken_for_one_that_is_locked() -> None:
     with (
         pytest.raises(AcumaticaError, match="cannot be written"),
-        FileTokenStore(Path("/proc/tokens.json"), "key", patience=0.5).updating(),
+        FileTokenStore(Path("/proc/tokens.json"), "key", lock_timeout=0.5).updating(),
     ):
         pass
 
