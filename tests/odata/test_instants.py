@@ -48,9 +48,9 @@ def test_a_value_without_an_offset_is_read_in_the_zone(wall: datetime, zone: str
     reader = InstantReader(pendulum.timezone(zone))
     around = [(wall + day).replace(tzinfo=ZoneInfo(zone)).utcoffset() for day in (-DAY, DAY)]
     moments = [(wall - offset).replace(tzinfo=UTC) for offset in around if offset is not None]
-    shown = [m for m in moments if m.astimezone(ZoneInfo(zone)).replace(tzinfo=None) == wall]
+    candidates = [m for m in moments if m.astimezone(ZoneInfo(zone)).replace(tzinfo=None) == wall]
     # An hour that clocks leave out never shows; the offset before it counts.
-    expected = min(shown) if shown else moments[0]
+    expected = min(candidates) if candidates else moments[0]
     assert reader.read(trimmed(wall)) == expected
     assert reader.offset(trimmed(wall)) == wall.replace(tzinfo=UTC) - expected
     assert not reader.has_offset(trimmed(wall))

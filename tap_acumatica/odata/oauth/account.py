@@ -126,7 +126,7 @@ class OAuth(Auth):
     @override
     def wait_for_token(self, until: float) -> None:
         if self._lock.locked():
-            logger.info("Waiting for the response to a token request")
+            logger.info("Waiting for an access token that was requested")
         if self._lock.acquire(timeout=max(until - time.monotonic(), 0)):
             self._lock.release()
 
