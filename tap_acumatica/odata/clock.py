@@ -96,7 +96,7 @@ class ClockCheck:
             return ServerClock(self._now or datetime.now(UTC), self.proved)
 
     def _newest_row(self, table: Table, fetch: Callable[[Query], Result[Page]]) -> Row | None:
-        """Request the newest row. The response also has the server's time and account's zone."""
+        """Request the newest row; its response shows the server's time and the account's zone."""
         replication_key = table.replication_key or ""
         newest_first = (f"{replication_key} desc", *table.key)
         query = replace(_narrow(table).query(orderby=newest_first), top=1)

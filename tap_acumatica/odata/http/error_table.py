@@ -53,7 +53,7 @@ def exactly(*codes: int) -> tuple[range, ...]:
 
 
 def any_case(pattern: str) -> re.Pattern[str]:
-    """Return the `pattern` of a rule, for a part of the server's message in upper or lower case."""
+    """Return the `pattern` of a rule: a regular expression that ignores case."""
     return re.compile(pattern, re.IGNORECASE)
 
 

@@ -48,7 +48,7 @@ class Connection:
 
     @property
     def signed_in(self) -> bool:
-        """Whether the server has a session for it; one of an access token may have no cookie."""
+        """Whether the server has a session for it; with an access token it may have no cookie."""
         return self.token is not None or any(
             cookie.name in SESSION_COOKIES for cookie in self.session.cookies
         )
