@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from tap_acumatica.check.findings import Finding, Status, failure
 from tap_acumatica.check.probes import ClockOffsets, TrialReader, TrialStream
 from tap_acumatica.odata.clock import ZoneError
-from tap_acumatica.odata.errors import OF_THE_SITE, Action, AcumaticaError, Cause, RequestFailed
+from tap_acumatica.odata.errors import SITE_WIDE, Action, AcumaticaError, Cause, RequestFailed
 from tap_acumatica.odata.http.client import RetryLimits
 from tap_acumatica.odata.instants import account_offset, agrees
 from tap_acumatica.odata.log import masking
@@ -105,7 +105,7 @@ class Checker:
             try:
                 found[tenant] = self._instance.discovered(tenant)
             except AcumaticaError as error:
-                if error.cause in OF_THE_SITE:
+                if error.cause in SITE_WIDE:
                     yield failure(error, tenant)
                     return
                 found[tenant] = error

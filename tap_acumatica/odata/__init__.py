@@ -1,1 +1,1 @@
-"""OData as Acumatica speaks it. Knows nothing of Singer."""
+"""OData as Acumatica speaks it. It knows nothing of Singer."""

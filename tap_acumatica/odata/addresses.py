@@ -1,4 +1,4 @@
-"""Addresses: from the setting `url` to where a tenant's services may answer."""
+"""Parses the setting `url`, and lists the addresses at which a tenant's services may answer."""
 
 from __future__ import annotations
 
@@ -13,26 +13,21 @@ from tap_acumatica.odata.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
 DAC: Final = "dac"
-
-
 INQUIRY: Final = "gi"
-
-
 INTERFACES: Final[Mapping[str, str]] = {DAC: "data access classes", INQUIRY: "generic inquiries"}
-"""What an instance may expose, and what each is called."""
+"""The OData interfaces of an instance, with the names that messages use for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointForm:
-    """A form of address under which an interface may answer.
+    """A form of URL under which an interface may answer.
 
     Attributes:
-        protocol: The version that is spoken there as far as is known; its metadata have the word.
-        path: Below the site, to be formatted with the tenant.
-        pattern: Of the path of an address that a user gives.
-        without_tenant: The path where no tenant is named; None where one has to be.
+        protocol: The OData version expected there; the service's metadata decide.
+        path: The path below the site, a format string for the tenant.
+        pattern: Matches the path of such an address in the setting `url`.
+        without_tenant: The path if no tenant is named; None if the form requires a tenant.
     """
 
     interface: str
@@ -46,7 +41,7 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(f"(?P<site>.*(?<!/api)){text}", re.IGNORECASE)
 
 
-FAMILIES: Final = (
+ENDPOINT_FORMS: Final = (
     EndpointForm(
         DAC,
         ODataVersion.V4,
@@ -74,78 +69,77 @@ FAMILIES: Final = (
         "/odata/",
     ),
 )
-"""Those of current releases first."""
+"""The known forms, those of current releases first."""
 
-
-OF_A_TENANT: Final = re.compile(r"(?P<site>.*)/t/(?P<tenant>[^/]+)", re.IGNORECASE)
-"""The path of an address that names a tenant, but no interface."""
+TENANT_PATH: Final = re.compile(r"(?P<site>.*)/t/(?P<tenant>[^/]+)", re.IGNORECASE)
+"""Matches the path of an address that names a tenant but no interface."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The setting `url`, taken apart.
+    """The parsed setting `url`.
 
     Attributes:
-        site: Scheme, host and virtual directory, without a slash at the end.
-        tenant: Login name in the address, or None.
-        families: Forms of address under which services may answer.
+        site: Scheme, host and virtual directory, without a trailing slash.
+        tenant: The tenant's login name in the address, or None.
+        forms: The forms of URL under which services may answer.
     """
 
     site: str
     tenant: str | None
-    families: tuple[EndpointForm, ...] = FAMILIES
+    forms: tuple[EndpointForm, ...] = ENDPOINT_FORMS
 
     @classmethod
     def parse(cls, url: str) -> Address:
-        """Take any of the forms apart in which users have the address.
+        """Parse any of the forms in which users have the address.
 
         Raises:
-            SettingsError: It has a query, or is the address of something below a service.
+            SettingsError: The address has a query, or leads to something below a service.
         """
         parts = urlsplit(url.strip())
         if parts.query or parts.fragment:
             message = (
-                f"The setting url ({url}) is the address of a page: give the site alone, such as "
+                f"The setting url ({url}) is the address of a page: give only the site, such as "
                 "https://company.acumatica.com."
             )
             raise SettingsError(message)
         path = re.sub(r"(/\$metadata)?/*$", "", parts.path)
         origin = f"{parts.scheme}://{parts.netloc}"
-        for family in FAMILIES:
-            if found := family.pattern.fullmatch(path):
-                tenant = found["tenant"]
-                return cls(origin + found["site"], tenant and unquote(tenant), (family,))
-        if found := OF_A_TENANT.fullmatch(path):
-            return cls(origin + found["site"], unquote(found["tenant"]))
+        for form in ENDPOINT_FORMS:
+            if match := form.pattern.fullmatch(path):
+                tenant = match["tenant"]
+                return cls(origin + match["site"], tenant and unquote(tenant), (form,))
+        if match := TENANT_PATH.fullmatch(path):
+            return cls(origin + match["site"], unquote(match["tenant"]))
         if re.search(r"/odata\b", path, re.IGNORECASE):
             message = (
-                f"The setting url ({url}) is no address of an OData service: give the site alone, "
-                "such as https://company.acumatica.com."
+                f"The setting url ({url}) is not the address of an OData service: give only the "
+                "site, such as https://company.acumatica.com."
             )
             raise SettingsError(message)
         return cls(origin + path.rstrip("/"), None)
 
     @property
     def interfaces(self) -> tuple[str, ...]:
-        """The interfaces that it leads to: a full address names its own."""
-        return tuple(dict.fromkeys(family.interface for family in self.families))
+        """The interfaces that the address leads to: only one if it is a full address."""
+        return tuple(dict.fromkeys(form.interface for form in self.forms))
 
     def candidates(
         self, tenant: str | None, interface: str = DAC, protocol: ODataVersion | None = None
     ) -> tuple[str, ...]:
-        """Addresses at which the tenant's service may answer; each ends with a slash.
+        """Return the addresses at which the tenant's service may answer; each ends with a slash.
 
         Args:
-            tenant: Its login name; None: the one in the address.
+            tenant: The tenant's login name, or None for the one in the address.
             interface: One of INTERFACES.
-            protocol: Where it is likely to be spoken comes first.
+            protocol: The preferred OData version; addresses expected to speak it come first.
         """
         tenant = tenant or self.tenant
-        families = [family for family in self.families if family.interface == interface]
-        families.sort(key=lambda family: protocol not in {None, family.protocol})
+        forms = [form for form in self.forms if form.interface == interface]
+        forms.sort(key=lambda form: protocol not in {None, form.protocol})
         paths = (
-            family.without_tenant if tenant is None else family.path.format(tenant=_segment(tenant))
-            for family in families
+            form.without_tenant if tenant is None else form.path.format(tenant=_segment(tenant))
+            for form in forms
         )
         return tuple(self.site + path for path in paths if path)
 

@@ -1,4 +1,4 @@
-"""Reads a `$metadata` document (CSDL) as it arrives."""
+"""Parses a `$metadata` document (CSDL) while it arrives."""
 
 from __future__ import annotations
 
@@ -13,23 +13,21 @@ from typing_extensions import override
 
 from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.errors import BrokenPayload
+from tap_acumatica.odata.model import EntitySet, EntityType, Function, Model, Property
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from xml.sax.xmlreader import AttributesImpl
-from tap_acumatica.odata.model import EntitySet, EntityType, Function, Model, Property
 
 DESCRIPTION: Final = "Org.OData.Core.V1.Description"
-
-
 RESTRICTIONS: Final = ".FilterRestrictions"
 
 
 def parse(chunks: Iterable[bytes]) -> Model:
-    """Read a `$metadata` document as it arrives.
+    """Parse a `$metadata` document while it arrives.
 
     Raises:
-        BrokenPayload: It is cut off, is no XML, has a document type or is no CSDL.
+        BrokenPayload: The document is cut off, is not XML, has a document type or is not CSDL.
     """
     handler = _Handler()
     parser = make_parser()
@@ -46,13 +44,13 @@ def parse(chunks: Iterable[bytes]) -> Model:
         message = f"refused XML: {type(error).__name__}"
         raise BrokenPayload(message) from error
     if not handler.is_edmx:
-        message = "no edmx:Edmx document"
+        message = "not an edmx:Edmx document"
         raise BrokenPayload(message)
     return handler.model
 
 
 class _Handler(ContentHandler):
-    """Builds the model. Elements are told by local name: both versions use the same."""
+    """Builds the model. Both OData versions use the same local names for elements."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,40 +58,40 @@ class _Handler(ContentHandler):
         self.is_edmx = False
         self._namespace = ""
         self._type: EntityType | None = None
-        self._labelled: EntityType | Property | None = None
+        self._label_target: EntityType | Property | None = None
         self._set: EntitySet | None = None
         self._function: Function | None = None
         self._restrictions = False
         self._record_property = ""
-        self._path: list[str] | None = None
+        self._property_path: list[str] | None = None
 
     @override
     def startElement(self, name: str, attrs: AttributesImpl) -> None:
-        opened = self._OPEN.get(name.rpartition(":")[2])
-        if opened:
-            opened(self, attrs)
+        handler = self._START_HANDLERS.get(name.rpartition(":")[2])
+        if handler:
+            handler(self, attrs)
 
     @override
     def endElement(self, name: str) -> None:
         match name.rpartition(":")[2]:
             case "EntityType" | "ComplexType":
-                self._type = self._labelled = None
+                self._type = self._label_target = None
             case "Property" | "NavigationProperty":
-                self._labelled = self._type
+                self._label_target = self._type
             case "EntitySet" | "Singleton":
                 self._set = None
             case "Function" | "FunctionImport":
                 self._function = None
             case "Annotation":
                 self._restrictions = False
-            case "PropertyPath" if self._path is not None and self._set:
-                self._set.restricted.add("".join(self._path))
-                self._path = None
+            case "PropertyPath" if self._property_path is not None and self._set:
+                self._set.restricted.add("".join(self._property_path))
+                self._property_path = None
 
     @override
     def characters(self, content: str) -> None:
-        if self._path is not None:
-            self._path.append(content)
+        if self._property_path is not None:
+            self._property_path.append(content)
 
     def _edmx(self, attrs: AttributesImpl) -> None:
         self.is_edmx = True
@@ -104,18 +102,18 @@ class _Handler(ContentHandler):
     def _schema(self, attrs: AttributesImpl) -> None:
         self._namespace = attrs["Namespace"]
 
-    def _declared(self, attrs: AttributesImpl) -> EntityType:
-        declared = EntityType(f"{self._namespace}.{attrs['Name']}", attrs.get("BaseType"))
-        self._type = self._labelled = declared
-        return declared
+    def _structured_type(self, attrs: AttributesImpl) -> EntityType:
+        structured_type = EntityType(f"{self._namespace}.{attrs['Name']}", attrs.get("BaseType"))
+        self._type = self._label_target = structured_type
+        return structured_type
 
     def _entity_type(self, attrs: AttributesImpl) -> None:
-        declared = self._declared(attrs)
-        self.model.types[declared.name] = declared
+        entity_type = self._structured_type(attrs)
+        self.model.types[entity_type.name] = entity_type
 
     def _complex_type(self, attrs: AttributesImpl) -> None:
-        declared = self._declared(attrs)
-        self.model.complex_types[declared.name] = declared
+        complex_type = self._structured_type(attrs)
+        self.model.complex_types[complex_type.name] = complex_type
 
     def _enum_type(self, attrs: AttributesImpl) -> None:
         self.model.enums.add(f"{self._namespace}.{attrs['Name']}")
@@ -126,15 +124,15 @@ class _Handler(ContentHandler):
 
     def _property(self, attrs: AttributesImpl) -> None:
         if self._type:
-            declared = Property(attrs["Name"], attrs.get("Type", ""))
-            self._type.properties.append(declared)
-            self._labelled = declared
+            prop = Property(attrs["Name"], attrs.get("Type", ""))
+            self._type.properties.append(prop)
+            self._label_target = prop
 
     def _navigation(self, attrs: AttributesImpl) -> None:
-        # There are 23,000 of them: their types are few, and kept once each.
+        # A full instance has 23,000 of them, but few target types: each name is stored once.
         if self._type and "Type" in attrs:
             self._type.navigations[attrs["Name"]] = intern(attrs["Type"])
-        self._labelled = None
+        self._label_target = None
 
     def _entity_set(self, attrs: AttributesImpl) -> None:
         self._set = EntitySet(attrs["Name"], attrs["EntityType"])
@@ -144,7 +142,7 @@ class _Handler(ContentHandler):
         self._set = EntitySet(attrs["Name"], attrs["Type"], singleton=True)
         self.model.sets.append(self._set)
 
-    def _declared_function(self, attrs: AttributesImpl) -> None:
+    def _function_declaration(self, attrs: AttributesImpl) -> None:
         self._function = Function(attrs["Name"])
         self.model.functions[f"{self._namespace}.{attrs['Name']}"] = self._function
 
@@ -160,19 +158,19 @@ class _Handler(ContentHandler):
         term = attrs.get("Term", "")
         if self._set:
             self._restrictions = term.endswith(RESTRICTIONS)
-        elif self._labelled and term == DESCRIPTION:
-            self._labelled.label = attrs.get("String")
+        elif self._label_target and term == DESCRIPTION:
+            self._label_target.label = attrs.get("String")
 
     def _property_value(self, attrs: AttributesImpl) -> None:
         self._record_property = attrs.get("Property", "")
         if self._restrictions and self._set and self._record_property == "Filterable":
             self._set.filterable = attrs.get("Bool", "true").lower() != "false"
 
-    def _property_path(self, _: AttributesImpl) -> None:
+    def _start_property_path(self, _: AttributesImpl) -> None:
         if self._restrictions and self._record_property == "NonFilterableProperties":
-            self._path = []
+            self._property_path = []
 
-    _OPEN: Final = {
+    _START_HANDLERS: Final = {
         "Edmx": _edmx,
         "Schema": _schema,
         "EntityType": _entity_type,
@@ -183,10 +181,10 @@ class _Handler(ContentHandler):
         "NavigationProperty": _navigation,
         "EntitySet": _entity_set,
         "Singleton": _singleton,
-        "Function": _declared_function,
+        "Function": _function_declaration,
         "FunctionImport": _function_import,
         "Parameter": _parameter,
         "Annotation": _annotation,
         "PropertyValue": _property_value,
-        "PropertyPath": _property_path,
+        "PropertyPath": _start_property_path,
     }

@@ -1,4 +1,4 @@
-"""Why a tenant's service does not answer: what else the site says decides.
+"""Finds out why a tenant's service does not answer, with one more request to the site.
 
 Facts: docs/acumatica.md, "URL shapes and versions" and "Status codes".
 """
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.odata.http.client import Client
 
-WITHOUT_RIGHTS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+REFUSED_STATUSES: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 class NoService(DiscoveryError):  # noqa: N818 - what the server lacks, not what we did
-    """A site or tenant without the service that is asked for.
+    """The site or the tenant does not have the requested service.
 
     Attributes:
-        cause: Which of the reasons it is.
+        cause: The reason, as a cause that users can look up.
     """
 
     def __init__(self, cause: Cause, message: str) -> None:
@@ -35,41 +35,41 @@ class NoService(DiscoveryError):  # noqa: N818 - what the server lacks, not what
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """What the root of the REST interface, `<site>/entity`, tells.
+    """What the root of the REST interface, `<site>/entity`, says about the site.
 
     Attributes:
-        acumatica: Whether it is Acumatica that answers, be it with a refusal.
-        release: The build, where it is told.
+        acumatica: Whether Acumatica answers, possibly with a refusal.
+        release: The Acumatica build, or None if the response does not name it.
     """
 
     acumatica: bool
     release: str | None = None
 
 
-def look_at_root(client: Client, site: str, owner: str) -> Root:
-    """Ask for it, once; an account without rights to REST is refused, and nothing is lost."""
-    answer = client.get_once(Request(f"{site}/entity", "the release", owner))
-    if answer.exception is None and answer.status in WITHOUT_RIGHTS:
-        return Root(acumatica=not answer.is_page)
-    if answer.status != HTTPStatus.OK:
+def read_root(client: Client, site: str, owner: str) -> Root:
+    """Request the root of the REST interface, once: an account without REST rights is refused."""
+    response = client.get_once(Request(f"{site}/entity", "the release", owner))
+    if response.exception is None and response.status in REFUSED_STATUSES:
+        return Root(acumatica=not response.is_page)
+    if response.status != HTTPStatus.OK:
         return Root(acumatica=False)
     try:
-        content = msgspec.json.decode(answer.body)
+        content = msgspec.json.decode(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return Root(acumatica=False)
     if isinstance(content, list):
         return Root(acumatica=True)
-    known = isinstance(content, dict) and "endpoints" in content
-    version = content.get("version") if known else None
+    acumatica = isinstance(content, dict) and "endpoints" in content
+    version = content.get("version") if acumatica else None
     build = version.get("acumaticaBuildVersion") if isinstance(version, dict) else None
-    return Root(acumatica=known, release=build if isinstance(build, str) else None)
+    return Root(acumatica=acumatica, release=build if isinstance(build, str) else None)
 
 
 def no_rights(interface: str) -> NoService:
-    """The interface is there, but not for this account."""
+    """Return the error for an interface that exists, but not for this account."""
     message = (
         f"The account may not use Acumatica's OData interface of {interface} (403): give it the "
-        "role OData4 User on User Roles (SM201005). By OAuth the setting scope must hold api, too."
+        "role OData4 User on User Roles (SM201005). With OAuth, scope must also contain api."
     )
     return NoService(Cause.ROLE_MISSING, message)
 
@@ -77,18 +77,18 @@ def no_rights(interface: str) -> NoService:
 def not_found(
     failed: RequestFailed, client: Client, site: str, owner: str, unknown_tenant: NoService
 ) -> NoService:
-    """Nothing answers at the addresses of a tenant's service."""
+    """Return the error for a tenant's service that answers 404 at all of its addresses."""
     if not failed.is_page:
-        # The application itself answered: the interface is there, the tenant is not.
+        # The application itself answered: the interface exists, the tenant does not.
         return unknown_tenant
-    if look_at_root(client, site, owner).acumatica:
+    if read_root(client, site, owner).acumatica:
         message = (
-            f"Acumatica at {site} serves no OData (404, the web server's own page): have an "
-            "administrator switch the OData interface on."
+            f"Acumatica at {site} serves no OData (404, the web server's own page): ask an "
+            "administrator to switch the OData interface on."
         )
         return NoService(Cause.ODATA_SWITCHED_OFF, message)
     message = (
         f"No Acumatica answers at {site} (404): check that the setting url is the address of "
-        "an Acumatica site, with its virtual directory."
+        "an Acumatica site, including its virtual directory."
     )
     return NoService(Cause.NOT_AN_ACUMATICA_SITE, message)

@@ -1,4 +1,4 @@
-"""The versions of OData."""
+"""The versions of OData, and the formats of its responses."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class ODataVersion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format.
+    """A response format.
 
     Attributes:
-        accept: The content type to ask for.
-        option: The value of `$format`; empty where none is sent.
+        accept: The content type for the Accept header.
+        option: The value of `$format`; empty if the option is not sent.
     """
 
     accept: str
@@ -28,6 +28,4 @@ class Format:
 
 
 JSON: Final = Format("application/json")
-
-
 ATOM: Final = Format("application/atom+xml", "atom")

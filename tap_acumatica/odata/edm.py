@@ -1,4 +1,4 @@
-"""The Edm types: one table with all that the tap has to know of each.
+"""The Edm types: a table with everything that the tap needs to know about each.
 
 Facts: docs/acumatica.md, "Metadata" (which types occur) and "Query options" (literals).
 """
@@ -23,19 +23,19 @@ Schema = Mapping[str, Any]
 
 
 def quoted(value: str) -> str:
-    """A string literal; a quote within is doubled."""
+    """Return a string literal; quotes within it are doubled."""
     return "'" + value.replace("'", "''") + "'"
 
 
 def instant_literal(value: datetime, protocol: ODataVersion = ODataVersion.V4) -> str:
-    """An instant in UTC; trailing zeros of the fraction are left out."""
+    """Return an instant's literal in UTC, without trailing zeros in the fraction."""
     text = value.astimezone(UTC).replace(tzinfo=None).isoformat()
     text = (text.rstrip("0") if "." in text else text) + "Z"
     return f"datetime'{text}'" if protocol is ODataVersion.V3 else text
 
 
 def _decimal_literal_v3(value: Decimal) -> str:
-    """A decimal with the letter that tells it from a double."""
+    """Return a decimal with the suffix that distinguishes it from a double."""
     return f"{value:f}M"
 
 
@@ -43,7 +43,7 @@ def _boolean_literal(value: bool) -> str:  # noqa: FBT001 - a value, not a switc
     return "true" if value else "false"
 
 
-# Texts of Atom as values. What cannot be read stays text, which the decoder then refuses.
+# Conversion of text in Atom feeds. Unreadable text stays text, which the decoder then refuses.
 
 
 def _integer_from_text(text: str) -> int | str:
@@ -59,7 +59,7 @@ def _boolean_from_text(text: str) -> bool | str:
     return {"true": True, "1": True, "false": False, "0": False}.get(text.strip(), text)
 
 
-# Values of an inquiry's parameters, from the settings, as plain texts.
+# Conversion of inquiry parameters, from values in the settings to plain text.
 
 
 def _text_parameter(value: Any) -> str:  # noqa: ANN401 - from the settings
@@ -92,13 +92,13 @@ def _guid_parameter(value: Any) -> str:  # noqa: ANN401 - from the settings
 
 
 def _instant_parameter_literal(text: str) -> str:
-    """An instant in UTC; one without an offset is in UTC already."""
+    """Return an instant's literal in UTC; text without an offset is in UTC already."""
     moment = datetime.fromisoformat(text)
     return instant_literal(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 class Conversion(Enum):
-    """What turns a decoded value into that of a record (tap_acumatica/output/records.py)."""
+    """How a decoded value becomes a record's value (tap_acumatica/output/records.py)."""
 
     NONE = auto()
     INSTANT = auto()
@@ -108,22 +108,22 @@ class Conversion(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EdmType:
-    """One type, with all that the tap has to know of it.
+    """An Edm type, with everything that the tap needs to know about it.
 
     Attributes:
         schema: JSON Schema of a value, without null.
-        wire: The Python type that a value is decoded to. Numbers may come as JSON numbers or as
+        wire: The Python type that values are decoded to. Numbers may arrive as JSON numbers or as
             strings of digits.
-        literal: Writes a decoded value in a URL of OData 4.
-        literal_v3: Writes it in a URL of OData 3, where that differs.
-        from_text: Reads a value from the text of an Atom feed; None where JSON has text, too.
-        parameter: Writes a value of the setting `inquiry_parameters` as plain text, which is how
-            OData 3 takes it. Raises what Python raises for a value of another type.
-        parameter_literal: Writes such a text in a URL of OData 4.
-        conversion: What turns a decoded value into that of a record.
-        ordered: Whether `gt` on it follows `$orderby` for certain, so that the next page can be
-            asked for by a value.
-        sortable: Whether an inquiry can be sorted by a column of it.
+        literal: Writes a decoded value as a literal of OData 4.
+        literal_v3: Writes it as a literal of OData 3, or None if both versions write it alike.
+        from_text: Converts the text in an Atom feed, or None if JSON has text for the type too.
+        parameter: Converts a value of the setting `inquiry_parameters` to plain text, the form
+            that OData 3 uses. Raises Python's own errors for a value that does not fit the type.
+        parameter_literal: Writes such text as a literal of OData 4.
+        conversion: How a decoded value becomes a record's value.
+        ordered: Whether `gt` reliably follows the order of `$orderby`, so that the next page can
+            be requested by the last row's value.
+        sortable: Whether an inquiry can be sorted by a column of the type.
     """
 
     schema: Schema
@@ -138,13 +138,12 @@ class EdmType:
     sortable: bool = True
 
     def literal_for(self, value: Any, protocol: ODataVersion) -> str:  # noqa: ANN401 - of its own type
-        """Write a decoded value in a URL of a version of OData."""
-        older = self.literal_v3 if protocol is ODataVersion.V3 else None
-        return (older or self.literal)(value)
+        """Write a decoded value as a literal of an OData version."""
+        literal_v3 = self.literal_v3 if protocol is ODataVersion.V3 else None
+        return (literal_v3 or self.literal)(value)
 
 
-INT64: Final = 64
-"""Bits of the widest integer."""
+MAX_INTEGER_BITS: Final = 64
 
 INTEGER: Final = EdmType({"type": "integer"}, int, parameter=_integer_parameter, ordered=True)
 
@@ -152,8 +151,8 @@ INTEGER: Final = EdmType({"type": "integer"}, int, parameter=_integer_parameter,
 def _integer(bits: int, *, signed: bool = True) -> EdmType:
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     schema = {"type": "integer", "minimum": low, "maximum": high}
-    # OData 3 writes those of 64 bits as text, in JSON, too.
-    from_text = _integer_from_text if bits < INT64 else None
+    # OData 3 writes integers of 64 bits as text, in JSON too.
+    from_text = _integer_from_text if bits < MAX_INTEGER_BITS else None
     return replace(INTEGER, schema=schema, from_text=from_text)
 
 
@@ -180,7 +179,7 @@ UNKNOWN: Final = EdmType(
     conversion=Conversion.JSON_TEXT,
     sortable=False,
 )
-"""A type that is not in the table; its values become JSON text."""
+"""Any type that is not in the table; its values become JSON text."""
 
 TYPES: Final[Mapping[str, EdmType]] = {
     "Edm.String": STRING,
@@ -195,7 +194,7 @@ TYPES: Final[Mapping[str, EdmType]] = {
     "Edm.Byte": _integer(8, signed=False),
     "Edm.Int16": _integer(16),
     "Edm.Int32": _integer(32),
-    "Edm.Int64": _integer(INT64),
+    "Edm.Int64": _integer(MAX_INTEGER_BITS),
     "Edm.Decimal": NUMBER,
     "Edm.Double": DOUBLE,
     "Edm.Single": DOUBLE,
@@ -213,43 +212,44 @@ TYPES: Final[Mapping[str, EdmType]] = {
     "Edm.Binary": EdmType({"type": "string", "contentEncoding": "base64"}, str, sortable=False),
 }
 
-GOES_ON: Final = "@odata.nextLink"
-"""What stands behind a list's name where the server sent only a part of it."""
+NEXT_LINK_SUFFIX: Final = "@odata.nextLink"
+"""Follows the name of a list that the server sent only in part; the link leads to the rest."""
 
 _COLLECTION: Final = re.compile(r"Collection\((.*)\)")
 
 
 def collection_of(name: str) -> str | None:
-    """The type of the items, where the name is that of a collection."""
-    found = _COLLECTION.fullmatch(name)
-    return found.group(1) if found else None
+    """Return the type of a collection's items, or None if the name is not a collection's."""
+    match = _COLLECTION.fullmatch(name)
+    return match.group(1) if match else None
 
 
-def _sort(schema: Schema) -> tuple[str, ...]:
-    """What tells schemas apart: the type but for null, and what refines a string."""
+def _signature(schema: Schema) -> tuple[str, ...]:
+    """Return what distinguishes schemas: the type, disregarding null, and a string's keywords."""
     types = schema.get("type", "string")
     kind = types if isinstance(types, str) else next((t for t in types if t != "null"), "string")
-    refinements = ("format", "contentEncoding", "contentMediaType") if kind == "string" else ()
-    return (kind, *(str(schema.get(word, "")) for word in refinements))
+    string_keywords = ("format", "contentEncoding", "contentMediaType") if kind == "string" else ()
+    return (kind, *(str(schema.get(keyword, "")) for keyword in string_keywords))
 
 
-_BY_SCHEMA: Final[Mapping[tuple[str, ...], EdmType]] = {
-    _sort(edm_type.schema): edm_type for edm_type in (*TYPES.values(), INTEGER, NUMBER, UNKNOWN)
+_BY_SIGNATURE: Final[Mapping[tuple[str, ...], EdmType]] = {
+    _signature(edm_type.schema): edm_type
+    for edm_type in (*TYPES.values(), INTEGER, NUMBER, UNKNOWN)
 }
 
 
 def from_schema(schema: Schema) -> EdmType:
-    """The type behind a column's JSON Schema: a catalog is all that a sync needs."""
+    """Return the type behind a column's JSON Schema, so that a sync needs only the catalog."""
     if schema.get("format") == "x-singer.decimal":
         return NUMBER
-    sort = _sort(schema)
-    if sort == ("array",):
+    signature = _signature(schema)
+    if signature == ("array",):
         item = from_schema(schema.get("items", {})).wire
         wire = list[item | None]  # type: ignore[valid-type] # made at run time
         return EdmType(schema, wire, sortable=False)
-    if sort == ("object",):
+    if signature == ("object",):
         return EdmType(schema, row_type(columns_of(schema)), sortable=False)
-    return _BY_SCHEMA.get(sort, UNKNOWN)
+    return _BY_SIGNATURE.get(signature, UNKNOWN)
 
 
 def columns_of(schema: Schema) -> dict[str, EdmType]:
@@ -258,13 +258,13 @@ def columns_of(schema: Schema) -> dict[str, EdmType]:
 
 
 def row_type(columns: Mapping[str, EdmType], required: Iterable[str] = ()) -> Any:  # noqa: ANN401 - a type made at run time
-    """A dict type of these columns: what decodes into it has them, right in type, and no others.
+    """Return a TypedDict of these columns, into which rows are decoded.
 
-    Only the required ones must be there. Beside a list it has what says that the list goes on
-    elsewhere.
+    Columns must have the right types, only required ones must be present, and others are dropped.
+    A list may be accompanied by the link to its remaining items.
     """
     fields = {name: edm_type.wire | None for name, edm_type in columns.items()}
     fields |= {name: Required[fields[name]] for name in required}
     lists = [name for name, edm_type in columns.items() if "items" in edm_type.schema]
-    fields.update({name + GOES_ON: str | None for name in lists})
+    fields.update({name + NEXT_LINK_SUFFIX: str | None for name in lists})
     return TypedDict("Row", fields, total=False)  # type: ignore[operator] # made at run time

@@ -1,4 +1,4 @@
-"""The tap's errors: what a user reads, and what the tap does about a failure."""
+"""The tap's exceptions, with the causes that users look up and the actions that the tap takes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Final
 
 
 class Cause(StrEnum):
-    """What went wrong. Causes are what the tap, a check and its users tell apart."""
+    """What went wrong, as far as the tap, a check or users need to distinguish it."""
 
-    # What a request can meet: odata/http/error_table.py.
+    # Failures of requests: odata/http/error_table.py.
     READ_TIMEOUT = "read timeout"
     TLS_FAILURE = "TLS failure"
     NO_CERTIFICATES = "no certificates"
@@ -39,7 +39,7 @@ class Cause(StrEnum):
     QUERY_TOO_LONG = "query too long"
     QUERY_REFUSED = "query refused"
 
-    # What a request for a token can meet: odata/oauth/error_table.py.
+    # Failures of token requests: odata/oauth/error_table.py.
     NO_TOKEN_IN_TIME = "no token in time"
     ACCOUNT_LOCKED_AT_SIGN_IN = "account locked at sign-in"
     API_LOGIN_LIMIT_AT_SIGN_IN = "API login limit at sign-in"
@@ -52,7 +52,7 @@ class Cause(StrEnum):
     PASSWORD_REFUSED = "password refused"
     NO_TOKEN_IN_THE_ANSWER = "no token in the answer"
 
-    # What several answers together show.
+    # Conclusions from several responses.
     INCONSISTENT_ANSWER = "inconsistent answer"
     NOT_SIGNED_IN = "not signed in"
     UNKNOWN_TENANT = "unknown tenant"
@@ -60,61 +60,61 @@ class Cause(StrEnum):
     ROLE_MISSING = "role missing"
     NOT_AN_ACUMATICA_SITE = "not an Acumatica site"
 
-    # What only a check tells apart.
+    # Distinguished only by a check.
     SETTINGS = "settings"
     WRONG_PASSWORD = "wrong password"
 
 
 class AcumaticaError(Exception):
-    """An error with one sentence for the user: what happened, to what, what to do.
+    """An error whose message tells the user what happened, to what, and what to do.
 
     Attributes:
-        cause: The cause, where causes are told apart.
+        cause: The cause, or None if the error has none of its own.
     """
 
     cause: Cause | None = None
 
     @property
     def sentences(self) -> list[str]:
-        """What the user reads, each on a line of its own."""
+        """The messages for the user, one per line."""
         return [" ".join(str(self).split())]
 
 
 class SettingsError(AcumaticaError):
-    """Settings that cannot work."""
+    """The settings cannot work."""
 
 
 class DiscoveryError(AcumaticaError):
-    """A catalog that does not fit the settings or the instance."""
+    """The catalog, the settings and the instance do not fit together."""
 
 
 class InconsistentAnswer(AcumaticaError):  # noqa: N818 - what the server did, not what we did
-    """The server answered something else than it was asked for."""
+    """The server's response contradicts the request."""
 
     cause = Cause.INCONSISTENT_ANSWER
 
 
 class BrokenPayload(Exception):  # noqa: N818 - caught by the client, never seen by users
-    """A body that is not what its headers say: cut off, or no JSON at all."""
+    """A body is not what its headers say: cut off, or not JSON at all."""
 
 
 class Action(StrEnum):
     """What the tap does about a failure."""
 
     RETRY = "retry"
-    """Ask again, later, within max_retry_time."""
+    """Send the request again after a pause, within max_retry_time."""
 
     REFRESH = "refresh the token, then retry"
-    """Ask for a new access token, then ask again at once."""
+    """Request a new access token, then send the request again at once."""
 
     SHRINK = "ask for a smaller page"
-    """Ask again at once in a new session, for half the rows."""
+    """Send the request again at once in a new session, for half the rows."""
 
     REPHRASE = "rephrase the query"
-    """The server refuses this query; another one may do."""
+    """The server refuses this query; a different one may work."""
 
     SKIP = "skip the stream"
-    """The entity is not to be had; the others are."""
+    """The entity is unavailable; other entities can be read."""
 
     STOP = "stop"
 
@@ -123,11 +123,11 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
     """A request that failed, classified by an error table.
 
     Attributes:
-        action: What to do about it.
-        wait: Seconds that the server asked to wait, or None.
-        column: The property that the server objects to, or None.
-        is_page: Whether a web page came.
-        given_up: Whether its retries are exhausted, so that it is not sent again.
+        action: What the tap does about the failure.
+        wait: The pause in seconds that the server asked for, or None.
+        column: The column that the server objects to, or None.
+        is_page: Whether the response is a web page.
+        given_up: Whether the retries are exhausted, so that the request is not sent again.
     """
 
     cause: Cause
@@ -151,7 +151,7 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
         self.given_up = False
 
 
-OF_THE_SITE: Final = frozenset(
+SITE_WIDE: Final = frozenset(
     {
         Cause.SIGN_IN_REFUSED,
         Cause.PASSWORD_REFUSED,
@@ -164,4 +164,4 @@ OF_THE_SITE: Final = frozenset(
         Cause.IMPOSSIBLE_REQUEST,
     }
 )
-"""Causes that are the same whichever tenant is asked."""
+"""Causes that affect all tenants of a site alike."""

@@ -1,4 +1,4 @@
-"""Related records that come along with a row: how they are named, and how they are asked for.
+"""Expansions: related records that are read with a row, in the settings and in `$expand`.
 
 Facts: docs/acumatica.md, "Query options".
 """
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MAX_LEVELS: Final = 3
-"""Levels of `$expand` that the server takes unless it was told otherwise."""
+"""Levels of `$expand` that servers accept by default."""
 
 _TOKEN: Final = re.compile(r"\s*(\w+|[(),])")
 
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """A navigation property that is read along.
+    """A navigation property whose related rows are read with each row.
 
     Attributes:
-        name: Of the navigation property.
-        columns: Columns of the related rows; empty: all of them.
-        expansions: What is read along with the related rows in turn.
+        name: The name of the navigation property.
+        columns: The columns of the related rows; empty for all of them.
+        expansions: The expansions of the related rows in turn.
     """
 
     name: str
@@ -33,11 +33,11 @@ class Expansion:
     expansions: tuple[Expansion, ...] = ()
 
     def __str__(self) -> str:
-        """As in the setting `expand`: `SOLineCollection(OrderQty,InventoryItemByInventoryID())`."""
+        """Return the notation of the setting `expand`: `SOLineCollection(OrderQty,SOOrder())`."""
         return f"{self.name}({','.join([*self.columns, *map(str, self.expansions)])})"
 
     def option(self, *, select: bool = True) -> str:
-        """As in `$expand`; without `select` all columns of the related rows come."""
+        """Return the notation of `$expand`; without `select`, for all columns of related rows."""
         options = []
         if select and self.columns:
             options.append("$select=" + ",".join(self.columns))
@@ -45,12 +45,12 @@ class Expansion:
             options.append("$expand=" + ",".join(e.option(select=select) for e in self.expansions))
         return f"{self.name}({';'.join(options)})" if options else self.name
 
-    def names(self, column: str) -> bool:
-        """Whether it asks for a column of this name, at whatever level."""
-        return column in self.columns or any(e.names(column) for e in self.expansions)
+    def selects(self, column: str) -> bool:
+        """Whether a column of this name is selected, at any level."""
+        return column in self.columns or any(e.selects(column) for e in self.expansions)
 
     def without(self, column: str) -> Expansion:
-        """The same without the columns of this name."""
+        """Return the expansion without the columns of this name, at any level."""
         return replace(
             self,
             columns=tuple(name for name in self.columns if name != column),
@@ -59,37 +59,37 @@ class Expansion:
 
 
 def parse(text: str) -> tuple[Expansion, ...]:
-    """Read a list of navigation properties: each with or without parentheses.
+    """Parse a list of navigation properties, each with or without parentheses.
 
-    Within parentheses a bare name is a column; one that is followed by parentheses is a navigation
+    Within parentheses a bare name is a column; a name followed by parentheses is a navigation
     property of the related row.
 
     Raises:
-        ValueError: It is no such list, or deeper than the server takes.
+        ValueError: The text is not such a list, or has more levels than servers accept.
     """
     tokens = []
     position = 0
     text = text.rstrip()
     while position < len(text):
-        found = _TOKEN.match(text, position)
-        if not found:
+        match = _TOKEN.match(text, position)
+        if not match:
             message = f"unexpected {text[position:].lstrip()[:20]!r}"
             raise ValueError(message)
-        tokens.append(found.group(1))
-        position = found.end()
-    reader = _Reader([*reversed(tokens)])
-    columns, expansions = reader.items(1, "")
+        tokens.append(match.group(1))
+        position = match.end()
+    parser = _Parser([*reversed(tokens)])
+    columns, expansions = parser.items(1, "")
     return (*map(Expansion, columns), *expansions)
 
 
-class _Reader:
-    """Takes the tokens of a list, the first of which stands last."""
+class _Parser:
+    """Parses the tokens of a list. They are in reverse order, so that the next one is the last."""
 
     def __init__(self, tokens: list[str]) -> None:
         self._tokens = tokens
 
     def items(self, level: int, end: str) -> tuple[list[str], list[Expansion]]:
-        """The bare names, and those with parentheses, up to the end token."""
+        """Parse up to the end token; return the bare names, and the names with parentheses."""
         columns: list[str] = []
         expansions: list[Expansion] = []
         while self._next() != end:
@@ -102,13 +102,13 @@ class _Reader:
             else:
                 columns.append(name)
             if self._next() != end and self._take() != ",":
-                message = f"a comma is missing behind {name}"
+                message = f"a comma is missing after {name}"
                 raise ValueError(message)
         return columns, expansions
 
     def _expansion(self, name: str, level: int) -> Expansion:
         if level > MAX_LEVELS:
-            message = f"{name} is deeper than {MAX_LEVELS} levels"
+            message = f"{name} is nested deeper than {MAX_LEVELS} levels"
             raise ValueError(message)
         self._take()
         columns, expansions = self.items(level + 1, ")")
@@ -126,10 +126,10 @@ class _Reader:
 
 
 def parse_all(texts: Iterable[str]) -> tuple[Expansion, ...]:
-    """Read several such lists as one."""
+    """Parse several lists into one."""
     return tuple(expansion for text in texts for expansion in parse(text))
 
 
 def option(expansions: Sequence[Expansion], *, select: bool = True) -> str:
-    """The value of `$expand`."""
+    """Return the value of `$expand`."""
     return ",".join(expansion.option(select=select) for expansion in expansions)

@@ -1,4 +1,4 @@
-"""The values of an inquiry's parameters, as each version of OData writes them.
+"""The function call that passes an inquiry's parameters, in each version of OData.
 
 Facts: docs/acumatica.md, "Inquiries".
 """
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def call_of(
     function: str, types: Mapping[str, str], values: Mapping[str, Any], protocol: ODataVersion
 ) -> Call:
-    """The call of an inquiry with these values; None is a parameter without a value.
+    """Return the call of an inquiry with these values; None stands for no value.
 
     Raises:
-        ValueError: A value does not fit the type of its parameter, which is the text.
+        ValueError: A value does not fit its parameter's type; the message is the parameter's name.
     """
     parameters = {}
     for name, type_name in types.items():

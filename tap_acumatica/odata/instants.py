@@ -1,4 +1,4 @@
-"""Instants: which moment a value means, how it is written, and what the server's cookie says.
+"""Instants: reading date-time values, writing bookmarks, and the time zone in the server's cookie.
 
 Facts: docs/acumatica.md, "Date-times and time zones".
 """
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DISPLAY_MARGIN: Final = timedelta(seconds=1)
-"""How far a displayed value may lie from the stored one: servers cut or round fractions."""
+"""Maximum distance of a displayed value from the stored one: servers cut or round fractions."""
 
 DAY: Final = timedelta(days=1)
 
-_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _ZONE_CODE: Final = re.compile(r"TimeZone=GMT([EMP])(\d\d)(\d\d)")
 _SIGNS: Final = {"E": 0, "P": 1, "M": -1}
-_TO_THE_SECOND: Final = len("2024-02-01T08:00:00")
+_LENGTH_TO_SECONDS: Final = len("2024-02-01T08:00:00")
 _CLOCK_CHANGE: Final = timedelta(hours=1)
 
 
@@ -31,18 +31,18 @@ class InstantReader:
     """Reads date-time values as instants.
 
     Attributes:
-        zone: Of values that carry no offset.
-        ignore_offsets: Read the wall clock of labelled values in the zone too.
+        zone: The time zone of values without an offset.
+        ignore_offsets: Whether to read values with an offset as wall-clock time in the zone too.
     """
 
     zone: tzinfo = UTC
     ignore_offsets: bool = False
 
     def read(self, value: str) -> datetime:
-        """The instant, in UTC. A wall clock that shows twice is read as the earlier time.
+        """Return the instant in UTC. Wall-clock time that occurs twice means the earlier instant.
 
         Raises:
-            ValueError: The value is no date-time.
+            ValueError: The value is not a date-time.
         """
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None or self.ignore_offsets:
@@ -53,7 +53,7 @@ class InstantReader:
             return moment.replace(tzinfo=UTC)
 
     def is_unambiguous(self, value: str) -> bool:
-        """Whether the value means one instant, as all do but those in a clock change."""
+        """Whether the value means one instant only, as all do except those in a clock change."""
         if self.zone is UTC:
             return True
         moment = datetime.fromisoformat(value)
@@ -63,32 +63,32 @@ class InstantReader:
         return moment.utcoffset() == moment.replace(fold=1).utcoffset()
 
     def in_order(self, values: Sequence[str | None]) -> bool:
-        """Whether the values are known to be in ascending order, but for parts of a second.
+        """Whether the values are known to be in ascending order, to the second.
 
-        Only such are looked at that need no calculation.
+        Only compares texts, which is fast, and returns False if that cannot decide.
         """
         if self.zone is not UTC or self.ignore_offsets:
             return False
-        seconds = [value[:_TO_THE_SECOND] for value in values if value and value[-1] == "Z"]
+        seconds = [value[:_LENGTH_TO_SECONDS] for value in values if value and value[-1] == "Z"]
         return len(seconds) == len(values) and not any(map(gt, seconds, seconds[1:]))
 
     def offset(self, value: str) -> timedelta | None:
-        """The offset from UTC that the value is read with."""
+        """Return the offset from UTC with which the value is read."""
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None or self.ignore_offsets:
             moment = moment.replace(tzinfo=self.zone)
         return moment.utcoffset()
 
     def has_offset(self, value: str) -> bool:
-        """Whether the value's own offset decides."""
+        """Whether the value is read with an offset of its own."""
         return not self.ignore_offsets and datetime.fromisoformat(value).tzinfo is not None
 
 
 def in_utc(text: str) -> datetime:
-    """The instant of a setting or a state; without an offset it is in UTC.
+    """Return the instant in a setting or state; text without an offset is in UTC.
 
     Raises:
-        ValueError: The text is no date-time, or one beyond what UTC can hold.
+        ValueError: The text is not a date-time, or one that UTC cannot represent.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
@@ -96,34 +96,34 @@ def in_utc(text: str) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
-        message = f"{text!r} lies beyond what a date-time can be"
+        message = f"{text!r} is out of range for a date-time in UTC"
         raise ValueError(message) from error
 
 
 def minus(moment: datetime, by: timedelta = DISPLAY_MARGIN) -> datetime:
-    """The instant so much earlier; the first of all where there is none."""
-    return max(moment, _FIRST + by) - by
+    """Return the instant that much earlier, but not below the earliest possible one."""
+    return max(moment, _EARLIEST + by) - by
 
 
 def bookmark_text(moment: datetime) -> str:
-    """An instant as bookmarks hold it: of fixed width, so that texts sort as instants do."""
+    """Return an instant as text of fixed width, for bookmarks: such texts sort like instants."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def latest(*instants: datetime | None) -> datetime | None:
-    """The latest of the instants that there are."""
+    """Return the latest instant, or None if all are None."""
     return max((instant for instant in instants if instant), default=None)
 
 
 def account_offset(cookie: str | None) -> timedelta | None:
-    """The offset from UTC, without daylight saving, in a `Locale=TimeZone=...` cookie."""
-    found = _ZONE_CODE.search(cookie or "")
-    if not found:
+    """Return the offset from UTC, without daylight saving, in a `Locale=TimeZone=...` cookie."""
+    match = _ZONE_CODE.search(cookie or "")
+    if not match:
         return None
-    sign, hours, minutes = found.groups()
+    sign, hours, minutes = match.groups()
     return _SIGNS[sign] * timedelta(hours=int(hours), minutes=int(minutes))
 
 
 def agrees(account: timedelta, offset: timedelta | None) -> bool:
-    """Whether an offset fits the account's zone, in which clocks may be set forward by an hour."""
+    """Whether an offset fits the account's zone, with or without an hour of daylight saving."""
     return offset is not None and offset - account in {timedelta(0), _CLOCK_CHANGE}

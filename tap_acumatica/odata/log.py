@@ -1,4 +1,4 @@
-"""What is told of the traffic, without its secrets."""
+"""Logging: the traffic with the server, with secrets masked."""
 
 from __future__ import annotations
 
@@ -21,45 +21,43 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger("tap-acumatica")
 
 MASK: Final = "***"
-
 SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "set-cookie"})
-
 SECRET_FIELDS: Final = re.compile(
     r"""\b((?:password|client_secret|client_assertion|refresh_token|access_token|id_token|token|code"""
     r"""|code_verifier)(?:=|"\s*:\s*"))[^&"\s]+"""
 )
-"""Fields of a form, an address or an object that hold a secret, whatever its value."""
+"""Matches fields that always hold a secret, in a form, a URL or a JSON object."""
 
 MAX_LOGGED_BODY: Final = 20_000
-"""Characters of a body that are logged: Meltano waits for ever on a line over 64 KiB."""
+"""Characters of a body that are logged: Meltano hangs on a line over 64 KiB."""
 
 HEADERS, BODIES, TRANSPORT, EVERYTHING = 2, 3, 4, 5
-"""What is told from which verbosity on."""
+"""The lowest verbosity at which each is logged."""
 
 
 class Masking(logging.Filter):
-    """Takes secrets out of every record that a handler is about to write."""
+    """Masks secrets in every record that a handler is about to write."""
 
     def __init__(self) -> None:
         super().__init__()
         self._secrets: tuple[str, ...] = ()
 
     def add(self, secrets: Iterable[str]) -> None:
-        """Mask these from now on, also as they stand in a URL."""
-        forms = {
-            form
-            for text in secrets
-            if text
-            for form in (
-                text,
-                quote_plus(text),
-                *(quote(text, safe=safe) for safe in ("", "/", READABLE)),
+        """Mask these secrets from now on, both as they are and as they are escaped in a URL."""
+        spellings = {
+            spelling
+            for secret in secrets
+            if secret
+            for spelling in (
+                secret,
+                quote_plus(secret),
+                *(quote(secret, safe=safe) for safe in ("", "/", READABLE)),
             )
         }
-        self._secrets = tuple(sorted(forms.union(self._secrets), key=len, reverse=True))
+        self._secrets = tuple(sorted(spellings.union(self._secrets), key=len, reverse=True))
 
     def masked(self, text: str) -> str:
-        """The text without the secrets."""
+        """Return the text with all secrets masked."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
         return text
@@ -84,15 +82,15 @@ masking: Final = Masking()
 
 
 def mask_everywhere() -> None:
-    """Mask in all that this process logs, whoever logs it."""
+    """Mask secrets in everything that this process logs, including other libraries' records."""
     for handler in logging.getLogger().handlers:
         if masking not in handler.filters:
             handler.addFilter(masking)
 
 
 def set_verbosity(verbosity: int) -> None:
-    """Let other parts of the process talk, where the user wants to hear them."""
-    # With verify_ssl false urllib3 would say it of each request.
+    """Let other libraries log as much as the setting `verbosity` asks for."""
+    # With verify_ssl false urllib3 would warn about every request.
     warnings.filterwarnings("once", "Unverified HTTPS request")
     if verbosity >= TRANSPORT:
         logging.getLogger("urllib3").setLevel(logging.DEBUG)
@@ -102,21 +100,22 @@ def set_verbosity(verbosity: int) -> None:
 
 @contextmanager
 def silenced() -> Iterator[Callable[[int], None]]:
-    """Log nothing, for a command that says itself what it finds.
+    """Log nothing, for a command that prints its own findings.
 
     Yields:
-        Takes the verbosity that the user wants; where that is more than usual all is logged again.
+        A function that turns logging on again if the verbosity that it is given asks for headers
+        or more.
     """
     loggers = (logger, logging.getLogger())
-    levels = [each.level for each in loggers]
+    levels = [muted.level for muted in loggers]
 
     def restore(verbosity: int = EVERYTHING) -> None:
         if verbosity >= HEADERS:
-            for each, level in zip(loggers, levels, strict=True):
-                each.setLevel(level)
+            for muted, level in zip(loggers, levels, strict=True):
+                muted.setLevel(level)
 
-    for each in loggers:
-        each.setLevel(logging.CRITICAL)
+    for muted in loggers:
+        muted.setLevel(logging.CRITICAL)
     try:
         yield restore
     finally:
@@ -124,23 +123,23 @@ def silenced() -> Iterator[Callable[[int], None]]:
 
 
 def log_exchange(response: requests.Response, verbosity: int) -> None:
-    """Log what went over the wire, headers with secrets masked by name."""
+    """Log a request and its response, with secret headers and fields masked by their names."""
     if verbosity >= HEADERS:
-        logger.info("Sent %s", _shown(response.request.headers))
-        logger.info("Received %s %s", response.status_code, _shown(response.headers))
+        logger.info("Sent %s", _mask_headers(response.request.headers))
+        logger.info("Received %s %s", response.status_code, _mask_headers(response.headers))
     if verbosity >= BODIES:
         if response.request.body:
-            sent = response.request.body
-            text = sent.decode("utf-8", "replace") if isinstance(sent, bytes) else str(sent)
-            logger.info("Sent body %s", _without_fields(text))
-        logger.info("Body %s", _without_fields(response.text))
+            body = response.request.body
+            text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body)
+            logger.info("Sent body %s", _mask_fields(text))
+        logger.info("Body %s", _mask_fields(response.text))
 
 
-def _without_fields(text: str) -> str:
+def _mask_fields(text: str) -> str:
     return SECRET_FIELDS.sub(rf"\1{MASK}", text[:MAX_LOGGED_BODY])
 
 
-def _shown(headers: Mapping[str, str]) -> dict[str, str]:
+def _mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {
         name: MASK if name.lower() in SECRET_HEADERS else value for name, value in headers.items()
     }

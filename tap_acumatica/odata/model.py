@@ -1,13 +1,15 @@
-"""`$metadata` (CSDL) as a model: types, their bases, and the sets through which they are read.
+"""The model of a `$metadata` document (CSDL): types, their base types, and entity sets.
 
-Plain SAX, not an OData library: the document is 20 MB on a full instance and is read as it
-arrives, and inquiries have names that are no valid identifiers, which strict parsers reject.
+The tap parses it with SAX, not with an OData library: the document of a full instance has 20 MB and
+is parsed while it arrives, and inquiries have names that are not valid identifiers, which strict
+parsers reject.
 Facts: docs/acumatica.md, "Metadata".
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.odata.dialect import ODataVersion
@@ -15,12 +17,11 @@ from tap_acumatica.odata.dialect import ODataVersion
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-
 ENCRYPTED: Final = "Password"
-"""Columns of this name come encrypted, so they are not selected unless asked for."""
+"""Columns of this name arrive encrypted, so they are not selected by default."""
 
-WITH_PARAMETERS: Final = "_WithParameters"
-"""With what the name of a function ends through which an inquiry takes parameters."""
+FUNCTION_SUFFIX: Final = "_WithParameters"
+"""The suffix of the function imports through which inquiries take parameters."""
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class Property:
 
 @dataclass(slots=True)
 class EntityType:
-    """An entity type, or a complex one, as declared: without what its base type has."""
+    """An entity type or complex type as declared, without what it inherits from its base type."""
 
     name: str
     base: str | None = None
@@ -42,28 +43,28 @@ class EntityType:
     key: list[str] = field(default_factory=list)
     properties: list[Property] = field(default_factory=list)
     navigations: dict[str, str] = field(default_factory=dict)
-    """The types of its navigation properties, by name: another entity type, or a collection."""
+    """The types of the navigation properties by name: an entity type, or a collection of one."""
 
 
 @dataclass(slots=True)
 class EntitySet:
-    """A name under which the rows of an entity type are read."""
+    """An entity set, or a singleton."""
 
     name: str
     entity_type: str
     singleton: bool = False
     restricted: set[str] = field(default_factory=set)
-    """Properties that may be neither selected nor filtered."""
+    """Properties that can be neither selected nor filtered."""
     filterable: bool = True
-    """False: no property that the entity type itself declares may be selected or filtered."""
+    """If false, no property that the entity type itself declares can be selected or filtered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """An entity type that can be read, with all that its base types give it."""
+    """An entity type that can be read, with everything that it inherits."""
 
     name: str
-    """The generated set name (PX_Objects_SO_SOOrder), else the set's own."""
+    """The entity set named after the type (PX_Objects_SO_SOOrder), else the first entity set."""
     aliases: tuple[str, ...]
     label: str | None
     key: tuple[str, ...]
@@ -74,17 +75,17 @@ class Entity:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All by which the settings may call it."""
+        """All names that settings may use for the entity."""
         return (self.name, *self.aliases)
 
 
 @dataclass(slots=True)
 class Function:
-    """A function, or its import into the container, under which an inquiry takes parameters.
+    """A function or function import through which an inquiry takes parameters.
 
     Attributes:
-        entity_set: Name of the set whose rows it returns, if it tells.
-        implementation: Qualified name of the function that an import of OData 4 stands for.
+        entity_set: The entity set whose rows it returns, or None if it is not declared.
+        implementation: The qualified name of the function that an import of OData 4 refers to.
     """
 
     name: str
@@ -98,10 +99,10 @@ class Inquiry:
     """A generic inquiry that can be read.
 
     Attributes:
-        title: Also the name of its set.
-        key: The key columns of all its source tables; they need not tell its rows apart.
-        function: Name under which it takes its parameters; empty where it has none.
-        parameters: Their types, by name.
+        title: The title, which is also the name of the entity set.
+        key: The key columns of all source tables; they need not identify the inquiry's rows.
+        function: The function import that takes the parameters; empty if there are none.
+        parameters: The types of the parameters, by name.
     """
 
     title: str
@@ -113,7 +114,7 @@ class Inquiry:
 
 @dataclass(slots=True)
 class Model:
-    """What one `$metadata` document declares."""
+    """The declarations of one `$metadata` document."""
 
     protocol: ODataVersion = ODataVersion.V4
     types: dict[str, EntityType] = field(default_factory=dict)
@@ -124,7 +125,7 @@ class Model:
     imports: list[Function] = field(default_factory=list)
 
     def bases(self, name: str | None) -> Iterator[EntityType]:
-        """A type and its base types, from the type itself upwards."""
+        """Yield a type and its base types, from the type itself upwards."""
         seen = set()
         while name and name not in seen and (entity_type := self.types.get(name)):
             seen.add(name)
@@ -132,7 +133,7 @@ class Model:
             name = entity_type.base
 
     def navigations(self, name: str) -> dict[str, str]:
-        """The types of the navigation properties of a type and its base types, by name."""
+        """Return the types of a type's navigation properties by name, including inherited ones."""
         return {
             navigation: target
             for base in reversed(list(self.bases(name)))
@@ -140,14 +141,14 @@ class Model:
         }
 
     def entities(self) -> Iterator[Entity]:
-        """One entity for each entity type that has a set or singleton, in order of name."""
+        """Yield an entity for each entity type with an entity set or singleton, sorted by name."""
         by_type = self._sets_by_type()
         restrictions = self._restrictions(by_type)
         for name, sets in sorted(by_type.items()):
             yield self._entity(name, sets, restrictions)
 
     def entity(self, type_name: str) -> Entity:
-        """The entity of a type, with or without a set."""
+        """Return the entity of a type, which need not have an entity set."""
         by_type = self._sets_by_type()
         return self._entity(type_name, by_type.get(type_name, []), self._restrictions(by_type))
 
@@ -162,34 +163,35 @@ class Model:
         return {name: self._restricted(name, sets) for name, sets in by_type.items()}
 
     def inquiries(self) -> Iterator[Inquiry]:
-        """One inquiry for each set, in order of title."""
-        for entity_set in sorted(self.sets, key=lambda each: each.name):
-            declared = self.types.get(entity_set.entity_type)
-            if declared is None:
+        """Yield an inquiry for each entity set, sorted by title."""
+        for entity_set in sorted(self.sets, key=attrgetter("name")):
+            entity_type = self.types.get(entity_set.entity_type)
+            if entity_type is None:
                 continue
             function = self._function(entity_set)
             yield Inquiry(
                 title=entity_set.name,
-                key=tuple(declared.key),
-                properties=tuple(declared.properties),
+                key=tuple(entity_type.key),
+                properties=tuple(entity_type.properties),
                 function=function.name if function else "",
                 parameters=self._parameters(function) if function else {},
             )
 
     def _function(self, entity_set: EntitySet) -> Function | None:
-        """The function of an inquiry that has parameters."""
-        conventional = entity_set.entity_type.rpartition(".")[2] + WITH_PARAMETERS
-        for imported in self.imports:
-            if not imported.name.endswith(WITH_PARAMETERS) or not self._parameters(imported):
+        """Return the function import through which an inquiry takes parameters, or None."""
+        conventional_name = entity_set.entity_type.rpartition(".")[2] + FUNCTION_SUFFIX
+        for function_import in self.imports:
+            name = function_import.name
+            if not name.endswith(FUNCTION_SUFFIX) or not self._parameters(function_import):
                 continue
-            if entity_set.name == imported.entity_set or imported.name == conventional:
-                return imported
+            if entity_set.name == function_import.entity_set or name == conventional_name:
+                return function_import
         return None
 
-    def _parameters(self, imported: Function) -> dict[str, str]:
-        """OData 3 declares them in the import, OData 4 in the function."""
-        function = self.functions.get(imported.implementation or "")
-        return imported.parameters or (function.parameters if function else {})
+    def _parameters(self, function_import: Function) -> dict[str, str]:
+        """Return the parameters: OData 3 declares them in the import, OData 4 in the function."""
+        function = self.functions.get(function_import.implementation or "")
+        return function_import.parameters or (function.parameters if function else {})
 
     def _restricted(self, type_name: str, sets: Iterable[EntitySet]) -> set[str]:
         restricted = set().union(*(entity_set.restricted for entity_set in sets))
@@ -200,17 +202,17 @@ class Model:
     def _entity(
         self, type_name: str, sets: list[EntitySet], restrictions: dict[str, set[str]]
     ) -> Entity:
-        chain = list(self.bases(type_name))
-        properties = {prop.name: prop for base in reversed(chain) for prop in base.properties}
-        restricted = set().union(*(restrictions.get(base.name, ()) for base in chain))
-        generated = type_name.replace(".", "_")
+        bases = list(self.bases(type_name))
+        properties = {prop.name: prop for base in reversed(bases) for prop in base.properties}
+        restricted = set().union(*(restrictions.get(base.name, ()) for base in bases))
+        generated_name = type_name.replace(".", "_")
         names = [entity_set.name for entity_set in sets]
-        name = generated if generated in names or not names else names[0]
+        name = generated_name if generated_name in names or not names else names[0]
         return Entity(
             name=name,
             aliases=tuple(names),
-            label=chain[0].label,
-            key=tuple(next((base.key for base in chain if base.key), ())),
+            label=bases[0].label,
+            key=tuple(next((base.key for base in bases if base.key), ())),
             properties=tuple(properties.values()),
             restricted=frozenset(restricted & properties.keys()),
             singleton=all(entity_set.singleton for entity_set in sets),

@@ -1,4 +1,4 @@
-"""A query, and the address that asks for it."""
+"""Queries and nextLinks, and how they are written in a URL."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Call:
     """The function through which an inquiry takes its parameters.
 
     Attributes:
-        parameters: Literals of OData 4, or plain texts in OData 3, which leaves out those without
-            a value.
+        parameters: The values by name: literals in OData 4, plain text in OData 3. Parameters
+            without a value are null in OData 4 and missing in OData 3.
     """
 
     function: str
     parameters: Mapping[str, str] = field(default_factory=dict)
 
     def path(self, protocol: ODataVersion) -> str:
-        """What stands in the place of the entity set.
+        """Return the path that replaces the entity set's.
 
-        Values go by aliases, so that it does not matter which letters a path may hold.
+        OData 4 passes values by alias in the query string, since paths cannot hold all characters.
         """
         name = quote(self.function, safe="")
         if protocol is ODataVersion.V3:
@@ -40,7 +40,7 @@ class Call:
         return f"{name}({','.join(aliases)})"
 
     def options(self, protocol: ODataVersion) -> dict[str, str]:
-        """What stands in the query string."""
+        """Return the options of the query string that pass the values."""
         if protocol is ODataVersion.V3:
             return dict(self.parameters)
         return {f"@{i}": literal for i, literal in enumerate(self.parameters.values(), 1)}
@@ -48,7 +48,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked of an entity set; empty and None parts are left out."""
+    """A query for rows of an entity set; options that are empty or None are not sent."""
 
     entity_set: str
     select: tuple[str, ...] = ()
@@ -64,23 +64,23 @@ class Query:
 
     @property
     def path(self) -> str:
-        """The address below the service's root, without the query string."""
+        """The path below the service's root, without the query string."""
         return self.call.path(self.protocol) if self.call else quote(self.entity_set, safe="")
 
-    def string(self, extra: Mapping[str, str] | None = None, longest: int | None = None) -> str:
-        """The query string.
+    def string(self, extra: Mapping[str, str] | None = None, max_length: int | None = None) -> str:
+        """Return the query string.
 
         Args:
-            extra: Further parameters.
-            longest: In characters; where it would be longer, `$select` is left out, then that of
-                related rows too, and the columns that were not asked for have to be dropped by
-                the caller.
+            extra: Additional query parameters.
+            max_length: The maximum length in characters. A longer string loses its `$select`, then
+                also the `$select` of related rows; the caller has to drop the columns that it did
+                not ask for.
         """
         text = self._string(extra or {}, self.select)
-        if longest is None or len(text) <= longest:
+        if max_length is None or len(text) <= max_length:
             return text
         text = self._string(extra or {}, ())
-        return text if len(text) <= longest else self._string(extra or {}, (), nested=False)
+        return text if len(text) <= max_length else self._string(extra or {}, (), nested=False)
 
     def _string(
         self, extra: Mapping[str, str], select: tuple[str, ...], *, nested: bool = True
@@ -93,29 +93,29 @@ class Query:
             "$top": "" if self.top is None else str(self.top),
             "$skip": str(self.skip or ""),
             "$count": "true" if self.count else "",
-            # Whatever the headers say, older services answer in Atom without it.
+            # Without it older services answer in Atom, even if the Accept header asks for JSON.
             "$format": self.format.option or ("json" if self.protocol is ODataVersion.V3 else ""),
             **extra,
         }
-        given = {name: value for name, value in options.items() if value}
+        options = {name: value for name, value in options.items() if value}
         if self.call:
-            given |= self.call.options(self.protocol)
+            options |= self.call.options(self.protocol)
         return "&".join(
             f"{quote(name, safe='$@')}={quote(value, safe=READABLE)}"
-            for name, value in given.items()
+            for name, value in options.items()
         )
 
 
 def all_of(*conditions: str) -> str:
-    """The conditions joined by `and`; empty ones are left out."""
+    """Join conditions by `and`, without empty ones."""
     return " and ".join(condition for condition in conditions if condition)
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A nextLink of the server, as it came.
+    """A nextLink as the server sent it.
 
-    A relative one counts from the address of the entity set, and so from the service's as well.
+    A relative link is resolved against the entity set's URL, and so against the service's too.
     """
 
     url: str

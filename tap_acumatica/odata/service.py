@@ -1,4 +1,4 @@
-"""Addresses: from what the user gives to the services of a tenant.
+"""A tenant's OData service: finds its address, and requests rows and metadata from it.
 
 Facts: docs/acumatica.md, "URL shapes and versions".
 """
@@ -32,32 +32,33 @@ if TYPE_CHECKING:
 
 Content = TypeVar("Content")
 
-PORTS: Final[Mapping[str, str]] = {"http": ":80", "https": ":443"}
+DEFAULT_PORTS: Final[Mapping[str, str]] = {"http": ":80", "https": ":443"}
 
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """What is added to each query string, and how long it may be."""
+    """Parameters that are added to each query string, and its maximum length in characters."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
-    longest: int = 2048
+    max_length: int = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class _ServiceRequest(Generic[Content]):
-    """A request that does not know yet where the service is."""
+    """A request whose URL depends on the service's root, which need not be known yet."""
 
     url: Callable[[str], str]
+    """Returns the URL below a root."""
     subject: str
     decode: Callable[[Any], Content]
     accept: str = "application/json"
     protocol: ODataVersion | None = None
-    """The version in which it is asked, where that is known."""
+    """The OData version of the request; None for `$metadata`, which reveals the version."""
     streamed: bool = False
 
 
 class Service:
-    """One interface of one tenant."""
+    """The OData service of one interface of one tenant."""
 
     def __init__(  # noqa: PLR0913 - each is a choice of its own
         self,
@@ -76,42 +77,44 @@ class Service:
         self._address = address
         self._limits = limits
         self._roots: dict[ODataVersion | None, str] = {}
-        self._finding = threading.Lock()
+        self._search_lock = threading.Lock()
 
     def read(
         self, query: Query | Link, subject: str, decode: Callable[[bytes], Content]
     ) -> Result[Content]:
-        """Ask for rows.
+        """Request rows.
 
         Raises:
             RequestFailed: As `Client.get`.
-            InconsistentAnswer: A nextLink leads out of this service, or other content came.
+            InconsistentAnswer: A nextLink leads out of this service, or the content contradicts
+                the request.
         """
         url = partial(self._url, query=query)
-        question = _ServiceRequest(url, subject, decode, query.format.accept, query.protocol)
-        return self._ask(question)
+        return self._send(
+            _ServiceRequest(url, subject, decode, query.format.accept, query.protocol)
+        )
 
     @property
     def root(self) -> str | None:
-        """The address that answered; None while none did."""
+        """The address that answered, or None if none has answered yet."""
         return next(iter(self._roots.values()), None)
 
     def release(self) -> str | None:
-        """The build of Acumatica, where the account is told."""
-        return diagnosis.look_at_root(self.client, self._address.site, self._owner).release
+        """Return the Acumatica build, or None if the account may not see it."""
+        return diagnosis.read_root(self.client, self._address.site, self._owner).release
 
     def metadata(self) -> Model:
-        """The content of `describe`."""
+        """Return the model of the service's `$metadata`; raises as `describe` does."""
         return self.describe().content
 
     def describe(self) -> Result[Model]:
-        """The service's `$metadata`. XML is asked for: for JSON the server answers 500.
+        """Request the service's `$metadata`, as XML: if asked for JSON, the server answers 500.
 
         Raises:
             RequestFailed: As `Client.get`.
-            NoService: There is no such service or tenant, or not for this account.
+            NoService: The service or tenant does not exist, or not for this account.
         """
-        question = _ServiceRequest(
+        request = _ServiceRequest(
             lambda root: root + "$metadata",
             "$metadata",
             csdl.parse,
@@ -119,29 +122,29 @@ class Service:
             streamed=True,
         )
         try:
-            reply = retry_timeouts(partial(self._ask, question))
+            result = retry_timeouts(partial(self._send, request))
         except RequestFailed as failed:
             if failed.cause is Cause.NO_RIGHTS:
                 raise diagnosis.no_rights(INTERFACES[self.interface]) from failed
             if failed.cause is not Cause.NOT_FOUND:
                 raise
             raise diagnosis.not_found(
-                failed, self.client, self._address.site, self._owner, self._missing()
+                failed, self.client, self._address.site, self._owner, self._unknown_tenant()
             ) from failed
-        self._roots[reply.content.protocol] = self._roots[None]
-        return reply
+        self._roots[result.content.protocol] = self._roots[None]
+        return result
 
     @property
     def _owner(self) -> str:
-        """Whatever is asked of a tenant, and wherever, has the same sessions."""
+        """Key of the connection pool: all requests for a tenant share its sessions."""
         return f"{self._address.site} {self.tenant or ''}"
 
-    def _missing(self) -> NoService:
-        tenant = f"the tenant {self.tenant!r}" if self.tenant else "no tenant named"
+    def _unknown_tenant(self) -> NoService:
+        tenant = f"for the tenant {self.tenant!r}" if self.tenant else "with no tenant named"
         message = (
             f"Acumatica has no OData service of {INTERFACES[self.interface]} at "
-            f"{self._address.site} for {tenant} (404): check the setting url and the tenant's "
-            "login name in it or in tenants."
+            f"{self._address.site} {tenant} (404): check the setting url, and the tenant's login "
+            "name in it or in tenants."
         )
         return NoService(Cause.UNKNOWN_TENANT, message)
 
@@ -151,65 +154,65 @@ class Service:
             if _below(url, root):
                 return url
             message = (
-                f"Acumatica's nextLink leads to another place ({url}) than the service ({root}): "
-                "set client_side_paging to true."
+                f"Acumatica's nextLink ({url}) leads out of the service ({root}): set "
+                "client_side_paging to true."
             )
             raise InconsistentAnswer(masking.masked(message))
-        text = query.string(self._limits.parameters, self._limits.longest)
+        text = query.string(self._limits.parameters, self._limits.max_length)
         return root + query.path + ("?" + text if text else "")
 
-    def _ask(self, question: _ServiceRequest[Content]) -> Result[Content]:
-        root = self._roots.get(question.protocol)
+    def _send(self, request: _ServiceRequest[Content]) -> Result[Content]:
+        root = self._roots.get(request.protocol)
         if root is None:
-            with self._finding:
-                return self._find(question)
-        return self._ask_at(root, question)
+            with self._search_lock:
+                return self._search_root(request)
+        return self._send_to(root, request)
 
-    def _find(self, question: _ServiceRequest[Content]) -> Result[Content]:
-        """Ask at each address in turn; the first that does not answer 404 is the service's."""
-        known = self._roots.get(question.protocol)
-        candidates = self._address.candidates(self.tenant, self.interface, question.protocol)
+    def _search_root(self, request: _ServiceRequest[Content]) -> Result[Content]:
+        """Send the request to each address in turn; the first that does not answer 404 is right."""
+        known = self._roots.get(request.protocol)
+        candidates = self._address.candidates(self.tenant, self.interface, request.protocol)
         if not candidates:
-            raise self._missing()
+            raise self._unknown_tenant()
         *others, last = (known,) if known else candidates
         for root in others:
             try:
-                reply = self._ask_at(root, question)
+                result = self._send_to(root, request)
             except RequestFailed as failed:
                 if failed.cause is not Cause.NOT_FOUND:
                     raise
             else:
-                return self._found(root, question, reply)
-        return self._found(last, question, self._ask_at(last, question))
+                self._remember_root(root, request.protocol)
+                return result
+        result = self._send_to(last, request)
+        self._remember_root(last, request.protocol)
+        return result
 
-    def _found(
-        self, root: str, question: _ServiceRequest[Content], reply: Result[Content]
-    ) -> Result[Content]:
+    def _remember_root(self, root: str, protocol: ODataVersion | None) -> None:
         if root not in self._roots.values():
             logger.info("The %s are at %s", INTERFACES[self.interface], root)
-        self._roots[question.protocol] = root
-        return reply
+        self._roots[protocol] = root
 
-    def _ask_at(self, root: str, question: _ServiceRequest[Content]) -> Result[Content]:
-        request = Request(
-            question.url(root), question.subject, self._owner, question.accept, self._auth
+    def _send_to(self, root: str, request: _ServiceRequest[Content]) -> Result[Content]:
+        get = self.client.get_stream if request.streamed else self.client.get
+        return get(
+            Request(request.url(root), request.subject, self._owner, request.accept, self._auth),
+            request.decode,
         )
-        send = self.client.get_stream if question.streamed else self.client.get
-        return send(request, question.decode)
 
 
-def _origin(place: SplitResult) -> tuple[str, str]:
-    """Scheme and host, without the port that the scheme has by itself."""
-    return place.scheme, place.netloc.lower().removesuffix(PORTS.get(place.scheme, ""))
+def _origin(url: SplitResult) -> tuple[str, str]:
+    """Return scheme and host, without the scheme's default port."""
+    return url.scheme, url.netloc.lower().removesuffix(DEFAULT_PORTS.get(url.scheme, ""))
 
 
 def _below(url: str, root: str) -> bool:
-    """Whether an address is one of the service's own: same origin, and below its root."""
-    place, base = urlsplit(url), urlsplit(root)
-    path, above = unquote(place.path).lower(), unquote(base.path).lower()
+    """Whether a URL belongs to the service: it has the same origin and lies below the root."""
+    target, base = urlsplit(url), urlsplit(root)
+    path, root_path = unquote(target.path).lower(), unquote(base.path).lower()
     return (
-        _origin(place) == _origin(base)
-        and path.startswith(above)
-        and path != above
+        _origin(target) == _origin(base)
+        and path.startswith(root_path)
+        and path != root_path
         and ".." not in path.split("/")
     )

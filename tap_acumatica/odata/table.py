@@ -1,4 +1,4 @@
-"""The entity that a read asks for, and the queries that it asks with."""
+"""The table that a read requests, and its queries and literals."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ class Table:
     columns: Mapping[str, edm.EdmType]
     """The columns to read, with their types."""
     key: tuple[str, ...] = ()
-    """What tells rows apart; empty where nothing does."""
+    """The columns that identify a row; empty if none do."""
     order: tuple[str, ...] = ()
-    """Columns to order by where there is no key; empty leaves it to the server."""
+    """The columns to order by if there is no key; empty leaves the order to the server."""
     replication_key: str | None = None
     select: bool = True
-    """Whether the columns may be named in `$select`."""
+    """Whether queries name the columns in `$select`."""
     singleton: bool = False
-    """Whether it is one object, not a set."""
+    """Whether it is a singleton, not an entity set."""
     expand: tuple[Expansion, ...] = ()
-    """How the columns that are related records are asked for."""
+    """The expansions behind those columns that hold related records."""
     format: Format = JSON
     protocol: ODataVersion = ODataVersion.V4
     inquiry: bool = False
-    """Whether it is a generic inquiry, which cannot be counted."""
+    """Whether it is a generic inquiry, whose rows cannot be counted."""
     call: Call | None = None
-    """How its parameters are given, where it has some."""
+    """The function call that carries an inquiry's parameters, or None if it has none."""
 
     @property
     def optional_columns(self) -> set[str]:
-        """The columns that a read can do without."""
+        """The columns that a read can go without: all except the key and the replication key."""
         return self.columns.keys() - {*self.key, self.replication_key}
 
     def without(self, column: str | None) -> Table:
-        """The same without a column."""
+        """Return the table without a column."""
         columns = {name: type_ for name, type_ in self.columns.items() if name != column}
         return replace(self, columns=columns)
 
     def query(self, *conditions: str, orderby: tuple[str, ...] = ()) -> Query:
-        """A query for the columns of the rows that fit all conditions."""
-        expand = tuple(each for each in self.expand if each.name in self.columns)
-        related = {each.name for each in expand}
+        """Return a query for the table's columns in the rows that satisfy all conditions."""
+        expand = tuple(expansion for expansion in self.expand if expansion.name in self.columns)
+        related = {expansion.name for expansion in expand}
         select = tuple(name for name in self.columns if name not in related) if self.select else ()
         return Query(
             self.entity_set,
@@ -69,11 +69,11 @@ class Table:
         )
 
     def literal(self, name: str, value: Any) -> str:  # noqa: ANN401 - of the column's type
-        """A value of a column as it is written in a condition."""
+        """Return the literal of a column's value, for a condition."""
         if value is None:
             return "null"
         return self.columns[name].literal_for(value, self.protocol)
 
     def instant(self, moment: datetime) -> str:
-        """An instant as it is written in a condition."""
+        """Return the literal of an instant, for a condition."""
         return edm.instant_literal(moment, self.protocol)

@@ -1,4 +1,4 @@
-"""Which ways are private enough for a secret."""
+"""Rules about URLs: which may carry secrets, and which characters stay unescaped."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-"""Hosts that are this machine."""
+"""Host names of this machine."""
+
+READABLE: Final = "$,:'()/="
+"""Characters that stay unescaped in a query's values, so that the log is readable."""
 
 
 def may_carry_secrets(url: str) -> bool:
-    """Whether nobody on the way can read what is sent there."""
+    """Whether secrets may be sent to this URL: over https, or to this machine."""
     parts = urlsplit(url)
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
-
-
-READABLE = "$,:'()/="
-"""Characters left as they are in a query's values, so that the log can be read."""

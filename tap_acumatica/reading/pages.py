@@ -162,7 +162,7 @@ class PageReader:
         if failed.column in self.table.optional_columns:
             logger.warning("%s It is left out.", failed)
             self.table = self.table.without(failed.column)
-        elif failed.column and any(each.names(failed.column) for each in self.table.expand):
+        elif failed.column and any(each.selects(failed.column) for each in self.table.expand):
             logger.warning("%s It is left out of the related records.", failed)
             expand = tuple(each.without(failed.column) for each in self.table.expand)
             self.table = replace(self.table, expand=expand)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from tap_acumatica.odata.errors import OF_THE_SITE, AcumaticaError, RequestFailed
+from tap_acumatica.odata.errors import SITE_WIDE, AcumaticaError, RequestFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ class RunFailures:
         Raises:
             AcumaticaError: There is no other tenant for which to go on.
         """
-        if not self._many or (isinstance(error, RequestFailed) and error.cause in OF_THE_SITE):
+        if not self._many or (isinstance(error, RequestFailed) and error.cause in SITE_WIDE):
             raise error
         self._failed.setdefault(tenant, error)
         if len(self._failed) == len(self._tenants):

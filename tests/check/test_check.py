@@ -610,7 +610,7 @@ def test_a_scope_without_api_is_named_beside_the_role(box: Sandbox) -> None:
     url = f"{box.url}/t/Company/api/odata/dac"
     (found,) = checked(box, signing_in(box, url=url, scope="openid"))
     assert found.cause == "role missing"
-    assert "scope must hold api" in found.text
+    assert "scope must also contain api" in found.text
 
 
 @pytest.mark.parametrize(

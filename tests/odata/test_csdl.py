@@ -1,4 +1,4 @@
-"""A `$metadata` document leads to what it declares, and one that is none to a plain error."""
+"""`$metadata` documents become models of what they declare; other content is a plain error."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ EDM_TYPES = st.sampled_from(["Edm.String", "Edm.Decimal", "Collection(Edm.String
 
 
 def entity(*types: Type, name: str | None = None) -> Entity:
-    """The entity of this name, or the only one, of a document of these types."""
-    found = {each.name: each for each in parse([Document(types).encode()]).entities()}
-    return found[name] if name else next(iter(found.values()))
+    """Return the entity of this name, or the first one, in a document of these types."""
+    entities = {e.name: e for e in parse([Document(types).encode()]).entities()}
+    return entities[name] if name else next(iter(entities.values()))
 
 
 def test_an_entity_is_as_declared() -> None:
@@ -90,14 +90,14 @@ def test_a_derived_entity_has_what_its_bases_have_and_their_restrictions() -> No
         base=customer.name,
         sets=("PX_Objects_AR_CustomerMaster",),
     )
-    # Declared before their bases, as the order of the schemas will have it.
-    found = entity(master, customer, account, name="PX_Objects_AR_CustomerMaster")
-    assert [each.name for each in found.properties] == [
+    # Derived types may be declared before their bases.
+    derived = entity(master, customer, account, name="PX_Objects_AR_CustomerMaster")
+    assert [prop.name for prop in derived.properties] == [
         *["AcctCD", "AcctName", "NoteText"],
         *["CuryID", "Balance"],
     ]
-    assert found.key == ("AcctCD",)
-    assert found.restricted == {"NoteText", "Balance"}
+    assert derived.key == ("AcctCD",)
+    assert derived.restricted == {"NoteText", "Balance"}
     assert entity(master, customer, account, name="PX_Objects_CR_BAccount").restricted == {
         "NoteText"
     }
@@ -122,25 +122,25 @@ def test_an_entity_that_may_not_be_filtered_restricts_its_own_columns_only() -> 
 
 def test_restrictions_of_an_alias_count_for_the_entity() -> None:
     body = Document((ORDER,)).encode()
-    # The annotations stand on whichever set is the first.
+    # Only the first entity set has the annotations.
     body = body.replace(b'EntitySet Name="SOOrder"', b'EntitySet Name="Moved"')
     first, second = b'Name="PX_Objects_SO_SOOrder"', b'Name="SalesOrder"'
     body = body.replace(first, b"~").replace(second, first).replace(b"~", second)
-    (found,) = parse([body]).entities()
-    assert found.name == "PX_Objects_SO_SOOrder"
-    assert found.aliases == ("SalesOrder", "Moved", "PX_Objects_SO_SOOrder")
-    assert found.restricted == {"NoteText"}
+    (order,) = parse([body]).entities()
+    assert order.name == "PX_Objects_SO_SOOrder"
+    assert order.aliases == ("SalesOrder", "Moved", "PX_Objects_SO_SOOrder")
+    assert order.restricted == {"NoteText"}
 
 
 def test_a_release_without_annotations_restricts_nothing() -> None:
-    (found,) = parse([Document((ORDER,), annotations=False).encode()]).entities()
-    assert found.restricted == frozenset()
+    (order,) = parse([Document((ORDER,), annotations=False).encode()]).entities()
+    assert order.restricted == frozenset()
 
 
 def test_restrictions_are_known_by_their_full_term_too() -> None:
     term = "Org.OData.Capabilities.V1.FilterRestrictions"
-    (found,) = parse([Document((ORDER,), term=term).encode()]).entities()
-    assert found.restricted == {"NoteText"}
+    (order,) = parse([Document((ORDER,), term=term).encode()]).entities()
+    assert order.restricted == {"NoteText"}
 
 
 def test_an_alias_of_another_entity_does_not_name_it() -> None:
@@ -149,7 +149,7 @@ def test_an_alias_of_another_entity_does_not_name_it() -> None:
         "PX.Objects.GL.Batch", (Column("BatchNbr"),), sets=("PX_Objects_GL_Batch", "Batch")
     )
     other = Type("PX.Objects.CA.Batch", (Column("Number"),), sets=("Batch1", "PX_Objects_CA_Batch"))
-    names = [each.name for each in parse([Document((batch, other)).encode()]).entities()]
+    names = [e.name for e in parse([Document((batch, other)).encode()]).entities()]
     assert names == ["PX_Objects_CA_Batch", "PX_Objects_GL_Batch"]
 
 
@@ -177,15 +177,15 @@ def test_bases_that_go_round_or_are_missing_end_the_chain() -> None:
     one = Type("PX.One", (Column("A"),), base="PX.Two", sets=("PX_One",))
     two = Type("PX.Two", (Column("B"),), base="PX.One", sets=("PX_Two",))
     lost = Type("PX.Lost", (Column("C"),), base="PX.Nowhere", sets=("PX_Lost",))
-    found = {e.name: e for e in parse([Document((one, two, lost)).encode()]).entities()}
-    assert {each.name for each in found["PX_One"].properties} == {"A", "B"}
-    assert {each.name for each in found["PX_Lost"].properties} == {"C"}
+    entities = {e.name: e for e in parse([Document((one, two, lost)).encode()]).entities()}
+    assert {prop.name for prop in entities["PX_One"].properties} == {"A", "B"}
+    assert {prop.name for prop in entities["PX_Lost"].properties} == {"C"}
 
 
 def test_a_navigation_lends_its_label_to_nothing() -> None:
     unlabelled = replace(ORDER, label=None, columns=(Column("OrderNbr"),))
     assert entity(unlabelled).label is None
-    assert [each.label for each in entity(unlabelled).properties] == [None]
+    assert [prop.label for prop in entity(unlabelled).properties] == [None]
 
 
 def test_navigations_are_those_of_the_type_and_its_bases() -> None:
@@ -200,11 +200,12 @@ def test_navigations_are_those_of_the_type_and_its_bases() -> None:
 def test_a_type_without_a_set_is_an_entity_for_those_that_lead_to_it() -> None:
     quote = Type("PX.Quote", (Column("Own"),), base=ORDER.name)
     model = parse([Document((quote, ORDER)).encode()])
-    assert [each.type_name for each in model.entities()] == [ORDER.name]
-    found = model.entity(quote.name)
-    assert (found.name, found.aliases, found.key) == ("PX_Quote", (), ORDER.key)
-    assert found.properties[-1] == Property("Own", "Edm.String")
-    assert found.restricted == {"NoteText"}
+    assert [e.type_name for e in model.entities()] == [ORDER.name]
+    without_set = model.entity(quote.name)
+    assert (without_set.name, without_set.aliases) == ("PX_Quote", ())
+    assert without_set.key == ORDER.key
+    assert without_set.properties[-1] == Property("Own", "Edm.String")
+    assert without_set.restricted == {"NoteText"}
 
 
 def test_complex_types_and_enums_are_known() -> None:
@@ -212,7 +213,7 @@ def test_complex_types_and_enums_are_known() -> None:
     model = parse(
         [Document((ORDER,), {"Default.Point": columns}, enums=("Default.Kind",)).encode()]
     )
-    assert [(each.name, each.type) for each in model.complex_types["Default.Point"].properties] == [
+    assert [(prop.name, prop.type) for prop in model.complex_types["Default.Point"].properties] == [
         ("Latitude", "Edm.Double"),
         ("Name", "Edm.String"),
     ]
@@ -221,26 +222,28 @@ def test_complex_types_and_enums_are_known() -> None:
 
 
 def test_inquiries_of_odata_3_are_read() -> None:
-    """As recorded: names with blanks and hyphens, functions, keys that are no columns."""
+    """As recorded: names with blanks and hyphens, functions, keys that are not columns."""
     inquiry = Type(
         "PX.Data.PMProjectSummary",
         (Column("ProjectID"), Column("LastModifiedOn", "Edm.DateTime")),
         key=("ProjectID", "Warehouse_2"),
         sets=("PM-Project Summary",),
     )
-    hyphened = Type("PX.Data.BI-LeadConversion", (Column("_2Update"),), sets=("BI-LeadConversion",))
+    hyphenated = Type(
+        "PX.Data.BI-LeadConversion", (Column("_2Update"),), sets=("BI-LeadConversion",)
+    )
     model = parse(
         [
             Document(
-                (inquiry, hyphened), functions=("PMProjectSummary",), protocol=ODataVersion.V3
+                (inquiry, hyphenated), functions=("PMProjectSummary",), protocol=ODataVersion.V3
             ).encode()
         ]
     )
     assert model.protocol is ODataVersion.V3
-    found = {each.name: each for each in model.entities()}
-    assert set(found) == {"PM-Project Summary", "BI-LeadConversion"}
-    assert found["PM-Project Summary"].key == ("ProjectID", "Warehouse_2")
-    assert found["PM-Project Summary"].properties[1].type == "Edm.DateTime"
+    entities = {e.name: e for e in model.entities()}
+    assert set(entities) == {"PM-Project Summary", "BI-LeadConversion"}
+    assert entities["PM-Project Summary"].key == ("ProjectID", "Warehouse_2")
+    assert entities["PM-Project Summary"].properties[1].type == "Edm.DateTime"
 
 
 OLDER = b"""<edmx:Edmx Version="1.0" xmlns:edmx="http://schemas.microsoft.com/ado/2007/06/edmx">
@@ -289,7 +292,7 @@ def test_parameters_of_inquiries_are_found_in_either_version(
     with_parameters, other = parse([document % where]).inquiries()
     assert with_parameters.title == "DB-StorageDetails"
     assert with_parameters.key == ("InventoryID",)
-    assert [(each.name, each.type) for each in with_parameters.properties] == [
+    assert [(prop.name, prop.type) for prop in with_parameters.properties] == [
         ("InventoryID", "Edm.String"),
         ("At", date),
     ]
@@ -300,14 +303,14 @@ def test_parameters_of_inquiries_are_found_in_either_version(
 
 @st.composite
 def documents(draw: st.DrawFn) -> Document:
-    """Documents of types that derive from those before them."""
+    """Draw documents whose types derive from earlier ones."""
     types: list[Type] = []
     for name in draw(st.lists(NAMES.filter(lambda n: "." not in n), max_size=5, unique=True)):
         columns = tuple(
-            Column(each, draw(EDM_TYPES), draw(st.none() | NAMES))
-            for each in draw(st.lists(NAMES, max_size=4, unique=True))
+            Column(column_name, draw(EDM_TYPES), draw(st.none() | NAMES))
+            for column_name in draw(st.lists(NAMES, max_size=4, unique=True))
         )
-        names = [each.name for each in columns]
+        names = [column.name for column in columns]
         base = draw(st.none() | st.sampled_from(types).map(lambda t: t.name)) if types else None
         number = draw(st.integers(0, 2))
         types.append(
@@ -333,19 +336,19 @@ def documents(draw: st.DrawFn) -> Document:
 
 
 def chain(document: Document, declared: Type) -> Iterator[Type]:
-    """A type and its bases."""
+    """Yield a type and its bases."""
     yield declared
     for base in document.types:
         if base.name == declared.base:
             yield from chain(document, base)
 
 
-def barred(document: Document, declared: Type) -> set[str]:
-    """What the sets of one type bar."""
+def restricted_by_sets(document: Document, declared: Type) -> set[str]:
+    """Return the properties that the entity sets of one type restrict."""
     if not document.annotations or not declared.sets:
         return set()
-    own = {each.name for each in declared.columns}
-    return own if declared.filterable is False else set(declared.restricted)
+    columns = {column.name for column in declared.columns}
+    return columns if declared.filterable is False else set(declared.restricted)
 
 
 @settings(max_examples=60)
@@ -353,20 +356,21 @@ def barred(document: Document, declared: Type) -> set[str]:
 def test_whatever_is_declared_is_found(document: Document) -> None:
     model = parse([document.encode()])
     assert model.protocol == document.protocol
-    found = {each.aliases: each for each in model.entities()}
-    assert set(found) == {each.sets for each in document.types if each.sets}
+    entities = {e.aliases: e for e in model.entities()}
+    assert set(entities) == {t.sets for t in document.types if t.sets}
     for declared in document.types:
         if not declared.sets:
             continue
-        entity = found[declared.sets]
+        entity = entities[declared.sets]
         types = list(chain(document, declared))
-        columns = {c.name: c for each in reversed(types) for c in each.columns}
+        columns = {c.name: c for t in reversed(types) for c in t.columns}
         assert entity.label == declared.label
-        assert entity.key == next((each.key for each in types if each.key), ())
+        assert entity.key == next((t.key for t in types if t.key), ())
         assert [(p.name, p.type, p.label) for p in entity.properties] == [
             (c.name, c.type, c.label) for c in columns.values()
         ]
-        assert entity.restricted == set().union(*(barred(document, each) for each in types))
+        restricted = (restricted_by_sets(document, t) for t in types)
+        assert entity.restricted == set().union(*restricted)
 
 
 @settings(max_examples=30)
@@ -381,8 +385,8 @@ def test_a_document_may_come_in_pieces_cut_anywhere(cuts: list[int]) -> None:
 def test_the_sandbox_and_the_parser_agree() -> None:
     source = small_model()
     model = parse([document(source, annotations=True)])
-    entities = {each.name: each for each in model.entities()}
-    expected = {each.sets[0]: each for each in source.types if each.sets}
+    entities = {e.name: e for e in model.entities()}
+    expected = {t.sets[0]: t for t in source.types if t.sets}
     assert set(entities) == set(expected)
     for name, entity in entities.items():
         assert set(entity.key) == set(expected[name].key)

@@ -1,4 +1,4 @@
-"""The Edm types: literals, schemas, and the types that a catalog's schemas stand for."""
+"""The Edm types: literals, schemas, and the types behind a catalog's schemas."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NUMBERS = st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value
 
 
 def parsed(literal: str) -> ast._Node:
-    """A literal as a server's parser reads it."""
+    """Parse a literal as a server does."""
     tree: ast.Compare = ODataParser().parse(ODataLexer().tokenize(f"Column eq {literal}"))
     return tree.right
 
@@ -50,7 +50,7 @@ def test_a_decimal_literal_has_all_digits(value: Decimal) -> None:
 
 
 def test_boolean_literals_are_in_lower_case() -> None:
-    assert [edm.TYPES["Edm.Boolean"].literal(each) for each in (True, False)] == ["true", "false"]
+    assert [edm.TYPES["Edm.Boolean"].literal(value) for value in (True, False)] == ["true", "false"]
 
 
 @given(st.datetimes(timezones=OFFSETS, min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1)))  # noqa: DTZ001
@@ -75,8 +75,8 @@ def test_a_catalog_leads_back_to_the_type(name: str) -> None:
     edm_type = edm.TYPES[name]
     nullable = {**edm_type.schema, "type": [edm_type.schema["type"], "null"], "title": "Label"}
     for schema in (edm_type.schema, nullable):
-        found = edm.from_schema(schema)
-        assert (found.wire, found.literal, found.ordered) == (
+        restored = edm.from_schema(schema)
+        assert (restored.wire, restored.literal, restored.ordered) == (
             edm_type.wire,
             edm_type.literal,
             edm_type.ordered,

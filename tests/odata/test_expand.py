@@ -1,4 +1,4 @@
-"""Navigation properties are read as the settings write them, and asked for as OData has it."""
+"""Expansions are parsed from the notation of the settings, and written in that of OData."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def expansions(levels: int) -> st.SearchStrategy[Expansion]:
 
 
 @given(st.lists(expansions(MAX_LEVELS), max_size=3), st.sampled_from([",", " ,\n "]))
-def test_what_is_written_is_read_again(wanted: list[Expansion], comma: str) -> None:
-    text = ",".join(map(str, wanted)).replace(",", comma).replace("(", " ( ")
-    assert parse(text) == tuple(wanted)
+def test_what_is_written_is_read_again(expected: list[Expansion], comma: str) -> None:
+    text = ",".join(map(str, expected)).replace(",", comma).replace("(", " ( ")
+    assert parse(text) == tuple(expected)
 
 
 def test_within_parentheses_a_bare_name_is_a_column() -> None:
@@ -42,14 +42,14 @@ def test_empty_parentheses_mean_all_columns() -> None:
     [
         ("A(", "not closed"),
         ("A(B", "not closed"),
-        ("A)", "comma is missing behind A"),
+        ("A)", "comma is missing after A"),
         ("(A)", r"unexpected '\('"),
         (",", "unexpected ','"),
         ("A(,B)", "unexpected ','"),
-        ("A B", "comma is missing behind A"),
-        ("A(B)C", "comma is missing behind A"),
+        ("A B", "comma is missing after A"),
+        ("A(B)C", "comma is missing after A"),
         ("A($select=B)", r"unexpected '\$select=B\)'"),
-        ("A(B(C(D())))", "D is deeper than 3 levels"),
+        ("A(B(C(D())))", "D is nested deeper than 3 levels"),
         ("A(" * 100_000, "deeper than 3 levels"),
     ],
 )
@@ -61,23 +61,23 @@ def test_what_is_no_list_is_refused(text: str, problem: str) -> None:
 @given(st.text("AB(), ", max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
-        found = parse(text)
+        parsed = parse(text)
     except ValueError:
         return
-    assert parse(",".join(map(str, found))) == found
+    assert parse(",".join(map(str, parsed))) == parsed
 
 
 def test_it_is_asked_for_as_odata_has_it() -> None:
-    wanted = parse("Lines(Qty,Item(Code,Stock(Site)),Item2()),Account(Code)")
-    assert option(wanted) == (
+    expansions = parse("Lines(Qty,Item(Code,Stock(Site)),Item2()),Account(Code)")
+    assert option(expansions) == (
         "Lines($select=Qty;$expand=Item($select=Code;$expand=Stock($select=Site)),Item2),"
         "Account($select=Code)"
     )
-    assert option(wanted, select=False) == "Lines($expand=Item($expand=Stock),Item2),Account"
+    assert option(expansions, select=False) == "Lines($expand=Item($expand=Stock),Item2),Account"
 
 
 def test_a_column_is_taken_out_wherever_it_is() -> None:
     (lines,) = parse("Lines(Qty,Item(Code,Qty))")
-    assert lines.names("Qty")
+    assert lines.selects("Qty")
     assert str(lines.without("Qty")) == "Lines(Item(Code))"
-    assert not lines.without("Qty").names("Qty")
+    assert not lines.without("Qty").selects("Qty")

@@ -1,4 +1,4 @@
-"""Values of parameters, and literals, in the syntax of either version."""
+"""Parameters of inquiries, and literals, in the syntax of each OData version."""
 
 from __future__ import annotations
 

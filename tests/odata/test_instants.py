@@ -1,4 +1,4 @@
-"""Which moment a value means, whatever zone or offset it comes with."""
+"""Date-time values mean the right instant, with and without an offset, in every zone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tap_acumatica.odata.instants import InstantReader, account_offset, agrees, bookmark_text
 
 ZONES = ["UTC", "Europe/Oslo", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"]
-# Wide of the ends of time, where an offset leads out of it.
+# Far from the limits of datetime, which an offset could exceed.
 WALL_CLOCKS = st.datetimes(min_value=datetime(3, 1, 1), max_value=datetime(9990, 1, 1))  # noqa: DTZ001
 DAY = timedelta(days=1)
 OFFSETS = st.integers(-14 * 60, 14 * 60)
@@ -21,12 +21,12 @@ OSLO = InstantReader(pendulum.timezone("Europe/Oslo"))
 
 
 def trimmed(moment: datetime) -> str:
-    """As servers write it: the zeros at the fraction's end are left out."""
+    """Write an instant as servers do, without trailing zeros in the fraction."""
     text = moment.replace(tzinfo=None).isoformat()
     return text.rstrip("0") if "." in text else text
 
 
-def label(minutes: int) -> str:
+def offset_text(minutes: int) -> str:
     sign = "-" if minutes < 0 else "+"
     return f"{sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
 
@@ -34,7 +34,7 @@ def label(minutes: int) -> str:
 @given(WALL_CLOCKS, OFFSETS, st.sampled_from(ZONES))
 def test_an_offset_decides_whatever_the_zone(wall: datetime, minutes: int, zone: str) -> None:
     reader = InstantReader(pendulum.timezone(zone))
-    value = trimmed(wall) + label(minutes)
+    value = trimmed(wall) + offset_text(minutes)
     expected = wall - timedelta(minutes=minutes)
     assert reader.read(value).replace(tzinfo=None) == expected
     assert reader.read(value).tzinfo is UTC
@@ -48,9 +48,9 @@ def test_a_value_without_an_offset_is_read_in_the_zone(wall: datetime, zone: str
     reader = InstantReader(pendulum.timezone(zone))
     around = [(wall + day).replace(tzinfo=ZoneInfo(zone)).utcoffset() for day in (-DAY, DAY)]
     moments = [(wall - offset).replace(tzinfo=UTC) for offset in around if offset is not None]
-    shown = [m for m in moments if m.astimezone(ZoneInfo(zone)).replace(tzinfo=None) == wall]
-    # In an hour that clocks leave out nothing shows; the offset from before it counts.
-    expected = min(shown) if shown else moments[0]
+    candidates = [m for m in moments if m.astimezone(ZoneInfo(zone)).replace(tzinfo=None) == wall]
+    # An hour that clocks leave out never shows; the offset before it counts.
+    expected = min(candidates) if candidates else moments[0]
     assert reader.read(trimmed(wall)) == expected
     assert reader.offset(trimmed(wall)) == wall.replace(tzinfo=UTC) - expected
     assert not reader.has_offset(trimmed(wall))
@@ -59,7 +59,7 @@ def test_a_value_without_an_offset_is_read_in_the_zone(wall: datetime, zone: str
 @given(WALL_CLOCKS, OFFSETS, st.sampled_from(ZONES))
 def test_a_wrong_label_can_be_ignored(wall: datetime, minutes: int, zone: str) -> None:
     reader = InstantReader(pendulum.timezone(zone), ignore_offsets=True)
-    labelled = trimmed(wall) + label(minutes)
+    labelled = trimmed(wall) + offset_text(minutes)
     assert reader.read(labelled) == InstantReader(reader.zone).read(trimmed(wall))
     assert reader.offset(labelled) == reader.offset(trimmed(wall))
     assert not reader.has_offset(labelled)
@@ -68,15 +68,15 @@ def test_a_wrong_label_can_be_ignored(wall: datetime, minutes: int, zone: str) -
 def test_the_release_that_labelled_utc_with_three_hours_can_be_read() -> None:
     value = "2021-09-20T21:07:59.13+03:00"
     assert InstantReader().read(value) == datetime(2021, 9, 20, 18, 7, 59, 130000, tzinfo=UTC)
-    told = InstantReader(ignore_offsets=True)
-    assert told.read(value) == datetime(2021, 9, 20, 21, 7, 59, 130000, tzinfo=UTC)
+    reader = InstantReader(ignore_offsets=True)
+    assert reader.read(value) == datetime(2021, 9, 20, 21, 7, 59, 130000, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("fraction", ["", ".5", ".57", ".123", ".123456", ".1234567"])
 def test_fractions_of_any_length_are_read(fraction: str) -> None:
-    read = InstantReader().read(f"2022-09-14T21:26:36{fraction}Z")
-    micros = int((fraction[1:] + "000000")[:6])
-    assert read == datetime(2022, 9, 14, 21, 26, 36, micros, tzinfo=UTC)
+    instant = InstantReader().read(f"2022-09-14T21:26:36{fraction}Z")
+    microseconds = int((fraction[1:] + "000000")[:6])
+    assert instant == datetime(2022, 9, 14, 21, 26, 36, microseconds, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("value", ["", "yesterday", "2024-13-01T00:00:00Z", "null", "20:00"])
@@ -140,7 +140,7 @@ def test_the_same_instant_is_written_the_same(wall: datetime, minutes: int) -> N
         ("TimeZone=GMTP0300M&Culture=en-US", timedelta(hours=3)),
         ("TimeZone=GMTP0545G&Culture=en-US", timedelta(hours=5, minutes=45)),
         ("Culture=en-US&TimeZone=GMTP0300M", timedelta(hours=3)),
-        ("TimeZone=Whatever", None),
+        ("TimeZone=Nonsense", None),
         ("", None),
         (None, None),
     ],

@@ -1,4 +1,4 @@
-"""Secrets are masked in all that is logged, however they are written there."""
+"""Secrets are masked in everything that is logged, in every spelling."""
 
 from __future__ import annotations
 
@@ -22,37 +22,38 @@ SECRETS = st.text(
 
 
 def masking(*secrets: str) -> Masking:
-    made = Masking()
-    made.add(secrets)
-    return made
+    masking = Masking()
+    masking.add(secrets)
+    return masking
 
 
 @given(SECRETS)
 def test_a_secret_is_masked_as_it_is_and_as_it_stands_in_an_address(secret: str) -> None:
-    made = masking(secret)
-    sent = requests.Request("GET", "https://host/?" + Query("Set").string({"key": secret}))
-    for text in (secret, quote(secret), quote_plus(secret), quote(secret, ""), sent.prepare().url):
+    masks = masking(secret)
+    request = requests.Request("GET", "https://host/?" + Query("Set").string({"key": secret}))
+    url = request.prepare().url
+    for text in (secret, quote(secret), quote_plus(secret), quote(secret, ""), url):
         assert text is not None
-        assert made.masked(f"<{text}>").endswith(f"{MASK}>")
-        assert secret not in made.masked(f"<{text}>")
+        assert masks.masked(f"<{text}>").endswith(f"{MASK}>")
+        assert secret not in masks.masked(f"<{text}>")
 
 
 def test_the_longer_of_two_secrets_is_masked_whole() -> None:
-    made = masking("pass", "password")
-    assert made.masked("a password, a pass") == f"a {MASK}, a {MASK}"
-    made.add(["password-2"])
-    assert made.masked("password-2") == MASK
+    masks = masking("pass", "password")
+    assert masks.masked("a password, a pass") == f"a {MASK}, a {MASK}"
+    masks.add(["password-2"])
+    assert masks.masked("password-2") == MASK
 
 
 def test_empty_secrets_mask_nothing() -> None:
     assert masking("").masked("text") == "text"
 
 
-def logged(made: Masking, message: str, *values: object) -> str:
-    """What a handler writes."""
+def logged(masks: Masking, message: str, *values: object) -> str:
+    """Return what a handler with this filter writes."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.addFilter(made)
+    handler.addFilter(masks)
     record = logging.LogRecord("any", logging.INFO, __file__, 1, message, values, None)
     assert handler.handle(record)
     return stream.getvalue()
@@ -75,8 +76,8 @@ def test_the_trace_of_an_error_is_masked() -> None:
     handler.addFilter(masking("5ecret"))
     with pytest.raises(ValueError, match="5ecret") as raised:
         int("5ecret")
-    found = (raised.type, raised.value, raised.tb)
-    handler.handle(logging.LogRecord("any", logging.ERROR, __file__, 1, "Trace", (), found))
+    exc_info = (raised.type, raised.value, raised.tb)
+    handler.handle(logging.LogRecord("any", logging.ERROR, __file__, 1, "Trace", (), exc_info))
     assert "Traceback" in stream.getvalue()
     assert f"'{MASK}'" in stream.getvalue()
     assert "5ecret" not in stream.getvalue()

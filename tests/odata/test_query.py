@@ -1,4 +1,4 @@
-"""What is asked for arrives at the server as it was meant."""
+"""Queries arrive at the server with the options that were meant."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tap_acumatica.odata.expand import parse
 from tap_acumatica.odata.query import Query, all_of
 
 NAMES = st.text(st.characters(categories=["L", "N"], include_characters="_"), min_size=1)
-# As in a path, where "%2F" and "?" would be other things.
+# Characters and escapes that mean something else in a URL.
 TEXTS = st.text() | st.text("'\"+&%#?=;/\\ $,():@<>|\n\t\u00e4\u20ac%20%27", min_size=1)
 ENTITY = "PX_Objects_SO_SOOrder"
 
 
 def received(query: str) -> dict[str, str]:
-    """The options as a server reads them from what `requests` sends."""
-    sent = requests.Request("GET", f"https://host/{ENTITY}?{query}").prepare().url
-    assert sent is not None
-    assert urlsplit(sent).fragment == ""
-    return dict(parse_qsl(urlsplit(sent).query, keep_blank_values=True, strict_parsing=True))
+    """Parse the options that a server receives from `requests`."""
+    url = requests.Request("GET", f"https://host/{ENTITY}?{query}").prepare().url
+    assert url is not None
+    assert urlsplit(url).fragment == ""
+    return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True, strict_parsing=True))
 
 
 @given(
@@ -74,10 +74,10 @@ def test_a_query_can_be_read_in_the_log() -> None:
 
 
 @given(st.integers(0, 120))
-def test_columns_are_left_out_where_the_query_would_be_too_long(longest: int) -> None:
+def test_columns_are_left_out_where_the_query_would_be_too_long(max_length: int) -> None:
     query = Query(ENTITY, ("Column1", "Column2"), "Column1 gt 5", ("Column1",), top=5)
-    fits = len(query.string()) <= longest
-    options = received(query.string({"extra": "x"}, longest + len("&extra=x")))
+    fits = len(query.string()) <= max_length
+    options = received(query.string({"extra": "x"}, max_length + len("&extra=x")))
     assert ("$select" in options) == fits
     assert options["$filter"] == query.filter
     assert options["$orderby"] == "Column1"
@@ -88,7 +88,7 @@ RELATED = parse("Lines(Qty,Item(Code))")
 
 
 @pytest.mark.parametrize(
-    ("longest", "select", "expand"),
+    ("max_length", "select", "expand"),
     [
         (None, "Column1,Column2", "Lines($select=Qty;$expand=Item($select=Code))"),
         (70, None, "Lines($select=Qty;$expand=Item($select=Code))"),
@@ -96,10 +96,10 @@ RELATED = parse("Lines(Qty,Item(Code))")
     ],
 )
 def test_related_records_are_asked_for_however_long_the_query(
-    longest: int | None, select: str | None, expand: str
+    max_length: int | None, select: str | None, expand: str
 ) -> None:
     query = Query(ENTITY, ("Column1", "Column2"), expand=RELATED)
-    options = received(query.string(longest=longest))
+    options = received(query.string(max_length=max_length))
     assert options.get("$select") == select
     assert options["$expand"] == expand
 

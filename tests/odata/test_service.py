@@ -1,4 +1,4 @@
-"""Addresses in all the forms that users have them, and the services found behind them."""
+"""Addresses in all forms in which users have them, and the services behind them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.addresses import DAC, INQUIRY, Address
-from tap_acumatica.odata.diagnosis import NoService, look_at_root
+from tap_acumatica.odata.diagnosis import NoService, read_root
 from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.errors import (
     AcumaticaError,
@@ -43,7 +43,7 @@ TERMS = "PX_Objects_CS_Terms"
 DECODER = JsonDecoder(TERMS, {"TermsID": edm.TYPES["Edm.String"]})
 ROWS = [{"TermsID": "30D"}, {"TermsID": "7D"}]
 FIRST = Query(TERMS, ("TermsID",), orderby=("TermsID",), top=5)
-# Whatever a login name may hold, it is one segment of the path.
+# A login name is one segment of the path, with any characters.
 TENANTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
 
 
@@ -60,7 +60,7 @@ def opened(stack: ExitStack, **options: Any) -> Sandbox:
     return box
 
 
-def service(  # noqa: PLR0913 - each is a choice of its own
+def connect(  # noqa: PLR0913 - each is a choice of its own
     stack: ExitStack,
     box: Sandbox,
     url: str | None = None,
@@ -77,8 +77,8 @@ def service(  # noqa: PLR0913 - each is a choice of its own
     return Service(client, address, tenant, limits or QueryLimits())
 
 
-def rows(of: Service, query: Query | Link = FIRST) -> list[dict[str, Any]]:
-    return of.read(query, TERMS, DECODER.page).content.rows
+def rows(service: Service, query: Query | Link = FIRST) -> list[dict[str, Any]]:
+    return service.read(query, TERMS, DECODER.page).content.rows
 
 
 # Addresses
@@ -165,9 +165,9 @@ def test_the_family_that_speaks_the_version_is_asked_first() -> None:
 
 def test_an_interface_to_which_the_address_does_not_lead_is_missing(stack: ExitStack) -> None:
     box = opened(stack)
-    found = service(stack, box)
+    service = connect(stack, box)
     elsewhere = Service(
-        found.client, Address.parse(f"{box.url}/odatav4/Company"), None, interface=INQUIRY
+        service.client, Address.parse(f"{box.url}/odatav4/Company"), None, interface=INQUIRY
     )
     with pytest.raises(DiscoveryError, match="no OData service of generic inquiries"):
         elsewhere.metadata()
@@ -201,7 +201,9 @@ def test_a_tenant_is_one_segment_and_never_encoded_twice(tenant: str, site: str)
     ],
 )
 def test_the_address_of_what_is_below_a_service_is_refused(url: str) -> None:
-    with pytest.raises(SettingsError, match="no address of an OData service: give the site"):
+    with pytest.raises(
+        SettingsError, match="not the address of an OData service: give only the site"
+    ):
         Address.parse(url)
 
 
@@ -214,7 +216,7 @@ def test_the_address_of_what_is_below_a_service_is_refused(url: str) -> None:
     ],
 )
 def test_the_address_of_a_page_is_refused(url: str) -> None:
-    with pytest.raises(SettingsError, match="is the address of a page: give the site alone"):
+    with pytest.raises(SettingsError, match="is the address of a page: give only the site"):
         Address.parse(url)
 
 
@@ -224,7 +226,7 @@ def test_the_address_of_a_page_is_refused(url: str) -> None:
 @pytest.mark.parametrize("path", ["", "/t/Company/api/odata/dac", "/ODataV4/Company", "/odatav4/"])
 def test_rows_are_read_from_whatever_address_was_given(stack: ExitStack, path: str) -> None:
     box = opened(stack)
-    assert rows(service(stack, box, box.url + path)) == ROWS
+    assert rows(connect(stack, box, box.url + path)) == ROWS
     assert box.log[-1].status == 200
 
 
@@ -233,54 +235,59 @@ def test_any_login_name_of_a_tenant_reaches_it(stack: ExitStack, name: str) -> N
     box = opened(stack, tenants=("Company", name), directory="/ERP")
     box.update(TERMS, {"TermsID": "7D"}, {"Descr": "here"}, name)
     where = Query(TERMS, filter="Descr eq 'here'")
-    assert rows(service(stack, box, box.url, name), where) == [{"TermsID": "7D"}]
-    assert rows(service(stack, box, box.url, "Company"), where) == []
+    assert rows(connect(stack, box, box.url, name), where) == [{"TermsID": "7D"}]
+    assert rows(connect(stack, box, box.url, "Company"), where) == []
 
 
 def test_the_older_address_is_found_with_one_session(stack: ExitStack) -> None:
     box = opened(stack)
     box.faults.add(Fault("not_found", match="/api/odata/dac"))
-    found = service(stack, box, box.url, "Company")
+    service = connect(stack, box, box.url, "Company")
     for _ in range(3):
-        assert rows(found) == ROWS
-    assert [each.path.split("/")[1] for each in box.log] == ["t", "odatav4", "odatav4", "odatav4"]
+        assert rows(service) == ROWS
+    assert [request.path.split("/")[1] for request in box.log] == [
+        "t",
+        "odatav4",
+        "odatav4",
+        "odatav4",
+    ]
     assert box.counters().sessions_opened == 1
 
 
 def test_the_current_address_is_asked_first_and_no_other(stack: ExitStack) -> None:
     box = opened(stack)
-    found = service(stack, box, box.url, "Company")
-    assert rows(found) == rows(found) == ROWS
-    assert [each.path.split("/")[1] for each in box.log] == ["t", "t"]
+    service = connect(stack, box, box.url, "Company")
+    assert rows(service) == rows(service) == ROWS
+    assert [request.path.split("/")[1] for request in box.log] == ["t", "t"]
 
 
 def test_an_entity_that_is_gone_does_not_move_the_service(stack: ExitStack) -> None:
     box = opened(stack)
-    found = service(stack, box, box.url, "Company")
+    service = connect(stack, box, box.url, "Company")
     box.forbid(TERMS, 404)
     with pytest.raises(RequestFailed, match=f"no {TERMS}"):
-        rows(found)
+        rows(service)
     box.allow(TERMS)
-    assert rows(found) == ROWS
+    assert rows(service) == ROWS
     assert box.log[-1].path.startswith("/t/")
     box.forbid(TERMS, 404)
     with pytest.raises(RequestFailed):
-        rows(found)
+        rows(service)
     assert box.log[-1].path.startswith("/t/")
 
 
 def test_other_failures_do_not_lead_to_the_older_address(stack: ExitStack) -> None:
     box = opened(stack)
-    found = service(stack, box, box.url, "Company")
+    service = connect(stack, box, box.url, "Company")
     box.faults.add(Fault("unavailable", times=1))
     with pytest.raises(RequestFailed):
-        rows(found)
+        rows(service)
     assert box.counters().total == 1
 
 
 def test_metadata_are_read_as_xml(stack: ExitStack) -> None:
     box = opened(stack)
-    names = {each.name for each in service(stack, box).metadata().entities()}
+    names = {entity.name for entity in connect(stack, box).metadata().entities()}
     assert TERMS in names
     assert box.log[-1].headers["accept"] == "application/xml"
     assert box.log[-1].raw_query == ""
@@ -293,7 +300,7 @@ def test_a_tenant_that_is_not_there_is_told_with_its_name(
     box = opened(stack, tenants=("Company", "Other"))
     expected = "tenant 'Nonsense'" if tenant else "no tenant named"
     with pytest.raises(DiscoveryError, match=expected) as raised:
-        service(stack, box, box.url, tenant).metadata()
+        connect(stack, box, box.url, tenant).metadata()
     assert "login name" in str(raised.value)
     assert box.url in str(raised.value)
 
@@ -302,7 +309,7 @@ def test_metadata_that_may_not_be_read_are_told_as_such(stack: ExitStack) -> Non
     box = opened(stack)
     box.faults.add(Fault("forbidden", match="metadata"))
     with pytest.raises(NoService, match="OData4 User") as raised:
-        service(stack, box).metadata()
+        connect(stack, box).metadata()
     assert raised.value.cause == "role missing"
 
 
@@ -312,11 +319,11 @@ def test_an_interface_that_is_switched_off_is_no_unknown_tenant(
 ) -> None:
     box = opened(stack, odata=False, release=release)
     with pytest.raises(NoService, match="serves no OData") as raised:
-        service(stack, box).metadata()
+        connect(stack, box).metadata()
     assert raised.value.cause == "OData switched off"
     box.quirks.odata = True
     with pytest.raises(NoService) as raised:
-        service(stack, box, box.url, "Nowhere").metadata()
+        connect(stack, box, box.url, "Nowhere").metadata()
     assert raised.value.cause == "unknown tenant"
 
 
@@ -342,8 +349,8 @@ def test_the_root_of_rest_tells_whose_site_it_is(
     with requests_mock.Mocker() as server:
         server.get("https://host/entity", **answer)
         client = Client(ClientSettings(), BasicAuth("odata", "x"))
-        found = look_at_root(client, "https://host", "owner")
-    assert (found.acumatica, found.release) == (acumatica, release)
+        root = read_root(client, "https://host", "owner")
+    assert (root.acumatica, root.release) == (acumatica, release)
 
 
 def test_a_site_of_something_else_is_told_as_such() -> None:
@@ -357,14 +364,14 @@ def test_a_site_of_something_else_is_told_as_such() -> None:
 
 def test_the_release_is_asked_for_once_and_a_refusal_has_no_consequence(stack: ExitStack) -> None:
     box = opened(stack)
-    asked = service(stack, box)
-    assert asked.release() == "26.101.0225"
+    service = connect(stack, box)
+    assert service.release() == "26.101.0225"
     box.faults.add(Fault("unauthorized", match="/entity"))
-    assert asked.release() is None
-    assert asked.root is None
-    assert rows(asked) == ROWS
+    assert service.release() is None
+    assert service.root is None
+    assert rows(service) == ROWS
     assert box.counters().unauthorized == 1
-    assert asked.root == f"{box.url}/t/Company/api/odata/dac/"
+    assert service.root == f"{box.url}/t/Company/api/odata/dac/"
 
 
 def test_metadata_that_are_cut_off_are_read_again(
@@ -385,7 +392,7 @@ def test_metadata_that_are_cut_off_are_read_again(
 
 def test_a_wrong_password_is_sent_once_whatever_the_number_of_tenants(stack: ExitStack) -> None:
     box = opened(stack, tenants=("A", "B", "C", "D"))
-    first = service(stack, box, box.url, "A", password="wrong", size=8)
+    first = connect(stack, box, box.url, "A", password="wrong", size=8)
     address = Address.parse(box.url)
     services = [first, *(Service(first.client, address, name) for name in "BCD")]
     together = threading.Barrier(8)
@@ -404,7 +411,7 @@ def test_a_wrong_password_is_sent_once_whatever_the_number_of_tenants(stack: Exi
 def test_a_password_that_only_one_tenant_refuses_is_sent_to_it_once(stack: ExitStack) -> None:
     box = opened(stack, tenants=("A", "B"))
     box.faults.add(Fault("unauthorized", match="/t/B/"))
-    first = service(stack, box, box.url, "A", size=8)
+    first = connect(stack, box, box.url, "A", size=8)
     rows(first)
     second = Service(first.client, Address.parse(box.url), "B")
     together = threading.Barrier(6)
@@ -422,14 +429,14 @@ def test_a_password_that_only_one_tenant_refuses_is_sent_to_it_once(stack: ExitS
 def test_further_parameters_go_with_every_query(stack: ExitStack) -> None:
     box = opened(stack)
     limits = QueryLimits({"branch": "A & B"})
-    assert rows(service(stack, box, limits=limits)) == ROWS
+    assert rows(connect(stack, box, limits=limits)) == ROWS
     assert box.log[-1].query["branch"] == "A & B"
     assert box.log[-1].query["$top"] == "5"
 
 
 def test_columns_are_not_named_where_the_query_would_be_too_long(stack: ExitStack) -> None:
     box = opened(stack)
-    assert rows(service(stack, box, limits=QueryLimits(longest=20))) == ROWS
+    assert rows(connect(stack, box, limits=QueryLimits(max_length=20))) == ROWS
     assert "$select" not in box.log[-1].query
     assert box.log[-1].query["$orderby"] == "TermsID"
 
@@ -442,10 +449,10 @@ def test_columns_are_not_named_where_the_query_would_be_too_long(stack: ExitStac
 def test_a_next_link_of_the_service_is_followed(stack: ExitStack, style: str, name: str) -> None:
     box = opened(stack, tenants=(name,), directory="/ERP")
     box.faults.add(Fault("next_link", style=style, size=1))
-    found = service(stack, box, box.url, name)
-    link = found.read(Query(TERMS, orderby=("TermsID",)), TERMS, DECODER.page).content.next_link
+    service = connect(stack, box, box.url, name)
+    link = service.read(Query(TERMS, orderby=("TermsID",)), TERMS, DECODER.page).content.next_link
     assert link is not None
-    assert rows(found, Link(link)) == ROWS[1:]
+    assert rows(service, Link(link)) == ROWS[1:]
 
 
 @pytest.mark.parametrize(
@@ -472,9 +479,9 @@ def test_a_next_link_of_the_service_is_followed(stack: ExitStack, style: str, na
 )
 def test_a_next_link_to_another_place_is_not_followed(stack: ExitStack, link: str) -> None:
     box = opened(stack)
-    found = service(stack, box)
-    with pytest.raises(InconsistentAnswer, match="leads to another place"):
-        rows(found, Link(link.format(url=box.url)))
+    service = connect(stack, box)
+    with pytest.raises(InconsistentAnswer, match="leads out of the service"):
+        rows(service, Link(link.format(url=box.url)))
     assert box.counters().total == 0
 
 
@@ -492,16 +499,16 @@ def test_a_next_link_with_or_without_the_usual_port_leads_to_the_same_place(
 ) -> None:
     with requests_mock.Mocker() as server:
         server.get(requests_mock.ANY, json={"value": ROWS})
-        found = Service(
+        service = Service(
             Client(ClientSettings(), BasicAuth("odata", "x")), Address.parse(site), "Company"
         )
-        rows(found)
-        assert rows(found, Link(f"{link}/t/Company/api/odata/dac/{TERMS}?$skip=1")) == ROWS
+        rows(service)
+        assert rows(service, Link(f"{link}/t/Company/api/odata/dac/{TERMS}?$skip=1")) == ROWS
 
 
 @pytest.mark.parametrize("path", ["/T/COMPANY%20B/api/OData/DAC/", "/t/Company B/api/odata/dac/"])
 def test_a_next_link_may_be_spelled_in_another_way(stack: ExitStack, path: str) -> None:
     box = opened(stack, tenants=("Company B",))
-    found = service(stack, box, box.url, "Company B")
-    rows(found)
-    assert rows(found, Link(f"{path}{TERMS}?$skip=1&$orderby=TermsID")) == ROWS[1:]
+    service = connect(stack, box, box.url, "Company B")
+    rows(service)
+    assert rows(service, Link(f"{path}{TERMS}?$skip=1&$orderby=TermsID")) == ROWS[1:]

@@ -106,7 +106,7 @@ def test_settings_that_let_somebody_in(changes: dict[str, Any]) -> None:
         ),
         ({"authorization_url": "http://erp.example/a"}, "The setting authorization_url must be"),
         ({"access_token_url": "https:///t"}, "The setting access_token_url must be an address"),
-        ({"url": f"{SITE}/odata/Company/Orders"}, "no address of an OData service"),
+        ({"url": f"{SITE}/odata/Company/Orders"}, "not the address of an OData service"),
         ({"auth_method": "openid"}, "The setting auth_method must be one of"),
         ({"auth_method": "basic"}, "The setting username is missing"),
     ],
@@ -168,7 +168,7 @@ def test_tokens_are_kept_for_each_site_application_and_tenant(tmp_path: Path) ->
     file = store(token_file=str(tmp_path / "t.json"))
     assert file.path == tmp_path / "t.json"
     assert file.key == "https://company.acumatica.com guid@company a"
-    assert file.patience == 3
+    assert file.lock_timeout == 3
     assert store(token_file="~/t.json").path.is_absolute()
 
 

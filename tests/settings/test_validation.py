@@ -359,7 +359,7 @@ def test_certificates_are_checked_as_the_settings_say(
 def test_further_parameters_are_put_into_one() -> None:
     given = settings(extra_params={"a": "1"}, secret_params={"b": "2"}, max_url_length=500)
     limits = assemble(given).query_limits
-    assert (limits.parameters, limits.longest) == ({"a": "1", "b": "2"}, 500)
+    assert (limits.parameters, limits.max_length) == ({"a": "1", "b": "2"}, 500)
     assert assemble(settings()).query_limits.parameters == {}
 
 

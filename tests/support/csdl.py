@@ -1,4 +1,4 @@
-"""Builds `$metadata` documents as Acumatica writes them, with what differs between releases."""
+"""Builds `$metadata` documents like Acumatica's, with the differences between releases."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Type:
-    """An entity type and the sets and singletons through which it can be read.
+    """An entity type, with the entity sets and singletons through which it can be read.
 
     Attributes:
-        restricted: Named as non-filterable by its first set.
-        navigations: Names of navigation properties, each with a label of its own.
+        restricted: The properties that its first entity set declares as non-filterable.
+        navigations: The names of the navigation properties; each gets a label.
     """
 
     name: str
@@ -62,16 +62,16 @@ class Type:
 
 @dataclass(frozen=True)
 class Document:
-    """A document.
+    """A `$metadata` document.
 
     Attributes:
-        complex_types: By qualified name, their columns.
-        enums: Qualified names.
-        functions: Names of inquiries that have parameters.
+        complex_types: The columns of each complex type, by qualified name.
+        enums: The qualified names of the enum types.
+        functions: The names of inquiries with parameters.
         annotations: Whether restrictions are declared.
-        term: Of the restrictions.
-        prefix: Of the elements in schemas.
-        declaration: Before the root element.
+        term: The term of the restrictions' annotation.
+        prefix: The prefix of element names within schemas.
+        declaration: The text before the root element.
     """
 
     types: tuple[Type, ...] = ()
@@ -122,24 +122,24 @@ class Document:
             self._close(parts, "Property")
 
     def _types(self, parts: list[str], namespace: str) -> None:
-        for declared in self.types:
-            if declared.namespace != namespace:
+        for entity_type in self.types:
+            if entity_type.namespace != namespace:
                 continue
-            base = {"BaseType": declared.base} if declared.base else {}
-            self._open(parts, "EntityType", Name=declared.name.rpartition(".")[2], **base)
-            if declared.key:
+            base = {"BaseType": entity_type.base} if entity_type.base else {}
+            self._open(parts, "EntityType", Name=entity_type.name.rpartition(".")[2], **base)
+            if entity_type.key:
                 self._open(parts, "Key")
-                for name in declared.key:
+                for name in entity_type.key:
                     self._open(parts, "PropertyRef", Name=name)
                     self._close(parts, "PropertyRef")
                 self._close(parts, "Key")
-            self._columns(parts, declared.columns)
-            for name in declared.navigations:
-                target = f"Collection({declared.name})"
+            self._columns(parts, entity_type.columns)
+            for name in entity_type.navigations:
+                target = f"Collection({entity_type.name})"
                 self._open(parts, "NavigationProperty", Name=name, Type=target)
                 self._label(parts, f"Label of {name}")
                 self._close(parts, "NavigationProperty")
-            self._label(parts, declared.label)
+            self._label(parts, entity_type.label)
             self._close(parts, "EntityType")
 
     def _container(self, parts: list[str]) -> None:
@@ -158,14 +158,14 @@ class Document:
             self._close(parts, "Parameter")
             self._close(parts, "Function")
         self._open(parts, "EntityContainer", Name="Container")
-        for declared in self.types:
-            for index, name in enumerate(declared.sets):
-                self._open(parts, "EntitySet", Name=name, EntityType=declared.name)
+        for entity_type in self.types:
+            for index, name in enumerate(entity_type.sets):
+                self._open(parts, "EntitySet", Name=name, EntityType=entity_type.name)
                 if index == 0 and self.annotations:
-                    self._restrictions(parts, declared)
+                    self._restrictions(parts, entity_type)
                 self._close(parts, "EntitySet")
-            for name in declared.singletons:
-                self._open(parts, "Singleton", Name=name, Type=declared.name)
+            for name in entity_type.singletons:
+                self._open(parts, "Singleton", Name=name, Type=entity_type.name)
                 self._close(parts, "Singleton")
         for name in self.functions:
             imported = f"{name}_WithParameters"
@@ -173,14 +173,14 @@ class Document:
             self._close(parts, "FunctionImport")
         self._close(parts, "EntityContainer")
 
-    def _restrictions(self, parts: list[str], declared: Type) -> None:
-        # What is said of another property or under another term means something else.
-        columns = tuple(each.name for each in declared.columns)
+    def _restrictions(self, parts: list[str], entity_type: Type) -> None:
+        # The same names under another property or another term do not restrict anything.
+        columns = tuple(column.name for column in entity_type.columns)
         for term in ("Cap.SortRestrictions", self.term):
             self._open(parts, "Annotation", Term=term)
             self._open(parts, "Record")
-            if declared.filterable is not None:
-                value = str(declared.filterable).lower()
+            if entity_type.filterable is not None:
+                value = str(entity_type.filterable).lower()
                 value = value if term == self.term else "false"
                 self._open(parts, "PropertyValue", Property="Filterable", Bool=value)
                 self._close(parts, "PropertyValue")
@@ -189,7 +189,7 @@ class Document:
             self._close(parts, "PropertyValue")
             self._open(parts, "PropertyValue", Property="NonFilterableProperties")
             self._open(parts, "Collection")
-            names = declared.restricted if term == self.term else columns
+            names = entity_type.restricted if term == self.term else columns
             parts.extend(self._path(name) for name in names)
             self._close(parts, "Collection")
             self._close(parts, "PropertyValue")

@@ -373,7 +373,7 @@ def test_a_setting_that_cannot_be_read_is_an_error() -> None:
     with Sandbox(empty=True) as box:
         error = run(settings_for(box, "GLTran", expand={"GLTran": ["A(B(C(D())))"]})).error
     assert isinstance(error, SettingsError)
-    assert "cannot be read for GLTran (D is deeper than 3 levels" in str(error)
+    assert "cannot be read for GLTran (D is nested deeper than 3 levels" in str(error)
 
 
 def test_an_entity_that_is_left_out_may_be_named(

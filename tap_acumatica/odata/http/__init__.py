@@ -1,1 +1,1 @@
-"""Requests: connections, retries, limits, and what an answer means."""
+"""HTTP: connections, retries, limits, and the classification of responses."""

@@ -1,4 +1,4 @@
-"""What one request brought, and the server's own words in it.
+"""The outcome of one request, and the server's own words in it.
 
 The shapes of error bodies are in docs/acumatica.md, "Error bodies".
 """
@@ -18,43 +18,42 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_RETRY_AFTER: Final = 600.0
-"""Seconds; a longer Retry-After is cut to it."""
+"""Seconds to which a longer Retry-After is cut."""
 
 MAX_DETAIL_LENGTH: Final = 300
-"""Characters of a server's own words that an error sentence quotes."""
+"""Characters of the server's own words that an error message quotes."""
 
 
 class Credential(Enum):
-    """What a request proved with who asks."""
+    """The kind of credential with which a request was sent."""
 
     PASSWORD = auto()
     TOKEN = auto()
-    """An access token that may have ended."""
+    """An access token that may have expired."""
     NEW_TOKEN = auto()
-    """An access token that the server gave a moment ago."""
+    """An access token that was issued a moment ago."""
     REFRESH_TOKEN = auto()
     CODE = auto()
-    """What the sign-in page gave."""
+    """The authorization code from the sign-in page."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """What one request brought: a response, or the exception in its place."""
+    """The outcome of one request: a response, or the exception that was raised instead."""
 
     subject: str
-    """What was asked for, as the user knows it: an entity set, or $metadata."""
-
+    """What was requested, as the user knows it: an entity set, or $metadata."""
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     exception: Exception | None = None
     first: bool = False
-    """Nothing has succeeded in this run yet: a wrong setting is likelier than a passing fault."""
+    """Whether no request of the run has succeeded yet, so that a wrong setting is likely."""
     credential: Credential = Credential.PASSWORD
 
     @property
     def is_page(self) -> bool:
-        """Whether it is a web page; a column that holds one does not make it so."""
+        """Whether the body is a web page, as opposed to data that contain one."""
         if "html" in self.headers.get("Content-Type", "").lower():
             return True
         start = self.body[:500].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
@@ -62,14 +61,14 @@ class RawResponse:
 
     @property
     def message(self) -> str:
-        """The server's own words, from any of the error shapes that are known."""
+        """The server's own words, from any known shape of error body."""
         return message_of(self.body)
 
     @property
-    def error(self) -> str:
-        """The code of an OAuth error: all of such an answer that may be shown.
+    def oauth_error(self) -> str:
+        """The code of an OAuth error, or an empty text.
 
-        Other fields can repeat what was sent (docs/acumatica.md, "OAuth").
+        No other field may be shown, as it can repeat what was sent (docs/acumatica.md, "OAuth").
         """
         try:
             content = msgspec.json.decode(self.body)
@@ -80,7 +79,7 @@ class RawResponse:
 
 
 def message_of(body: bytes) -> str:
-    """The words in an error body: ASP.NET's, OData 4's, OData 3's, or plain text."""
+    """Return the message in an error body of ASP.NET, OData 4 or OData 3, or of plain text."""
     try:
         content = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -90,25 +89,25 @@ def message_of(body: bytes) -> str:
         return str(content)
     if isinstance(inner := content.get("error") or content.get("odata.error"), dict):
         content = inner
-    parts = {name.lower(): part for name, part in content.items()}
-    words = parts.get("message")
-    if isinstance(words, dict):
-        words = words.get("value")
-    found = [part for part in (words, parts.get("exceptionmessage")) if part]
-    return " ".join(str(part) for part in found) or str(content)
+    fields = {name.lower(): value for name, value in content.items()}
+    message = fields.get("message")
+    if isinstance(message, dict):
+        message = message.get("value")
+    messages = [text for text in (message, fields.get("exceptionmessage")) if text]
+    return " ".join(str(text) for text in messages) or str(content)
 
 
 def shortened(text: str) -> str:
-    """The server's words, cut to what a sentence can carry."""
+    """Cut the server's own words to the length that an error message quotes."""
     return text if len(text) <= MAX_DETAIL_LENGTH else text[:MAX_DETAIL_LENGTH] + "…"
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds that the server asks to wait, from either form of Retry-After, clamped.
+    """Return the seconds that the server asks to wait, from either form of Retry-After, clamped.
 
     Args:
-        headers: Of the response.
-        now: The server's clock; its Date header where not given.
+        headers: The response's headers.
+        now: The server's time, by default that of its Date header.
     """
     value = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]+", value):
@@ -121,7 +120,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
 
 
 def http_date(text: str) -> datetime | None:
-    """The instant in a header; one that names no zone is in GMT, as all of HTTP's are."""
+    """Return the instant in a header; without a zone it is in GMT, as HTTP requires."""
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Signing in: what is added to a request so that the server knows who asks."""
+"""Authentication: the header by which the server knows the account behind a request."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Authorization(AuthBase):
-    """What is added to one request: the Authorization header."""
+    """Adds the Authorization header to a request."""
 
     def __init__(self, header: str) -> None:
         self.header = header
 
     @property
     def credential(self) -> Credential:
-        """What it proves with who asks."""
+        """The kind of credential in the header."""
         return Credential.PASSWORD
 
     @override
@@ -33,7 +33,7 @@ class Authorization(AuthBase):
 
 
 class NoAuth(AuthBase):
-    """Adds nothing: without it requests would add what a .netrc holds for the host."""
+    """Adds nothing. Without it requests would add the credentials in a .netrc for the host."""
 
     @override
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
@@ -41,44 +41,44 @@ class NoAuth(AuthBase):
 
 
 class Auth(ABC):
-    """An account of the server. What is refused with it once is not sent again."""
+    """An account on the server. Credentials that the server refused are not sent again."""
 
     @abstractmethod
     def authorize(self) -> Authorization:
-        """What to add to the next request.
+        """Return the authorization for the next request.
 
         Raises:
-            RequestFailed: There is no token to be had.
+            RequestFailed: No access token could be obtained.
         """
 
     @abstractmethod
     def reauthorize(self, refused: Authorization) -> Authorization:
-        """What to add after the server refused a token that may have ended.
+        """Return another authorization, after the server refused a token that may have expired.
 
         Raises:
-            RequestFailed: There is no token to be had.
+            RequestFailed: No access token could be obtained.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Ask for no further token: the run is over."""
+        """Request no more tokens: the run is over."""
 
     @abstractmethod
     def wait_for_token(self, until: float) -> None:
-        """Wait for a token that was asked for, up to an instant of the monotonic clock."""
+        """Wait for a token that was requested, up to an instant of the monotonic clock."""
 
 
 class BasicAuth(Auth):
-    """User name and password with each request, in UTF-8 (requests would send Latin-1)."""
+    """Sends user name and password with each request, in UTF-8 (requests would use Latin-1)."""
 
     def __init__(self, username: str, password: str) -> None:
         credentials = b64encode(f"{username}:{password}".encode()).decode()
-        self._signature = Authorization(f"Basic {credentials}")
+        self._authorization = Authorization(f"Basic {credentials}")
         self.secrets = (password, credentials)
 
     @override
     def authorize(self) -> Authorization:
-        return self._signature
+        return self._authorization
 
     @override
     def reauthorize(self, refused: Authorization) -> Authorization:

@@ -1,4 +1,4 @@
-"""Sends requests and brings answers, or an error that names its cause."""
+"""The HTTP client: sends requests, and returns decoded responses or raises classified errors."""
 
 from __future__ import annotations
 
@@ -32,25 +32,26 @@ if TYPE_CHECKING:
 Content = TypeVar("Content")
 
 FINAL: Final = frozenset({Cause.SIGN_IN_REFUSED, Cause.ACCOUNT_LOCKED, Cause.TOKEN_REFUSED})
-"""Causes after which an account is not tried again in a run: accounts lock."""
+"""Causes after which an account is not used again in a run: repeated failures lock accounts."""
 CONNECT_TIMEOUT: Final = 30.0
+"""In seconds."""
 SIGN_OUT_TIMEOUT: Final = 5.0
-"""Seconds for the sign-out of all sessions together."""
+"""Seconds for signing out of all sessions together."""
 BUSY_TIMEOUT: Final = 2.0
-"""Seconds of these to wait for requests that are under way, so that they need no exception."""
-SIGN_OUTS_AT_ONCE: Final = 8
+"""The part of those seconds to wait for pending requests, whose sessions are signed out then."""
+MAX_PARALLEL_SIGN_OUTS: Final = 8
 RETRY_TIME_AFTER_OTHERS: Final = 60.0
-"""Patience in seconds where a request of another owner was just given up: the site may be down."""
-PART: Final = 65_536
-"""Bytes of a streamed answer that are decoded at once."""
+"""Maximum retry time in seconds after another owner's request failed: the site may be down."""
+CHUNK_SIZE: Final = 65_536
+"""Bytes of a streamed response that are decoded at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """How requests are sent (times in seconds).
+    """The settings of a client (times in seconds).
 
     Attributes:
-        per_minute: Most requests in a minute; None: any number.
+        per_minute: The maximum number of requests within a minute; None for no limit.
     """
 
     timeout: float = 660.0
@@ -64,13 +65,13 @@ class ClientSettings:
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
-    """Upper bounds of what the settings say (seconds)."""
+    """Upper bounds for the settings of timeouts and retries (seconds)."""
 
     timeout: float = math.inf
     retry_time: float = math.inf
 
     def applied(self, settings: ClientSettings) -> ClientSettings:
-        """The settings within these bounds."""
+        """Return the settings, lowered to these bounds."""
         return replace(
             settings,
             timeout=min(settings.timeout, self.timeout),
@@ -79,19 +80,19 @@ class RetryLimits:
 
 
 UNLIMITED: Final = RetryLimits()
-"""The settings as they are."""
+"""Leaves the settings as they are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One GET.
+    """A GET request.
 
     Attributes:
-        url: With its query string, encoded.
-        subject: What is asked for, as the user knows it.
-        owner: Whose connections to use: one text for each tenant.
-        accept: Content type to ask for.
-        auth: Who asks, where that is not the client's own account.
+        url: The URL with its encoded query string.
+        subject: What is requested, as the user knows it.
+        owner: The owner of the connections to use; each tenant has its own.
+        accept: The content type for the Accept header.
+        auth: The account, or None for the client's own.
     """
 
     url: str
@@ -103,13 +104,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Result(Generic[Content]):
-    """A good answer.
+    """The decoded response to a successful request.
 
     Attributes:
         content: The decoded body.
-        date: The server's clock, or None.
+        date: The server's time, or None if the response has no Date header.
         locale: The Locale cookie, which names the account's time zone, or None.
-        retries: Times that it was asked for in vain before.
+        retries: The number of attempts that failed before this one.
     """
 
     content: Content
@@ -119,34 +120,34 @@ class Result(Generic[Content]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Sending(Generic[Content]):
-    """One try to send a request.
+class _Attempt(Generic[Content]):
+    """One attempt to send a request.
 
     Attributes:
-        decode: Of the whole body, or of its parts where it is streamed.
+        decode: Decodes the whole body, or its chunks if the response is streamed.
     """
 
     request: Request
     decode: Callable[[Any], Content]
     auth: Auth
-    signature: Authorization
+    authorization: Authorization
     streamed: bool
 
 
 class Client:
-    """Requests of a run: a connection pool, retries, the error table and sign-out.
+    """The client for all requests of a run: connection pool, retries, error table and sign-out.
 
-    The first request of a run goes alone, and a refused sign-in is never sent again: accounts
-    lock.
+    The first request of a run is sent alone, and a refused sign-in is never repeated, since
+    repeated failures lock accounts.
     """
 
     def __init__(self, settings: ClientSettings, auth: Auth, site: str = "") -> None:
-        """Prepare; nothing is sent yet.
+        """Prepare the client without sending anything.
 
         Args:
-            settings: How to send.
-            auth: Who asks, where a request does not say so.
-            site: Where idle sessions are signed out if the licence allows no more of them.
+            settings: The client's settings.
+            auth: The account for requests that do not name one.
+            site: Where idle sessions are signed out when the licence allows no more sessions.
         """
         self.requests = 0
         self.retries = 0
@@ -155,77 +156,76 @@ class Client:
         self._site = site
         self._rate_limiter = RateLimiter(settings.per_minute)
         self._pool = ConnectionPool(settings.pool, self._new_session)
-        self._first = threading.Lock()
+        self._first_request_lock = threading.Lock()
         self._succeeded = threading.Event()
         self._refused: dict[Auth, RequestFailed] = {}
-        self._given_up: str | None = None
+        self._given_up_owner: str | None = None
         self._closed = False
-        self._counting = threading.Lock()
+        self._counter_lock = threading.Lock()
 
     def get(self, request: Request, decode: Callable[[bytes], Content]) -> Result[Content]:
-        """Send a GET and decode its answer, again where the error table says so.
+        """Send a request and decode its response, with retries as the error table says.
 
         Raises:
-            RequestFailed: What came back is no answer to work with, or not within patience.
-            InconsistentAnswer: `decode` found other content than it was told to expect.
+            RequestFailed: The request failed for good, or its retries are exhausted.
+            InconsistentAnswer: `decode` found content that contradicts the request.
         """
         return self._get(request, decode, streamed=False)
 
     def get_stream(
         self, request: Request, decode: Callable[[Iterable[bytes]], Content]
     ) -> Result[Content]:
-        """As `get`, of an answer that is decoded while it arrives and never held as a whole."""
+        """Do the same as `get`, but decode the body while it arrives, without holding all of it."""
         return self._get(request, decode, streamed=True)
 
     def _get(
         self, request: Request, decode: Callable[[Any], Content], *, streamed: bool
     ) -> Result[Content]:
         auth = request.auth or self._auth
-        longest = self._settings.max_retry_time
-        if self._given_up not in {None, request.owner}:
-            longest = min(longest, RETRY_TIME_AFTER_OTHERS)
+        retry_time = self._settings.max_retry_time
+        if self._given_up_owner not in {None, request.owner}:
+            retry_time = min(retry_time, RETRY_TIME_AFTER_OTHERS)
         retries = 0
 
         def count_retry() -> None:
             nonlocal retries
             retries += 1
-            with self._counting:
+            with self._counter_lock:
                 self.retries += 1
 
         def attempt() -> Result[Content]:
-            signature = auth.authorize()
+            authorization = auth.authorize()
             while True:
-                sending = _Sending(request, decode, auth, signature, streamed)
                 try:
-                    return self._send(sending)
+                    return self._send(_Attempt(request, decode, auth, authorization, streamed))
                 except RequestFailed as failed:
                     if failed.action is not Action.REFRESH:
                         raise
-                signature = auth.reauthorize(signature)
+                authorization = auth.reauthorize(authorization)
 
         try:
-            reply = with_retries(attempt, longest, count_retry)
+            result = with_retries(attempt, retry_time, count_retry)
         except RequestFailed as failed:
-            if failed.action is Action.RETRY and self._given_up is None:
-                self._given_up = request.owner
+            if failed.action is Action.RETRY and self._given_up_owner is None:
+                self._given_up_owner = request.owner
             raise
-        self._given_up = None
-        return replace(reply, retries=retries) if retries else reply
+        self._given_up_owner = None
+        return replace(result, retries=retries) if retries else result
 
     def get_once(self, request: Request) -> RawResponse:
-        """Send a GET once and bring whatever comes back, good or bad.
+        """Send a request once, and return its outcome without classifying it.
 
-        Nothing follows from a refusal: it is for addresses that the account need not have.
+        A refusal has no consequences: this is for addresses to which the account may have no right.
         """
         auth = request.auth or self._auth
-        signature = auth.authorize()
+        authorization = auth.authorize()
         self._rate_limiter.acquire()
-        with self._counting:
+        with self._counter_lock:
             self.requests += 1
         try:
             with self._pool.connection(request.owner) as connection:
                 self._require_open(request, auth)
-                response = self._fetch(connection, request, signature)
+                response = self._fetch(connection, request, authorization)
                 log_exchange(response, self._settings.verbosity)
             body = response.content
         except OSError as error:
@@ -234,114 +234,117 @@ class Client:
         return RawResponse(request.subject, response.status_code, response.headers, body)
 
     def close(self, site: str) -> None:
-        """Sign out of every session that is not executing a request (best effort).
+        """Sign out of all sessions (best effort); no request is sent after this.
 
-        No request is sent after this. Requests that are about to end are waited for; those that
-        timed out may have ended.
+        Wait shortly for pending requests, and include sessions in which a request timed out, since
+        the server may have finished it in the meantime.
         """
         self._closed = True
         deadline = time.monotonic() + SIGN_OUT_TIMEOUT
         self._sign_out_all(self._pool.drain(), site, deadline)
         self._pool.wait_until_idle(min(BUSY_TIMEOUT, deadline - time.monotonic()))
-        self._sign_out_all([*self._pool.drain(), *self._pool.given_up()], site, deadline)
+        self._sign_out_all([*self._pool.drain(), *self._pool.drain_timed_out()], site, deadline)
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
         session.headers.update({"User-Agent": "tap-acumatica", **self._settings.headers})
         return session
 
-    def _send(self, sending: _Sending[Content]) -> Result[Content]:
+    def _send(self, attempt: _Attempt[Content]) -> Result[Content]:
         try:
-            with self._first:
+            with self._first_request_lock:
                 if not self._succeeded.is_set():
-                    return self._exchange(sending)
+                    return self._exchange(attempt)
             try:
-                return self._exchange(sending)
+                return self._exchange(attempt)
             except RequestFailed as failed:
-                owner = sending.request.owner
+                owner = attempt.request.owner
                 if failed.cause is not Cause.API_LOGIN_LIMIT or not self._make_room(owner):
                     raise
-            return self._exchange(sending)
+            return self._exchange(attempt)
         except RequestFailed as failed:
             if failed.cause in FINAL:
-                self._refused[sending.auth] = failed
+                self._refused[attempt.auth] = failed
             raise
 
     def _make_room(self, owner: str) -> bool:
-        """Sign out of the idle sessions of other owners; whether there were any."""
-        idle = [each for each in self._pool.drain(but=owner) if each.signed_in]
+        """Sign out of other owners' idle sessions; return whether there were any."""
+        connections = self._pool.drain(keep=owner)
+        idle = [connection for connection in connections if connection.signed_in]
         self._sign_out_all(idle, self._site, time.monotonic() + SIGN_OUT_TIMEOUT)
         return bool(idle)
 
-    def _exchange(self, sending: _Sending[Content]) -> Result[Content]:
-        request, signature = sending.request, sending.signature
-        self._require_open(request, sending.auth)
+    def _exchange(self, attempt: _Attempt[Content]) -> Result[Content]:
+        request, authorization = attempt.request, attempt.authorization
+        self._require_open(request, attempt.auth)
         self._rate_limiter.acquire()
-        with self._counting:
+        with self._counter_lock:
             self.requests += 1
         started = time.monotonic()
         first = not self._succeeded.is_set()
         try:
             with self._pool.connection(request.owner) as connection:
-                self._require_open(request, sending.auth)
-                response = self._fetch(connection, request, signature, streamed=sending.streamed)
+                self._require_open(request, attempt.auth)
+                response = self._fetch(
+                    connection, request, authorization, streamed=attempt.streamed
+                )
                 log_exchange(response, self._settings.verbosity)
-                cookies = [c.value for c in connection.session.cookies if c.name == "Locale"]
-                body = _Body(response, in_parts=sending.streamed)
-                answer = RawResponse(
+                locales = [c.value for c in connection.session.cookies if c.name == "Locale"]
+                body = _Body(response, streamed=attempt.streamed)
+                outcome = RawResponse(
                     request.subject,
                     response.status_code,
                     response.headers,
                     body.head,
                     first=first,
-                    credential=signature.credential,
+                    credential=authorization.credential,
                 )
-                failed = classify(answer)
-                streamed = sending.streamed and not failed
-                decoded = body.decoded(sending.decode) if streamed else None
-            content = decoded() if decoded else None if failed else sending.decode(body.head)
+                failed = classify(outcome)
+                streamed = attempt.streamed and not failed
+                decoded = body.decoded(attempt.decode) if streamed else None
+            content = decoded() if decoded else None if failed else attempt.decode(body.head)
         except (OSError, BrokenPayload) as error:
-            answer = RawResponse(request.subject, exception=error, first=first)
-            failed = classify(answer)
+            outcome = RawResponse(request.subject, exception=error, first=first)
+            failed = classify(outcome)
         seconds = time.monotonic() - started
         if failed:
             logger.warning(
-                "GET %s: %s (%s) after %.2f s", request.url, failed.cause, answer.status, seconds
+                "GET %s: %s (%s) after %.2f s", request.url, failed.cause, outcome.status, seconds
             )
             raise failed
         self._succeeded.set()
         logger.info("GET %s: %d bytes in %.2f s", request.url, body.length, seconds)
         date = http_date(response.headers.get("Date", ""))
-        return Result(content, date, cookies[-1] if cookies else None)  # type: ignore[arg-type]
+        return Result(content, date, locales[-1] if locales else None)  # type: ignore[arg-type]
 
     def _require_open(self, request: Request, auth: Auth) -> None:
-        """Refuse to send anything more once the account was refused, or the run is over."""
+        """Raise an error if the account was refused before, or if the run is over."""
         if auth in self._refused:
             raise self._refused[auth]
         if self._closed:
-            message = f"The run has ended before {request.subject} was read."
+            message = f"The run ended before {request.subject} was read."
             raise AcumaticaError(message)
 
     def _fetch(
         self,
         connection: Connection,
         request: Request,
-        signature: Authorization,
+        authorization: Authorization,
         *,
         streamed: bool = False,
     ) -> requests.Response:
         response = connection.session.get(
             request.url,
             headers={"Accept": request.accept},
-            auth=signature,
+            auth=authorization,
             timeout=(CONNECT_TIMEOUT, self._settings.timeout),
             allow_redirects=False,
-            # Given here, since requests lets the environment overrule the session's.
+            # Set here, since requests lets the environment override the session's value.
             verify=self._settings.verify,
             stream=streamed,
         )
         if response.status_code != HTTPStatus.UNAUTHORIZED:
-            connection.signature = signature
+            connection.authorization = authorization
         return response
 
     def _sign_out_all(self, connections: list[Connection], site: str, deadline: float) -> None:
@@ -350,8 +353,8 @@ class Client:
                 self._sign_out(connection, site, deadline - time.monotonic())
             connection.session.close()
 
-        # One that hangs must not use up the time of the others.
-        with ThreadPoolExecutor(SIGN_OUTS_AT_ONCE) as threads:
+        # A sign-out that hangs must not use up the time of the others.
+        with ThreadPoolExecutor(MAX_PARALLEL_SIGN_OUTS) as threads:
             list(threads.map(sign_out, connections))
 
     def _sign_out(self, connection: Connection, site: str, timeout: float) -> None:
@@ -369,29 +372,32 @@ class Client:
 
 
 class _Body:
-    """The body of a response: as a whole, or in parts of which the first is looked at."""
+    """The body of a response, whole or streamed; `head` is all of it, or the first chunk."""
 
-    def __init__(self, response: requests.Response, *, in_parts: bool) -> None:
+    def __init__(self, response: requests.Response, *, streamed: bool) -> None:
         self._response = response
-        in_parts = in_parts and response.status_code == HTTPStatus.OK
-        self._parts = response.iter_content(PART) if in_parts else iter(())
-        self.head = next(self._parts, b"") if in_parts else response.content
+        streamed = streamed and response.status_code == HTTPStatus.OK
+        self._chunks = response.iter_content(CHUNK_SIZE) if streamed else iter(())
+        self.head = next(self._chunks, b"") if streamed else response.content
         self.length = len(self.head)
 
     def decoded(self, decode: Callable[[Iterable[bytes]], Content]) -> Callable[[], Content]:
-        """What the parts hold, or the error in them, once the connection was given back."""
+        """Decode the chunks; the function that is returned then returns the content or raises.
+
+        The error is raised later so that the connection returns to the pool as a working one.
+        """
         try:
             content = decode(chain([self.head], self._rest()))
         except BrokenPayload as error:
-            # The connection is fit for further requests only when nothing is left in it.
+            # A connection with an unread rest of a body cannot be used for further requests.
             self._response.close()
             return partial(_raise, error)
         return lambda: content
 
     def _rest(self) -> Iterator[bytes]:
-        for part in self._parts:
-            self.length += len(part)
-            yield part
+        for chunk in self._chunks:
+            self.length += len(chunk)
+            yield chunk
 
 
 def _raise(error: Exception) -> NoReturn:

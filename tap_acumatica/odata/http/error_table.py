@@ -1,4 +1,4 @@
-"""What can come back from the server, as a table: cause -> what is done -> what the user reads.
+"""The error table: failed requests, with their cause, the tap's action and the user's message.
 
 The facts behind each rule are in docs/acumatica.md, sections "Status codes" and "Error bodies".
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of the table; `statuses` and `pattern` both have to fit, `test` as well."""
+    """One row of the table. All of its conditions have to match a response."""
 
     cause: Cause
     action: Action
@@ -34,62 +34,62 @@ class Rule:
     exception: type[Exception] | tuple[type[Exception], ...] | None = None
     test: Callable[[RawResponse], bool] | None = None
 
-    def fits(self, answer: RawResponse) -> bool:
-        """Whether this row is about that answer."""
-        if (answer.exception is None) != (self.exception is None):
+    def matches(self, response: RawResponse) -> bool:
+        """Whether this row applies to the response."""
+        if (response.exception is None) != (self.exception is None):
             return False
-        if self.exception and not isinstance(answer.exception, self.exception):
+        if self.exception and not isinstance(response.exception, self.exception):
             return False
-        if self.statuses and not any(answer.status in statuses for statuses in self.statuses):
+        if self.statuses and not any(response.status in statuses for statuses in self.statuses):
             return False
-        if self.pattern and not self.pattern.search(answer.message):
+        if self.pattern and not self.pattern.search(response.message):
             return False
-        return self.test is None or self.test(answer)
+        return self.test is None or self.test(response)
 
 
-def status_of(*codes: int) -> tuple[range, ...]:
-    """These statuses, for a rule."""
+def exactly(*codes: int) -> tuple[range, ...]:
+    """Return the `statuses` of a rule for these status codes."""
     return tuple(range(code, code + 1) for code in codes)
 
 
-def words(pattern: str) -> re.Pattern[str]:
-    """Words of the server, for a rule."""
+def any_case(pattern: str) -> re.Pattern[str]:
+    """Return the `pattern` of a rule: a regular expression that ignores case."""
     return re.compile(pattern, re.IGNORECASE)
 
 
-def _maintained(answer: RawResponse) -> bool:
-    """Whether the site says that it is being worked on, in whatever way."""
-    words = answer.headers.get("Location", "") if answer.status in REDIRECTS[0] else ""
-    if answer.is_page:
-        words = answer.message
-    return answer.status == HTTPStatus.SERVICE_UNAVAILABLE or "maintenance" in words.lower()
-
-
-def _name_unknown(answer: RawResponse) -> bool:
-    return answer.first and "resolve" in str(answer.exception).lower()
-
-
-def _without_bundle(answer: RawResponse) -> bool:
-    """Whether a file is missing that the environment names; requests has no type for it."""
-    return "TLS CA certificate bundle" in str(answer.exception)
-
-
 def timed_out(error: Exception | None) -> bool:
-    """Before the headers came, or after them: requests has a type for the first only."""
+    """Whether the server was too slow; requests has no type for a timeout within the body."""
     return isinstance(error, requests.exceptions.ReadTimeout) or "Read timed out" in str(error)
 
 
-def _never_works(answer: RawResponse) -> bool:
-    """Whether it is the settings' fault: under way TLS can also fail as a connection does."""
-    return answer.first or "certificate" in str(answer.exception).lower()
+def _under_maintenance(response: RawResponse) -> bool:
+    """Whether the site says that it is under maintenance: by status, web page or redirect."""
+    text = response.headers.get("Location", "") if response.status in REDIRECTS[0] else ""
+    if response.is_page:
+        text = response.message
+    return response.status == HTTPStatus.SERVICE_UNAVAILABLE or "maintenance" in text.lower()
+
+
+def _host_unknown(response: RawResponse) -> bool:
+    return response.first and "resolve" in str(response.exception).lower()
+
+
+def _bundle_missing(response: RawResponse) -> bool:
+    """Whether the environment names a missing certificate bundle; requests has no type for it."""
+    return "TLS CA certificate bundle" in str(response.exception)
+
+
+def _tls_misconfigured(response: RawResponse) -> bool:
+    """Whether a TLS failure is permanent; during a run TLS can also fail as any connection does."""
+    return response.first or "certificate" in str(response.exception).lower()
 
 
 def _without_url(error: Exception) -> str:
-    """What happened, without an address so long that nothing else would be left."""
+    """Return the text of an exception without the URL, which can be too long to quote."""
     return re.sub(r" with url: \S+", "", str(error))
 
 
-REFUSED: Final = status_of(400, 500, 501)
+BAD_QUERY: Final = exactly(400, 500, 501)
 ERRORS: Final = (range(400, 600),)
 REDIRECTS: Final = (range(300, 400),)
 REST_OF_4XX: Final = (range(400, 500),)
@@ -98,14 +98,14 @@ REST_OF_5XX: Final = (range(500, 600),)
 TOO_LONG: Final = (
     Cause.QUERY_TOO_LONG,
     Action.STOP,
-    "The server refused the length of the address for {subject} ({status}): lower max_url_length.",
+    "The server refused the URL for {subject} as too long ({status}): lower max_url_length.",
 )
 QUERY_REFUSED: Final = (
     Cause.QUERY_REFUSED,
     Action.REPHRASE,
     (
-        "Acumatica refused the query for {subject} ({status}: {detail}): please report it with the "
-        "request in the log."
+        "Acumatica refused the query for {subject} ({status}: {detail}): please report it, with "
+        "the request that the log shows."
     ),
 )
 
@@ -113,34 +113,33 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         Cause.READ_TIMEOUT,
         Action.SHRINK,
-        "Acumatica did not answer for {subject} in time, also when asked again: raise timeout.",
+        "Acumatica did not send {subject} in time, even after retries: raise timeout.",
         exception=(requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError),
-        test=lambda answer: timed_out(answer.exception),
+        test=lambda response: timed_out(response.exception),
     ),
     Rule(
         Cause.TLS_FAILURE,
         Action.STOP,
-        "No secure connection for {subject} ({detail}): check the setting url, and if the "
-        "certificate was not accepted, set ca_bundle to the certificates of your certificate "
-        "authority.",
+        "No secure connection for {subject} ({detail}): check the setting url; if the certificate "
+        "was not accepted, set ca_bundle to the certificates of your certificate authority.",
         exception=requests.exceptions.SSLError,
-        test=_never_works,
+        test=_tls_misconfigured,
     ),
     Rule(
         Cause.NO_CERTIFICATES,
         Action.STOP,
-        "The certificates to tell the server by were not found for {subject} ({detail}): set "
+        "The CA certificates to verify the server were not found for {subject} ({detail}): set "
         "ca_bundle, or correct the environment variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE.",
         exception=OSError,
-        test=_without_bundle,
+        test=_bundle_missing,
     ),
     Rule(
         Cause.PROXY,
         Action.STOP,
-        "The proxy made no connection for {subject} ({detail}): check the environment variables "
-        "HTTPS_PROXY and NO_PROXY, and what the proxy lets through.",
+        "No connection through the proxy for {subject} ({detail}): check the environment variables "
+        "HTTPS_PROXY and NO_PROXY, and what the proxy allows.",
         exception=(requests.exceptions.ProxyError, requests.exceptions.InvalidProxyURL),
-        test=lambda answer: answer.first,
+        test=lambda response: response.first,
     ),
     Rule(
         Cause.IMPOSSIBLE_REQUEST,
@@ -157,30 +156,29 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         Cause.HOST_NOT_FOUND,
         Action.STOP,
-        "The host of url was not found for {subject} ({detail}): check the setting url.",
+        "The host in url was not found for {subject} ({detail}): check the setting url.",
         exception=requests.exceptions.ConnectionError,
-        test=_name_unknown,
+        test=_host_unknown,
     ),
     Rule(
         Cause.NO_CONNECTION,
         Action.STOP,
-        "No connection to the server for {subject} ({detail}): check the setting url, and the way "
-        "there (firewall, proxy).",
+        "No connection to the server for {subject} ({detail}): check the setting url, and whether "
+        "a firewall or proxy blocks the connection.",
         exception=(requests.exceptions.ConnectionError, requests.exceptions.ConnectTimeout),
-        test=lambda answer: answer.first and "refused" in str(answer.exception).lower(),
+        test=lambda response: response.first and "refused" in str(response.exception).lower(),
     ),
     Rule(
         Cause.BROKEN_PAYLOAD,
         Action.RETRY,
-        "Acumatica's answer for {subject} was broken or cut off ({detail}), also when asked again: "
+        "Acumatica's response for {subject} was broken or cut off ({detail}), even after retries: "
         "try later, or lower page_size.",
         exception=BrokenPayload,
     ),
     Rule(
         Cause.CONNECTION_LOST,
         Action.RETRY,
-        "The connection broke while reading {subject} ({detail}), also when tried again: try "
-        "later.",
+        "The connection broke while reading {subject} ({detail}), even after retries: try later.",
         exception=OSError,
     ),
     Rule(
@@ -188,7 +186,7 @@ RULES: Final[tuple[Rule, ...]] = (
         Action.STOP,
         "The account is locked out ({detail}): unlock it on Users (SM201010), then try again.",
         statuses=ERRORS,
-        pattern=words(r"locked out|account is locked"),
+        pattern=any_case(r"locked out|account is locked"),
     ),
     Rule(
         Cause.API_LOGIN_LIMIT,
@@ -196,70 +194,70 @@ RULES: Final[tuple[Rule, ...]] = (
         "Acumatica refused {subject} since its licence allows no more sessions ({detail}): sign "
         "out other integrations, wait an hour, or ask for more API users.",
         statuses=ERRORS,
-        pattern=words(r"api login limit"),
+        pattern=any_case(r"api login limit"),
     ),
     Rule(
         Cause.TOKEN_ENDED,
         Action.REFRESH,
-        "Acumatica no longer takes the access token for {subject} (401): run the tap again.",
-        statuses=status_of(401),
-        test=lambda answer: answer.credential is Credential.TOKEN,
+        "Acumatica no longer accepts the access token for {subject} (401): run the tap again.",
+        statuses=exactly(401),
+        test=lambda response: response.credential is Credential.TOKEN,
     ),
     Rule(
         Cause.TOKEN_REFUSED,
         Action.STOP,
         "Acumatica refused a new access token for {subject} (401): check the tenant in client_id "
-        "and url, and that scope holds api.",
-        statuses=status_of(401),
-        test=lambda answer: answer.credential is Credential.NEW_TOKEN,
+        "and url, and that scope contains api.",
+        statuses=exactly(401),
+        test=lambda response: response.credential is Credential.NEW_TOKEN,
     ),
     Rule(
         Cause.SIGN_IN_REFUSED,
         Action.STOP,
         "Acumatica refused the sign-in for {subject} (401): check username, password and the "
-        "tenant in url. It was sent once, since accounts lock.",
-        statuses=status_of(401),
+        "tenant in url. The password was sent only once, since repeated failures lock accounts.",
+        statuses=exactly(401),
     ),
     Rule(
         Cause.NO_RIGHTS,
         Action.SKIP,
         "Acumatica refused {subject} (403): the account has no access right to it. Grant it on "
         "Access Rights by Role (SM201025), or leave the stream out with exclude_entities.",
-        statuses=status_of(403),
+        statuses=exactly(403),
     ),
     Rule(
         *TOO_LONG,
-        statuses=status_of(400, 404),
-        pattern=words(r"query ?(?:string)? (?:is )?too long|length of the query|404\.15"),
+        statuses=exactly(400, 404),
+        pattern=any_case(r"query ?(?:string)? (?:is )?too long|length of the query|404\.15"),
     ),
     Rule(
         Cause.NOT_FOUND,
         Action.SKIP,
         "Acumatica has no {subject} (404): run discovery again, or leave the stream out with "
-        "exclude_entities; where nothing else is found either, check the setting url and the "
-        "tenant in it.",
-        statuses=status_of(404),
+        "exclude_entities; if nothing else is found either, check the setting url and the tenant "
+        "in it.",
+        statuses=exactly(404),
     ),
     Rule(
         Cause.LICENCE_LIMIT,
         Action.RETRY,
         "Acumatica declined {subject} since its licence's request limit is reached ({status}), "
-        "also after waiting: run at another time, or set max_pool_size to 1.",
-        statuses=status_of(429),
+        "even after waiting: run at another time, or set max_pool_size to 1.",
+        statuses=exactly(429),
     ),
-    Rule(*TOO_LONG, statuses=status_of(414)),
+    Rule(*TOO_LONG, statuses=exactly(414)),
     Rule(
         Cause.MAINTENANCE,
         Action.RETRY,
-        "Acumatica is not to be had for {subject} ({status}: {detail}), also when asked again: it "
-        "is under maintenance or being restarted; try later.",
-        test=_maintained,
+        "Acumatica is unavailable for {subject} ({status}: {detail}), even after retries: it is "
+        "under maintenance or restarting; try later.",
+        test=_under_maintenance,
     ),
     Rule(
         Cause.REDIRECT,
         Action.STOP,
-        "The server sent {subject} elsewhere ({status}), as to a sign-in page: check the setting "
-        "url, and that OData is switched on for the account.",
+        "The server redirected the request for {subject} ({status}), perhaps to a sign-in page: "
+        "check the setting url, and that OData is switched on for the account.",
         statuses=REDIRECTS,
     ),
     Rule(
@@ -267,31 +265,31 @@ RULES: Final[tuple[Rule, ...]] = (
         Action.REPHRASE,
         "Acumatica refused {subject} since its column {column} is virtual ({detail}): deselect it, "
         "or run discovery again.",
-        statuses=REFUSED,
-        pattern=words(r"(?:Filter on|Property|Field) '([^']+)' (?:is not allowed|cannot be)"),
+        statuses=BAD_QUERY,
+        pattern=any_case(r"(?:Filter on|Property|Field) '([^']+)' (?:is not allowed|cannot be)"),
     ),
     Rule(
         Cause.COLUMN_IS_GONE,
         Action.STOP,
         "Acumatica no longer has the column {column} of {subject}: run discovery again.",
-        statuses=REFUSED,
-        pattern=words(r"Could not find a property named '([^']+)'"),
+        statuses=BAD_QUERY,
+        pattern=any_case(r"Could not find a property named '([^']+)'"),
     ),
     Rule(
         *QUERY_REFUSED,
-        statuses=REFUSED,
-        pattern=words(
+        statuses=BAD_QUERY,
+        pattern=any_case(
             r"unknown function|Unrecognized '|incompatible types|syntax error|"
             r"not supported|virtual field|is not valid|Invalid (?:filter|literal|type)"
         ),
     ),
-    Rule(*QUERY_REFUSED, statuses=status_of(400)),
+    Rule(*QUERY_REFUSED, statuses=exactly(400)),
     Rule(
         Cause.SERVER_ERROR,
         Action.RETRY,
-        "Acumatica failed on {subject} ({status}: {detail}), also when asked again: try later, and "
-        "see the trace log of the instance if it stays.",
-        statuses=(*REST_OF_5XX, *status_of(408)),
+        "Acumatica failed on {subject} ({status}: {detail}), even after retries: try later; if the "
+        "error persists, see the instance's trace log.",
+        statuses=(*REST_OF_5XX, *exactly(408)),
     ),
     Rule(
         Cause.REFUSED,
@@ -302,50 +300,50 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         Cause.EMPTY_BODY,
         Action.REPHRASE,
-        "Acumatica answered {subject} with nothing at all (200, empty body), as it does for a "
-        "filter or order on a formula column or for a broken inquiry: try the inquiry or form in "
-        "Acumatica itself.",
-        test=lambda answer: not answer.body.strip(),
+        "Acumatica answered the request for {subject} with nothing at all (200, empty body), as it "
+        "does if a query filters or sorts by a formula column, or if an inquiry is broken: try the "
+        "inquiry or form in Acumatica itself.",
+        test=lambda response: not response.body.strip(),
     ),
     Rule(
         Cause.NOT_ACUMATICA,
         Action.STOP,
-        "The server answered {subject} with a web page in place of data: check that the setting "
-        "url is the address of an Acumatica site.",
-        test=lambda answer: answer.first and answer.is_page,
+        "The server sent a web page instead of data for {subject}: check that the setting url is "
+        "the address of an Acumatica site.",
+        test=lambda response: response.first and response.is_page,
     ),
     Rule(
         Cause.PAGE_IN_PLACE_OF_DATA,
         Action.RETRY,
-        "The server answered {subject} with a web page in place of data, also when asked again: "
-        "it may be under maintenance; try later.",
-        test=lambda answer: answer.is_page,
+        "The server sent a web page instead of data for {subject}, even after retries: it may be "
+        "under maintenance; try later.",
+        test=lambda response: response.is_page,
     ),
 )
 
 
-def classify(answer: RawResponse, rules: Sequence[Rule] = RULES) -> RequestFailed | None:
-    """Classify what came back; None where it is an answer to work with."""
-    rule = next((rule for rule in rules if rule.fits(answer)), None)
-    return _failed(rule, answer) if rule else None
+def classify(response: RawResponse, rules: Sequence[Rule] = RULES) -> RequestFailed | None:
+    """Return the failure that a response means, or None if the request succeeded."""
+    rule = next((rule for rule in rules if rule.matches(response)), None)
+    return _failed(rule, response) if rule else None
 
 
-def _failed(rule: Rule, answer: RawResponse) -> RequestFailed:
-    found = rule.pattern.search(answer.message) if rule.pattern else None
-    column = found.group(1) if found and found.groups() else None
-    detail = _without_url(answer.exception) if answer.exception else answer.message
+def _failed(rule: Rule, response: RawResponse) -> RequestFailed:
+    match = rule.pattern.search(response.message) if rule.pattern else None
+    column = match.group(1) if match and match.groups() else None
+    detail = _without_url(response.exception) if response.exception else response.message
     sentence = rule.sentence.format(
-        subject=answer.subject,
-        status=answer.status,
+        subject=response.subject,
+        status=response.status,
         column=column,
-        error=answer.error or "no error named",
-        detail=shortened(masking.masked(detail)) or "no further word",
+        error=response.oauth_error or "no error code",
+        detail=shortened(masking.masked(detail)) or "no details",
     )
     return RequestFailed(
         rule.cause,
         rule.action,
         sentence,
-        wait=retry_after(answer.headers) if answer.status else None,
+        wait=retry_after(response.headers) if response.status else None,
         column=column,
-        is_page=answer.is_page,
+        is_page=response.is_page,
     )

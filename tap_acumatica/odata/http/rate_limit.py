@@ -1,4 +1,4 @@
-"""A budget of requests: no more than so many within any minute, whoever sends them."""
+"""A limit on the number of requests within any minute, shared by all threads."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MINUTE: Final = 60.0
-"""Seconds."""
+"""In seconds."""
 
 
 class RateLimiter:
-    """Holds requests back, in the order in which they come, so that the limit is kept."""
+    """Delays requests to keep within the limit, first come, first served."""
 
     def __init__(
         self,
@@ -31,13 +31,13 @@ class RateLimiter:
         self._sent: deque[float] = deque(maxlen=per_minute)
 
     def acquire(self) -> None:
-        """Wait until one more request may be sent."""
+        """Wait until the next request may be sent."""
         if not self._limited:
             return
         with self._lock:
             now = self._clock()
-            full = len(self._sent) == self._sent.maxlen
-            at = max(now, self._sent[0] + MINUTE) if full else now
-            self._sent.append(at)
-        if at > now:
-            self._sleep(at - now)
+            at_limit = len(self._sent) == self._sent.maxlen
+            start = max(now, self._sent[0] + MINUTE) if at_limit else now
+            self._sent.append(start)
+        if start > now:
+            self._sleep(start - now)

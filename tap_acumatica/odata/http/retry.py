@@ -1,4 +1,4 @@
-"""How long to go on asking for what fails in passing."""
+"""Retries of requests that fail temporarily."""
 
 from __future__ import annotations
 
@@ -12,48 +12,47 @@ from tap_acumatica.odata.errors import Action, RequestFailed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
 Value = TypeVar("Value")
 
 MAX_PAUSE: Final = 60.0
-"""Seconds between two tries where the server names no time."""
+"""Seconds between two attempts at most, if the server does not ask for a pause."""
 MIN_PAUSE: Final = 0.5
-"""Seconds, whatever the server says: a Retry-After of 0 must not lead to a storm without end."""
+"""Seconds, even if the server asks for less: a Retry-After of 0 must not flood it."""
 MAX_TIMEOUTS: Final = 3
-"""In a row, for what cannot be asked for in a smaller way."""
+"""Timeouts in a row of a request that cannot be made smaller."""
 
 
-def retry_timeouts(ask: Callable[[], Value]) -> Value:
-    """Ask again at once after a timeout, which the client does in a new session.
+def retry_timeouts(attempt: Callable[[], Value]) -> Value:
+    """Try again at once after a timeout; the client then uses a new session.
 
-    For what has no pages that could be smaller.
+    This is for requests without pages, which cannot be made smaller.
 
     Raises:
-        RequestFailed: There were `MAX_TIMEOUTS`, or it is another failure.
+        RequestFailed: The last of `MAX_TIMEOUTS` timeouts, or any other failure.
     """
     for _ in range(MAX_TIMEOUTS - 1):
         try:
-            return ask()
+            return attempt()
         except RequestFailed as failed:
             if failed.action is not Action.SHRINK:
                 raise
-    return ask()
+    return attempt()
 
 
 def with_retries(
     attempt: Callable[[], Value], seconds: float, on_retry: Callable[[], None] | None = None
 ) -> Value:
-    """Try until it works, or until the pauses add up to more than these seconds.
+    """Try until an attempt succeeds, with pauses of at most so many seconds in total.
 
     Raises:
-        RequestFailed: The last failure, or one that is not to be retried.
+        RequestFailed: The last failure, or one that must not be retried.
     """
-    patience = _RetryBudget(seconds)
+    budget = _RetryBudget(seconds)
     retrying = backoff.on_exception(
         backoff.runtime,
         RequestFailed,
-        value=patience.pause,
-        giveup=patience.exhausted,
+        value=budget.pause,
+        giveup=budget.exhausted,
         on_backoff=lambda _: on_retry() if on_retry else None,
         jitter=None,
         logger=None,
@@ -62,26 +61,26 @@ def with_retries(
 
 
 class _RetryBudget:
-    """How long to go on asking; the time inside requests does not count."""
+    """The pauses that are left for retries; the time spent in requests does not count."""
 
     def __init__(self, seconds: float) -> None:
-        self._left = seconds
-        self._waits = backoff.expo(base=2, factor=1, max_value=MAX_PAUSE)
-        next(self._waits)
-        self._next = 0.0
+        self._remaining = seconds
+        self._pauses = backoff.expo(base=2, factor=1, max_value=MAX_PAUSE)
+        next(self._pauses)
+        self._next_pause = 0.0
 
     def exhausted(self, failed: Exception) -> bool:
-        """Whether to give up on this failure; else the pause before the next try is set."""
+        """Whether to give up after this failure; if not, set the pause before the next attempt."""
         if not isinstance(failed, RequestFailed) or failed.action is not Action.RETRY:
             return True
-        if failed.given_up:  # by the request for a token, which has a patience of its own
+        if failed.given_up:  # by the token request, which has a budget of its own
             return True
-        pause = next(self._waits) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
-        self._next = max(pause if failed.wait is None else failed.wait, MIN_PAUSE)
-        self._left -= self._next
-        failed.given_up = self._left < 0
+        pause = next(self._pauses) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
+        self._next_pause = max(pause if failed.wait is None else failed.wait, MIN_PAUSE)
+        self._remaining -= self._next_pause
+        failed.given_up = self._remaining < 0
         return failed.given_up
 
     def pause(self, _: Exception) -> float:
-        """Seconds until the next try."""
-        return self._next
+        """Return the seconds until the next attempt."""
+        return self._next_pause

@@ -1,6 +1,6 @@
-"""Connections: each its own HTTP session with its own cookies.
+"""Connections, each with an HTTP session and cookies of its own.
 
-So Acumatica opens one session for each and no more (docs/acumatica.md, "Authentication").
+Acumatica thus opens exactly one session per connection (docs/acumatica.md, "Authentication").
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TOKENS: Final = frozenset({Credential.TOKEN, Credential.NEW_TOKEN})
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
-    """How many connections, and how they are kept (seconds)."""
+    """The number of connections, and how long they are kept (times in seconds)."""
 
     size: int = 1
     kept_alive: bool = True
@@ -43,47 +43,47 @@ class Connection:
     owner: str
     session: requests.Session
     used: float = field(default_factory=time.monotonic)
-    signature: Authorization | None = None
-    """With which the server last let it in."""
+    authorization: Authorization | None = None
+    """The authorization that the server accepted last."""
 
     @property
     def signed_in(self) -> bool:
-        """Whether the server holds a session for it: a token's may be without cookies."""
+        """Whether the server has a session for it; with an access token it may have no cookie."""
         return self.token is not None or any(
             cookie.name in SESSION_COOKIES for cookie in self.session.cookies
         )
 
     @property
     def token(self) -> Authorization | None:
-        """The token to sign out with; an old one will do, and a new one could take long."""
-        by_token = self.signature is not None and self.signature.credential in TOKENS
-        return self.signature if by_token else None
+        """The access token to sign out with: the last one, since a new one could take long."""
+        by_token = self.authorization is not None and self.authorization.credential in TOKENS
+        return self.authorization if by_token else None
 
 
 class ConnectionPool:
-    """At most `size` connections are in use at once; the last one used is taken first."""
+    """A pool with at most `size` connections in use; the last one used is taken first."""
 
     def __init__(self, settings: PoolSettings, new_session: Callable[[], requests.Session]) -> None:
         self._settings = settings
         self._new_session = new_session
         self._free: list[Connection] = []
-        self._busy: list[Connection] = []
+        self._timed_out: list[Connection] = []
         self._slots = threading.BoundedSemaphore(settings.size)
         self._lock = threading.Lock()
 
     @contextmanager
     def connection(self, owner: str) -> Iterator[Connection]:
-        """A connection of this owner.
+        """Take a connection of this owner out of the pool, and put it back at the end.
 
-        After a timeout it is not used again: the server still serves the session. After another
-        failure it is opened anew with its cookies, or each would leave a session behind.
+        After a timeout it is not used again, since the server is still busy in its session. After
+        any other failure it is reopened with its cookies, so that no session is left behind.
 
         Raises:
-            AcumaticaError: None came free within the wait time.
+            AcumaticaError: No connection became free within the wait time.
         """
         if not self._slots.acquire(timeout=self._settings.wait_time):
             message = (
-                f"No connection came free within {self._settings.wait_time:g} s: raise "
+                f"No connection became free within {self._settings.wait_time:g} s: raise "
                 "max_pool_size or pool_wait_time."
             )
             raise AcumaticaError(message)
@@ -94,36 +94,36 @@ class ConnectionPool:
             except BaseException as error:
                 connection.session.close()
                 if isinstance(error, requests.RequestException):
-                    self._put(connection, self._busy if timed_out(error) else self._free)
+                    self._put(connection, self._timed_out if timed_out(error) else self._free)
                 raise
             self._put(connection, self._free)
         finally:
             self._slots.release()
 
     def wait_until_idle(self, timeout: float) -> None:
-        """Wait until no connection is in use, but no longer than so many seconds."""
+        """Wait until no connection is in use, for at most so many seconds."""
         deadline = time.monotonic() + timeout
-        held = 0
-        while held < self._settings.size and self._slots.acquire(
+        acquired = 0
+        while acquired < self._settings.size and self._slots.acquire(
             timeout=max(deadline - time.monotonic(), 0)
         ):
-            held += 1
-        for _ in range(held):
+            acquired += 1
+        for _ in range(acquired):
             self._slots.release()
 
-    def drain(self, but: str | None = None) -> list[Connection]:
-        """Take all connections that are not in use out of the pool, but for those of one owner."""
+    def drain(self, keep: str | None = None) -> list[Connection]:
+        """Take all idle connections out of the pool, except those of the owner to keep."""
         with self._lock:
-            free = [connection for connection in self._free if connection.owner != but]
-            self._free[:] = [connection for connection in self._free if connection.owner == but]
-        return free
+            idle = [connection for connection in self._free if connection.owner != keep]
+            self._free[:] = [connection for connection in self._free if connection.owner == keep]
+        return idle
 
-    def given_up(self) -> list[Connection]:
-        """Take those out that timed out; the server may have finished with them since."""
+    def drain_timed_out(self) -> list[Connection]:
+        """Take out all connections that timed out; the server may have finished in the meantime."""
         with self._lock:
-            busy = self._busy.copy()
-            self._busy.clear()
-        return busy
+            connections = self._timed_out.copy()
+            self._timed_out.clear()
+        return connections
 
     def _take(self, owner: str) -> Connection:
         with self._lock:
@@ -137,9 +137,9 @@ class ConnectionPool:
             connection.session.close()
         return connection
 
-    def _put(self, connection: Connection, place: list[Connection]) -> None:
+    def _put(self, connection: Connection, connections: list[Connection]) -> None:
         if not self._settings.kept_alive:
             connection.session.close()
         connection.used = time.monotonic()
         with self._lock:
-            place.append(connection)
+            connections.append(connection)

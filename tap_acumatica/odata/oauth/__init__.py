@@ -1,1 +1,1 @@
-"""Sign-in by OAuth 2.0: tokens, where they are kept, and the server that grants them."""
+"""OAuth 2.0: accounts, their tokens, the token file, and the server that issues tokens."""

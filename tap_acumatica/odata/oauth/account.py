@@ -1,7 +1,7 @@
-"""OAuth: an access token with each request, renewed before it ends, once for all threads.
+"""OAuth accounts: the access token of each request, renewed before it expires, for all threads.
 
-A refresh token is spent when it is sent, hence a token is asked for in a thread of its own: what
-stops a run, such as a signal, does not cut it off, and the end of the run waits for it.
+A refresh token is spent when it is sent. Hence tokens are requested in a thread of their own: a
+signal that stops the run does not interrupt the request, and the end of the run waits for it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Value = TypeVar("Value")
 
 
 class Password:
-    """User name and password, for all tenants: once refused they are not sent again."""
+    """User name and password, for all tenants. Once refused, they are not sent again."""
 
     def __init__(self, username: str, password: str) -> None:
         self._username = username
@@ -40,10 +40,10 @@ class Password:
         self._refused: RequestFailed | None = None
 
     def token(self, server: IdentityServer) -> Token:
-        """A token for them. They are sent to one tenant after the other, since accounts lock.
+        """Request a token for them, one tenant at a time, since repeated failures lock accounts.
 
         Raises:
-            RequestFailed: There is none.
+            RequestFailed: The server issued no token.
         """
         with self._lock:
             if self._refused:
@@ -61,20 +61,20 @@ class Password:
 
 @dataclass(frozen=True, slots=True)
 class InitialGrant:
-    """What the settings give to begin with."""
+    """The credentials in the settings, with which the first token is obtained."""
 
     refresh_token: str | None = None
     password: Password | None = None
 
 
-class NotSignedIn(AcumaticaError):  # noqa: N818 - as the sentences say it
-    """There is nothing to begin with: a person has to sign in."""
+class NotSignedIn(AcumaticaError):  # noqa: N818 - the words of the messages
+    """No credentials are available for a token: a person has to sign in."""
 
     cause = Cause.NOT_SIGNED_IN
 
 
 class Bearer(Authorization):
-    """An access token with a request."""
+    """The authorization of a request by an access token."""
 
     def __init__(self, token: Token, is_good: Callable[[Token], bool], *, new: bool) -> None:
         super().__init__(f"Bearer {token.access_token}")
@@ -85,23 +85,23 @@ class Bearer(Authorization):
     @property
     @override
     def credential(self) -> Credential:
-        """A new token can grow old in the server's queue, if its life is short."""
+        """The kind of token. A new one of a short lifetime may expire in the server's queue."""
         new = self._new and self._is_good(self._token)
         return Credential.NEW_TOKEN if new else Credential.TOKEN
 
 
 class OAuth(Auth):
-    """An account that signs in by access tokens of one tenant."""
+    """An account that signs in to one tenant with access tokens."""
 
     def __init__(
         self,
         server: IdentityServer,
-        beginning: InitialGrant,
+        initial_grant: InitialGrant,
         store: TokenStore | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._server = server
-        self._beginning = beginning
+        self._initial_grant = initial_grant
         self._store = store or MemoryTokenStore()
         self._now = now
         self._lock = threading.Lock()
@@ -113,11 +113,11 @@ class OAuth(Auth):
         token = self._token
         if token and self._is_good(token):
             return self._bearer(token)
-        return run_detached(self._signed)
+        return run_detached(self._authorize)
 
     @override
     def reauthorize(self, refused: Authorization) -> Authorization:
-        return run_detached(partial(self._renewed, refused))
+        return run_detached(partial(self._reauthorize, refused))
 
     @override
     def close(self) -> None:
@@ -126,37 +126,37 @@ class OAuth(Auth):
     @override
     def wait_for_token(self, until: float) -> None:
         if self._lock.locked():
-            logger.info("Waiting for an access token that was asked for")
+            logger.info("Waiting for an access token that was requested")
         if self._lock.acquire(timeout=max(until - time.monotonic(), 0)):
             self._lock.release()
 
-    def _signed(self) -> Authorization:
+    def _authorize(self) -> Authorization:
         with self._lock:
-            token = self._token or self._known(self._store.read())
+            token = self._token or self._masked(self._store.read())
             if token is None or not self._is_good(token):
                 return self._renew(None)
             self._token = token
             return self._bearer(token)
 
-    def _renewed(self, refused: Authorization) -> Authorization:
+    def _reauthorize(self, refused: Authorization) -> Authorization:
         with self._lock:
             if self._token and self._bearer(self._token).header != refused.header:
-                return self._bearer(self._token)  # another thread was here
+                return self._bearer(self._token)  # another thread has renewed it
             return self._renew(refused)
 
     def _renew(self, refused: Authorization | None) -> Authorization:
-        """The next token: another run's, where one has renewed meanwhile, else a new one."""
+        """Return the next token: one that another run has stored in the meantime, or a new one."""
         if self._refused:
             raise self._refused
         with self._store.updating() as update:
-            kept = self._known(update.token)
-            if kept and self._is_good(kept):
-                bearer = self._bearer(kept)
+            stored = self._masked(update.token)
+            if stored and self._is_good(stored):
+                bearer = self._bearer(stored)
                 if refused is None or bearer.header != refused.header:
-                    self._token = kept
+                    self._token = stored
                     return bearer
             try:
-                token = self._ask(kept)
+                token = self._request_token(stored)
             except AcumaticaError as error:
                 if not isinstance(error, RequestFailed) or error.action is Action.STOP:
                     self._refused = error
@@ -164,34 +164,34 @@ class OAuth(Auth):
             masking.add(token.secrets)
             update.store(token)
         self._token = token
-        # One that was given for no refusal is asked for once more before the sign-in has failed.
+        # Only a token that replaces a refused one counts as new; any other is renewed if refused.
         return self._bearer(token, new=refused is not None)
 
     def _bearer(self, token: Token, *, new: bool = False) -> Bearer:
         return Bearer(token, self._is_good, new=new)
 
-    def _ask(self, kept: Token | None) -> Token:
-        begin = self._beginning
-        refresh_token = kept.refresh_token if kept else begin.refresh_token
+    def _request_token(self, stored: Token | None) -> Token:
+        initial = self._initial_grant
+        refresh_token = stored.refresh_token if stored else initial.refresh_token
         if refresh_token:
             try:
                 return self._server.refresh(refresh_token)
             except RequestFailed as failed:
-                if failed.cause is not Cause.REFRESH_TOKEN_REFUSED or not begin.password:
+                if failed.cause is not Cause.REFRESH_TOKEN_REFUSED or not initial.password:
                     raise
-                logger.warning("%s The password is used in its place.", failed)
-        if begin.password:
-            return begin.password.token(self._server)
-        if kept:
+                logger.warning("%s The password is used instead.", failed)
+        if initial.password:
+            return initial.password.token(self._server)
+        if stored:
             message = (
-                "The access token has ended, and no refresh token came with it: add offline_access "
-                "to the setting scope, then run `tap-acumatica login`."
+                "The access token has expired, and it came without a refresh token: add "
+                "offline_access to the setting scope, then run `tap-acumatica login`."
             )
         else:
             message = "Nobody has signed in yet: run `tap-acumatica login`."
         raise NotSignedIn(message)
 
-    def _known(self, token: Token | None) -> Token | None:
+    def _masked(self, token: Token | None) -> Token | None:
         if token:
             masking.add(token.secrets)
         return token
@@ -201,13 +201,13 @@ class OAuth(Auth):
 
 
 def run_detached(work: Callable[[], Value]) -> Value:
-    """Wait for work in another thread, which goes on when the wait is cut short."""
+    """Run work in another thread and wait for it; if the wait is interrupted, the work goes on."""
     future: Future[Value] = Future()
 
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised again by who waits
+        except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()

@@ -1,7 +1,7 @@
-"""What the identity server can answer to a request for a token, as a table like that of errors.py.
+"""The error table of token requests, with the same columns as odata/http/error_table.py.
 
-Of such an answer only the code of the error is shown: the rest can repeat what was sent. By the
-code alone a dead refresh token is not told from a wrong setting, hence the status decides
+Messages show only the error code of a response, since its other fields can repeat what was sent.
+An invalid refresh token is not always reported as `invalid_grant`, hence the status decides
 (docs/acumatica.md, "OAuth").
 """
 
@@ -22,9 +22,9 @@ from tap_acumatica.odata.http.error_table import (
     REST_OF_5XX,
     RULES,
     Rule,
-    status_of,
+    any_case,
+    exactly,
     timed_out,
-    words,
 )
 
 if TYPE_CHECKING:
@@ -33,25 +33,25 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.http.answer import RawResponse
 
 
-def _coded(*codes: str) -> Callable[[RawResponse], bool]:
-    return lambda answer: answer.error in codes
+def _oauth_error(*codes: str) -> Callable[[RawResponse], bool]:
+    return lambda response: response.oauth_error in codes
 
 
-def _proved(credential: Credential) -> Callable[[RawResponse], bool]:
-    return lambda answer: answer.credential is credential
+def _sent(credential: Credential) -> Callable[[RawResponse], bool]:
+    return lambda response: response.credential is credential
 
 
-def _no_token(answer: RawResponse) -> bool:
+def _no_token(response: RawResponse) -> bool:
     try:
-        content = msgspec.json.decode(answer.body)
+        content = msgspec.json.decode(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return True
     return not isinstance(content, dict) or not isinstance(content.get("access_token"), str)
 
 
-def _at_limit(answer: RawResponse) -> bool:
-    return answer.status == HTTPStatus.TOO_MANY_REQUESTS or "api login limit" in (
-        answer.message.lower()
+def _at_limit(response: RawResponse) -> bool:
+    return response.status == HTTPStatus.TOO_MANY_REQUESTS or "api login limit" in (
+        response.message.lower()
     )
 
 
@@ -59,25 +59,25 @@ TOKEN_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         Cause.NO_TOKEN_IN_TIME,
         Action.RETRY,
-        "Acumatica's identity server did not answer in time, also when asked again: raise timeout, "
-        "or try later.",
+        "Acumatica's identity server did not answer in time, even after retries: raise timeout, or "
+        "try later.",
         exception=(requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError),
-        test=lambda answer: timed_out(answer.exception),
+        test=lambda response: timed_out(response.exception),
     ),
     *(rule for rule in RULES if rule.exception and rule.cause is not Cause.READ_TIMEOUT),
     Rule(
         Cause.ACCOUNT_LOCKED_AT_SIGN_IN,
         Action.STOP,
-        "Acumatica gave no access token ({status}), since the account is locked out: unlock it on "
-        "Users (SM201010), then try again.",
+        "Acumatica issued no access token ({status}), since the account is locked out: unlock it "
+        "on Users (SM201010), then try again.",
         statuses=ERRORS,
-        pattern=words(r"locked out|account is locked"),
+        pattern=any_case(r"locked out|account is locked"),
     ),
     Rule(
         Cause.API_LOGIN_LIMIT_AT_SIGN_IN,
         Action.RETRY,
-        "Acumatica gave no access token ({status}), since its licence allows no more sessions or "
-        "requests, also after waiting: sign out other integrations, wait an hour, or ask for more "
+        "Acumatica issued no access token ({status}), since its licence allows no more sessions or "
+        "requests, even after waiting: sign out other integrations, wait an hour, or ask for more "
         "API users.",
         statuses=ERRORS,
         test=_at_limit,
@@ -85,16 +85,16 @@ TOKEN_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         Cause.IDENTITY_SERVER_ERROR,
         Action.RETRY,
-        "Acumatica's identity server failed ({status}), also when asked again: try later, and see "
-        "the trace log of the instance if it stays.",
-        statuses=(*REST_OF_5XX, *status_of(408)),
+        "Acumatica's identity server failed ({status}), even after retries: try later; if the "
+        "error persists, see the instance's trace log.",
+        statuses=(*REST_OF_5XX, *exactly(408)),
     ),
     Rule(
         Cause.NO_IDENTITY_SERVER,
         Action.STOP,
-        "Acumatica's identity server is not at the address for tokens ({status}): check the "
+        "Acumatica's identity server was not found at the token endpoint ({status}): check the "
         "settings url and access_token_url.",
-        statuses=(*REDIRECTS, *status_of(404, 405)),
+        statuses=(*REDIRECTS, *exactly(404, 405)),
     ),
     Rule(
         Cause.APPLICATION_REFUSED,
@@ -102,15 +102,16 @@ TOKEN_RULES: Final[tuple[Rule, ...]] = (
         "Acumatica refused the connected application ({status}, {error}): compare client_id, "
         "client_secret and the flow with Connected Applications (SM303010).",
         statuses=REST_OF_4XX,
-        test=_coded("invalid_client", "unauthorized_client", "unsupported_grant_type"),
+        test=_oauth_error("invalid_client", "unauthorized_client", "unsupported_grant_type"),
     ),
     Rule(
         Cause.SCOPE_REFUSED,
         Action.STOP,
         "Acumatica refused the setting scope ({status}, {error}): compare it with Connected "
-        "Applications (SM303010), and leave offline_access out where no refresh tokens are given.",
+        "Applications (SM303010), and leave offline_access out if the application issues no "
+        "refresh tokens.",
         statuses=REST_OF_4XX,
-        test=_coded("invalid_scope"),
+        test=_oauth_error("invalid_scope"),
     ),
     Rule(
         Cause.REFRESH_TOKEN_REFUSED,
@@ -118,27 +119,28 @@ TOKEN_RULES: Final[tuple[Rule, ...]] = (
         "Acumatica refused the refresh token ({status}, {error}): run `tap-acumatica login` to "
         "sign in again.",
         statuses=REST_OF_4XX,
-        test=_proved(Credential.REFRESH_TOKEN),
+        test=_sent(Credential.REFRESH_TOKEN),
     ),
     Rule(
         Cause.CODE_REFUSED,
         Action.STOP,
-        "Acumatica refused the code that its sign-in page gave ({status}, {error}): run "
+        "Acumatica refused the code from its sign-in page ({status}, {error}): run "
         "`tap-acumatica login` again.",
         statuses=REST_OF_4XX,
-        test=_proved(Credential.CODE),
+        test=_sent(Credential.CODE),
     ),
     Rule(
         Cause.PASSWORD_REFUSED,
         Action.STOP,
-        "Acumatica gave no access token for the password ({status}, {error}): check username, "
-        "password and the tenant in client_id. It was sent once, since accounts lock.",
+        "Acumatica issued no access token for the password ({status}, {error}): check username, "
+        "password and the tenant in client_id. The password was sent only once, since repeated "
+        "failures lock accounts.",
         statuses=REST_OF_4XX,
     ),
     Rule(
         Cause.NO_TOKEN_IN_THE_ANSWER,
         Action.STOP,
-        "The answer to the request for an access token holds none ({status}): check the settings "
+        "The response to the token request contains no access token ({status}): check the settings "
         "url and access_token_url.",
         test=_no_token,
     ),

@@ -1,7 +1,7 @@
-"""The identity server of a site: where it is, and the tokens that it gives.
+"""A site's identity server: where it is, and requests for its tokens.
 
-The protocol is Authlib's; what crosses the wire goes through the settings and the error table that
-all requests have. Facts: docs/acumatica.md, "OAuth".
+Authlib implements the protocol; requests are sent with the tap's own settings, and their responses
+are classified by an error table. Facts: docs/acumatica.md, "OAuth".
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 VERIFIER_LENGTH: Final = 64
 STATE_LENGTH: Final = 40
 SUBJECT: Final = "an access token"
-SECRET_PARTS: Final = ("access_token", "refresh_token", "id_token")
+TOKEN_FIELDS: Final = ("access_token", "refresh_token", "id_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Application:
     """A connected application (SM303010) of one tenant.
 
     Attributes:
-        client_id: With its tenant: `<GUID>@<Tenant>`.
-        scope: What to ask for, separated by blanks.
+        client_id: The application's ID with its tenant, `<GUID>@<Tenant>`.
+        scope: The scopes to request, separated by blanks.
     """
 
     client_id: str
@@ -54,7 +54,7 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where people sign in, and where tokens are given; None where it is to be found out."""
+    """The endpoints for sign-in and tokens; discovery finds those that are None."""
 
     authorization: str | None = None
     token: str | None = None
@@ -62,13 +62,15 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """A sign-in that was begun in a browser.
+    """A sign-in that was started in a browser.
 
     Attributes:
         url: The page to open.
-        state: What comes back with the answer, to prove that it is to this request.
-        verifier: What proves that who asks for the token is who began.
-        callback_url: Where the answer goes.
+        state: A random text that comes back with the answer, as proof that it belongs to this
+            sign-in.
+        verifier: The PKCE verifier, as proof that the token is requested by who started the
+            sign-in.
+        callback_url: The URL to which the answer is sent.
     """
 
     url: str
@@ -78,31 +80,31 @@ class SignIn:
 
 
 class IdentityServer:
-    """The identity server of a site, as one connected application sees it."""
+    """A site's identity server, for one connected application."""
 
     def __init__(
         self,
         site: str,
         application: Application,
         settings: ClientSettings,
-        given: Addresses = Addresses(),
+        addresses: Addresses = Addresses(),
     ) -> None:
         self.application = application
         self.site = site
         self._settings = settings
-        self._given = given
-        self._found: Addresses | None = None
-        self._finding = threading.Lock()
+        self._addresses = addresses
+        self._discovered: Addresses | None = None
+        self._discovery_lock = threading.Lock()
         self._succeeded = False
         self._closed = False
         masking.add([application.client_secret])
 
     def begin(self, callback_url: str) -> SignIn:
-        """Begin a sign-in in a browser, with PKCE.
+        """Start a sign-in in a browser, with PKCE.
 
         Raises:
             RequestFailed: The server does not answer.
-            SettingsError: The page is at an address where others could read along.
+            SettingsError: The page's address is not safe for secrets.
         """
         state, verifier = generate_token(STATE_LENGTH), generate_token(VERIFIER_LENGTH)
         masking.add([verifier])
@@ -117,13 +119,13 @@ class IdentityServer:
         return SignIn(url, state, verifier, callback_url)
 
     def exchange(self, sign_in: SignIn, code: str) -> Token:
-        """The token for the code that the sign-in page gave.
+        """Request the token for a code from the sign-in page.
 
         Raises:
-            RequestFailed: There is none.
+            RequestFailed: The server issued no token.
         """
         masking.add([code])
-        return self._ask(
+        return self._request_token(
             Credential.CODE,
             grant_type="authorization_code",
             code=code,
@@ -132,12 +134,14 @@ class IdentityServer:
         )
 
     def password(self, username: str, password: str) -> Token:
-        """A token for user name and password. They are sent once, since accounts lock.
+        """Request a token for user name and password.
+
+        A refusal is final, since repeated failures lock accounts.
 
         Raises:
-            RequestFailed: There is none.
+            RequestFailed: The server issued no token.
         """
-        return self._ask(
+        return self._request_token(
             Credential.PASSWORD,
             grant_type="password",
             username=username,
@@ -146,14 +150,14 @@ class IdentityServer:
         )
 
     def refresh(self, refresh_token: str) -> Token:
-        """The token that follows; the refresh token is spent with this.
+        """Request the next token; this spends the refresh token.
 
         Raises:
-            RequestFailed: There is none.
+            RequestFailed: The server issued no token.
         """
         masking.add([refresh_token])
-        # Without a scope: that of the sign-in stays, whatever the settings say since.
-        token = self._ask(
+        # Without a scope in the request, the scope of the sign-in stays.
+        token = self._request_token(
             Credential.REFRESH_TOKEN, grant_type="refresh_token", refresh_token=refresh_token
         )
         return (
@@ -163,26 +167,26 @@ class IdentityServer:
         )
 
     def close(self) -> None:
-        """Ask for no further token, not even for one that is being waited for."""
+        """Request no more tokens, not even to retry a failed request."""
         self._closed = True
 
-    def _ask(self, credential: Credential, **form: str) -> Token:
+    def _request_token(self, credential: Credential, **form: str) -> Token:
         address = self._address("token")
 
         def attempt() -> Token:
             if self._closed:
-                message = f"The run has ended before {SUBJECT} was read."
+                message = "The run ended before an access token was issued."
                 raise AcumaticaError(message)
             client = self._client(credential)
-            asked_at = time.time()
-            answer = client.fetch_token(
+            requested_at = time.time()
+            response = client.fetch_token(
                 address,
                 auth=NoAuth(),
                 client_id=self.application.client_id,
                 client_secret=self.application.client_secret,
                 **form,
             )
-            return Token.of(answer, asked_at)
+            return Token.of(response, requested_at)
 
         return with_retries(attempt, self._settings.max_retry_time)
 
@@ -194,21 +198,21 @@ class IdentityServer:
         )
 
     def _address(self, which: str) -> str:
-        address: str = getattr(self._given, which) or getattr(self._addresses(), which)
+        address: str = getattr(self._addresses, which) or getattr(self._discovery(), which)
         if not may_carry_secrets(address):
             message = (
-                f"The identity server at {address} is reached by plain http, over which no secret "
-                "is sent: use https in the settings url, authorization_url and access_token_url."
+                f"The identity server at {address} uses plain http, over which the tap sends no "
+                "secrets: use https in the settings url, authorization_url and access_token_url."
             )
             raise SettingsError(message)
         return address
 
-    def _addresses(self) -> Addresses:
-        """What the site says of itself, else where the server is by default."""
-        with self._finding:
-            if self._found is None:
-                self._found = with_retries(self._discover, self._settings.max_retry_time)
-            return self._found
+    def _discovery(self) -> Addresses:
+        """Return the addresses that the site announces, or the default ones."""
+        with self._discovery_lock:
+            if self._discovered is None:
+                self._discovered = with_retries(self._discover, self._settings.max_retry_time)
+            return self._discovered
 
     def _discover(self) -> Addresses:
         base = f"{self.site}/identity"
@@ -227,10 +231,10 @@ class IdentityServer:
         )
 
     def send(self, method: str, url: str, **options: Any) -> requests.Response:  # noqa: ANN401 - those of requests
-        """Send one request; what is no answer at all is classified.
+        """Send one request, and return its response with any status.
 
         Raises:
-            RequestFailed: No answer came.
+            RequestFailed: There was no response.
         """
         headers = {"User-Agent": "tap-acumatica", **self._settings.headers}
         headers.update(options.pop("headers", None) or {"Accept": "application/json"})
@@ -243,13 +247,13 @@ class IdentityServer:
                     headers=headers,
                     timeout=(CONNECT_TIMEOUT, self._settings.timeout),
                     allow_redirects=False,
-                    # Given here, since requests lets the environment overrule the session's.
+                    # Set here, since requests lets the environment override the session's value.
                     verify=self._settings.verify,
                     **{"auth": NoAuth(), **options},
                 )
         except OSError as error:
-            answer = RawResponse(SUBJECT, exception=error, first=not self._succeeded)
-            raise classify(answer, TOKEN_RULES) or error from error
+            outcome = RawResponse(SUBJECT, exception=error, first=not self._succeeded)
+            raise classify(outcome, TOKEN_RULES) or error from error
         self._succeeded = True
         seconds = time.monotonic() - started
         logger.info("%s %s: %d in %.2f s", method, url, response.status_code, seconds)
@@ -257,40 +261,40 @@ class IdentityServer:
 
 
 class _Client(OAuth2Client):
-    """Authlib's client, but for the reading of answers, which the error table has looked at.
+    """Authlib's client, without its own checks: the error table has classified the response.
 
-    Authlib fails at trifles, by which time the refresh token is spent.
+    Authlib fails over trifles, when the refresh token is already spent.
     """
 
     @override
     def parse_response_token(self, resp: requests.Response) -> dict[str, Any]:
-        answer: dict[str, Any] = resp.json()
-        return answer
+        content: dict[str, Any] = resp.json()
+        return content
 
 
 class _TokenSession:
-    """The session that Authlib posts with; what it gets back is a token."""
+    """The session with which Authlib posts; all of its successful responses contain a token."""
 
     def __init__(self, server: IdentityServer, credential: Credential) -> None:
         self._server = server
         self._credential = credential
 
     def post(self, url: str, **options: Any) -> requests.Response:  # noqa: ANN401 - those of requests
-        """Ask for a token.
+        """Request a token.
 
         Raises:
-            RequestFailed: None came.
+            RequestFailed: The server issued no token.
         """
         response = self._server.send("POST", url, **options)
-        answer = RawResponse(
+        outcome = RawResponse(
             SUBJECT,
             response.status_code,
             response.headers,
             response.content,
             credential=self._credential,
         )
-        if failed := classify(answer, TOKEN_RULES):
-            logger.warning("POST %s: %s (%d)", url, failed.cause, answer.status)
+        if failed := classify(outcome, TOKEN_RULES):
+            logger.warning("POST %s: %s (%d)", url, failed.cause, outcome.status)
             raise failed
-        masking.add(str(response.json().get(part) or "") for part in SECRET_PARTS)
+        masking.add(str(response.json().get(name) or "") for name in TOKEN_FIELDS)
         return response

@@ -1,8 +1,8 @@
-"""Tokens, and the file in which they outlive a run.
+"""Tokens, and the file that keeps them between runs.
 
-A refresh token counts once: the server answers it with the next one, and may end the grant when it
-comes again (docs/acumatica.md, "OAuth"). So the next one is on the disk before anything else is
-done, and whoever asks for it holds the lock of the file.
+A refresh token can be used once: the server returns the next one, and may revoke the grant if it
+receives an old one again (docs/acumatica.md, "OAuth"). Hence the next one is written to disk before
+anything else is done, and whoever requests it holds the file's lock.
 """
 
 from __future__ import annotations
@@ -26,115 +26,115 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 MAX_RENEWAL_MARGIN: Final = 120.0
-"""Seconds before its end from which on an access token is not used."""
-USUAL_LIFE: Final = 3600.0
-"""Seconds; of an access token where the server does not tell."""
+"""Seconds before its expiry during which an access token is no longer used."""
+DEFAULT_LIFETIME: Final = 3600.0
+"""Seconds for which an access token is valid if the server does not say."""
 
 
 class Token(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An access token, and the refresh token that leads to the next one."""
+    """An access token, and the refresh token that gets the next one."""
 
     access_token: str
     refresh_token: str | None = None
     renew_at: float = 0.0
-    """In seconds since 1970: the clock is shared by all who read the file."""
+    """When to renew it, in seconds since 1970: all readers of the file share that clock."""
     scope: str = ""
 
     @classmethod
-    def of(cls, answer: Mapping[str, Any], asked_at: float) -> Token:
-        """The token in an answer of the identity server, whatever the types of the rest."""
+    def of(cls, response: Mapping[str, Any], requested_at: float) -> Token:
+        """Return the token in a response of the identity server; other fields may have any type."""
         try:
-            life = float(answer["expires_in"])
+            lifetime = float(response["expires_in"])
         except (KeyError, TypeError, ValueError):
-            life = math.nan
-        if not math.isfinite(life):
-            life = USUAL_LIFE
-        refresh_token, scope = answer.get("refresh_token"), answer.get("scope") or ""
+            lifetime = math.nan
+        if not math.isfinite(lifetime):
+            lifetime = DEFAULT_LIFETIME
+        refresh_token, scope = response.get("refresh_token"), response.get("scope") or ""
         return cls(
-            answer["access_token"],
+            response["access_token"],
             str(refresh_token) if refresh_token else None,
-            asked_at + life - min(MAX_RENEWAL_MARGIN, life / 2),
+            requested_at + lifetime - min(MAX_RENEWAL_MARGIN, lifetime / 2),
             " ".join(map(str, scope)) if isinstance(scope, list) else str(scope),
         )
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """All of it that must not be shown."""
+        """The parts that must not be shown."""
         return self.access_token, self.refresh_token or ""
 
 
 class StoredToken(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A token and what it began with, so that a change of that setting is seen."""
+    """A token, with the fingerprint of the setting that it began with."""
 
     token: Token
     began_with: str | None = None
 
 
 def fingerprint(setting: str) -> str:
-    """What is kept of a setting: enough to see that it was changed."""
+    """Return a hash of a setting, by which a change of the setting is recognized."""
     return sha256(setting.encode()).hexdigest()
 
 
 class Update(Protocol):
-    """The store while nobody else may change it."""
+    """Access to a store's token while nobody else can change it."""
 
     token: Token | None
 
     def store(self, token: Token) -> None:
-        """Keep a token in place of the one before."""
+        """Replace the stored token."""
 
 
 class TokenStore(Protocol):
-    """Where the token of one tenant is kept."""
+    """A store for the token of one tenant."""
 
     def read(self) -> Token | None:
-        """The token that was kept, if it began with the setting as it is."""
+        """Return the stored token, or None if it began with another value of the setting."""
 
     def updating(self) -> AbstractContextManager[Update]:
-        """Keep others from changing it."""
+        """Keep others from changing the store."""
 
 
 class MemoryTokenStore:
-    """A store for one run."""
+    """A token store in memory, for one run."""
 
     def __init__(self) -> None:
         self.token: Token | None = None
 
     def read(self) -> Token | None:
-        """The token of this run."""
+        """Return the run's token."""
         return self.token
 
     def store(self, token: Token) -> None:
-        """Keep a token in place of the one before."""
+        """Replace the stored token."""
         self.token = token
 
     @contextmanager
     def updating(self) -> Iterator[Update]:
-        """Nobody else knows of it."""
+        """Nobody else has access to the store."""
         yield self
 
 
 @dataclass(frozen=True, slots=True)
 class FileTokenStore:
-    """The token of one tenant in a file that runs and tenants share.
+    """The token of one tenant, in a file that runs and tenants share.
 
     Attributes:
-        path: The file; beside it lies a lock file of the same name and `.lock`.
-        key: Site and application, with the tenant.
-        began_with: Fingerprint of the setting in force, or None: whatever is there counts.
-        patience: Seconds to wait for another run that is asking for a token.
+        path: The file; the lock file next to it has the same name with `.lock` appended.
+        key: The site and the application with its tenant.
+        began_with: The fingerprint of the current setting; None accepts any stored token.
+        lock_timeout: Seconds to wait for another run that is requesting a token.
     """
 
     path: Path
     key: str
     began_with: str | None = None
-    patience: float = 600.0
+    lock_timeout: float = 600.0
 
     def read(self) -> Token | None:
-        """The token that was kept, if it began with the setting as it is.
+        """Return the stored token, or None if it began with another value of the setting.
 
         Raises:
-            AcumaticaError: The file is none of ours, or may not be read.
+            AcumaticaError: The file is not a token file, or cannot be read.
         """
         stored = self.content().get(self.key)
         if stored is None or self.began_with not in {None, stored.began_with}:
@@ -143,50 +143,50 @@ class FileTokenStore:
 
     @contextmanager
     def updating(self) -> Iterator[Update]:
-        """Keep others from changing the file, which is proved to be writable.
+        """Keep others from changing the file, after making sure that it can be written.
 
         Raises:
-            AcumaticaError: Another run has it for too long, or it cannot be written.
+            AcumaticaError: Another run holds the lock for too long, or the file cannot be written.
         """
-        place = self.path.resolve()  # a link stays one
-        with ExitStack() as held:
-            with self.writing():  # what fails while it is held is not the file's fault
-                place.parent.mkdir(parents=True, exist_ok=True)
-                # FileLock takes a folder in which nothing can be made for one that is locked.
-                tempfile.TemporaryFile(dir=place.parent).close()
-                lock = FileLock(f"{place}.lock", timeout=self.patience, mode=0o600)
-                held.enter_context(lock)
-                replacement = held.enter_context(_Replacement(place))
+        path = self.path.resolve()  # a symbolic link stays one
+        with ExitStack() as stack:
+            with self.writing():  # failures while the lock is held are not the file's fault
+                path.parent.mkdir(parents=True, exist_ok=True)
+                # FileLock mistakes a folder in which no file can be created for a locked one.
+                tempfile.TemporaryFile(dir=path.parent).close()
+                lock = FileLock(f"{path}.lock", timeout=self.lock_timeout, mode=0o600)
+                stack.enter_context(lock)
+                replacement = stack.enter_context(_Replacement(path))
             yield _FileUpdate(self, replacement)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Say what goes wrong with the file while it is locked or written.
+        """Turn errors in locking or writing the file into errors for users.
 
         Raises:
-            AcumaticaError: Something went wrong.
+            AcumaticaError: The file cannot be locked or written.
         """
         try:
             yield
         except Timeout as error:
             message = (
-                f"The token file {self.path} was locked by another run for {self.patience:g} s: "
-                "see what that run is waiting for."
+                f"The token file {self.path} was locked by another run for {self.lock_timeout:g} "
+                "s: see what that run is waiting for."
             )
             raise AcumaticaError(message) from error
         except (OSError, NotImplementedError) as error:  # some file systems cannot lock
             reason = getattr(error, "strerror", None) or error
             message = (
-                f"The token file {self.path} cannot be written ({reason}): let the tap write and "
-                "lock it in its folder, then run `tap-acumatica login`."
+                f"The token file {self.path} cannot be written ({reason}): allow the tap to "
+                "write and lock files in its folder, then run `tap-acumatica login`."
             )
             raise AcumaticaError(message) from error
 
     def content(self) -> dict[str, StoredToken]:
-        """What the file holds, by key.
+        """Return the stored tokens, by key.
 
         Raises:
-            AcumaticaError: The file is none of ours, or may not be read.
+            AcumaticaError: The file is not a token file, or cannot be read.
         """
         try:
             body = self.path.read_bytes()
@@ -210,8 +210,8 @@ class _FileUpdate:
 
     def store(self, token: Token) -> None:
         content = self._file.content()
-        before = content.get(self._file.key)
-        began_with = self._file.began_with or (before.began_with if before else None)
+        previous = content.get(self._file.key)
+        began_with = self._file.began_with or (previous.began_with if previous else None)
         content[self._file.key] = StoredToken(token, began_with)
         with self._file.writing():
             self._replacement.write(msgspec.json.format(msgspec.json.encode(content), indent=2))
@@ -219,17 +219,18 @@ class _FileUpdate:
 
 
 class _Replacement:
-    """A file beside another one, which takes its place as a whole.
+    """A temporary file that replaces the target in one step.
 
-    It is there before it is needed: what forbids to write is found before a refresh token is spent.
+    It is created before it is needed, so that missing rights are noticed before a refresh token is
+    spent.
     """
 
-    def __init__(self, place: Path) -> None:
-        self._place = place
+    def __init__(self, target: Path) -> None:
+        self._target = target
 
     def __enter__(self) -> Self:
         handle, name = tempfile.mkstemp(  # with the mode 0600
-            prefix=f".{self._place.name}.", dir=self._place.parent
+            prefix=f".{self._target.name}.", dir=self._target.parent
         )
         self._file, self._path = os.fdopen(handle, "wb"), Path(name)
         return self
@@ -243,10 +244,10 @@ class _Replacement:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
-        self._path.replace(self._place)
+        self._path.replace(self._target)
         if hasattr(os, "O_DIRECTORY"):
-            folder = os.open(self._place.parent, os.O_RDONLY | os.O_DIRECTORY)
+            folder = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                os.fsync(folder)  # or a power cut takes the rename back
+                os.fsync(folder)  # otherwise a power cut could undo the rename
             finally:
                 os.close(folder)

@@ -108,7 +108,7 @@ class JsonDecoder:
     def _check_whole(self, row: Row, lists: Lists) -> None:
         """Refuse lists of which the server kept the rest back."""
         for name, within in lists.items():
-            if row.get(name + edm.GOES_ON) is not None:
+            if row.get(name + edm.NEXT_LINK_SUFFIX) is not None:
                 message = (
                     f"Acumatica sent only a part of {name} with a row of {self._entity_set}: take "
                     "it out of the setting expand, and read the related entity as a stream."

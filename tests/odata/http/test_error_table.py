@@ -1,4 +1,4 @@
-"""The error table: what is done about whatever can come back, and what the user reads of it."""
+"""The error table: the cause, the action and the message of every kind of failure."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LIMIT = "API Login Limit"
 
 
 def shapes(message: str) -> list[bytes]:
-    """An error body in each shape that servers of this kind use."""
+    """Return an error body with this message in each known shape."""
     contents: list[Any] = [
         {"message": message},
         {"Message": "An error has occurred.", "ExceptionMessage": message},
@@ -63,24 +63,24 @@ def shapes(message: str) -> list[bytes]:
     ]
 
 
-def answer(status: int, body: bytes = b"", *, first: bool = False, **headers: str) -> RawResponse:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return RawResponse(SUBJECT, status, CaseInsensitiveDict(named), body, first=first)
+def response(status: int, body: bytes = b"", *, first: bool = False, **headers: str) -> RawResponse:
+    by_name = {name.replace("_", "-"): value for name, value in headers.items()}
+    return RawResponse(SUBJECT, status, CaseInsensitiveDict(by_name), body, first=first)
 
 
-def failed(of: RawResponse) -> RequestFailed:
-    found = classify(of)
-    assert found is not None
-    return found
+def failure(outcome: RawResponse) -> RequestFailed:
+    failed = classify(outcome)
+    assert failed is not None
+    return failed
 
 
 def raised(error: Exception, *, first: bool = False) -> RequestFailed:
-    return failed(RawResponse(SUBJECT, exception=error, first=first))
+    return failure(RawResponse(SUBJECT, exception=error, first=first))
 
 
 @pytest.fixture
 def _no_secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test makes secret is no secret to the next."""
+    """The secrets of a test are not masked in the next one."""
     with monkeypatch.context() as patch:
         patch.setattr(masking, "_secrets", ())
         yield
@@ -122,21 +122,21 @@ def test_a_status_leads_to_what_is_done_whatever_the_shape_of_the_body(
 ) -> None:
     for body in shapes(message):
         for first in (True, False):
-            found = failed(answer(status, body, first=first))
-            assert (found.cause, found.action) == (cause, action)
+            failed = failure(response(status, body, first=first))
+            assert (failed.cause, failed.action) == (cause, action)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(status: int) -> None:
-    found = failed(answer(status, b"<html></html>", Location="/Frames/Login.aspx"))
-    assert (found.cause, found.action) == ("redirect", Action.STOP)
+    failed = failure(response(status, b"<html></html>", Location="/Frames/Login.aspx"))
+    assert (failed.cause, failed.action) == ("redirect", Action.STOP)
 
 
 @pytest.mark.parametrize("body", [b"", b" \r\n"])
 def test_nothing_at_all_is_not_an_empty_result(body: bytes) -> None:
     for content_type in (JSON, "text/plain"):
-        found = failed(answer(200, body, Content_Type=content_type))
-        assert (found.cause, found.action) == ("empty body", Action.REPHRASE)
+        failed = failure(response(200, body, Content_Type=content_type))
+        assert (failed.cause, failed.action) == ("empty body", Action.REPHRASE)
 
 
 PAGE = b"<!DOCTYPE html><html><head><title>Sign In</title></head></html>"
@@ -154,9 +154,9 @@ PAGE = b"<!DOCTYPE html><html><head><title>Sign In</title></head></html>"
     ],
 )
 def test_a_page_is_no_data(body: bytes, content_type: str) -> None:
-    first = failed(answer(200, body, first=True, Content_Type=content_type))
+    first = failure(response(200, body, first=True, Content_Type=content_type))
     assert (first.cause, first.action) == ("not Acumatica", Action.STOP)
-    later = failed(answer(200, body, Content_Type=content_type))
+    later = failure(response(200, body, Content_Type=content_type))
     assert (later.cause, later.action) == ("page in place of data", Action.RETRY)
 
 
@@ -173,7 +173,7 @@ def test_a_page_is_no_data(body: bytes, content_type: str) -> None:
 )
 def test_what_the_data_hold_does_not_make_them_an_error(body: bytes) -> None:
     for first in (True, False):
-        assert classify(answer(200, body, first=first, Content_Type=JSON)) is None
+        assert classify(response(200, body, first=first, Content_Type=JSON)) is None
 
 
 @pytest.mark.parametrize(
@@ -218,9 +218,9 @@ def test_an_exception_leads_to_what_is_done(
     cause: str,
     action: Action,
 ) -> None:
-    for each in (True, False) if first is None else (first,):
-        found = raised(error, first=each)
-        assert (found.cause, found.action) == (cause, action)
+    for when_first in (True, False) if first is None else (first,):
+        failed = raised(error, first=when_first)
+        assert (failed.cause, failed.action) == (cause, action)
 
 
 def test_timeouts_are_told_before_and_in_the_body() -> None:
@@ -236,8 +236,8 @@ def test_every_error_status_is_a_failure_whatever_the_body(
     body: bytes,
     first: bool,
 ) -> None:
-    found = failed(answer(status, body, first=first, Retry_After=body.decode("latin-1")))
-    assert SUBJECT in str(found) or found.cause == "account locked"
+    failed = failure(response(status, body, first=first, Retry_After=body.decode("latin-1")))
+    assert SUBJECT in str(failed) or failed.cause == "account locked"
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -255,32 +255,33 @@ def test_every_sentence_says_what_happened_to_what_and_what_to_do(rule: Any) -> 
 
 
 def test_sentences_are_as_they_are_meant_to_be_read() -> None:
-    assert str(failed(answer(403, b"x"))) == (
+    assert str(failure(response(403, b"x"))) == (
         "Acumatica refused PX_Objects_SO_SOOrder (403): the account has no access right to it. "
         "Grant it on Access Rights by Role (SM201025), or leave the stream out with "
         "exclude_entities."
     )
-    assert str(failed(answer(401, b"{}"))) == (
+    assert str(failure(response(401, b"{}"))) == (
         "Acumatica refused the sign-in for PX_Objects_SO_SOOrder (401): check username, password "
-        "and the tenant in url. It was sent once, since accounts lock."
+        "and the tenant in url. The password was sent only once, since repeated failures lock "
+        "accounts."
     )
-    assert str(failed(answer(500, b'{"message":"Timeout {expired}."}'))) == (
-        "Acumatica failed on PX_Objects_SO_SOOrder (500: Timeout {expired}.), also when asked "
-        "again: try later, and see the trace log of the instance if it stays."
+    assert str(failure(response(500, b'{"message":"Timeout {expired}."}'))) == (
+        "Acumatica failed on PX_Objects_SO_SOOrder (500: Timeout {expired}.), even after retries: "
+        "try later; if the error persists, see the instance's trace log."
     )
 
 
 def test_a_server_without_words_is_quoted_as_such() -> None:
-    assert "(503: no further word)" in str(failed(answer(503)))
+    assert "(503: no details)" in str(failure(response(503)))
 
 
 def test_the_column_that_the_server_objects_to_is_named() -> None:
     for body in shapes(VIRTUAL):
-        found = failed(answer(500, body))
-        assert found.column == "DocBal"
-        assert "column DocBal is virtual" in str(found)
-    assert failed(answer(500, shapes(GONE)[0])).column == "OldColumn"
-    assert failed(answer(500, shapes(SUBSTRINGOF)[0])).column is None
+        failed = failure(response(500, body))
+        assert failed.column == "DocBal"
+        assert "column DocBal is virtual" in str(failed)
+    assert failure(response(500, shapes(GONE)[0])).column == "OldColumn"
+    assert failure(response(500, shapes(SUBSTRINGOF)[0])).column is None
 
 
 @pytest.mark.parametrize("body", shapes("What went wrong"))
@@ -310,9 +311,9 @@ def test_no_body_is_too_strange_to_be_quoted(body: bytes) -> None:
 
 
 def test_long_words_are_cut() -> None:
-    found = failed(answer(503, b"word " * 10_000))
-    assert len(str(found)) < MAX_DETAIL_LENGTH + 300
-    assert "…" in str(found)
+    failed = failure(response(503, b"word " * 10_000))
+    assert len(str(failed)) < MAX_DETAIL_LENGTH + 300
+    assert "…" in str(failed)
 
 
 @pytest.mark.usefixtures("_no_secrets")
@@ -320,15 +321,15 @@ def test_no_secret_is_in_an_error() -> None:
     masking.add(["p&ss w"])
     body = b'{"message":"Login failed: p&ss w"}'
     address = "HTTPSConnectionPool(host='h', port=443): url: /t/C/X?key=p%26ss%20w (reset)"
-    for found in (failed(answer(500, body)), raised(requests.ConnectionError(address))):
-        assert "***" in str(found)
-        assert "ss w" not in str(found)
-        assert "ss%20w" not in str(found)
+    for failed in (failure(response(500, body)), raised(requests.ConnectionError(address))):
+        assert "***" in str(failed)
+        assert "ss w" not in str(failed)
+        assert "ss%20w" not in str(failed)
 
 
 def test_only_an_answer_can_ask_to_wait() -> None:
-    assert failed(answer(503, Retry_After="7")).wait == 7
-    assert failed(answer(503)).wait is None
+    assert failure(response(503, Retry_After="7")).wait == 7
+    assert failure(response(503)).wait is None
     assert raised(requests.ConnectionError("reset")).wait is None
 
 
@@ -364,7 +365,7 @@ def test_a_date_without_a_zone_is_in_gmt() -> None:
 
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize(
-    "found",
+    "outcome",
     [
         RawResponse(
             "S", 200, {"Content-Type": "text/html"}, b"<html>Site under Maintenance</html>"
@@ -374,8 +375,8 @@ def test_a_date_without_a_zone_is_in_gmt() -> None:
         RawResponse("S", 500, {"Content-Type": "text/html"}, b"<html>under maintenance</html>"),
     ],
 )
-def test_maintenance_is_told_however_it_is_said(found: RawResponse, first: bool) -> None:
-    assert failed(replace(found, first=first)).cause == "maintenance"
+def test_maintenance_is_told_however_it_is_said(outcome: RawResponse, first: bool) -> None:
+    assert failure(replace(outcome, first=first)).cause == "maintenance"
 
 
 def test_a_row_about_maintenance_is_none() -> None:

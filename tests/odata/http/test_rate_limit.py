@@ -1,4 +1,4 @@
-"""The limiter: never more requests in a minute than it says, and none held back for nothing."""
+"""The rate limiter never allows more requests per minute, and delays none without need."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tap_acumatica.odata.http.rate_limit import MINUTE, RateLimiter
 
 
 class Clock:
-    """Time that goes by only while someone sleeps."""
+    """A clock that advances only while somebody sleeps."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -35,9 +35,9 @@ def test_no_minute_has_more_requests_than_the_budget(limit: int, pauses: list[fl
         clock.now += pause
         before = clock.now
         limiter.acquire()
-        held_back = clock.now > before
+        delayed = clock.now > before
         recent = len(sent) - bisect_left(sent, before - MINUTE + 1e-6)
-        assert not held_back or recent >= limit, "no request waits without need"
+        assert not delayed or recent >= limit, "no request waits without need"
         sent.append(clock.now)
     for index in range(limit, len(sent)):
         assert sent[index] - sent[index - limit] >= MINUTE - 1e-6

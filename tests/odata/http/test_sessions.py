@@ -1,4 +1,4 @@
-"""Connections: how many, whose, and which are used again."""
+"""The connection pool: how many connections, of which owner, and which are used again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tap_acumatica.odata.http.sessions import Connection, ConnectionPool, PoolSe
 
 
 class Session(requests.Session):
-    """A session that counts how often its sockets were closed."""
+    """An HTTP session that counts how often it was closed."""
 
     closed = 0
 
@@ -37,7 +37,7 @@ class Clock:
 
 @dataclass
 class Opened:
-    """The sessions that a pool opened."""
+    """Opens sessions for a pool, and remembers them."""
 
     sessions: list[Session] = field(default_factory=list)
 
@@ -52,7 +52,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(
         "tap_acumatica.odata.http.sessions.time", SimpleNamespace(monotonic=clock.monotonic)
     )
-    # A new connection takes the time from the function that it was declared with.
+    # A new connection uses the real clock: dataclass fields hold the original function.
     return clock
 
 
@@ -69,7 +69,7 @@ def used(pool: ConnectionPool, owner: str = "Company") -> Connection:
 def test_a_connection_is_used_again(opened: Opened) -> None:
     pool = ConnectionPool(PoolSettings(), opened)
     assert len({id(used(pool).session) for _ in range(5)}) == 1
-    assert [each.closed for each in opened.sessions] == [0]
+    assert [session.closed for session in opened.sessions] == [0]
 
 
 def test_connections_belong_to_their_owners(opened: Opened) -> None:
@@ -84,7 +84,7 @@ def test_the_last_one_used_is_taken_first(opened: Opened) -> None:
     pool = ConnectionPool(PoolSettings(size=3), opened)
     with ExitStack() as stack:
         one, two, three = (stack.enter_context(pool.connection("A")) for _ in range(3))
-    # They came back in the opposite order.
+    # They were put back in reverse order.
     assert used(pool) not in {one, two, three}
     with pool.connection("A") as first, pool.connection("A") as second:
         assert (first, second) == (one, two)
@@ -92,21 +92,21 @@ def test_the_last_one_used_is_taken_first(opened: Opened) -> None:
 
 def test_there_are_never_more_connections_than_the_pool_may_have(opened: Opened) -> None:
     pool = ConnectionPool(PoolSettings(size=3), opened)
-    lock, busy, most = threading.Lock(), 0, 0
+    lock, busy, max_busy = threading.Lock(), 0, 0
 
     def use(number: int) -> None:
-        nonlocal busy, most
+        nonlocal busy, max_busy
         with pool.connection("A"):
             with lock:
                 busy += 1
-                most = max(most, busy)
+                max_busy = max(max_busy, busy)
             if number % 7 == 0:
                 message = "broken"
                 raise requests.ConnectionError(message)
             with lock:
                 busy -= 1
 
-    def tried(number: int) -> None:
+    def try_to_use(number: int) -> None:
         nonlocal busy
         try:
             use(number)
@@ -115,7 +115,7 @@ def test_there_are_never_more_connections_than_the_pool_may_have(opened: Opened)
                 busy -= 1
 
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(tried, range(200)))
+        list(threads.map(try_to_use, range(200)))
     assert len(opened.sessions) <= 3
     assert len(pool.drain()) == len(opened.sessions)
 
@@ -132,7 +132,7 @@ def test_waiting_for_a_connection_has_an_end(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "kept"),
+    ("error", "reused"),
     [
         (requests.ConnectionError("reset by peer"), True),
         (requests.exceptions.ChunkedEncodingError("cut off"), True),
@@ -144,7 +144,7 @@ def test_waiting_for_a_connection_has_an_end(opened: Opened) -> None:
 def test_a_connection_that_failed_is_opened_anew_but_one_that_is_busy_is_given_up(
     opened: Opened,
     error: BaseException,
-    kept: bool,
+    reused: bool,
 ) -> None:
     pool = ConnectionPool(PoolSettings(), opened)
     before = used(pool)
@@ -153,8 +153,8 @@ def test_a_connection_that_failed_is_opened_anew_but_one_that_is_busy_is_given_u
         raise error
     assert opened.sessions[0].closed == 1
     after = used(pool)
-    assert (after.session is before.session) == kept
-    assert after.signed_in == kept
+    assert (after.session is before.session) == reused
+    assert after.signed_in == reused
 
 
 def test_an_idle_connection_is_opened_anew_and_keeps_its_session(
@@ -167,7 +167,7 @@ def test_an_idle_connection_is_opened_anew_and_keeps_its_session(
     assert opened.sessions[0].closed == 0
     clock.now += 61
     assert used(pool).session.cookies["ASP.NET_SessionId"] == "abc"
-    assert [each.closed for each in opened.sessions] == [1]
+    assert [session.closed for session in opened.sessions] == [1]
 
 
 def test_without_pooling_a_connection_is_closed_after_each_request_and_keeps_its_session(
@@ -176,7 +176,7 @@ def test_without_pooling_a_connection_is_closed_after_each_request_and_keeps_its
     pool = ConnectionPool(PoolSettings(kept_alive=False), opened)
     used(pool).session.cookies.set("ASP.NET_SessionId", "abc")
     for times in (1, 2, 3):
-        assert [each.closed for each in opened.sessions] == [times]
+        assert [session.closed for session in opened.sessions] == [times]
         assert used(pool).session.cookies["ASP.NET_SessionId"] == "abc"
 
 

@@ -1,4 +1,4 @@
-"""Access tokens: renewed in time, once, and never twice with the same refresh token."""
+"""OAuth accounts: tokens are renewed in time, once, and never twice with one refresh token."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SETTINGS = ClientSettings(timeout=5, max_retry_time=0, pool=PoolSettings(size=4)
 
 @dataclass
 class Clock:
-    """The tap's own clock."""
+    """The tap's clock."""
 
     now: float = 1_000_000.0
 
@@ -46,7 +46,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    # Its own view of the clock: the sandbox's is left alone.
+    # Only for the identity server's client: the sandbox's clock is left alone.
     monkeypatch.setattr(
         "tap_acumatica.odata.oauth.identity_server.time",
         SimpleNamespace(time=clock, monotonic=time.monotonic),
@@ -86,8 +86,8 @@ def get(box: Sandbox, client: Client, query: str = "") -> Result[Page]:
     return client.get(Request(root + TERMS + query, TERMS, owner=root), DECODER.page)
 
 
-def asked(box: Sandbox) -> int:
-    """How often a token was asked for."""
+def token_requests(box: Sandbox) -> int:
+    """Return how often a token was requested."""
     return box.counters().requests["/identity/connect/token"]
 
 
@@ -97,10 +97,10 @@ def test_one_token_serves_until_two_minutes_before_its_end(
     first = oauth.authorize().header
     clock.now += HOUR - 121
     assert oauth.authorize().header == first
-    assert asked(box) == 1
+    assert token_requests(box) == 1
     clock.now += 2
     assert oauth.authorize().header != first
-    assert asked(box) == 2
+    assert token_requests(box) == 2
 
 
 def test_a_short_token_is_renewed_after_half_its_life(
@@ -125,7 +125,7 @@ def test_many_threads_renew_once(box: Sandbox, clock: Clock, oauth: OAuth) -> No
 
     with ThreadPoolExecutor(16) as threads:
         assert len(set(threads.map(sign, range(16)))) == 1
-    assert asked(box) == 2
+    assert token_requests(box) == 2
 
 
 def test_many_threads_that_are_refused_renew_once(
@@ -141,7 +141,7 @@ def test_many_threads_that_are_refused_renew_once(
 
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(read, range(4)))
-    assert asked(box) == 2
+    assert token_requests(box) == 2
     assert oauth.authorize().header.startswith("Bearer ")
 
 
@@ -150,10 +150,10 @@ def test_a_refused_token_is_renewed_once_and_the_request_sent_again(
 ) -> None:
     get(box, client)
     box.identity.end_access()
-    reply = get(box, client)
-    assert reply.content.rows
-    assert reply.retries == 0, "no waiting"
-    assert asked(box) == 2
+    result = get(box, client)
+    assert result.content.rows
+    assert result.retries == 0, "no waiting"
+    assert token_requests(box) == 2
 
 
 def test_a_new_token_that_is_refused_ends_it(box: Sandbox, client: Client) -> None:
@@ -161,7 +161,7 @@ def test_a_new_token_that_is_refused_ends_it(box: Sandbox, client: Client) -> No
     box.faults.add(Fault("unauthorized", TERMS))
     with pytest.raises(RequestFailed, match=r"refused a new access token .* \(401\)"):
         get(box, client)
-    assert asked(box) == 2
+    assert token_requests(box) == 2
     count = box.counters().total
     with pytest.raises(RequestFailed, match="refused a new access token"):
         get(box, client)
@@ -206,11 +206,11 @@ def test_another_run_s_token_is_taken_over(
     assert other.authorize().header == first.header
     second = oauth.reauthorize(first)
     assert other.reauthorize(first).header == second.header
-    assert asked(box) == 2
+    assert token_requests(box) == 2
     clock.now += HOUR
     third = other.authorize()
     assert oauth.authorize().header == third.header
-    assert asked(box) == 3
+    assert token_requests(box) == 3
 
 
 def test_a_refresh_token_that_is_refused_is_sent_once(
@@ -222,7 +222,7 @@ def test_a_refresh_token_that_is_refused_is_sent_once(
     for _ in range(3):
         with pytest.raises(RequestFailed, match="run `tap-acumatica login`"):
             oauth.authorize()
-    assert asked(box) == 2
+    assert token_requests(box) == 2
 
 
 def test_what_passes_does_not_end_the_account(box: Sandbox, oauth: OAuth) -> None:
@@ -235,8 +235,8 @@ def test_what_passes_does_not_end_the_account(box: Sandbox, oauth: OAuth) -> Non
 def test_the_password_takes_the_place_of_a_dead_refresh_token(
     box: Sandbox, clock: Clock, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    begin = InitialGrant(password=Password(box.username, box.password))
-    oauth = OAuth(server(box), begin, FileTokenStore(path, "key"), clock)
+    initial_grant = InitialGrant(password=Password(box.username, box.password))
+    oauth = OAuth(server(box), initial_grant, FileTokenStore(path, "key"), clock)
     oauth.authorize()
     clock.now += HOUR
     oauth.authorize()
@@ -245,7 +245,7 @@ def test_the_password_takes_the_place_of_a_dead_refresh_token(
     clock.now += HOUR
     assert oauth.authorize().header
     assert len(box.identity.grants) == 2
-    assert "The password is used in its place" in caplog.text
+    assert "The password is used instead" in caplog.text
 
 
 def test_a_password_needs_no_file(box: Sandbox) -> None:
@@ -258,30 +258,30 @@ def test_a_password_needs_no_file(box: Sandbox) -> None:
 def test_a_wrong_password_is_sent_once(box: Sandbox) -> None:
     oauth = OAuth(server(box), InitialGrant(password=Password(box.username, "wrong")))
     for _ in range(3):
-        with pytest.raises(RequestFailed, match="gave no access token for the password"):
+        with pytest.raises(RequestFailed, match="issued no access token for the password"):
             oauth.authorize()
-    assert asked(box) == 1
+    assert token_requests(box) == 1
 
 
 def test_the_end_of_a_run_waits_for_a_token_no_longer_than_it_is_told(
     box: Sandbox, oauth: OAuth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    give, asked_for, leave = box.identity.token, threading.Event(), threading.Event()
+    issue, requested, leave = box.identity.token, threading.Event(), threading.Event()
 
-    def held(form: Mapping[str, str]) -> dict[str, object]:
-        asked_for.set()
+    def issue_later(form: Mapping[str, str]) -> dict[str, object]:
+        requested.set()
         assert leave.wait(60)
-        return give(form)
+        return issue(form)
 
-    monkeypatch.setattr(box.identity, "token", held)
+    monkeypatch.setattr(box.identity, "token", issue_later)
     with ThreadPoolExecutor(1) as threads:
-        signature = threads.submit(oauth.authorize)
-        assert asked_for.wait(60)
+        authorization = threads.submit(oauth.authorize)
+        assert requested.wait(60)
         oauth.close()
         oauth.wait_for_token(time.monotonic() + 0.1)
-        assert not signature.done()
+        assert not authorization.done()
         leave.set()
-        assert signature.result(60).header.startswith("Bearer ")
+        assert authorization.result(60).header.startswith("Bearer ")
 
 
 def test_no_token_is_asked_for_after_the_end_of_a_run(
@@ -293,15 +293,15 @@ def test_no_token_is_asked_for_after_the_end_of_a_run(
         FileTokenStore(path, "key"),
         clock,
     )
-    # It ends in the pause before the token is asked for once more.
+    # The run ends in the pause before the token is requested again.
     monkeypatch.setattr(
         "backoff._sync.time",
         SimpleNamespace(sleep=lambda _: oauth.close(), monotonic=time.monotonic),
     )
     box.faults.add(Fault("unavailable", "connect/token", times=1))
-    with pytest.raises(AcumaticaError, match="The run has ended before an access token"):
+    with pytest.raises(AcumaticaError, match="The run ended before an access token"):
         oauth.authorize()
-    assert asked(box) == 1
+    assert token_requests(box) == 1
 
 
 def test_nobody_has_signed_in_yet(box: Sandbox, clock: Clock, path: Path) -> None:
@@ -313,10 +313,10 @@ def test_nobody_has_signed_in_yet(box: Sandbox, clock: Clock, path: Path) -> Non
 def test_without_a_refresh_token_the_end_of_the_token_is_the_end(
     box: Sandbox, clock: Clock, path: Path
 ) -> None:
-    begin = InitialGrant(password=Password(box.username, box.password))
+    initial_grant = InitialGrant(password=Password(box.username, box.password))
     application = Application(box.client_id, box.client_secret, "api")
-    short = IdentityServer(box.url, application, SETTINGS)
-    OAuth(short, begin, FileTokenStore(path, "key"), clock).authorize()
+    without_refresh = IdentityServer(box.url, application, SETTINGS)
+    OAuth(without_refresh, initial_grant, FileTokenStore(path, "key"), clock).authorize()
     later = account(box, clock, path)
     assert later.authorize().header
     clock.now += HOUR

@@ -1,4 +1,4 @@
-"""The identity server: where it is, what it is asked, and what its refusals mean."""
+"""The identity server: its addresses, token requests, and what its refusals mean."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SECRET_WORDS = "what was sent: hunter2"
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between tries, which take no time here."""
+    """The pauses between attempts, which take no time here."""
     waits: list[float] = []
     monkeypatch.setattr(
         "backoff._sync.time", SimpleNamespace(sleep=waits.append, monotonic=time.monotonic)
@@ -43,17 +43,19 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waits
 
 
-def of(box: Sandbox, scope: str = "api openid offline_access", **more: Any) -> IdentityServer:
+def sandbox_server(
+    box: Sandbox, scope: str = "api openid offline_access", **more: Any
+) -> IdentityServer:
     application = Application(box.client_id, more.pop("client_secret", box.client_secret), scope)
     return IdentityServer(box.url, application, ClientSettings(timeout=5, max_retry_time=5), **more)
 
 
-def elsewhere(max_retry_time: float = 5, given: Addresses | None = None) -> IdentityServer:
+def mocked_server(max_retry_time: float = 5, addresses: Addresses | None = None) -> IdentityServer:
     return IdentityServer(
         SITE,
         Application("guid@Company", "s3cret", "api"),
         ClientSettings(timeout=5, max_retry_time=max_retry_time, headers={"X-Way": "1"}),
-        given or Addresses(),
+        addresses or Addresses(),
     )
 
 
@@ -64,7 +66,7 @@ def test_a_refresh_token_leads_to_a_token_and_the_next_refresh_token(box: Sandbo
     grant = box.grant()
     first = grant.refresh_token
     assert first
-    token = of(box).refresh(first)
+    token = sandbox_server(box).refresh(first)
     assert token.access_token in grant.access_tokens
     assert token.refresh_token == grant.refresh_token != first
     assert set(token.scope.split()) == grant.scopes
@@ -75,44 +77,44 @@ def test_a_refresh_token_that_stays_is_kept(box: Sandbox) -> None:
     with requests_mock.Mocker() as server:
         server.get(DISCOVERY, status_code=404)
         server.post(TOKEN_URL, json={"access_token": "a", "token_type": "Bearer"})
-        assert elsewhere().refresh("r").refresh_token == "r"
+        assert mocked_server().refresh("r").refresh_token == "r"
 
 
 def test_user_name_and_password_lead_to_a_token(box: Sandbox) -> None:
-    token = of(box, "api offline_access").password(box.username, box.password)
+    token = sandbox_server(box, "api offline_access").password(box.username, box.password)
     (grant,) = box.identity.grants
     assert token.access_token in grant.access_tokens
     assert token.refresh_token == grant.refresh_token
 
 
 def test_a_code_counts_with_the_verifier_of_the_sign_in(box: Sandbox) -> None:
-    server = of(box)
-    begun = server.begin(CALLBACK_URL)
-    answer = dict(parse_qsl(urlsplit(sign_in(box, begun.url)).query))
-    assert answer["state"] == begun.state
-    assert server.exchange(begun, answer["code"]).refresh_token
+    server = sandbox_server(box)
+    first = server.begin(CALLBACK_URL)
+    answer = dict(parse_qsl(urlsplit(sign_in(box, first.url)).query))
+    assert answer["state"] == first.state
+    assert server.exchange(first, answer["code"]).refresh_token
     other = server.begin(CALLBACK_URL)
-    answer = dict(parse_qsl(urlsplit(sign_in(box, begun.url)).query))
+    answer = dict(parse_qsl(urlsplit(sign_in(box, first.url)).query))
     with pytest.raises(RequestFailed, match="refused the code") as raised:
         server.exchange(other, answer["code"])
     assert answer["code"] not in str(raised.value)
 
 
 def test_a_sign_in_asks_for_what_the_settings_say(box: Sandbox) -> None:
-    begun = of(box, "api offline_access").begin(CALLBACK_URL)
-    query = {name: values[0] for name, values in parse_qs(urlsplit(begun.url).query).items()}
-    assert begun.url.startswith(f"{box.url}/identity/connect/authorize?")
+    started = sandbox_server(box, "api offline_access").begin(CALLBACK_URL)
+    query = {name: values[0] for name, values in parse_qs(urlsplit(started.url).query).items()}
+    assert started.url.startswith(f"{box.url}/identity/connect/authorize?")
     assert query["client_id"] == box.client_id
     assert query["scope"] == "api offline_access"
     assert query["redirect_uri"] == CALLBACK_URL
     assert query["code_challenge_method"] == "S256"
     assert query["response_type"] == "code"
     assert len(query["state"]) >= 32
-    assert begun.verifier not in begun.url
+    assert started.verifier not in started.url
 
 
 def test_two_sign_ins_have_nothing_in_common(box: Sandbox) -> None:
-    first, second = of(box).begin(CALLBACK_URL), of(box).begin(CALLBACK_URL)
+    first, second = sandbox_server(box).begin(CALLBACK_URL), sandbox_server(box).begin(CALLBACK_URL)
     assert first.state != second.state
     assert first.verifier != second.verifier
 
@@ -136,25 +138,29 @@ def test_without_a_discovery_document_the_server_is_where_it_is_by_default(
     with requests_mock.Mocker() as server:
         server.get(DISCOVERY, **document)
         server.post(TOKEN_URL, json={"access_token": "a"})
-        assert elsewhere().refresh("r").access_token == "a"
-        assert elsewhere().begin(CALLBACK_URL).url.startswith(f"{SITE}/identity/connect/authorize?")
+        assert mocked_server().refresh("r").access_token == "a"
+        assert (
+            mocked_server()
+            .begin(CALLBACK_URL)
+            .url.startswith(f"{SITE}/identity/connect/authorize?")
+        )
 
 
 def test_the_site_says_once_where_its_server_is() -> None:
     with requests_mock.Mocker() as server:
         server.get(DISCOVERY, json={"token_endpoint": "https://login.example/token"})
         server.post("https://login.example/token", json={"access_token": "a"})
-        client = elsewhere()
+        client = mocked_server()
         client.refresh("r")
         client.refresh("r")
-        assert [each.url for each in server.request_history].count(DISCOVERY) == 1
+        assert [request.url for request in server.request_history].count(DISCOVERY) == 1
 
 
 def test_an_address_of_the_site_s_server_may_be_relative() -> None:
     with requests_mock.Mocker() as server:
         server.get(DISCOVERY, json={"token_endpoint": "/login/token"})
         server.post("https://erp.example/login/token", json={"access_token": "a"})
-        assert elsewhere().refresh("r").access_token == "a"
+        assert mocked_server().refresh("r").access_token == "a"
 
 
 @pytest.mark.parametrize(
@@ -171,19 +177,19 @@ def test_a_token_is_not_lost_to_what_is_odd_beside_it(odd: dict[str, Any]) -> No
     with requests_mock.Mocker() as server:
         server.get(DISCOVERY, status_code=404)
         server.post(TOKEN_URL, json={"access_token": "a", "refresh_token": "next", **odd})
-        token = elsewhere().refresh("r")
+        token = mocked_server().refresh("r")
     assert token.access_token == "a"
     assert token.refresh_token == str(odd.get("refresh_token", "next"))
     assert msgspec.json.decode(msgspec.json.encode(token), type=Token) == token
 
 
 def test_the_settings_say_it_before_the_site_does() -> None:
-    given = Addresses("https://login.example/sign-in", "https://login.example/token")
+    addresses = Addresses("https://login.example/sign-in", "https://login.example/token")
     with requests_mock.Mocker() as server:
         server.post("https://login.example/token", json={"access_token": "a"})
-        assert elsewhere(given=given).refresh("r").access_token == "a"
+        assert mocked_server(addresses=addresses).refresh("r").access_token == "a"
         assert (
-            elsewhere(given=given)
+            mocked_server(addresses=addresses)
             .begin(CALLBACK_URL)
             .url.startswith("https://login.example/sign-in?")
         )
@@ -194,7 +200,7 @@ def test_no_secret_goes_over_plain_http() -> None:
     with requests_mock.Mocker() as server:
         server.get(DISCOVERY, json={"token_endpoint": "http://erp.example/token"})
         with pytest.raises(SettingsError, match="plain http"):
-            elsewhere().refresh("r")
+            mocked_server().refresh("r")
         assert server.call_count == 1
 
 
@@ -208,7 +214,7 @@ def test_a_token_is_asked_for_with_the_headers_of_all_requests_and_none_of_the_m
     with requests_mock.Mocker() as server:
         server.get(DISCOVERY, status_code=404)
         server.post(TOKEN_URL, json={"access_token": "a"})
-        elsewhere().password("odata", "a+b&c=ä %")
+        mocked_server().password("odata", "a+b&c=ä %")
         discovery, sent = server.request_history
     form = dict(parse_qsl(sent.text or "", keep_blank_values=True))
     assert form == {
@@ -261,8 +267,8 @@ def test_a_refusal_is_final_and_shows_nothing_but_its_code(
         server.get(DISCOVERY, status_code=404)
         server.post(TOKEN_URL, status_code=status, json=body)
         with pytest.raises(RequestFailed) as raised:
-            ask(elsewhere())
-        assert server.call_count == 2, "asked once"
+            ask(mocked_server())
+        assert server.call_count == 2, "one for discovery, one for the token"
     assert (raised.value.cause, raised.value.action) == (cause, Action.STOP)
     assert "hunter2" not in str(raised.value) + caplog.text
     if " " in code or not code:
@@ -273,12 +279,12 @@ def test_a_refusal_is_final_and_shows_nothing_but_its_code(
 
 def test_a_dead_refresh_token_leads_to_the_command_that_helps(box: Sandbox) -> None:
     with pytest.raises(RequestFailed, match=r"run `tap-acumatica login` to sign in again\.$"):
-        of(box).refresh("dead")
+        sandbox_server(box).refresh("dead")
 
 
 def test_a_wrong_secret_is_said_to_be_one(box: Sandbox) -> None:
     with pytest.raises(RequestFailed, match="connected application") as raised:
-        of(box, client_secret="wrong").refresh("dead")
+        sandbox_server(box, client_secret="wrong").refresh("dead")
     assert "client_secret" in str(raised.value)
 
 
@@ -286,8 +292,8 @@ def test_a_page_in_place_of_a_token_is_none() -> None:
     with requests_mock.Mocker() as server:
         server.get(DISCOVERY, status_code=404)
         server.post(TOKEN_URL, text="<html>Sign in</html>")
-        with pytest.raises(RequestFailed, match="holds none"):
-            elsewhere().refresh("r")
+        with pytest.raises(RequestFailed, match="contains no access token"):
+            mocked_server().refresh("r")
 
 
 PASSING: dict[str, tuple[str, str, dict[str, Any], float | None]] = {
@@ -299,7 +305,7 @@ PASSING: dict[str, tuple[str, str, dict[str, Any], float | None]] = {
 }
 
 
-def patient(box: Sandbox) -> IdentityServer:
+def retrying_server(box: Sandbox) -> IdentityServer:
     application = Application(box.client_id, box.client_secret, "api")
     return IdentityServer(box.url, application, ClientSettings(timeout=5, max_retry_time=60))
 
@@ -308,7 +314,7 @@ def patient(box: Sandbox) -> IdentityServer:
 def test_what_passes_is_waited_for(box: Sandbox, waits: list[float], name: str) -> None:
     kind, match, options, wait = PASSING[name]
     box.faults.add(Fault(kind, match, times=2, **options))
-    assert patient(box).refresh(box.grant().refresh_token or "").access_token
+    assert retrying_server(box).refresh(box.grant().refresh_token or "").access_token
     assert len(waits) == 2
     assert wait is None or waits == [wait, wait]
 
@@ -317,7 +323,7 @@ def test_a_lost_answer_has_spent_the_refresh_token(box: Sandbox, waits: list[flo
     refresh_token = box.grant().refresh_token or ""
     box.faults.add(Fault("reset", "connect/token", times=1))
     with pytest.raises(RequestFailed, match="run `tap-acumatica login`"):
-        patient(box).refresh(refresh_token)
+        retrying_server(box).refresh(refresh_token)
     assert len(waits) == 1
 
 
@@ -335,7 +341,7 @@ def test_no_answer_ends_in_a_sentence_when_patience_ends(
         server.get(DISCOVERY, status_code=404)
         server.post(TOKEN_URL, exc=error)
         with pytest.raises(RequestFailed) as raised:
-            elsewhere(max_retry_time=5).refresh("r")
+            mocked_server(max_retry_time=5).refresh("r")
     assert raised.value.cause == cause
     assert waits
 
@@ -343,18 +349,18 @@ def test_no_answer_ends_in_a_sentence_when_patience_ends(
 def test_a_host_that_does_not_exist_is_named_at_once(waits: list[float]) -> None:
     with requests_mock.Mocker() as server:
         server.get(DISCOVERY, exc=requests.exceptions.ConnectionError("Failed to resolve 'erp'"))
-        with pytest.raises(RequestFailed, match="host of url was not found"):
-            elsewhere().refresh("r")
+        with pytest.raises(RequestFailed, match="host in url was not found"):
+            mocked_server().refresh("r")
     assert waits == []
 
 
 def test_tokens_are_masked_as_soon_as_they_are_there(box: Sandbox) -> None:
-    token = of(box).password(box.username, box.password)
+    token = sandbox_server(box).password(box.username, box.password)
     for secret in (*token.secrets, box.client_secret):
-        assert secret not in masking.masked(f"said {secret} aloud")
+        assert secret not in masking.masked(f"a message with {secret} in it")
 
 
 def test_no_rule_for_tokens_repeats_what_the_server_said() -> None:
-    own = [rule for rule in TOKEN_RULES if not rule.exception]
-    assert own
-    assert not [rule.cause for rule in own if "{detail}" in rule.sentence]
+    rules = [rule for rule in TOKEN_RULES if not rule.exception]
+    assert rules
+    assert not [rule.cause for rule in rules if "{detail}" in rule.sentence]

@@ -1,4 +1,4 @@
-"""The file of tokens: nothing in it is lost, whoever reads and writes it."""
+"""The token file: no token is lost, even with several readers and writers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "tokens" / "file.json"
 
 
-def keep(file: FileTokenStore, token: Token) -> None:
+def store(file: FileTokenStore, token: Token) -> None:
     with file.updating() as update:
         update.store(token)
 
@@ -45,7 +45,7 @@ def test_a_token_of_unknown_life_is_taken_to_live_for_an_hour(life: object) -> N
 
 
 def test_what_was_kept_is_read_by_the_next_run(path: Path) -> None:
-    keep(FileTokenStore(path, "key"), FIRST)
+    store(FileTokenStore(path, "key"), FIRST)
     assert FileTokenStore(path, "key").read() == FIRST
     assert FileTokenStore(path, "other key").read() is None
 
@@ -54,45 +54,45 @@ def test_the_file_is_for_its_owner_alone(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"")
     path.chmod(0o644)
-    keep(FileTokenStore(path, "key"), FIRST)
+    store(FileTokenStore(path, "key"), FIRST)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert sorted(each.name for each in path.parent.iterdir()) in (
+    assert sorted(file.name for file in path.parent.iterdir()) in (
         ["file.json"],
         ["file.json", "file.json.lock"],
     )
 
 
 def test_tenants_share_a_file(path: Path) -> None:
-    keep(FileTokenStore(path, "A"), FIRST)
-    keep(FileTokenStore(path, "B"), SECOND)
+    store(FileTokenStore(path, "A"), FIRST)
+    store(FileTokenStore(path, "B"), SECOND)
     assert (FileTokenStore(path, "A").read(), FileTokenStore(path, "B").read()) == (FIRST, SECOND)
 
 
 def test_the_file_counts_while_the_setting_is_what_it_began_with(path: Path) -> None:
     old, new = fingerprint("refresh token of then"), fingerprint("refresh token of now")
-    keep(FileTokenStore(path, "key", old), FIRST)
+    store(FileTokenStore(path, "key", old), FIRST)
     assert FileTokenStore(path, "key", old).read() == FIRST
     assert FileTokenStore(path, "key", new).read() is None
     assert FileTokenStore(path, "key", None).read() == FIRST, "the setting was taken out"
-    keep(FileTokenStore(path, "key", None), SECOND)
+    store(FileTokenStore(path, "key", None), SECOND)
     assert FileTokenStore(path, "key", old).read() == SECOND, "and put back"
-    keep(FileTokenStore(path, "key", new), FIRST)
+    store(FileTokenStore(path, "key", new), FIRST)
     assert FileTokenStore(path, "key", old).read() is None
     assert b"refresh token of" not in path.read_bytes()
 
 
 def test_a_link_to_the_file_stays_a_link(path: Path, tmp_path: Path) -> None:
-    keep(FileTokenStore(path, "key"), FIRST)
+    store(FileTokenStore(path, "key"), FIRST)
     link = tmp_path / "link.json"
     link.symlink_to(path)
-    keep(FileTokenStore(link, "key"), SECOND)
+    store(FileTokenStore(link, "key"), SECOND)
     assert link.is_symlink()
     assert FileTokenStore(path, "key").read() == SECOND
 
 
 def test_a_failure_leaves_the_file_as_it_was(path: Path) -> None:
     file = FileTokenStore(path, "key")
-    keep(file, FIRST)
+    store(file, FIRST)
     before = path.read_bytes()
     refused = AcumaticaError("no token")
 
@@ -103,7 +103,7 @@ def test_a_failure_leaves_the_file_as_it_was(path: Path) -> None:
     with pytest.raises(AcumaticaError, match="no token"):
         fail()
     assert path.read_bytes() == before
-    assert not [each for each in path.parent.iterdir() if each.name.startswith(".")]
+    assert not [other for other in path.parent.iterdir() if other.name.startswith(".")]
 
 
 def test_one_at_a_time_changes_the_file(path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_run_that_has_the_file_for_ever_is_named(path: Path) -> None:
     with (
         FileLock(f"{path}.lock"),
         pytest.raises(AcumaticaError, match=r"was locked by another run for 0\.01 s"),
-        FileTokenStore(path, "key", patience=0.01).updating(),
+        FileTokenStore(path, "key", lock_timeout=0.01).updating(),
     ):
         pass
 
@@ -155,7 +155,7 @@ def test_a_folder_that_may_not_be_written_is_found_before_a_token_is_spent(tmp_p
 def test_a_folder_in_which_nothing_can_be_made_is_not_taken_for_one_that_is_locked() -> None:
     with (
         pytest.raises(AcumaticaError, match="cannot be written"),
-        FileTokenStore(Path("/proc/tokens.json"), "key", patience=0.5).updating(),
+        FileTokenStore(Path("/proc/tokens.json"), "key", lock_timeout=0.5).updating(),
     ):
         pass
 
@@ -176,10 +176,10 @@ def test_a_file_that_cannot_be_replaced_is_named(
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(AcumaticaError, match=r"cannot be written \(No space left on device\)"):
-        keep(FileTokenStore(path, "key"), FIRST)
+        store(FileTokenStore(path, "key"), FIRST)
 
 
 def test_the_file_can_be_read_by_people(path: Path) -> None:
-    keep(FileTokenStore(path, "https://erp guid@company", fingerprint("x")), FIRST)
+    store(FileTokenStore(path, "https://erp guid@company", fingerprint("x")), FIRST)
     content = msgspec.json.decode(path.read_bytes())
     assert content["https://erp guid@company"]["token"]["refresh_token"] == "refresh-1"
