@@ -1,1 +1,1 @@
-"""From the texts of a user to checked settings."""
+"""The settings: their schema, where they come from, and the checks that they must pass."""

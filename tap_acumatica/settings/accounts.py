@@ -1,4 +1,4 @@
-"""The settings of the sign-in, and what can be wrong with them."""
+"""The settings for the sign-in, and their checks."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from tap_acumatica.odata.urls import may_carry_secrets
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-
 BASIC: Final = ("username", "password")
 OAUTH: Final = ("client_id", "client_secret")
 
 
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
-    """Who signs in, and where.
+    """The account that signs in, and where it signs in.
 
-    An application belongs to one tenant, which stands in its client id (docs/acumatica.md,
+    An application belongs to one tenant, which its client ID names (docs/acumatica.md,
     "OAuth").
 
     Attributes:
         site: Scheme, host and virtual directory of the instance.
-        tenants: Login names of the tenants to sign in to; empty where nothing names one.
-        by_oauth: Whether access tokens are used, not the password with each request.
-        token_file: Where tokens outlive a run, or None.
+        tenants: Login names of the tenants to sign in to; empty if no setting names one.
+        by_oauth: Whether requests carry an access token instead of the password.
+        token_file: File that keeps the tokens between runs, or None.
     """
 
     site: str
@@ -49,103 +48,104 @@ class AccountSettings:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], address: Address) -> AccountSettings:
-        """Take them out of the checked settings, and out of the setting `url`."""
-        names = {each.name for each in fields(cls)} & settings.keys()
-        file = settings.get("token_file")
+        """Create them from checked settings and the parsed address."""
+        names = {attribute.name for attribute in fields(cls)} & settings.keys()
+        token_file = settings.get("token_file")
         return cls(
             **{name: settings[name] for name in names - {"tenants", "token_file"}},
             site=address.site,
             tenants=tenants(settings, address),
             by_oauth=settings["auth_method"] == "oauth",
-            token_file=Path(file).expanduser() if file else None,
+            token_file=Path(token_file).expanduser() if token_file else None,
         )
 
     @property
     def name(self) -> str:
-        """The account as a person or a cache knows it."""
+        """The account's name in the metadata cache: the user name or the client ID."""
         return self.username or self.client_id or ""
 
     def client_id_for(self, tenant: str) -> str:
-        """The client id of the application of a tenant: `<GUID>@<Tenant>`."""
+        """Return the client ID of a tenant's application: `<GUID>@<Tenant>`."""
         client_id = self.client_id or ""
         return client_id if _tenant_in(client_id) else f"{client_id}@{tenant}"
 
 
 def missing(settings: Mapping[str, Any]) -> list[str]:
-    """Settings without which nobody can sign in."""
+    """Return the names of the settings that the sign-in requires but that are not set."""
     by_oauth = settings.get("auth_method") == "oauth"
-    needed: tuple[str, ...] = OAUTH if by_oauth else BASIC
+    required: tuple[str, ...] = OAUTH if by_oauth else BASIC
     if by_oauth and settings.get("username") and not settings.get("token_file"):
-        needed = (*OAUTH, "password")
-    return [name for name in needed if not settings.get(name)]
+        required = (*OAUTH, "password")
+    return [name for name in required if not settings.get(name)]
 
 
 def problems(settings: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with settings for OAuth, a sentence each."""
+    """Yield a sentence for each problem with the settings for OAuth."""
     if settings.get("refresh_token") and not settings.get("token_file"):
         yield (
-            "The setting refresh_token needs token_file: a refresh token counts once, and the one "
-            "that follows it must be kept for the next run."
+            "The setting refresh_token needs token_file: each refresh token can be used once, and "
+            "the next one must be stored for the next run."
         )
     elif not settings.get("token_file") and not settings.get("username"):
         yield (
             "The setting token_file is missing: name a file for the tokens and run `tap-acumatica "
-            "login`, or give username and password."
+            "login`, or set username and password."
         )
     for name in ("authorization_url", "access_token_url", "callback_url"):
         address = settings.get(name)
         if address and not _is_usable(address):
             yield (
-                f"The setting {name} must be an address that starts with https://, or that of this "
-                f"machine (found {address!r})."
+                f"The setting {name} must be an address that starts with https://, or an address "
+                f"of this machine (found {address!r})."
             )
     try:
-        wanted = tenants(settings, Address.parse(settings["url"]))
+        names = tenants(settings, Address.parse(settings["url"]))
     except SettingsError as error:
         yield str(error)
     else:
-        yield from _about_tenants(settings, wanted)
-        if settings.get("refresh_token") and len(wanted) > 1:
+        yield from _tenant_problems(settings, names)
+        if settings.get("refresh_token") and len(names) > 1:
             yield (
-                "The setting refresh_token is of one tenant, and would end if others sent it too "
-                f"({', '.join(wanted)}): leave it out and run `tap-acumatica login`, or run the "
-                "tap once for each tenant."
+                "The setting refresh_token belongs to one tenant, and would become invalid if it "
+                f"were used for several ({', '.join(names)}): remove it and run `tap-acumatica "
+                "login`, or run the tap once for each tenant."
             )
 
 
 def tenants(settings: Mapping[str, Any], address: Address) -> Sequence[str]:
-    """The tenants to sign in to, by the address or tenants; else that of the client id."""
-    named = settings.get("tenants") or [address.tenant]
+    """Return the tenants to sign in to: of the settings tenants or url, else of the client ID."""
+    names = settings.get("tenants") or [address.tenant]
     by_oauth = settings.get("auth_method") == "oauth"
-    own = _tenant_in(settings.get("client_id") or "") if by_oauth else None
-    return [name for name in (*named, *([] if any(named) else [own])) if name]
+    client_tenant = _tenant_in(settings.get("client_id") or "") if by_oauth else None
+    return [name for name in (*names, *([] if any(names) else [client_tenant])) if name]
 
 
-def _about_tenants(settings: Mapping[str, Any], wanted: Sequence[str]) -> Iterator[str]:
-    own = _tenant_in(settings.get("client_id") or "")
-    if not wanted and settings.get("client_id"):
+def _tenant_problems(settings: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
+    client_tenant = _tenant_in(settings.get("client_id") or "")
+    if not names and settings.get("client_id"):
         yield (
-            "The setting client_id names no tenant, nor does url or tenants: give it as "
+            "The setting client_id names no tenant, and neither do url and tenants: write it as "
             "<GUID>@<Tenant>."
         )
-    if own is None:
+    if client_tenant is None:
         return
-    others = [tenant for tenant in wanted if tenant.lower() != own.lower()]
-    if others and len(wanted) > 1:
+    unreachable = [name for name in names if name.lower() != client_tenant.lower()]
+    if unreachable and len(names) > 1:
         yield (
-            f"The setting client_id is that of the tenant {own} and reaches no other "
-            f"({', '.join(others)}): give it without @{own} where the tenants share it, else run "
-            "the tap once for each."
+            f"The setting client_id belongs to the tenant {client_tenant} and gives access to no "
+            f"other ({', '.join(unreachable)}): remove @{client_tenant} from it if the tenants "
+            "share the application, or run the tap once for each tenant."
         )
-    elif others:
+    elif unreachable:
         yield (
-            f"The setting client_id is that of the tenant {own}, but {others[0]} is to be read: "
-            "give the client_id of an application of that tenant, or correct url or tenants."
+            f"The setting client_id belongs to the tenant {client_tenant}, but the tenant to read "
+            f"is {unreachable[0]}: set the client_id of an application of that tenant, or correct "
+            "url or tenants."
         )
 
 
 def _is_usable(address: str) -> bool:
-    """Whether an address can be reached, and nobody on the way reads along."""
+    """Whether an address is valid and secrets may be sent to it."""
     try:
         parts = urlsplit(address)
         return bool(parts.hostname) and parts.port != 0 and may_carry_secrets(address)

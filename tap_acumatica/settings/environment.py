@@ -1,4 +1,4 @@
-"""Settings from environment variables: texts as they are, all others as JSON."""
+"""Settings from environment variables: strings as they are, all other types as JSON."""
 
 from __future__ import annotations
 
@@ -19,56 +19,56 @@ FALSY: Final = ("false", "0", "no", "off")
 
 
 def settings_of_environment(schema: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """The settings that environment variables, or a file .env, give.
+    """Return the settings that environment variables, or a file .env, contain.
 
     Args:
-        schema: Of the settings.
-        prefix: With which the names of the variables begin.
+        schema: Schema of the settings.
+        prefix: Prefix of the variables' names.
 
     Raises:
-        SettingsError: Naming each variable that does not hold what its setting is. The SDK would
-            not name it, or take it for false.
+        SettingsError: Variables do not fit their settings; the message names each of them. The
+            SDK would not name them, or would take them for false.
     """
-    failed = None
+    parse_error = None
     try:
-        found = parse_environment_config(schema, prefix)
+        settings = parse_environment_config(schema, prefix)
     except ValueError as error:
-        failed = error
-    # What is in the file .env stands in the environment now.
+        parse_error = error
+    # By now the SDK has loaded the file .env into the environment.
     problems = list(_problems(schema["properties"], prefix))
     if problems:
         raise SettingsError(" ".join(problems))
-    if failed:
-        raise failed
-    return found
+    if parse_error:
+        raise parse_error
+    return settings
 
 
 def _problems(properties: Mapping[str, Mapping[str, Any]], prefix: str) -> Iterator[str]:
     for name, schema in properties.items():
         variable = f"{prefix}{name.upper()}"
         text = os.environ.get(variable)
-        wanted = None if text is None else _wanted(schema, text)
-        if wanted:
-            found = "" if name in SECRETS else f" (found {text!r})"
-            yield f"The setting {name} must be {wanted} in {variable}{found}: correct the variable."
+        expected = None if text is None else _unmet_type(schema, text)
+        if expected:
+            value = "" if name in SECRETS else f" (found {text!r})"
+            yield f"The setting {name} must be {expected} in {variable}{value}: correct it."
 
 
-def _wanted(schema: Mapping[str, Any], text: str) -> str | None:
-    """What a text should be, if it is not."""
-    kinds = schema.get("type", ())
-    if "boolean" in kinds:
+def _unmet_type(schema: Mapping[str, Any], text: str) -> str | None:
+    """Return the type that a variable's text should have, or None if the text has it."""
+    types = schema.get("type", ())
+    if "boolean" in types:
         return None if text.lower() in {*TRUTHY, *FALSY} else "true or false"
-    if "integer" in kinds:
+    if "integer" in types:
         return None if re.fullmatch(r"\s*[+-]?\d+\s*", text) else "a whole number"
-    if "object" in kinds:
+    if "object" in types:
         return None if _is_json(text, dict) else "a JSON object"
-    if "array" in kinds and text.lstrip().startswith("["):
+    if "array" in types and text.lstrip().startswith("["):
         return None if _is_json(text, list) else "a JSON array"
     return None
 
 
-def _is_json(text: str, kind: type) -> bool:
+def _is_json(text: str, json_type: type) -> bool:
     try:
-        return isinstance(json.loads(text), kind)
+        return isinstance(json.loads(text), json_type)
     except ValueError:
         return False

@@ -1,6 +1,6 @@
-"""The JSON schema of the settings. validation.py and accounts.py check what it cannot express.
+"""The JSON schema of the settings; validation.py and accounts.py check what it cannot express.
 
-`make docs` writes docs/settings.md and the settings in meltano.yml from here.
+`make docs` generates docs/settings.md and the settings in meltano.yml from it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can be wrong with settings, beyond what their schema can express."""
+"""Checks of the settings: by their schema, and for what the schema cannot express."""
 
 from __future__ import annotations
 
@@ -29,24 +29,27 @@ HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE: Final = re.compile(r"(?!\s)[\t -~\xa0-\xff]*(?<!\s)")
 
 FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
-"""Headers that say where a request ends: with others the server waits for more."""
+"""Headers that say where a request ends: with wrong ones the server waits for more."""
+
+MIN_SECRET_LENGTH: Final = 4
+"""Length of the shortest secret that is masked wherever it occurs."""
 
 
 def check(
     settings: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]] = SCHEMA["properties"]
 ) -> None:
-    """Refuse settings that cannot work, and warn of those that do nothing.
+    """Refuse settings that cannot work, and warn of those that have no effect.
 
     Args:
-        settings: As given, with the defaults.
-        known: The schemas of all settings, of which those of the SDK hold for their types alone.
+        settings: The settings, with their defaults.
+        known: The schemas of all settings; of the SDK's settings only the types are checked.
 
     Raises:
-        SettingsError: Naming each wrong setting and what to do, a sentence each.
+        SettingsError: Settings are wrong; the message has a sentence for each problem.
     """
     for name in sorted(settings.keys() - known.keys()):
         logger.warning(
-            "There is no setting %s%s: it does nothing.", name, did_you_mean(name, known)
+            "There is no setting %s%s: it has no effect.", name, did_you_mean(name, known)
         )
     types = {name: {"type": schema["type"]} for name, schema in known.items()}
     schema = {**SCHEMA, "properties": {**types, **SCHEMA["properties"]}}
@@ -62,108 +65,112 @@ def check(
 def _sentence(error: ValidationError) -> str:
     rule: Any = error.validator_value
     if error.validator == "required":
-        given: Any = error.instance
-        name = next(n for n in rule if n not in given)
-        return f"The setting {name} is missing: {_described(name)}"
+        settings: Any = error.instance
+        name = next(required for required in rule if required not in settings)
+        return f"The setting {name} is missing: {_description(name)}"
     name = str(error.path[0]) if error.path else "settings"
-    within = "".join(f"[{part}]" for part in list(error.path)[1:])
-    found = "" if name in SECRETS else f" (found {error.instance!r})"
-    wanted = {
+    subscripts = "".join(f"[{key}]" for key in list(error.path)[1:])
+    value = "" if name in SECRETS else f" (found {error.instance!r})"
+    requirement = {
         "type": f"must be of type {_types(rule)}",
         "enum": f"must be one of {rule}",
         "minimum": f"must be at least {rule}",
         "maximum": f"must be at most {rule}",
         "minLength": "must not be empty",
-    }.get(str(error.validator), f"does not fit {error.validator} {rule}")
-    return f"The setting {name}{within} {wanted}{found}: {_described(name)}"
+    }.get(str(error.validator), f"does not satisfy {error.validator} {rule}")
+    return f"The setting {name}{subscripts} {requirement}{value}: {_description(name)}"
 
 
-def _types(rule: Any) -> str:  # noqa: ANN401 - of whatever keyword
-    return " or ".join(each for each in rule if each != "null") if isinstance(rule, list) else rule
+def _types(rule: Any) -> str:  # noqa: ANN401 - the schema keyword decides the type
+    return " or ".join(name for name in rule if name != "null") if isinstance(rule, list) else rule
 
 
-def _described(name: str) -> str:
-    return str(SCHEMA["properties"].get(name, {}).get("description", "see the README")) + "."
+def _description(name: str) -> str:
+    schema = SCHEMA["properties"].get(name, {})
+    return str(schema.get("description", "see docs/settings.md")) + "."
 
 
 def _beyond_schema(settings: Mapping[str, Any]) -> Iterator[str]:
-    problems = list(_about_address(settings))
-    yield from problems
+    address_problems = list(_address_problems(settings))
+    yield from address_problems
     yield from (
-        f"The setting {name} is missing: {_described(name)}" for name in accounts.missing(settings)
+        f"The setting {name} is missing: {_description(name)}"
+        for name in accounts.missing(settings)
     )
-    if settings.get("auth_method") == "oauth" and not problems:
+    if settings.get("auth_method") == "oauth" and not address_problems:
         yield from accounts.problems(settings)
-    yield from _about_time(settings)
-    yield from _about_tenants(settings.get("tenants"))
-    yield from _about_headers(settings)
-    yield from _about_parameters(settings)
-    yield from _about_expand(settings.get("expand") or {})
+    yield from _time_problems(settings)
+    yield from _tenant_problems(settings.get("tenants"))
+    yield from _header_problems(settings)
+    yield from _parameter_problems(settings)
+    yield from _expand_problems(settings.get("expand") or {})
     if settings.get("interfaces") == []:
         yield "The setting interfaces is empty: name dac, gi or both, or leave it out."
     bundle = settings.get("ca_bundle")
     if bundle and not Path(bundle).exists():
-        yield f"The setting ca_bundle names a file that is not there ({bundle}): correct its path."
+        yield f"The setting ca_bundle names a file that does not exist ({bundle}): correct it."
 
 
-def _about_tenants(tenants: list[str] | None) -> Iterator[str]:
+def _tenant_problems(tenants: list[str] | None) -> Iterator[str]:
     if tenants == []:
         yield "The setting tenants is empty: name at least one tenant, or leave it out."
-    names = Counter(name.lower() for name in tenants or ())
-    for name, times in names.items():
-        if times > 1:
+    counts = Counter(name.lower() for name in tenants or ())
+    for name, count in counts.items():
+        if count > 1:
             yield f"The setting tenants names {name} more than once: name each tenant once."
 
 
-def _about_expand(expand: Mapping[str, list[str]]) -> Iterator[str]:
-    for stream, texts in expand.items():
-        for text in texts:
+def _expand_problems(expand: Mapping[str, list[str]]) -> Iterator[str]:
+    for stream, items in expand.items():
+        for item in items:
             try:
-                parse(text)
+                parse(item)
             except ValueError as error:
                 yield (
-                    f"The setting expand cannot be read for {stream} ({error}, in {text!r}): write "
+                    f"The setting expand cannot be read for {stream} ({error}, in {item!r}): write "
                     "Navigation, Navigation(Column,Column) or "
                     f"Navigation(Column,Navigation(Column)), at most {MAX_LEVELS} levels deep."
                 )
 
 
-def _about_headers(settings: Mapping[str, Any]) -> Iterator[str]:
-    given = {"region": {"Accept-Language": settings.get("region") or ""}}
+def _header_problems(settings: Mapping[str, Any]) -> Iterator[str]:
+    headers_of = {"region": {"Accept-Language": settings.get("region") or ""}}
     for setting in ("extra_headers", "secret_headers"):
-        given[setting] = settings.get(setting) or {}
-    for setting, headers in given.items():
+        headers_of[setting] = settings.get(setting) or {}
+    for setting, headers in headers_of.items():
         for name, value in headers.items():
             if name.lower() in FRAMING:
                 yield (
-                    f"The setting {setting} holds {name}, which the tap writes itself: take it out."
+                    f"The setting {setting} contains {name}, which the tap sets itself: remove it."
                 )
             if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
                 yield (
                     f"The setting {setting} cannot be sent as the header {name!r}: use no line "
-                    "breaks, no blanks at the ends and no letters beyond Latin-1."
+                    "breaks, no spaces at the ends and no characters outside Latin-1."
                 )
 
 
-def _about_parameters(settings: Mapping[str, Any]) -> Iterator[str]:
+def _parameter_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     for setting in ("extra_params", "secret_params"):
         for name in settings.get(setting) or {}:
             if name.startswith("$"):
                 yield (
-                    f"The setting {setting} holds {name}, but the options of OData are the tap's "
-                    "own, and with another one rows would be missing: take it out."
+                    f"The setting {setting} contains {name}, but the tap sets the query options "
+                    "of OData itself, and others would make rows go missing: remove it."
                 )
 
 
-def _about_address(settings: Mapping[str, Any]) -> Iterator[str]:
+def _address_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     try:
         address = urlsplit(settings["url"])
         _ = address.port
     except ValueError as error:
-        yield f"The setting url is no address ({error}): correct it."
+        yield f"The setting url is not a valid address ({error}): correct it."
         return
     if address.username or address.password:
-        yield "The setting url holds a user name or password: put them in username and password."
+        yield (
+            "The setting url contains a user name or password: move them to username and password."
+        )
     elif address.scheme not in {"http", "https"} or not address.hostname:
         yield (
             "The setting url must be an address that starts with https:// "
@@ -173,17 +180,17 @@ def _about_address(settings: Mapping[str, Any]) -> Iterator[str]:
         return
     elif settings.get("auth_method") == "oauth":
         yield (
-            f"The setting url is plain http ({address.hostname}), over which the server does no "
-            "OAuth: use https."
+            f"The setting url is plain http ({address.hostname}), over which the server does not "
+            "offer OAuth: use https."
         )
     elif not settings.get("allow_http"):
         yield (
-            f"The setting url is plain http ({address.hostname}), which would send the password "
-            "readable by anyone on the way: use https, or set allow_http."
+            f"The setting url is plain http ({address.hostname}), over which others could read the "
+            "password: use https, or set allow_http."
         )
 
 
-def _about_time(settings: Mapping[str, Any]) -> Iterator[str]:
+def _time_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     zone = settings.get("time_zone")
     if zone:
         try:
@@ -204,22 +211,19 @@ def _about_time(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def secrets(settings: Mapping[str, Any]) -> list[str]:
-    """All that must not be shown.
+    """Return the texts to mask in the log.
 
-    What is shorter than a word would be found in every word: of headers and parameters it is
-    masked together with their name, and of others it never stands in a log by itself.
+    Masking a very short secret would garble ordinary words. If it is the value of a header or a
+    parameter, it is masked together with the name; others never appear in the log on their own.
     """
-    found: list[str] = []
+    texts: list[str] = []
     for setting in SECRETS:
         value = settings.get(setting)
         if isinstance(value, str):
-            found += [value] if len(value) >= MIN_SECRET_LENGTH else []
+            texts += [value] if len(value) >= MIN_SECRET_LENGTH else []
         elif isinstance(value, dict):
-            for name, part in value.items():
-                text = str(part)
-                alone = len(text) >= MIN_SECRET_LENGTH
-                found += [text] if alone else [f"{name}={text}", f"{name!r}: {text!r}"]
-    return found
-
-
-MIN_SECRET_LENGTH: Final = 4
+            for name, item in value.items():
+                text = str(item)
+                is_long = len(text) >= MIN_SECRET_LENGTH
+                texts += [text] if is_long else [f"{name}={text}", f"{name!r}: {text!r}"]
+    return texts

@@ -29,7 +29,7 @@ from tap_acumatica.odata.payload.page import Page
 from tap_acumatica.odata.query import Link
 from tap_acumatica.odata.table import Table
 from tap_acumatica.reading.bookmarks import Bookmark
-from tap_acumatica.settings import validation as configuration
+from tap_acumatica.settings import validation
 from tap_acumatica.settings.schema import SCHEMA
 from tap_acumatica.tap import TapAcumatica
 
@@ -210,7 +210,7 @@ def examples(page: str) -> list[dict[str, Any]]:
 def test_the_settings_of_the_examples_are_right(page: str) -> None:
     account = {"url": "https://company.acumatica.com", "username": "odata", "password": "..."}
     for settings in examples(page):
-        configuration.check(settings if "url" in settings else {**account, **settings})
+        validation.check(settings if "url" in settings else {**account, **settings})
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which settings let somebody in, and to which tenant."""
+"""Which settings allow a sign-in, to which tenants, and with which account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tap_acumatica.odata.http.auth import BasicAuth
 from tap_acumatica.odata.http.client import ClientSettings
 from tap_acumatica.odata.oauth.tokens import FileTokenStore, MemoryTokenStore
 from tap_acumatica.run import accounts
-from tap_acumatica.settings import validation as configuration
+from tap_acumatica.settings import validation
 from tap_acumatica.settings.accounts import AccountSettings, tenants
 from tap_acumatica.settings.schema import SCHEMA
 
@@ -30,19 +30,19 @@ OAUTH = {
 
 
 def settings(**changes: Any) -> dict[str, Any]:
-    """Settings for OAuth that work, but for the changes; None takes one out."""
+    """Working settings for OAuth with changes; None removes a setting."""
     return {name: value for name, value in {**OAUTH, **changes}.items() if value is not None}
 
 
 def account(**changes: Any) -> AccountSettings:
-    """The account of the same, with the defaults of the others."""
+    """The account that the same settings and the defaults describe."""
     defaults = {
         name: schema["default"]
         for name, schema in SCHEMA["properties"].items()
         if "default" in schema
     }
-    given = {**defaults, **settings(**changes)}
-    return AccountSettings.of(given, Address.parse(given["url"]))
+    config = {**defaults, **settings(**changes)}
+    return AccountSettings.of(config, Address.parse(config["url"]))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def account(**changes: Any) -> AccountSettings:
     ],
 )
 def test_settings_that_let_somebody_in(changes: dict[str, Any]) -> None:
-    configuration.check(settings(**changes))
+    validation.check(settings(**changes))
 
 
 @pytest.mark.parametrize(
@@ -80,21 +80,21 @@ def test_settings_that_let_somebody_in(changes: dict[str, Any]) -> None:
             {"token_file": None, "refresh_token": "r", "username": "u", "password": "p"},
             "The setting refresh_token needs token_file",
         ),
-        ({"client_id": "GUID@Other"}, "of the tenant Other, but Company A is to be read"),
+        ({"client_id": "GUID@Other"}, "to the tenant Other, but the tenant to read is Company A"),
         (
             {"url": SITE, "tenants": ["Company A", "B", "C"]},
-            r"of the tenant Company A and reaches no other \(B, C\): give it without @Company A",
+            r"the tenant Company A and gives access to no other \(B, C\): remove @Company A",
         ),
         (
             {"url": SITE, "client_id": "GUID", "tenants": ["A", "B"], "refresh_token": "r"},
-            r"The setting refresh_token is of one tenant, .* \(A, B\): leave it out",
+            r"The setting refresh_token belongs to one tenant, .* \(A, B\): remove it",
         ),
         ({"url": SITE, "client_id": "GUID"}, "The setting client_id names no tenant"),
         ({"url": SITE, "client_id": "GUID@"}, "The setting client_id names no tenant"),
-        ({"url": "http://erp.example/ERP"}, "plain http .*over which the server does no OAuth"),
+        ({"url": "http://erp.example/ERP"}, "plain http .*the server does not offer OAuth"),
         (
             {"url": "http://erp.example/ERP", "allow_http": True},
-            "plain http .*over which the server does no OAuth",
+            "plain http .*the server does not offer OAuth",
         ),
         ({"callback_url": "http://erp.example/cb"}, "The setting callback_url must be an address"),
         ({"callback_url": "localhost:8400"}, "The setting callback_url must be an address"),
@@ -113,7 +113,7 @@ def test_settings_that_let_somebody_in(changes: dict[str, Any]) -> None:
 )
 def test_settings_that_let_nobody_in(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingsError, match=words) as raised:
-        configuration.check(settings(**changes))
+        validation.check(settings(**changes))
     assert "s3cret" not in str(raised.value)
 
 
@@ -129,8 +129,8 @@ def test_settings_that_let_nobody_in(changes: dict[str, Any], words: str) -> Non
     ],
 )
 def test_the_tenants_to_sign_in_to(changes: dict[str, Any], expected: list[str]) -> None:
-    given = settings(**changes)
-    assert tenants(given, Address.parse(given["url"])) == expected
+    config = settings(**changes)
+    assert tenants(config, Address.parse(config["url"])) == expected
 
 
 @pytest.mark.parametrize(
@@ -143,49 +143,49 @@ def test_the_tenant_is_added_to_a_client_id_that_has_none(client_id: str, expect
 
 
 def test_by_basic_all_tenants_are_one_account() -> None:
-    given = account(auth_method="basic", username="u", password="p", tenants=["A", "B"])
-    found = accounts.accounts(given, ClientSettings(), ["A", "B"])
-    assert found["A"] is found["B"]
-    assert isinstance(found["A"], BasicAuth)
+    basic = account(auth_method="basic", username="u", password="p", tenants=["A", "B"])
+    by_tenant = accounts.accounts(basic, ClientSettings(), ["A", "B"])
+    assert by_tenant["A"] is by_tenant["B"]
+    assert isinstance(by_tenant["A"], BasicAuth)
 
 
 def test_by_oauth_each_tenant_is_an_account() -> None:
-    given = account(url=SITE, client_id="GUID", tenants=["A", "B"])
-    found = accounts.accounts(given, ClientSettings(), ["A", "B"])
-    assert list(found) == ["A", "B"]
-    assert found["A"] is not found["B"]
+    oauth = account(url=SITE, client_id="GUID", tenants=["A", "B"])
+    by_tenant = accounts.accounts(oauth, ClientSettings(), ["A", "B"])
+    assert list(by_tenant) == ["A", "B"]
+    assert by_tenant["A"] is not by_tenant["B"]
 
 
-def store(**changes: Any) -> FileTokenStore:
-    given = account(**changes)
-    server = accounts.identity_server(given, ClientSettings(), "Company A")
-    found = accounts.token_store(given, ClientSettings(timeout=1, max_retry_time=2), server)
-    assert isinstance(found, FileTokenStore)
-    return found
+def file_store(**changes: Any) -> FileTokenStore:
+    oauth = account(**changes)
+    server = accounts.identity_server(oauth, ClientSettings(), "Company A")
+    store = accounts.token_store(oauth, ClientSettings(timeout=1, max_retry_time=2), server)
+    assert isinstance(store, FileTokenStore)
+    return store
 
 
 def test_tokens_are_kept_for_each_site_application_and_tenant(tmp_path: Path) -> None:
-    file = store(token_file=str(tmp_path / "t.json"))
-    assert file.path == tmp_path / "t.json"
-    assert file.key == "https://company.acumatica.com guid@company a"
-    assert file.lock_timeout == 3
-    assert store(token_file="~/t.json").path.is_absolute()
+    store = file_store(token_file=str(tmp_path / "t.json"))
+    assert store.path == tmp_path / "t.json"
+    assert store.key == "https://company.acumatica.com guid@company a"
+    assert store.lock_timeout == 3
+    assert file_store(token_file="~/t.json").path.is_absolute()
 
 
 def test_what_a_token_began_with_is_the_refresh_token_else_the_user() -> None:
-    begins = [
-        store(refresh_token="r", username="u").began_with,
-        store(refresh_token="s").began_with,
-        store(username="u", password="p").began_with,
-        store(username="u", password="q").began_with,
-        store().began_with,
+    fingerprints = [
+        file_store(refresh_token="r", username="u").began_with,
+        file_store(refresh_token="s").began_with,
+        file_store(username="u", password="p").began_with,
+        file_store(username="u", password="q").began_with,
+        file_store().began_with,
     ]
-    assert len(set(begins)) == 4
-    assert begins[2] == begins[3], "nothing is kept of a password"
-    assert begins[4] is None
+    assert len(set(fingerprints)) == 4
+    assert fingerprints[2] == fingerprints[3], "the password leaves no trace"
+    assert fingerprints[4] is None
 
 
 def test_without_a_file_tokens_live_for_a_run() -> None:
-    given = account(token_file=None, username="u", password="p")
-    server = accounts.identity_server(given, ClientSettings(), "Company A")
-    assert isinstance(accounts.token_store(given, ClientSettings(), server), MemoryTokenStore)
+    oauth = account(token_file=None, username="u", password="p")
+    server = accounts.identity_server(oauth, ClientSettings(), "Company A")
+    assert isinstance(accounts.token_store(oauth, ClientSettings(), server), MemoryTokenStore)

@@ -1,4 +1,4 @@
-"""Settings: what cannot work is refused in a sentence, what can becomes the parts' own settings."""
+"""Settings: wrong ones are refused in a sentence, and each part of the tap gets the right ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.running import in_this_process, run, settings_for
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.run.assembly import assemble
-from tap_acumatica.settings import validation as configuration
+from tap_acumatica.settings import validation
 from tap_acumatica.settings.schema import SCHEMA, SECRETS
 from tap_acumatica.tap import TapAcumatica
 
@@ -23,52 +23,52 @@ if TYPE_CHECKING:
 
     from sandbox import Sandbox
 
-NEEDED = {"url": "https://company.acumatica.com", "username": "odata", "password": "5ecret"}
+REQUIRED = {"url": "https://company.acumatica.com", "username": "odata", "password": "5ecret"}
 DEFAULTS = {
     name: schema["default"] for name, schema in SCHEMA["properties"].items() if "default" in schema
 }
 
 
-def settings(**given: object) -> dict[str, Any]:
-    return {**DEFAULTS, **NEEDED, **given}
+def settings(**changes: object) -> dict[str, Any]:
+    return {**DEFAULTS, **REQUIRED, **changes}
 
 
-def refusal(**given: object) -> str:
+def refusal(**changes: object) -> str:
     with pytest.raises(SettingsError) as raised:
-        configuration.check(settings(**given))
+        validation.check(settings(**changes))
     assert "5ecret" not in str(raised.value)
     return str(raised.value)
 
 
 def test_the_needed_settings_are_enough() -> None:
-    configuration.check(NEEDED)
-    configuration.check(settings())
+    validation.check(REQUIRED)
+    validation.check(settings())
 
 
 def test_every_setting_may_be_null_but_the_needed_ones() -> None:
     # Meltano passes what is not set as null.
-    unset = dict.fromkeys(SCHEMA["properties"].keys() - DEFAULTS.keys() - NEEDED.keys())
-    configuration.check({**settings(), **unset})
+    unset = dict.fromkeys(SCHEMA["properties"].keys() - DEFAULTS.keys() - REQUIRED.keys())
+    validation.check({**settings(), **unset})
 
 
 def test_a_setting_that_is_null_counts_as_left_out() -> None:
-    given, nulls = settings(page_size=50), dict.fromkeys(DEFAULTS.keys() - {"page_size"})
+    config, nulls = settings(page_size=50), dict.fromkeys(DEFAULTS.keys() - {"page_size"})
     with in_this_process():
-        tap = TapAcumatica(config={**given, **nulls}, setup_mapper=False)
-    assert dict(tap.config) == given
+        tap = TapAcumatica(config={**config, **nulls}, setup_mapper=False)
+    assert dict(tap.config) == config
 
 
-@pytest.mark.parametrize("name", NEEDED)
+@pytest.mark.parametrize("name", REQUIRED)
 def test_a_missing_setting_is_named_with_what_it_is(name: str) -> None:
-    given = {key: value for key, value in settings().items() if key != name}
+    incomplete = {key: value for key, value in settings().items() if key != name}
     description = SCHEMA["properties"][name]["description"]
     with pytest.raises(SettingsError) as raised:
-        configuration.check(given)
+        validation.check(incomplete)
     assert str(raised.value) == f"The setting {name} is missing: {description}."
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"),
+    ("changes", "sentence"),
     [
         ({"page_size": 5}, "The setting page_size must be at least 10 (found 5): "),
         ({"page_size": 20_000}, "The setting page_size must be at most 10000 (found 20000): "),
@@ -91,25 +91,25 @@ def test_a_missing_setting_is_named_with_what_it_is(name: str) -> None:
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_must_be(
-    given: dict[str, object], sentence: str
+    changes: dict[str, object], sentence: str
 ) -> None:
-    assert sentence in refusal(**given)
+    assert sentence in refusal(**changes)
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
-    found = refusal(page_size=5, timeout=0, tracking_type="x")
-    assert all(f"The setting {name} " in found for name in ("page_size", "timeout"))
-    found = refusal(url="ftp://host", time_zone="Nowhere", start_date="soon", username=None)
-    assert found.count("The setting ") == 4
+    message = refusal(page_size=5, timeout=0, tracking_type="x")
+    assert all(f"The setting {name} " in message for name in ("page_size", "timeout"))
+    message = refusal(url="ftp://host", time_zone="Nowhere", start_date="soon", username=None)
+    assert message.count("The setting ") == 4
 
 
 def test_a_setting_that_there_is_none_of_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    configuration.check(settings(enitites=["SOOrder"]))
+    validation.check(settings(enitites=["SOOrder"]))
     assert "There is no setting enitites (but entities" in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"),
+    ("changes", "sentence"),
     [
         ({"stream_maps": "x"}, "The setting stream_maps must be of type object (found 'x'): "),
         ({"stream_maps": {"*": {"x": "no such"}}}, "The setting stream_maps cannot be used (Fail"),
@@ -118,9 +118,9 @@ def test_a_setting_that_there_is_none_of_is_a_warning(caplog: pytest.LogCaptureF
     ],
 )
 def test_the_settings_of_the_sdk_are_refused_in_sentences_too(
-    box: Sandbox, given: dict[str, object], sentence: str
+    box: Sandbox, changes: dict[str, object], sentence: str
 ) -> None:
-    error = run({**settings_for(box, "PX_SM_Users"), **given}).error
+    error = run({**settings_for(box, "PX_SM_Users"), **changes}).error
     assert isinstance(error, SettingsError)
     assert sentence in str(error)
 
@@ -136,7 +136,7 @@ def test_a_map_that_fails_on_a_record_is_refused_in_a_sentence(box: Sandbox) -> 
 
 
 @pytest.mark.parametrize(
-    ("variable", "text", "wanted"),
+    ("variable", "text", "requirement"),
     [
         ("PAGE_SIZE", "abc", "page_size must be a whole number"),
         ("PAGE_SIZE", "true", "page_size must be a whole number"),
@@ -150,20 +150,20 @@ def test_a_map_that_fails_on_a_record_is_refused_in_a_sentence(box: Sandbox) -> 
     ],
 )
 def test_a_variable_that_does_not_hold_its_setting_is_named(
-    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, wanted: str
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, requirement: str
 ) -> None:
-    for name, value in NEEDED.items():
+    for name, value in REQUIRED.items():
         monkeypatch.setenv(f"TAP_ACUMATICA_{name.upper()}", value)
     monkeypatch.setenv(f"TAP_ACUMATICA_{variable}", text)
     with in_this_process(), pytest.raises(SettingsError) as raised:
         TapAcumatica(parse_env_config=True, setup_mapper=False)
-    assert f"The setting {wanted} in TAP_ACUMATICA_{variable}" in str(raised.value)
+    assert f"The setting {requirement} in TAP_ACUMATICA_{variable}" in str(raised.value)
     assert "5ecret" not in str(raised.value)
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {
-        **NEEDED,
+    variables = {
+        **REQUIRED,
         "page_size": "50",
         "verify_ssl": "False",
         "count": "on",
@@ -171,7 +171,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "exclude_entities": "A,B",
         "expand": '{"SOOrder": ["X"]}',
     }
-    for name, value in given.items():
+    for name, value in variables.items():
         monkeypatch.setenv(f"TAP_ACUMATICA_{name.upper()}", value)
     with in_this_process():
         tap = TapAcumatica(parse_env_config=True, setup_mapper=False)
@@ -190,19 +190,19 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("company.acumatica.com", "must be an address that starts with https://"),
         ("ftp://host", "must be an address that starts with https:// (found 'ftp://host')"),
         ("https://", "must be an address that starts with https://"),
-        ("https://odata:5ecret@host", "holds a user name or password: put them in"),
-        ("https://[::1", "is no address (Invalid IPv6 URL)"),
-        ("https://host:port", "is no address"),
-        ("https://host:99999", "is no address"),
+        ("https://odata:5ecret@host", "contains a user name or password: move them to"),
+        ("https://[::1", "is not a valid address (Invalid IPv6 URL)"),
+        ("https://host:port", "is not a valid address"),
+        ("https://host:99999", "is not a valid address"),
         ("http://host", "is plain http (host)"),
         ("http://localhost.example", "is plain http (localhost.example)"),
         ("http://127.0.0.1.example/", "is plain http"),
     ],
 )
 def test_an_address_that_cannot_work_is_refused(url: str, sentence: str) -> None:
-    found = refusal(url=url)
-    assert found.startswith("The setting url ")
-    assert sentence in found
+    message = refusal(url=url)
+    assert message.startswith("The setting url ")
+    assert sentence in message
 
 
 @pytest.mark.parametrize(
@@ -217,11 +217,11 @@ def test_an_address_that_cannot_work_is_refused(url: str, sentence: str) -> None
     ],
 )
 def test_an_address_that_can_work_is_taken(url: str) -> None:
-    configuration.check(settings(url=url))
+    validation.check(settings(url=url))
 
 
 def test_plain_http_has_to_be_allowed() -> None:
-    configuration.check(settings(url="http://host", allow_http=True))
+    validation.check(settings(url="http://host", allow_http=True))
 
 
 @pytest.mark.parametrize("zone", ["Nowhere", "Europe", "../etc/passwd", "GMT+99", "a\x00b"])
@@ -257,9 +257,9 @@ def test_what_is_no_start_date_is_refused(start: str) -> None:
     ],
 )
 def test_a_start_date_without_an_offset_is_in_utc(start: str) -> None:
-    configuration.check(settings(start_date=start))
-    read = assemble(settings(start_date=start)).reading
-    assert read.start_date == datetime(2024, 1, 1, tzinfo=UTC)
+    validation.check(settings(start_date=start))
+    reading = assemble(settings(start_date=start)).reading
+    assert reading.start_date == datetime(2024, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("setting", ["extra_headers", "secret_headers"])
@@ -278,47 +278,48 @@ def test_headers_that_cannot_be_sent_are_refused_without_their_values(
 @pytest.mark.parametrize("setting", ["extra_headers", "secret_headers"])
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
 def test_headers_that_say_where_a_request_ends_are_refused(setting: str, name: str) -> None:
-    assert f"The setting {setting} holds {name}, which the tap" in refusal(**{setting: {name: "5"}})
+    sentence = f"The setting {setting} contains {name}, which the tap"
+    assert sentence in refusal(**{setting: {name: "5"}})
 
 
 def test_a_region_that_cannot_be_sent_is_refused() -> None:
     assert "The setting region " in refusal(region="fr\r\nX: y")
-    configuration.check(settings(region="fr-FR", extra_headers={"X-Name": "Müller & Co"}))
+    validation.check(settings(region="fr-FR", extra_headers={"X-Name": "Müller & Co"}))
 
 
 @pytest.mark.parametrize("setting", ["extra_params", "secret_params"])
 @pytest.mark.parametrize("name", ["$skip", "$filter", "$top", "$Count"])
 def test_options_that_decide_which_rows_come_are_refused(setting: str, name: str) -> None:
-    assert f"The setting {setting} holds {name}, but" in refusal(**{setting: {name: "5ecret"}})
-    configuration.check(settings(**{setting: {"key": "$skip"}}))
+    assert f"The setting {setting} contains {name}, but" in refusal(**{setting: {name: "5ecret"}})
+    validation.check(settings(**{setting: {"key": "$skip"}}))
 
 
 def test_a_certificate_file_has_to_be_there(tmp_path: Path) -> None:
     bundle = tmp_path / "ca.pem"
-    assert f"a file that is not there ({bundle})" in refusal(ca_bundle=str(bundle))
+    assert f"a file that does not exist ({bundle})" in refusal(ca_bundle=str(bundle))
     bundle.touch()
-    configuration.check(settings(ca_bundle=str(bundle)))
+    validation.check(settings(ca_bundle=str(bundle)))
 
 
-# What the parts are made with
+# Assembly
 
 
 def test_archived_rows_are_asked_for_and_deleted_ones_not() -> None:
     assert assemble(settings()).client.headers == {"PX-ApiArchive": "SHOW"}
-    given = settings(include_archived=False, include_deleted=True, region="fr-FR")
-    assert assemble(given).client.headers == {
+    config = settings(include_archived=False, include_deleted=True, region="fr-FR")
+    assert assemble(config).client.headers == {
         "PX-ApiDeleted": "SHOW",
         "Accept-Language": "fr-FR",
     }
 
 
 def test_further_headers_overrule_those_of_other_settings() -> None:
-    given = settings(
+    config = settings(
         region="fr-FR",
         extra_headers={"Accept-Language": "de-DE", "X-One": "1"},
         secret_headers={"X-Key": "5ecret"},
     )
-    assert assemble(given).client.headers == {
+    assert assemble(config).client.headers == {
         "PX-ApiArchive": "SHOW",
         "Accept-Language": "de-DE",
         "X-One": "1",
@@ -327,16 +328,16 @@ def test_further_headers_overrule_those_of_other_settings() -> None:
 
 
 def test_the_defaults_are_one_connection_with_the_patience_of_the_licence_queue() -> None:
-    made = assemble(settings()).client
-    assert made.timeout > 600
-    assert made.pool.size == 1
-    assert made.pool.kept_alive
-    assert made.verify is True
+    client = assemble(settings()).client
+    assert client.timeout > 600
+    assert client.pool.size == 1
+    assert client.pool.kept_alive
+    assert client.verify is True
 
 
 def test_pool_settings_are_handed_on() -> None:
-    given = settings(max_pool_size=4, pool_idle_timeout=7, pool_wait_time=8)
-    pool = assemble(given).client.pool
+    config = settings(max_pool_size=4, pool_idle_timeout=7, pool_wait_time=8)
+    pool = assemble(config).client.pool
     assert (pool.size, pool.kept_alive, pool.idle_timeout, pool.wait_time) == (4, True, 7, 8)
 
 
@@ -346,19 +347,19 @@ def test_without_pooling_there_is_one_connection_whatever_the_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "verify"),
+    ("changes", "verify"),
     [({}, True), ({"verify_ssl": False}, False), ({"ca_bundle": "/ca.pem"}, "/ca.pem")],
 )
 def test_certificates_are_checked_as_the_settings_say(
-    given: dict[str, object],
+    changes: dict[str, object],
     verify: bool | str,
 ) -> None:
-    assert assemble(settings(**given)).client.verify == verify
+    assert assemble(settings(**changes)).client.verify == verify
 
 
 def test_further_parameters_are_put_into_one() -> None:
-    given = settings(extra_params={"a": "1"}, secret_params={"b": "2"}, max_url_length=500)
-    limits = assemble(given).query_limits
+    config = settings(extra_params={"a": "1"}, secret_params={"b": "2"}, max_url_length=500)
+    limits = assemble(config).query_limits
     assert (limits.parameters, limits.max_length) == ({"a": "1", "b": "2"}, 500)
     assert assemble(settings()).query_limits.parameters == {}
 
@@ -373,50 +374,50 @@ def test_instants_are_read_in_the_zone() -> None:
 
 
 def test_reads_are_as_the_settings_say() -> None:
-    read = assemble(settings(page_size=50, count=False, time_offset=60)).reading
-    assert read.paging == Paging(50, count=False)
-    assert read.time_offset == timedelta(minutes=1)
-    assert read.start_date is None
-    assert read.scope == {}
+    reading = assemble(settings(page_size=50, count=False, time_offset=60)).reading
+    assert reading.paging == Paging(50, count=False)
+    assert reading.time_offset == timedelta(minutes=1)
+    assert reading.start_date is None
+    assert reading.scope == {}
     assert assemble(settings(client_side_paging=False)).reading.paging.size is None
 
 
 def test_the_scope_holds_only_what_differs_from_the_defaults() -> None:
-    given = settings(include_archived=False, include_deleted=True)
-    assert assemble(given).reading.scope == {
+    config = settings(include_archived=False, include_deleted=True)
+    assert assemble(config).reading.scope == {
         "include_archived": False,
         "include_deleted": True,
     }
 
 
 def test_discovery_is_as_the_settings_say() -> None:
-    made = assemble(settings()).discovery
-    assert (made.entities, made.exclude_entities) == (None, ())
-    assert list(made.replication_keys) == DEFAULTS["replication_keys"]
+    discovery = assemble(settings()).discovery
+    assert (discovery.entities, discovery.exclude_entities) == (None, ())
+    assert list(discovery.replication_keys) == DEFAULTS["replication_keys"]
     assert assemble(settings(tracking_type="none")).discovery.replication_keys == ()
 
 
 def test_records_are_as_the_settings_say() -> None:
-    made = assemble(settings(convert_to_utc=False, decimals_as_strings=True)).records
-    assert not made.convert_to_utc
-    assert made.decimals_as_strings
+    records = assemble(settings(convert_to_utc=False, decimals_as_strings=True)).records
+    assert not records.convert_to_utc
+    assert records.decimals_as_strings
 
 
 @given(st.text(min_size=1), st.dictionaries(st.text(min_size=1), st.text()), st.text(min_size=1))
 def test_all_secrets_are_known(password: str, headers: dict[str, str], value: str) -> None:
-    given = settings(
+    config = settings(
         password=password, secret_headers=headers, secret_params={"key": value}, region="fr"
     )
-    found = configuration.secrets(given)
+    masked = validation.secrets(config)
     words = {text for text in (password, *headers.values(), value) if len(text) >= 4}
-    assert {text for text in found if "=" not in text and ": " not in text} <= words <= {*found}
+    assert {text for text in masked if "=" not in text and ": " not in text} <= words <= {*masked}
     for name, text in headers.items():
-        assert text in found or f"{name!r}: {text!r}" in found
-    assert value in found or f"key={value}" in found
+        assert text in masked or f"{name!r}: {text!r}" in masked
+    assert value in masked or f"key={value}" in masked
 
 
 def test_every_setting_with_a_secret_name_is_secret() -> None:
     words = ("password", "secret", "token")
-    named = {name for name in SCHEMA["properties"] if any(w in name for w in words)}
-    assert named - {"token_file", "access_token_url"} <= SECRETS
-    assert configuration.secrets(settings(password=None)) == []
+    names = {name for name in SCHEMA["properties"] if any(word in name for word in words)}
+    assert names - {"token_file", "access_token_url"} <= SECRETS
+    assert validation.secrets(settings(password=None)) == []
