@@ -120,7 +120,7 @@ class EntityStream(Stream):
         converter = RecordConverter(
             table.columns,
             table.replication_key,
-            self._run.parts.records,
+            self._run.settings.records,
             self.plan.absent_columns(tenant),
         )
         if self.ABORT_AT_RECORD_COUNT is not None:
@@ -250,7 +250,7 @@ class EntityStream(Stream):
     @override
     def _write_state_message(self) -> None:
         """Write the state with the progress made."""
-        if self._progress and self._progress.keep():
+        if self._progress and self._progress.move_bookmark():
             self.state_manager.is_flushed = False
         super()._write_state_message()
 

@@ -33,7 +33,7 @@ from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run.assembly import assemble
 from tap_acumatica.run.progress import show_progress
 from tap_acumatica.run.run import Run
-from tap_acumatica.run.selection import require_reached, require_sensible, warn_of_selection
+from tap_acumatica.run.selection import require_readable, require_sensible, warn_of_selection
 from tap_acumatica.settings import validation
 from tap_acumatica.settings.environment import settings_of_environment
 from tap_acumatica.settings.schema import SCHEMA
@@ -120,14 +120,16 @@ class TapAcumatica(Tap):
 
     @override
     def discover_streams(self) -> Sequence[EntityStream]:
-        parts = self.run.parts
+        settings = self.run.settings
         entries: Iterable[CatalogEntry]
         if self.input_catalog is not None:
             entries = self.input_catalog.streams
             require_tenant_keys(
-                entries, self.config["tenant_column"], many=bool(parts.plans.tenants)
+                entries, self.config["tenant_column"], many=bool(settings.plans.tenants)
             )
-            require_inquiry_keys(entries, parts.discovery.inquiry_keys, parts.plans.tenant_column)
+            require_inquiry_keys(
+                entries, settings.discovery.inquiry_keys, settings.plans.tenant_column
+            )
             gaps = self._gaps or TenantGaps()
         else:
             found = [description.entry for description in self.descriptions]
@@ -136,7 +138,7 @@ class TapAcumatica(Tap):
         streams = []
         for entry in entries:
             prune(entry)
-            plan = StreamPlan.of(entry, gaps, parts.plans, given=self.input_catalog is not None)
+            plan = StreamPlan.of(entry, gaps, settings.plans, given=self.input_catalog is not None)
             if plan.partitions:
                 streams.append(EntityStream(self, self.run, plan, entry))
         return streams
@@ -164,7 +166,7 @@ class TapAcumatica(Tap):
     @override
     def load_state(self, state: dict[str, Any]) -> None:
         require_shape(state)
-        plans = self.run.parts.plans
+        plans = self.run.settings.plans
         warn_of_other_spellings(state, self.config["tenant_column"], plans.tenants)
         super().load_state(state)
 
@@ -183,8 +185,8 @@ class TapAcumatica(Tap):
                 do not fit one of them.
         """
         streams = self._selected_streams()
-        require_sensible(len(streams), named=self.run.parts.discovery.entities is not None)
-        require_reached([stream.plan for stream in streams], self.run.parts.interfaces)
+        require_sensible(len(streams), named=self.run.settings.discovery.entities is not None)
+        require_readable([stream.plan for stream in streams], self.run.settings.interfaces)
         return streams
 
     def selected_plans(self) -> list[StreamPlan]:

@@ -93,7 +93,7 @@ class Checker:
             plans: Tells what the selected streams read; raises what is wrong with the selection.
             now: This machine's clock.
         """
-        self._parts = run.parts
+        self._settings = run.settings
         self._instance = run.instance
         self._plans = plans
         self._now = now
@@ -139,7 +139,7 @@ class Checker:
             )
         for sentence in found.missing:
             yield Finding("Interface", Status.NOTE, masking.masked(sentence), tenant)
-        account = self._parts.account
+        account = self._settings.account
         name = account.username or f"the application {account.client_id}"
         yield Finding("Sign-in", Status.GOOD, f"accepted, as {name}", tenant)
         release = next(iter(services.values())).release()
@@ -189,7 +189,7 @@ class Checker:
             try:
                 probe = TrialReader(services[interface], plan.table(begun.tenant), clocks)
                 begun.add(
-                    TrialStream(plan.name, probe, probe.begin(self._parts.reading, clock_check))
+                    TrialStream(plan.name, probe, probe.begin(self._settings.reading, clock_check))
                 )
             except AcumaticaError as error:
                 if isinstance(error, RequestFailed) and error.action is Action.SKIP:
@@ -204,7 +204,7 @@ class Checker:
         sample = next((each for each in samples if each.pages_by_key), None)
         if sample is None:
             return
-        verify_counts = self._parts.reading.verify_counts
+        verify_counts = self._settings.reading.verify_counts
         tried: tuple[tuple[str, Callable[[], bool], Status, str], ...] = (
             ("Filters", sample.filters, Status.BAD, "a filter brings other rows than it should"),
             (
@@ -243,7 +243,7 @@ class Checker:
                 )
             )
         try:
-            rows, seconds = sample.page(self._parts.page_size)
+            rows, seconds = sample.page(self._settings.page_size)
         except AcumaticaError as error:
             yield failure(error, tenant, "Page")
             return
@@ -272,8 +272,8 @@ class Checker:
         self, tenant: Tenant, account: timedelta | None, finders: Iterable[ClockCheck]
     ) -> Finding:
         """The account's zone beside the one that is assumed."""
-        zone = self._parts.instants.zone
-        assumed = self._parts.time_zone or "UTC"
+        zone = self._settings.instants.zone
+        assumed = self._settings.time_zone or "UTC"
         if account is None:
             return Finding(
                 "Time zone",
@@ -292,7 +292,7 @@ class Checker:
                 facts=facts,
             )
         labelled = all(
-            self._parts.instants.has_offset(each.newest) for each in finders if each.newest
+            self._settings.instants.has_offset(each.newest) for each in finders if each.newest
         )
         text = f"the account is at {shown}, time_zone is {assumed}"
         text += (
@@ -308,7 +308,7 @@ class Checker:
         where = "ahead of" if ahead >= 0 else "behind"
         facts = {"ahead_seconds": ahead, "skew_seconds": skew, "answers": clocks.answers}
         text = f"{_long(abs(ahead))} {where} this machine's"
-        offset = self._parts.reading.time_offset.total_seconds()
+        offset = self._settings.reading.time_offset.total_seconds()
         text += f"; {clocks.answers} answers differ by {skew:.0f} s"
         if skew > offset:
             text += f": raise time_offset ({offset:.0f} s) above it"

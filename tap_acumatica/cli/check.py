@@ -82,7 +82,7 @@ def _findings(
         run = Run(RETRY_LIMITS, cached_metadata=False)
         try:
             with open_tap(tap, config(), catalog=catalog, setup_mapper=False, run=run) as checked:
-                restore(run.parts.client.verbosity)
+                restore(run.settings.client.verbosity)
                 checker = Checker(run, checked.selected_plans, lambda: datetime.now(UTC))
                 yield from checker.findings()
         except AcumaticaError as error:

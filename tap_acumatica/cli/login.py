@@ -22,8 +22,8 @@ def login_command(tap: type[CommandTap]) -> click.Command:
             # A tap takes signals for a wish to stop between two records; here they are to end it.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            parts = opened.run.parts
-            login(parts.account, parts.client, tenant, browser=browser)
+            settings = opened.run.settings
+            login(settings.account, settings.client, tenant, browser=browser)
 
     return click.Command(
         "login",

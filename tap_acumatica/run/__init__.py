@@ -1,1 +1,1 @@
-"""One run: what the settings lead to, what is read, and what failed."""
+"""One run of the tap: its settings, connections and readers, and what it could not read."""

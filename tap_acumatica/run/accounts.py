@@ -1,4 +1,4 @@
-"""Who signs in: the account of each tenant."""
+"""The account that signs in to each tenant."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 def accounts(
     settings: AccountSettings, client: ClientSettings, tenants: Sequence[str | None]
 ) -> dict[str | None, Auth]:
-    """Return the account of each tenant that is read; by Basic it is the same for all."""
+    """Return the account of each tenant; with basic authentication they all share one."""
     if not settings.by_oauth:
         basic = BasicAuth(settings.username or "", settings.password or "")
         masking.add(basic.secrets)
         return dict.fromkeys(tenants, basic)
-    # Only where it is needed: Authlib takes its time.
+    # Imported on demand: Authlib takes a while to load.
     from tap_acumatica.odata.oauth.account import InitialGrant, OAuth, Password  # noqa: PLC0415
 
     if client.pool.size > 1 and "api:concurrent_access" not in settings.scope.split():
         logger.warning(
             "max_pool_size is %d, but without api:concurrent_access in scope Acumatica serves one "
-            "request at a time.",
+            "request at a time: add it to scope, and sign in again.",
             client.pool.size,
         )
     username, password = settings.username, settings.password
@@ -49,7 +49,7 @@ def accounts(
 def identity_server(
     settings: AccountSettings, client: ClientSettings, tenant: str
 ) -> IdentityServer:
-    """Return the identity server of the site, for the application of one tenant."""
+    """Return the site's identity server, as seen by the application of one tenant."""
     from tap_acumatica.odata.oauth.identity_server import (  # noqa: PLC0415 - as above
         Addresses,
         Application,
@@ -67,17 +67,17 @@ def identity_server(
 def token_store(
     settings: AccountSettings, client: ClientSettings, server: IdentityServer
 ) -> TokenStore:
-    """Return where the tokens of one tenant are kept.
+    """Return the store for the tokens of one tenant.
 
-    A setting takes precedence over a token in the file that began with another one: a new refresh
-    token, or the name of another user.
+    A new refresh token or user name in the settings takes precedence over a stored token that was
+    obtained with another one.
     """
     if settings.token_file is None:
         return MemoryTokenStore()
-    began_with = settings.refresh_token or settings.username
+    credential = settings.refresh_token or settings.username
     return FileTokenStore(
         settings.token_file,
         f"{settings.site} {server.application.client_id}".lower(),
-        fingerprint(began_with) if began_with else None,
+        fingerprint(credential) if credential else None,
         client.timeout + client.max_retry_time,
     )

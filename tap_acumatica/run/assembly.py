@@ -1,4 +1,4 @@
-"""Checked settings -> the objects that the parts of the tap are made with, each built once."""
+"""Turns checked settings into the frozen settings objects of the tap's components."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The settings of a run, as its parts take them.
+class RunSettings:
+    """The settings of a run, with one object for each component.
 
     Attributes:
-        tenants: The tenants to read; None is the one that the address decides.
-        interfaces: The interfaces to use: those that are asked for, and to which the address leads.
-        page_size: The setting, also where the server decides on the pages.
+        tenants: The tenants to read; None stands for the tenant that the address implies.
+        interfaces: The interfaces to use: those that the setting names and the address includes.
+        page_size: The setting, even if the server decides on the pages.
         time_zone: The setting, or None.
     """
 
@@ -54,20 +54,20 @@ class Parts:
 
     @property
     def instants(self) -> InstantReader:
-        """How date-times are read."""
+        """The reader of date-times."""
         return self.reading.instants
 
 
-def assemble(settings: Mapping[str, Any]) -> Parts:
-    """Build all parts from settings that were checked and have their defaults.
+def assemble(settings: Mapping[str, Any]) -> RunSettings:
+    """Build the settings objects from checked settings that include the defaults.
 
     Raises:
-        SettingsError: The address does not lead to any of the interfaces.
+        SettingsError: The address does not include any of the interfaces.
     """
     address = Address.parse(settings["url"])
     client = _client(settings)
     instants = _instants(settings)
-    return Parts(
+    return RunSettings(
         address=address,
         tenants=settings.get("tenants") or (None,),
         interfaces=_interfaces(settings, address),
@@ -92,15 +92,15 @@ def _client(settings: Mapping[str, Any]) -> ClientSettings:
         **(settings.get("extra_headers") or {}),
         **(settings.get("secret_headers") or {}),
     }
-    pooled = settings["enable_pooling"]
+    pooling = settings["enable_pooling"]
     return ClientSettings(
         timeout=settings["timeout"],
         max_retry_time=settings["max_retry_time"],
         headers={name: value for name, value in headers.items() if value},
         verify=settings.get("ca_bundle") or settings["verify_ssl"],
         pool=PoolSettings(
-            size=settings["max_pool_size"] if pooled else 1,
-            kept_alive=pooled,
+            size=settings["max_pool_size"] if pooling else 1,
+            kept_alive=pooling,
             idle_timeout=settings["pool_idle_timeout"],
             wait_time=settings["pool_wait_time"],
         ),
@@ -125,8 +125,8 @@ def _instants(settings: Mapping[str, Any]) -> InstantReader:
 
 
 def _zone(name: str) -> tzinfo:
-    # Takes a tenth of the start of the tap, and most accounts are in UTC.
-    import pendulum  # noqa: PLC0415 - as said
+    # This import takes a tenth of the tap's start-up time, and most accounts are in UTC.
+    import pendulum  # noqa: PLC0415 - on demand
 
     return pendulum.timezone(name)
 
@@ -138,7 +138,7 @@ def _discovery(settings: Mapping[str, Any]) -> DiscoverySettings:
         exclude_entities=settings.get("exclude_entities") or (),
         replication_keys=settings["replication_keys"] if incremental else (),
         decimals_as_strings=settings["decimals_as_strings"],
-        expand={name: parse_all(texts) for name, texts in (settings.get("expand") or {}).items()},
+        expand={name: parse_all(items) for name, items in (settings.get("expand") or {}).items()},
         inquiry_keys=settings.get("inquiry_keys") or {},
         inquiry_parameters=(settings.get("inquiry_parameters") or {}).keys(),
     )
@@ -159,8 +159,9 @@ def _interfaces(settings: Mapping[str, Any], address: Address) -> tuple[str, ...
     interfaces = tuple(name for name in address.interfaces if name in settings["interfaces"])
     if not interfaces:
         message = (
-            f"The setting url ({settings['url']}) is an address of {address.interfaces[0]} alone, "
-            "which the setting interfaces leaves out: give the site alone, or change interfaces."
+            f"The setting url ({settings['url']}) leads to the interface {address.interfaces[0]} "
+            "only, which the setting interfaces excludes: set url to the site alone, or change "
+            "interfaces."
         )
         raise SettingsError(message)
     return interfaces

@@ -1,4 +1,4 @@
-"""What of a run is missing in the end, tenant by tenant."""
+"""Collects what a run could not read, per tenant."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Tenant = str | None
 
 
 class TenantsFailed(AcumaticaError):  # noqa: N818 - as the sentences say it
-    """Some tenants were not read to their end."""
+    """Some tenants were not read completely."""
 
     def __init__(self, failed: Mapping[Tenant, AcumaticaError]) -> None:
         self.failed = dict(failed)
@@ -26,74 +26,76 @@ class TenantsFailed(AcumaticaError):  # noqa: N818 - as the sentences say it
     @override
     def sentences(self) -> list[str]:
         """What happened to each tenant, and why."""
-        return [self._said(tenant, error) for tenant, error in self.failed.items()]
+        return [self._sentence(tenant, error) for tenant, error in self.failed.items()]
 
     @staticmethod
-    def _said(tenant: Tenant, error: AcumaticaError) -> str:
-        message = f"The tenant {tenant} was not read to its end; the next run goes on from there."
+    def _sentence(tenant: Tenant, error: AcumaticaError) -> str:
+        message = f"The tenant {tenant} was not read completely; the next run continues from there."
         return " ".join([message, *error.sentences])
 
 
 class RunFailures:
-    """Remembers the refused streams, and the tenants that failed while others go on."""
+    """Remembers the streams that were refused, and the tenants that failed."""
 
     def __init__(self, tenants: Sequence[Tenant]) -> None:
-        self._many = len(tenants) > 1
         self._tenants = tenants
+        self._several_tenants = len(tenants) > 1
         self._failed: dict[Tenant, AcumaticaError] = {}
         self._refused: defaultdict[Tenant, list[tuple[RequestFailed, bool]]] = defaultdict(list)
 
     def has_failed(self, tenant: Tenant) -> bool:
-        """Whether nothing more is to be asked of a tenant."""
+        """Whether the tenant was given up, so that nothing more is read from it."""
         return tenant in self._failed
 
     def fail(self, tenant: Tenant, error: AcumaticaError) -> None:
-        """Give a tenant up.
+        """Give up a tenant and let the run continue with the others.
 
         Raises:
-            AcumaticaError: There is no other tenant for which to go on.
+            AcumaticaError: There is no other tenant, or the error concerns all of them.
         """
-        if not self._many or (isinstance(error, RequestFailed) and error.cause in SITE_WIDE):
+        is_site_wide = isinstance(error, RequestFailed) and error.cause in SITE_WIDE
+        if not self._several_tenants or is_site_wide:
             raise error
         self._failed.setdefault(tenant, error)
         if len(self._failed) == len(self._tenants):
             raise TenantsFailed(self._failed)
 
-    def refuse(self, tenant: Tenant, failed: RequestFailed, *, expected: bool) -> None:
-        """Go on without a stream that the server does not give.
+    def refuse(self, tenant: Tenant, error: RequestFailed, *, expected: bool) -> None:
+        """Record a stream that the server refused, and let the run continue.
 
         Args:
-            tenant: Where it was asked for.
-            failed: Why.
-            expected: Rows of it came before, so that it is missed now.
+            tenant: The tenant that refused the stream.
+            error: The server's refusal.
+            expected: Whether the stream had rows before, so that they are missing now.
         """
-        self._refused[tenant].append((failed, expected))
+        self._refused[tenant].append((error, expected))
 
     def require_tenants(self) -> None:
-        """Fail if a tenant was given up.
+        """Raise an error if a tenant was given up.
 
         Raises:
-            TenantsFailed: One was.
+            TenantsFailed: At least one tenant was given up.
         """
         if self._failed:
             raise TenantsFailed(self._failed)
 
-    def require_all(self, asked_for: Mapping[Tenant, int]) -> None:
-        """Fail if something is missing that was expected, or all of a tenant.
+    def require_all(self, stream_counts: Mapping[Tenant, int]) -> None:
+        """Raise an error if expected rows are missing, or if all streams of a tenant were refused.
 
         Args:
-            asked_for: How many streams of each tenant.
+            stream_counts: The number of streams that were to be read from each tenant.
 
         Raises:
-            AcumaticaError: Something is; for many tenants with a sentence for each that failed.
+            AcumaticaError: Something is missing; if there are several tenants, the error has a
+                sentence for each that failed.
         """
-        failed = dict(self._failed)
+        errors = dict(self._failed)
         for tenant, refused in self._refused.items():
-            missed = [failure for failure, expected in refused if expected]
-            if missed or len(refused) == asked_for[tenant]:
-                failed.setdefault(tenant, (missed or [refused[-1][0]])[-1])
-        if not failed:
+            missing = [error for error, expected in refused if expected]
+            if missing or len(refused) == stream_counts[tenant]:
+                errors.setdefault(tenant, (missing or [refused[-1][0]])[-1])
+        if not errors:
             return
-        if self._many:
-            raise TenantsFailed(failed)
-        raise next(iter(failed.values()))
+        if self._several_tenants:
+            raise TenantsFailed(errors)
+        raise next(iter(errors.values()))

@@ -1,4 +1,4 @@
-"""An instance of Acumatica as the settings lead to it: its services, and what each tenant has."""
+"""The instance of Acumatica that the settings describe: its services, and what each tenant has."""
 
 from __future__ import annotations
 
@@ -16,64 +16,64 @@ from tap_acumatica.run.accounts import accounts
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_acumatica.run.assembly import Parts
+    from tap_acumatica.run.assembly import RunSettings
 
 TOKEN_TIMEOUT: Final = 8.0
-"""Seconds at the end of a run for tokens under way: ten after SIGTERM many a run is killed."""
+"""Seconds to wait for tokens at the end of a run; many runs are killed ten after SIGTERM."""
 
 
 class Instance:
-    """One site, with the connections of a run.
+    """The site that a run reads, with the run's connections to it.
 
     Attributes:
         services: The service of each interface and tenant.
-        clock_checks: What tells the server's clock, for each of them.
+        clock_checks: The clock check of each interface and tenant.
     """
 
     def __init__(
         self,
-        parts: Parts,
+        settings: RunSettings,
         limits: RetryLimits = UNLIMITED,
         metadata_cache: MetadataCache | None = None,
     ) -> None:
-        """Prepare; nothing is sent yet.
+        """Prepare the services; nothing is sent yet.
 
         Args:
-            parts: The settings.
-            limits: Upper bounds of what the settings say.
-            metadata_cache: In place of the one of the settings.
+            settings: The settings of the run.
+            limits: Upper bounds of the timeout and the retry time in the settings.
+            metadata_cache: Replaces the cache that the settings describe.
         """
-        self._parts = parts
-        self._metadata_cache = metadata_cache or parts.metadata_cache
+        self._settings = settings
+        self._metadata_cache = metadata_cache or settings.metadata_cache
         self._discovered: dict[str | None, Discovered | AcumaticaError] = {}
-        client = limits.applied(parts.client)
-        self._accounts = accounts(parts.account, client, parts.tenants)
-        self._client = Client(client, next(iter(self._accounts.values())), parts.address.site)
-        signs_in_to = parts.account.tenants or (None,)
+        client = limits.applied(settings.client)
+        self._accounts = accounts(settings.account, client, settings.tenants)
+        self._client = Client(client, next(iter(self._accounts.values())), settings.address.site)
+        login_names = settings.account.tenants or (None,)
         self.services: Mapping[tuple[str, str | None], Service] = {
             (interface, tenant): Service(
                 self._client,
-                parts.address,
-                tenant or own,
-                parts.query_limits,
+                settings.address,
+                tenant or login_name,
+                settings.query_limits,
                 auth=self._accounts[tenant],
                 interface=interface,
             )
-            for own, tenant in zip(signs_in_to, parts.tenants, strict=True)
-            for interface in parts.interfaces
+            for login_name, tenant in zip(login_names, settings.tenants, strict=True)
+            for interface in settings.interfaces
         }
-        zone_is_set = parts.time_zone is not None
+        zone_is_set = settings.time_zone is not None
         self.clock_checks: Mapping[tuple[str, str | None], ClockCheck] = {
-            key: ClockCheck(parts.instants, zone_is_set=zone_is_set) for key in self.services
+            key: ClockCheck(settings.instants, zone_is_set=zone_is_set) for key in self.services
         }
 
     @property
     def tenants(self) -> Sequence[str | None]:
-        """The tenants to read; None is the one that the address decides."""
-        return self._parts.tenants
+        """The tenants to read; None stands for the tenant that the address implies."""
+        return self._settings.tenants
 
     def services_of(self, tenant: str | None) -> dict[str, Service]:
-        """The services of a tenant, by interface."""
+        """Return the services of a tenant, by interface."""
         return {
             interface: service
             for (interface, name), service in self.services.items()
@@ -81,47 +81,47 @@ class Instance:
         }
 
     def discovered(self, tenant: str | None) -> Discovered:
-        """What a tenant has; asked for once.
+        """Return what a tenant has; it is discovered only once.
 
         Raises:
-            AcumaticaError: It could not be asked; again when called again.
+            AcumaticaError: Discovery failed; every further call raises the same error.
         """
         if tenant not in self._discovered:
             try:
                 self._discovered[tenant] = discovered(
                     self.services_of(tenant),
-                    self._parts.discovery,
+                    self._settings.discovery,
                     lambda interface, service: self._metadata_cache.result(
                         self._source(interface, tenant), service.describe
                     ),
                 )
             except AcumaticaError as error:
                 self._discovered[tenant] = error
-        found = self._discovered[tenant]
-        if isinstance(found, AcumaticaError):
-            raise found
-        return found
+        result = self._discovered[tenant]
+        if isinstance(result, AcumaticaError):
+            raise result
+        return result
 
     def forget_metadata(self) -> None:
-        """Let the next run ask for all metadata: something was not as they say."""
-        for interface in self._parts.interfaces:
+        """Delete the cached metadata, since the server may no longer agree with it."""
+        for interface in self._settings.interfaces:
             for tenant in self.tenants:
                 self._metadata_cache.forget(self._source(interface, tenant))
 
     def close(self) -> None:
         """Sign out; no request is sent after this.
 
-        Tokens that were asked for are waited for, but not for long: the refresh token before each
-        is spent.
+        Tokens that were requested are awaited for a short time, since the refresh tokens that they
+        replace are already spent.
         """
         for auth in self._accounts.values():
             auth.close()
-        self._client.close(self._parts.address.site)
+        self._client.close(self._settings.address.site)
         until = time.monotonic() + TOKEN_TIMEOUT
         for auth in self._accounts.values():
             auth.wait_for_token(until)
 
     def _source(self, interface: str, tenant: str | None) -> Source:
-        address = self._parts.address
-        name = self._parts.account.name
-        return Source(address.site, tenant or address.tenant, name, interface)
+        address = self._settings.address
+        account_name = self._settings.account.name
+        return Source(address.site, tenant or address.tenant, account_name, interface)

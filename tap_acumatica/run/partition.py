@@ -1,4 +1,4 @@
-"""How far one stream has come in one tenant, as its state says and as records are written."""
+"""The progress of one stream in one tenant, and the bookmark that records it in the state."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ if TYPE_CHECKING:
     from tap_acumatica.reading.model import PageRead
 
 WAS_READ: Final = "was_read"
-"""In the state of a stream without a bookmark: rows came once, so that it is missed if refused."""
+"""State key of a stream without a bookmark: it had rows before, so it is missed if refused."""
 
 
 def bookmark_in(plan: StreamPlan, state: MutableMapping[str, Any]) -> Bookmark:
-    """Return where the last read ended. The SDK's own start value would mix start_date in.
+    """Return the bookmark in a partition's state.
+
+    The SDK's own starting value would also take start_date into account.
 
     Raises:
-        AcumaticaError: The state holds something else.
+        AcumaticaError: The bookmark in the state is not a date-time.
     """
     try:
         return Bookmark.of(state, plan.replication_key)
     except ValueError as error:
-        message = f"The bookmark of {plan.name} is no date-time ({error}): correct the state."
+        message = f"The bookmark of {plan.name} is not a date-time ({error}): correct the state."
         raise AcumaticaError(message) from error
 
 
 @dataclass(slots=True)
 class PartitionProgress:
-    """Moves the bookmark of one stream in one tenant, as its records are written.
+    """Moves the bookmark of one stream in one tenant as records are written.
 
     Attributes:
-        plan: What the stream reads.
+        plan: The stream's plan.
         state: The partition's state.
-        in_full: Whether the entity is read in full, whatever its bookmark says.
-        expected: Whether rows came before, in this run or an earlier one.
+        in_full: Whether the entity is read in full, without regard to its bookmark.
+        expected: Whether the stream had rows before, in this run or an earlier one.
     """
 
     plan: StreamPlan
@@ -53,12 +55,12 @@ class PartitionProgress:
 
     def __post_init__(self) -> None:
         self.in_full = not self.plan.incremental
-        # A read may take the bookmark back before its first request is refused.
+        # A read may reset the bookmark before its first request is refused.
         self.expected = self.was_read
 
     @property
     def was_read(self) -> bool:
-        """Whether the state says that rows came, so that more are expected."""
+        """Whether the stream had rows before, according to the state."""
         return self.bookmark.instant is not None or self.state.get(WAS_READ, False)
 
     @property
@@ -67,29 +69,30 @@ class PartitionProgress:
         return bookmark_in(self.plan, self.state)
 
     def begin_page(self, page: PageRead) -> None:
-        """Take note of a page whose records are written next."""
+        """Take a page whose records are about to be written."""
         self.expected = True
         self._max_bookmark = page.max_bookmark
 
     def written(self, records: Sequence[dict[str, Any]]) -> None:
-        """Take note of records that were written; rows of the future count for nothing."""
+        """Take records that were written; those dated in the future do not move the bookmark."""
         if self._max_bookmark is None or not self.plan.incremental:
             return
         replication_key = self.plan.replication_key or ""
         limit = bookmark_text(self._max_bookmark)
         newest = max(record[replication_key] for record in records)
-        if newest > limit:  # of the future, as few are
+        if newest > limit:  # few records are dated in the future
             instants = (record[replication_key] for record in records)
             newest = max((instant for instant in instants if instant <= limit), default="")
         self._newest = max(self._newest, newest)
 
-    def keep(self) -> bool:
-        """Move the bookmark: all rows up to a second before the newest one were written.
+    def move_bookmark(self) -> bool:
+        """Move the bookmark to a second below the newest record that was written.
 
-        A displayed instant may be up to a second above the stored one.
+        All rows up to there were written: a displayed timestamp may be up to a second above the
+        stored one.
 
         Returns:
-            Whether there was anything to move it by.
+            Whether a record was written since the last move.
         """
         if not self._newest:
             return False
@@ -99,17 +102,17 @@ class PartitionProgress:
         return True
 
     def store(self, bookmark: Bookmark) -> None:
-        """Put a bookmark into the state."""
+        """Write a bookmark into the state."""
         self._newest = ""
         bookmark.store(self.state, self.plan.replication_key or "")
 
     def complete(self) -> None:
-        """Take note that the read has ended well."""
+        """Record that the read has succeeded."""
         if self.in_full:
             self.state[WAS_READ] = True
 
     def fail(self) -> None:
-        """Take note that the read has not ended well."""
-        self.keep()
+        """Record that the read has failed."""
+        self.move_bookmark()
         if self.expected and not self.was_read:
             self.state[WAS_READ] = True

@@ -1,4 +1,4 @@
-"""How far a run is: a line in the log every ten seconds or, on a terminal, a bar in its place."""
+"""The progress of a run: a log line every ten seconds or, on a terminal, a bar instead."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from tap_acumatica.odata.log import logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-EVERY: Final = 10.0
-"""Seconds between two lines of progress."""
+LOG_INTERVAL: Final = 10.0
+"""Seconds between two log lines."""
 
 
 class Display(Protocol):
     """Shows progress somewhere."""
 
     def show(self, progress: Progress) -> None:
-        """Show it as it is now."""
+        """Show the current progress."""
         ...
 
 
 class Progress:
-    """Counts pages and rows as they come; nothing is done for a single row."""
+    """Counts pages and rows; it is updated per page, not per row."""
 
     def __init__(
         self, total: int, display: Display, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Begin to count.
+        """Start counting.
 
         Args:
-            total: How many streams are going to be read, each tenant's counted.
-            display: Where to show it.
-            clock: In seconds.
+            total: Number of streams to read; a stream counts once for each tenant.
+            display: Shows the progress.
+            clock: Returns the time in seconds.
         """
         self.total = total
         self.begun = 0
@@ -54,42 +54,42 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Since the beginning."""
+        """Seconds since the start."""
         return self._clock() - self._started
 
     def begin(self, name: str, tenant: str | None) -> None:
-        """The next stream begins."""
+        """Begin the next stream."""
         self.begun += 1
         self.name = f"{name} of {tenant}" if tenant else name
         self.tick()
 
     def page(self, rows: int) -> None:
-        """A page has come."""
+        """Count a page with this number of rows."""
         self.pages += 1
         self.rows += rows
         self.tick()
 
     def tick(self) -> None:
-        """Time goes by."""
+        """Update the display."""
         self._display.show(self)
 
 
 class Lines:
-    """A line in the log, every ten seconds."""
+    """Shows progress as a log line every ten seconds."""
 
     def __init__(self) -> None:
         self._last_seconds = 0.0
         self._last_rows = 0
 
     def show(self, progress: Progress) -> None:
-        """Write a line if it is time for one."""
-        passed = progress.seconds - self._last_seconds
-        if passed < EVERY:
+        """Log a line if ten seconds have passed since the last one."""
+        elapsed = progress.seconds - self._last_seconds
+        if elapsed < LOG_INTERVAL:
             return
         logger.info(
             "Progress: %d rows (%.0f rows/s), %d pages, stream %d of %d (%s)",
             progress.rows,
-            (progress.rows - self._last_rows) / passed,
+            (progress.rows - self._last_rows) / elapsed,
             progress.pages,
             progress.begun,
             progress.total,
@@ -99,7 +99,7 @@ class Lines:
 
 
 class Bar:
-    """A bar on a terminal; what is logged meanwhile stands above it."""
+    """Shows progress as a bar on a terminal; log messages appear above it."""
 
     def __init__(self, total: int, console: Console, *, moving: bool = True) -> None:
         self._total = total
@@ -118,25 +118,26 @@ class Bar:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show the bar; handlers that write to the terminal write above it."""
-        before = sys.stderr
+        """Show the bar, and let the log handlers of the terminal write above it."""
+        stderr = sys.stderr
         with self._bar:
-            moved = [
-                each
-                for each in logging.getLogger().handlers
-                if isinstance(each, logging.StreamHandler) and each.stream is before
+            # Rich has replaced sys.stderr by now.
+            handlers = [
+                handler
+                for handler in logging.getLogger().handlers
+                if isinstance(handler, logging.StreamHandler) and handler.stream is stderr
             ]
-            for each in moved:
-                each.setStream(sys.stderr)
+            for handler in handlers:
+                handler.setStream(sys.stderr)
             try:
                 yield
                 self._bar.update(self._task, completed=self._total)
             finally:
-                for each in moved:
-                    each.setStream(before)
+                for handler in handlers:
+                    handler.setStream(stderr)
 
     def show(self, progress: Progress) -> None:
-        """Move the bar."""
+        """Update the bar."""
         rate = progress.rows / max(progress.seconds, 1.0)
         self._bar.update(
             self._task,
@@ -147,7 +148,7 @@ class Bar:
 
 
 class NoProgress(Progress):
-    """Where nothing is shown."""
+    """Progress that is not shown anywhere."""
 
     def __init__(self) -> None:
         super().__init__(0, Lines())
@@ -159,9 +160,9 @@ class NoProgress(Progress):
 
 @contextmanager
 def show_progress(total: int) -> Iterator[Progress]:
-    """The progress of a run, where its user looks for it.
+    """Show the progress of a run as a bar on a terminal, else as log lines.
 
-    Messages on the same terminal would tear the bar apart, so it is for a stderr of its own.
+    Messages on the same terminal would garble the bar, so stdout must go elsewhere.
     """
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield Progress(total, Lines())

@@ -1,4 +1,4 @@
-"""One run: what is read ahead, what failed, and when to stop."""
+"""One run of the tap: the readers ahead of the writer, the failures, and the request to stop."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.reading.bookmarks import Bookmark
     from tap_acumatica.reading.model import ReadEvent
-    from tap_acumatica.run.assembly import Parts
+    from tap_acumatica.run.assembly import RunSettings
 
     Bookmarks = Callable[[StreamPlan, Tenant], Bookmark]
 
@@ -37,38 +37,38 @@ if TYPE_CHECKING:
 class Run:
     """One run of the tap.
 
-    It is made before the settings are known, so that it can be closed however far the tap came.
+    It is created before the settings are known, so that it can be closed however far the tap got.
 
     Attributes:
-        interruptible: Whether a signal ends the run at once, since no message can be cut by it.
-        stop_signal: The signal that asked to stop, or None.
-        progress: Shows how far the run is.
+        interruptible: Whether a signal ends the run at once, since it cannot cut off a message.
+        stop_signal: The signal that asked the run to stop, or None.
+        progress: Counts and shows the run's progress.
     """
 
     def __init__(self, limits: RetryLimits = UNLIMITED, *, cached_metadata: bool = True) -> None:
-        """Begin; nothing is sent yet.
+        """Create the run; nothing is sent yet.
 
         Args:
-            limits: Upper bounds of what the settings say.
-            cached_metadata: Whether metadata of earlier runs may be used.
+            limits: Upper bounds of the timeout and the retry time in the settings.
+            cached_metadata: Whether cached metadata of earlier runs may be used.
         """
         self.interruptible = True
         self.stop_signal: int | None = None
         self.progress: Progress = NoProgress()
         self._limits = limits
         self._metadata_cache = None if cached_metadata else MetadataCache()
-        self._parts: Parts | None = None
+        self._settings: RunSettings | None = None
         self._instance: Instance | None = None
         self._failures: RunFailures | None = None
         self._readers: Prefetcher[tuple[str, Tenant], ReadEvent] | None = None
         self._plans: Callable[[], Iterable[StreamPlan]] = tuple
         self._bookmarks: Bookmarks | None = None
 
-    def open(self, parts: Parts) -> None:
-        """Take the settings, once they are checked."""
-        self._parts = parts
-        self._instance = Instance(parts, self._limits, self._metadata_cache)
-        self._failures = RunFailures(parts.tenants)
+    def open(self, settings: RunSettings) -> None:
+        """Prepare the run with settings that were checked."""
+        self._settings = settings
+        self._instance = Instance(settings, self._limits, self._metadata_cache)
+        self._failures = RunFailures(settings.tenants)
 
     def close(self) -> None:
         """Stop reading ahead and sign out."""
@@ -79,25 +79,25 @@ class Run:
             self._instance.close()
 
     def forget_metadata(self) -> None:
-        """Let the next run ask for all metadata: something was not as they say."""
+        """Delete the cached metadata, since the server may no longer agree with it."""
         if self._instance:
             self._instance.forget_metadata()
 
     @property
-    def parts(self) -> Parts:
-        """The settings, as the parts of the run take them."""
-        assert self._parts  # noqa: S101 - the run is open
-        return self._parts
+    def settings(self) -> RunSettings:
+        """The settings of the run."""
+        assert self._settings  # noqa: S101 - the run is open
+        return self._settings
 
     @property
     def instance(self) -> Instance:
-        """What the settings lead to."""
+        """The instance of Acumatica that is read."""
         assert self._instance  # noqa: S101 - the run is open
         return self._instance
 
     @property
     def failures(self) -> RunFailures:
-        """What could not be read so far."""
+        """The streams and tenants that could not be read so far."""
         assert self._failures  # noqa: S101 - the run is open
         return self._failures
 
@@ -105,14 +105,14 @@ class Run:
 
     @property
     def stopping(self) -> bool:
-        """Whether a signal asked to stop."""
+        """Whether a signal asked the run to stop."""
         return self.stop_signal is not None
 
     def stop(self, signal: int) -> None:
-        """Remember a signal that asks to stop: the run ends between two messages.
+        """Record a signal that asks the run to stop; the run then ends between two messages.
 
         Raises:
-            Stopped: No messages are being written, so that none can be cut.
+            Stopped: The run is interruptible: no message is being written that could be cut off.
         """
         self.stop_signal = signal
         if self.interruptible:
@@ -121,47 +121,52 @@ class Run:
     # Discovery
 
     def describe_streams(self) -> list[StreamDescription]:
-        """Discover what the instance has, by name: all that any tenant has.
+        """Discover the streams of all tenants, ordered by name.
 
-        A tenant that cannot be asked is left out, and remembered as failed.
+        A tenant whose discovery fails is left out and recorded as failed.
 
         Raises:
-            AcumaticaError: No tenant could be asked, or what the settings name is nowhere.
+            AcumaticaError: Discovery failed for all tenants, or the settings name something that
+                no tenant has.
         """
-        found: dict[Tenant, Discovered] = {}
+        by_tenant: dict[Tenant, Discovered] = {}
         for tenant in self.instance.tenants:
             try:
-                found[tenant] = self.instance.discovered(tenant)
+                by_tenant[tenant] = self.instance.discovered(tenant)
             except AcumaticaError as error:
                 self.failures.fail(tenant, error)
                 logger.error("%s The tenant %s is left out.", error, tenant)
-        everywhere = len(found) == len(self.instance.tenants)
+        is_complete = len(by_tenant) == len(self.instance.tenants)
         require_asked_for(
-            found.values(), self.parts.discovery, self.parts.interfaces, everywhere=everywhere
+            by_tenant.values(),
+            self.settings.discovery,
+            self.settings.interfaces,
+            everywhere=is_complete,
         )
-        if everywhere:
-            require_found(names for each in found.values() for names in each.named)
-        streams = {tenant: each.streams for tenant, each in found.items()}
-        return union(streams, self.parts.plans.tenant_column)
+        if is_complete:
+            require_found(names for discovered in by_tenant.values() for names in discovered.named)
+        streams = {tenant: discovered.streams for tenant, discovered in by_tenant.items()}
+        return union(streams, self.settings.plans.tenant_column)
 
     # Reading
 
     def connect(self, plans: Callable[[], Iterable[StreamPlan]], bookmarks: Bookmarks) -> None:
-        """Take what tells what is going to be read.
+        """Set the callbacks that tell the run what to read.
 
         Args:
-            plans: Tells what the selected streams read, in order; asked when the first one begins.
-            bookmarks: Tells where the last read of a stream in a tenant ended.
+            plans: Returns the plans of the selected streams, in order; called when the first
+                stream begins.
+            bookmarks: Returns the bookmark of a stream in a tenant.
         """
         self._plans, self._bookmarks = plans, bookmarks
 
     def events(self, plan: StreamPlan, tenant: Tenant) -> Iterator[ReadEvent]:
-        """Read a stream in a tenant; those that follow are read ahead."""
-        self._readers = self._readers or self._begin()
+        """Read a stream in a tenant, and fetch the streams that follow ahead of time."""
+        self._readers = self._readers or self._create_readers()
         return self._readers.items((plan.name, tenant))
 
-    def _begin(self) -> Prefetcher[tuple[str, Tenant], ReadEvent]:
-        """Prepare the readers; they are started as their streams are consumed."""
+    def _create_readers(self) -> Prefetcher[tuple[str, Tenant], ReadEvent]:
+        """Create the readers; each starts once the streams before it have been consumed."""
         by_name = {plan.name: plan for plan in self._plans()}
         order = [
             (plan.name, tenant)
@@ -170,57 +175,57 @@ class Run:
             if not self.failures.has_failed(tenant)
         ]
 
-        def reader(key: tuple[str, Tenant]) -> EntityReader:
+        def create_reader(key: tuple[str, Tenant]) -> EntityReader:
             name, tenant = key
             return self._reader(by_name[name], tenant)
 
-        def look_up() -> bool:
+        def poll() -> bool:
             self.progress.tick()
             return self.stopping
 
-        return Prefetcher(order, reader, self.parts.client.pool.size, look_up)
+        return Prefetcher(order, create_reader, self.settings.client.pool.size, poll)
 
     def one_row(self, plan: StreamPlan, tenant: Tenant) -> list[dict[str, object]]:
         """Read one row of a stream in a tenant."""
         return self._reader(plan, tenant).one_row()
 
     def _reader(self, plan: StreamPlan, tenant: Tenant) -> EntityReader:
-        service = (plan.location.interface, tenant)
-        settings = self.parts.reading
+        service_key = (plan.location.interface, tenant)
+        reading = self.settings.reading
         start = None
         if plan.incremental and self._bookmarks:
-            clock_check = self.instance.clock_checks[service]
+            clock_check = self.instance.clock_checks[service_key]
             start = IncrementalStart(clock_check, self._bookmarks(plan, tenant))
         return EntityReader(
-            self.instance.services[service],
+            self.instance.services[service_key],
             plan.table(tenant),
-            replace(settings, scope={**settings.scope, **plan.scope}),
+            replace(reading, scope={**reading.scope, **plan.scope}),
             start,
         )
 
     # Failures
 
-    def skip(self, tenant: Tenant, failed: RequestFailed, *, expected: bool) -> None:
-        """Go on without a stream that the server does not give; see `RunFailures.refuse`."""
-        logger.warning("%s It is skipped.", failed)
-        self.failures.refuse(tenant, failed, expected=expected)
+    def skip(self, tenant: Tenant, error: RequestFailed, *, expected: bool) -> None:
+        """Continue without a stream that the server refused; see `RunFailures.refuse`."""
+        logger.warning("%s The stream is skipped.", error)
+        self.failures.refuse(tenant, error, expected=expected)
 
     def give_up(self, tenant: Tenant, error: AcumaticaError) -> None:
-        """Go on without a tenant.
+        """Continue without a tenant.
 
         Raises:
-            AcumaticaError: There is no other for which to go on.
+            AcumaticaError: See `RunFailures.fail`.
         """
         self.failures.fail(tenant, error)
-        logger.error("%s Nothing more is read of the tenant %s.", error, tenant)
+        logger.error("%s The rest of the tenant %s is not read.", error, tenant)
         if self._readers:
             self._readers.drop(lambda key: key[1] == tenant)
 
     def require_complete(self, plans: Sequence[StreamPlan]) -> None:
-        """Fail if something is missing that was expected, or everything.
+        """Raise an error if expected rows are missing, or if all streams of a tenant were refused.
 
         Raises:
             AcumaticaError: See `RunFailures.require_all`.
         """
-        asked_for = Counter(tenant for plan in plans for tenant in plan.partitions)
-        self.failures.require_all(asked_for)
+        stream_counts = Counter(tenant for plan in plans for tenant in plan.partitions)
+        self.failures.require_all(stream_counts)

@@ -1,4 +1,4 @@
-"""Whether what is selected can be meant."""
+"""Checks of the selected streams."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ if TYPE_CHECKING:
 
     from tap_acumatica.catalog.plan import StreamPlan
 
-
 MAX_STREAMS: Final = 200
-"""Streams that are read without the user having named entities."""
+"""Maximum number of selected streams if the setting entities does not name any."""
 
 
 def require_sensible(selected: int, *, named: bool) -> None:
-    """Refuse a selection that can hardly be meant.
+    """Refuse a selection that is empty, or too large to be intended.
 
     Args:
-        selected: How many streams.
+        selected: Number of selected streams.
         named: Whether the setting entities names them.
 
     Raises:
-        SettingsError: There are none, or too many.
+        SettingsError: No stream is selected, or too many are.
     """
     if not selected:
         message = (
@@ -38,50 +37,50 @@ def require_sensible(selected: int, *, named: bool) -> None:
     if selected > MAX_STREAMS and not named:
         message = (
             f"{selected} streams are selected, which is more than {MAX_STREAMS}: select "
-            "fewer in the catalog, or name those that you want in the setting entities."
+            "fewer in the catalog, or name the streams to read in the setting entities."
         )
         raise SettingsError(message)
 
 
-def require_reached(plans: Iterable[StreamPlan], interfaces: Collection[str]) -> None:
-    """Refuse streams that the settings do not fit.
+def require_readable(plans: Iterable[StreamPlan], interfaces: Collection[str]) -> None:
+    """Refuse streams that cannot be read with the settings.
 
     Raises:
-        SettingsError: A stream is of an interface that the settings leave out, an inquiry whose
-            parameters are not given as they should be, or its replication key cannot be one.
+        SettingsError: A stream belongs to an interface that the settings exclude, an inquiry's
+            parameters are wrong or missing, or the replication key is not a selected date-time.
     """
     for plan in plans:
         if plan.location.interface not in interfaces:
             message = (
                 f"The stream {plan.name} belongs to {INTERFACES[plan.location.interface]}, "
-                "which the settings url and interfaces do not lead to: change them, or deselect "
-                "the stream."
+                "which the settings url and interfaces exclude: change them, or deselect the "
+                "stream."
             )
             raise SettingsError(message)
         table = plan.table()
         key = table.replication_key
         if key and table.columns.get(key) is not edm.INSTANT:
             message = (
-                f"The replication key {key} of {plan.name} is no selected date-time column: "
-                "select it, name another one in the catalog, or set its replication method to "
+                f"The replication key {key} of {plan.name} is not a selected date-time column: "
+                "select it, name another one in the catalog, or set the replication method to "
                 "FULL_TABLE."
             )
             raise SettingsError(message)
 
 
 def warn_of_selection(plans: Sequence[StreamPlan]) -> None:
-    """Warn once of what the user may not expect of these streams."""
+    """Warn of how these streams are read where a user may not expect it."""
     appended = [plan.name for plan in plans if plan.is_inquiry and not plan.key]
     in_json = [plan.name for plan in plans if plan.in_json_only]
     if appended:
         logger.warning(
-            "Inquiries without a key are appended to what the target has (%s): give them one "
-            "with inquiry_keys where columns tell their rows apart.",
+            "Records of inquiries without a key are appended to those in the target (%s): set "
+            "inquiry_keys if columns identify their rows.",
             ", ".join(appended),
         )
     if in_json:
         logger.warning(
-            "%d streams are read as JSON in spite of data_format, since their services speak "
+            "%d of the streams are read as JSON in spite of data_format, since their services use "
             "OData 4 (such as %s).",
             len(in_json),
             in_json[0],

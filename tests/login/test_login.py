@@ -165,7 +165,7 @@ def open_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
         def open_here(settings: dict[str, Any]) -> tuple[str, Future[None]]:
             with in_this_process():
                 tap = TapAcumatica(config=settings, setup_mapper=False)
-            ended = threads.submit(login, tap.run.parts.account, tap.run.parts.client)
+            ended = threads.submit(login, tap.run.settings.account, tap.run.settings.client)
             return opened.get(timeout=30), ended
 
         yield open_here
@@ -331,7 +331,7 @@ def test_settings_that_are_not_for_a_login_are_refused(
     with in_this_process():
         tap = TapAcumatica(config=changed, setup_mapper=False)
     with pytest.raises(SettingsError, match=words):
-        login(tap.run.parts.account, tap.run.parts.client, tenant)
+        login(tap.run.settings.account, tap.run.settings.client, tenant)
 
 
 def test_settings_that_cannot_work_end_in_one_sentence(

@@ -1,4 +1,4 @@
-"""The bookmark follows the records that were written, and nothing else."""
+"""The bookmark follows the records that were written, and only those."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ def test_the_bookmark_stays_a_second_below_the_newest_record() -> None:
     progress = PartitionProgress(plan(), {})
     progress.begin_page(PageRead([], NOON))
     progress.written([record(NOON - 9 * SECOND), record(NOON - 5 * SECOND)])
-    assert progress.keep()
+    assert progress.move_bookmark()
     assert progress.bookmark.instant == NOON - 6 * SECOND
-    assert not progress.keep(), "nothing was written since"
+    assert not progress.move_bookmark(), "nothing was written since"
 
 
 def test_records_of_the_future_do_not_move_it() -> None:
     progress = PartitionProgress(plan(), {})
     progress.begin_page(PageRead([], NOON))
     progress.written([record(NOON - 5 * SECOND), record(NOON + 5 * SECOND)])
-    progress.keep()
+    progress.move_bookmark()
     assert progress.bookmark.instant == NOON - 6 * SECOND
     progress.written([record(NOON + 5 * SECOND)])
-    assert not progress.keep()
+    assert not progress.move_bookmark()
 
 
 def test_rows_without_a_date_do_not_move_it() -> None:
     progress = PartitionProgress(plan(), {})
     progress.begin_page(PageRead([]))
     progress.written([record(NOON)])
-    assert not progress.keep()
+    assert not progress.move_bookmark()
     assert progress.expected, "but if the stream is refused now, it is missed"
 
 
@@ -68,7 +68,7 @@ def test_a_full_table_moves_none_and_is_remembered_once_it_was_read() -> None:
     progress = PartitionProgress(plan(incremental=False), state)
     progress.begin_page(PageRead([], NOON))
     progress.written([record(NOON)])
-    assert not progress.keep()
+    assert not progress.move_bookmark()
     assert not progress.was_read
     progress.complete()
     assert state == {"was_read": True}
@@ -97,7 +97,7 @@ def test_a_checkpoint_replaces_what_the_records_showed() -> None:
     progress.begin_page(PageRead([], NOON))
     progress.written([record(NOON - 5 * SECOND)])
     progress.store(Bookmark(NOON, "2026-06-01"))
-    assert not progress.keep()
+    assert not progress.move_bookmark()
     assert progress.bookmark == Bookmark(NOON, "2026-06-01")
 
 

@@ -1,4 +1,4 @@
-"""Progress: lines in the log, or a bar on a terminal; counted by pages, not by rows."""
+"""Progress: log lines, or a bar on a terminal; counted per page, not per row."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from rich.console import Console
 from support.running import run, settings_for
 
 from tap_acumatica.odata.log import logger
-from tap_acumatica.run import progress
-from tap_acumatica.run.progress import Bar, Lines, NoProgress, Progress
+from tap_acumatica.run.progress import Bar, Lines, NoProgress, Progress, show_progress
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
@@ -36,12 +35,12 @@ def clock() -> Clock:
 
 def test_every_ten_seconds_there_is_a_line(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger.name)
-    made = Progress(24, Lines(), clock)
-    made.begin("S", None)
-    made.begin("T", "Company B")
+    progress = Progress(24, Lines(), clock)
+    progress.begin("S", None)
+    progress.begin("T", "Company B")
     for _ in range(25):
         clock.now += 1
-        made.page(2000)
+        progress.page(2000)
     assert caplog.messages == [
         "Progress: 20000 rows (2000 rows/s), 10 pages, stream 2 of 24 (T of Company B)",
         "Progress: 40000 rows (2000 rows/s), 20 pages, stream 2 of 24 (T of Company B)",
@@ -52,20 +51,20 @@ def test_a_page_that_does_not_come_is_no_silence(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger.name)
-    made = Progress(1, Lines(), clock)
-    made.begin("S", None)
-    made.page(10)
+    progress = Progress(1, Lines(), clock)
+    progress.begin("S", None)
+    progress.page(10)
     for _ in range(300):
         clock.now += 0.2
-        made.tick()
+        progress.tick()
     assert len(caplog.messages) == 5
     assert caplog.messages[-1] == "Progress: 10 rows (0 rows/s), 1 pages, stream 1 of 1 (S)"
 
 
 def test_silence_is_silent(caplog: pytest.LogCaptureFixture) -> None:
-    made = NoProgress()
-    made.begin("S", None)
-    made.page(5)
+    progress = NoProgress()
+    progress.begin("S", None)
+    progress.page(5)
     assert caplog.messages == []
 
 
@@ -76,12 +75,12 @@ def terminal() -> Console:
 def test_the_bar_shows_rows_and_streams(clock: Clock) -> None:
     console = terminal()
     bar = Bar(3, console, moving=False)
-    made = Progress(3, bar, clock)
+    progress = Progress(3, bar, clock)
     with bar.shown():
-        made.begin("S", None)
-        made.begin("T", None)
+        progress.begin("S", None)
+        progress.begin("T", None)
         clock.now += 4
-        made.page(8000)
+        progress.page(8000)
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
     assert "0/3" in shown
@@ -116,16 +115,16 @@ def test_the_bar_is_for_a_terminal_that_shows_no_messages(
 ) -> None:
     bars = []
 
-    class Noted(Bar):
+    class RecordingBar(Bar):
         def __init__(self, total: int, console: Console) -> None:
             bars.append(total)
             super().__init__(total, console, moving=False)
 
-    monkeypatch.setattr(progress, "Bar", Noted)
+    monkeypatch.setattr("tap_acumatica.run.progress.Bar", RecordingBar)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: stderr)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: stdout)
-    with progress.show_progress(7) as made:
-        made.begin("S", None)
+    with show_progress(7) as progress:
+        progress.begin("S", None)
     assert bars == [7] * bar
 
 
@@ -134,18 +133,15 @@ def test_a_run_counts_its_pages_and_not_its_rows(
 ) -> None:
     seen: list[Progress] = []
 
-    class Noted(Lines):
-        calls = 0
-
+    class RecordingLines(Lines):
         def show(self, progress: Progress) -> None:
-            Noted.calls += 1
             seen[:] = [progress]
 
-    monkeypatch.setattr(progress, "Lines", Noted)
+    monkeypatch.setattr("tap_acumatica.run.progress.Lines", RecordingLines)
     output = run(settings_for(box, LEDGER, TERMS, page_size=100))
     assert output.error is None
-    (made,) = seen
-    assert made.rows == len(output.records())
-    assert (made.begun, made.total) == (2, 2)
-    assert made.pages <= box.counters().data_requests
-    assert made.rows > 10 * made.pages
+    (progress,) = seen
+    assert progress.rows == len(output.records())
+    assert (progress.begun, progress.total) == (2, 2)
+    assert progress.pages <= box.counters().data_requests
+    assert progress.rows > 10 * progress.pages

@@ -1,4 +1,4 @@
-"""One run: opened late, closed always, stopped between two messages."""
+"""A run is opened late, always closed, and stopped only between two messages."""
 
 from __future__ import annotations
 
@@ -37,17 +37,18 @@ def settings(box: Sandbox, *entities: str, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def run(box: Sandbox) -> Iterator[Run]:
-    opened = Run()
-    opened.open(assemble(settings(box, "Terms", "SOOrder")))
-    yield opened
-    opened.close()
+    run = Run()
+    run.open(assemble(settings(box, "Terms", "SOOrder")))
+    yield run
+    run.close()
 
 
 def plans_of(run: Run) -> list[StreamPlan]:
     entries = [description.entry for description in run.describe_streams()]
     gaps = TenantGaps.of(entries)
-    settings = run.parts.plans
-    return [StreamPlan.of(CatalogEntry.from_dict(entry), gaps, settings) for entry in entries]
+    return [
+        StreamPlan.of(CatalogEntry.from_dict(entry), gaps, run.settings.plans) for entry in entries
+    ]
 
 
 def test_a_run_that_never_opened_can_be_closed() -> None:
@@ -70,16 +71,16 @@ def test_what_it_reads_is_what_its_plans_say(run: Run, box: Sandbox) -> None:
 
 def test_a_read_starts_at_the_bookmark_that_it_is_told(run: Run, box: Sandbox) -> None:
     (orders,) = [plan for plan in plans_of(run) if plan.name == ORDERS]
-    asked: list[tuple[str, str | None]] = []
+    calls: list[tuple[str, str | None]] = []
 
     def bookmark(plan: StreamPlan, tenant: str | None) -> Bookmark:
-        asked.append((plan.name, tenant))
+        calls.append((plan.name, tenant))
         return Bookmark(box.clock.now())
 
     run.connect(lambda: [orders], bookmark)
     box.clock.advance(7200)
     assert [e for e in run.events(orders, None) if isinstance(e, PageRead) and e.max_bookmark] == []
-    assert asked == [(ORDERS, None)]
+    assert calls == [(ORDERS, None)]
 
 
 def test_one_row_is_read_without_a_bookmark(run: Run) -> None:

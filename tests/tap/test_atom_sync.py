@@ -97,7 +97,7 @@ def test_services_of_odata_4_are_read_as_json_with_a_warning(
 ) -> None:
     _, asked = read("dac/v4/Stock", "atom")
     assert {each.headers["Accept"] for each in asked} == {"application/json"}
-    assert "1 streams are read as JSON in spite of data_format" in caplog.text
+    assert "1 of the streams are read as JSON in spite of data_format" in caplog.text
     caplog.clear()
     read("gi/v3/Stock", "atom")
     assert "in spite of data_format" not in caplog.text

@@ -183,7 +183,7 @@ def test_a_full_address_names_its_own_interface(box: Sandbox, path: str) -> None
     found = discover(settings_for(box, url=box.url + path))
     assert found.keys() >= set(NAMES.values())
     assert not [name for name in found if not name.startswith("GI_")]
-    with pytest.raises(SettingsError, match="leaves out"):
+    with pytest.raises(SettingsError, match="interfaces excludes"):
         discover(settings_for(box, url=box.url + path, interfaces=["dac"]))
 
 

@@ -391,7 +391,7 @@ def test_a_replication_key_that_is_no_selected_date_time_is_refused(
     box.reset_counters()
     refused = run(settings_for(box), catalog=select_all(streams))
     assert isinstance(refused.error, SettingsError)
-    sentence = f"The replication key {key} of {SALES} is no selected date-time column: "
+    sentence = f"The replication key {key} of {SALES} is not a selected date-time column: "
     assert str(refused.error).startswith(sentence)
     assert box.counters().total == 0
 

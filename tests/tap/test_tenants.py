@@ -475,7 +475,7 @@ def test_a_tenant_that_is_down_does_not_stop_the_others(three: Sandbox) -> None:
     assert isinstance(second.error, TenantsFailed)
     (sentence,) = second.error.sentences
     assert sentence.startswith(
-        "The tenant B was not read to its end; the next run goes on from there. Ac"
+        "The tenant B was not read completely; the next run continues from there. Ac"
     )
     after = bookmarks(second)
     assert len(after) == 15
