@@ -6,7 +6,7 @@ import signal
 
 
 def main() -> None:
-    """Run it; a Ctrl-C while it is still being imported ends it without a trace."""
+    """Run the command; Ctrl-C during the imports ends it without a traceback."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from tap_acumatica.tap import TapAcumatica  # noqa: PLC0415

@@ -31,22 +31,22 @@ if TYPE_CHECKING:
     from tap_acumatica.reading.bookmarks import Bookmark
     from tap_acumatica.run.run import Run
 
-CHUNK: Final = 500
-"""Records that are encoded and written at once."""
+CHUNK_SIZE: Final = 500
+"""Maximum number of records that are encoded and written at once."""
 
 
 class EntityStream(Stream):
     """Replaces the SDK's handling of records, state and ACTIVATE_VERSION.
 
     Attributes:
-        plan: What is read.
+        plan: What the stream reads.
     """
 
-    # Values have the types of the schema when they leave the decoder (odata/payload).
+    # The decoder (odata/payload) returns values that have the types of the schema.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     def __init__(self, tap: Tap, run: Run, plan: StreamPlan, entry: CatalogEntry) -> None:
-        """Make the stream of a catalog entry, discovered or given."""
+        """Create the stream of a catalog entry, discovered or from a catalog file."""
         super().__init__(tap, schema=dict(plan.schema), name=plan.name)
         self.plan = plan
         self.primary_keys = plan.key
@@ -61,22 +61,22 @@ class EntityStream(Stream):
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
-        """Do nothing: the plan was made from the entry of the catalog."""
+        """Do nothing: the plan was made from the catalog entry."""
 
     @property
     @override
     def partitions(self) -> list[dict[str, Any]] | None:
-        """One for each tenant that the settings name, and that has the entity."""
+        """One partition for each tenant that the settings name and that has the entity."""
         column = self.plan.settings.tenant_column
         return [{column: tenant} for tenant in self.plan.tenants] if column else None
 
     def partition_of(self, tenant: Tenant) -> Context | None:
-        """The partition of a tenant; None where the settings name none."""
+        """Return the partition of a tenant, or None if the settings do not name tenants."""
         column = self.plan.settings.tenant_column
         return {column: tenant} if column else None
 
     def bookmark(self, tenant: Tenant) -> Bookmark:
-        """Where the last read of a tenant ended."""
+        """Return the bookmark of a tenant."""
         return bookmark_in(self.plan, self.get_context_state(self.partition_of(tenant)))
 
     def _tenant(self, context: Context | None) -> Tenant:
@@ -94,7 +94,7 @@ class EntityStream(Stream):
                 yield record
 
     def _pages(self, context: Context | None) -> Iterator[list[Record]]:
-        """The records of one tenant, a page at a time."""
+        """Yield the records of one tenant, page by page."""
         tenant = self._tenant(context)
         self._progress = None
         if self._run.failures.has_failed(tenant):
@@ -144,22 +144,22 @@ class EntityStream(Stream):
     def generate_child_contexts(
         self, record: Record, context: Context | None
     ) -> Iterable[Context | None]:
-        """No stream has children; the SDK would copy each record for them."""
+        """Return nothing: no stream has children, for which the SDK would copy each record."""
         return ()
 
     # Records
 
     @cached_property
-    def _as_it_is(self) -> bool:
-        """Whether records are written as they come: no stream map and no flattening is set."""
-        (first, *others) = self.stream_maps
-        mapped = others or type(first) is not SameRecordTransform
-        return not mapped and not first.flattening_enabled
+    def _is_unmapped(self) -> bool:
+        """Whether records are written unchanged: neither a stream map nor flattening is set."""
+        (first, *more) = self.stream_maps
+        is_mapped = more or type(first) is not SameRecordTransform
+        return not is_mapped and not first.flattening_enabled
 
     @override
     def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
-        """The record without the SDK's search for deselected columns: none was asked for."""
-        if self._as_it_is:
+        """Skip the SDK's search for deselected columns, since they are not requested at all."""
+        if self._is_unmapped:
             yield RecordMessage(
                 stream=self.stream_maps[0].stream_alias,
                 record=record,
@@ -177,9 +177,9 @@ class EntityStream(Stream):
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
-        at_once = write_messages and self._as_it_is and self.ABORT_AT_RECORD_COUNT is None
+        in_chunks = write_messages and self._is_unmapped and self.ABORT_AT_RECORD_COUNT is None
         try:
-            if at_once and isinstance(self._tap.message_writer, Writer):
+            if in_chunks and isinstance(self._tap.message_writer, Writer):
                 yield from self._write_pages(self._tap.message_writer, context)
             else:
                 yield from super()._sync_records(context, write_messages=write_messages)
@@ -191,7 +191,7 @@ class EntityStream(Stream):
             super()._write_activate_version_message(self._held_version)
 
     def _write_pages(self, writer: Writer, context: Context | None) -> Generator[Record, Any, Any]:
-        """As the SDK's loop, but many records at once: what it does for each takes longer."""
+        """Do what the SDK's loop does, but per chunk: its work per record takes longer."""
         written = 0
         contexts: list[Context | None] = [context] if context else [*(self.partitions or ())]
         with self.get_record_counter() as counter, self.get_sync_timer() as timer:
@@ -213,13 +213,13 @@ class EntityStream(Stream):
         self._write_state_message()
 
     def _chunks(self, records: list[Record], written: int) -> Iterator[list[Record]]:
-        """Parts of a page, none beyond the next state."""
+        """Cut a page into chunks, none of which extends beyond the next STATE message."""
         start = 0
         while start < len(records):
             if self._run.stopping:
                 raise Stopped
             to_state = self.STATE_MSG_FREQUENCY - (written + start) % self.STATE_MSG_FREQUENCY
-            chunk = records[start : start + min(CHUNK, to_state)]
+            chunk = records[start : start + min(CHUNK_SIZE, to_state)]
             yield chunk
             start += len(chunk)
 
@@ -233,34 +233,34 @@ class EntityStream(Stream):
 
     @override
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
-        """None: the window's upper bound keeps the bookmark from running ahead."""
+        """Return None: the window's upper bound already limits the bookmark."""
 
     @override
     def _write_starting_replication_value(self, context: Context | None) -> None:
-        """Nothing: readers start from the bookmark itself."""
+        """Do nothing: readers start from the bookmark itself."""
 
     @override
     def _increment_stream_state(
         self, latest_record: Record, *, context: Context | None = None
     ) -> None:
-        """Take note of a record, where the SDK writes them one by one."""
+        """Pass on a record that the SDK has written by itself."""
         if self._progress:
             self._progress.written([latest_record])
 
     @override
     def _write_state_message(self) -> None:
-        """Write the state with the progress made."""
+        """Move the bookmark to the records written, then write the state."""
         if self._progress and self._progress.move_bookmark():
             self.state_manager.is_flushed = False
         super()._write_state_message()
 
     @override
     def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
-        """Nothing: each sync has ended with it, and the state of all streams is long."""
+        """Do nothing: each stream's sync has done it, and for the whole state it is slow."""
 
     @override
     def _write_activate_version_message(self, full_table_version: int) -> None:
-        """Hold it back: before the records it would empty the table in the warehouse."""
+        """Hold the message back: sent before the records, it would empty the target's table."""
         self._held_version = full_table_version
 
 

@@ -72,16 +72,16 @@ class TapAcumatica(Tap):
     def __init__(
         self,
         *,
-        catalog: Any = None,  # noqa: ANN401 - whatever the SDK takes
+        catalog: Any = None,  # noqa: ANN401 - the SDK takes several types
         run: Run | None = None,
         **arguments: Any,  # noqa: ANN401 - the SDK's
     ) -> None:
-        """Set the tap up for one run.
+        """Set up the tap for one run.
 
         Args:
-            catalog: As the SDK's; only the selected streams are kept.
-            run: The run that the tap is for; its maker closes it.
-            arguments: Of the SDK.
+            catalog: The SDK's argument; only the selected streams are kept.
+            run: The run that the tap serves; whoever created it closes it.
+            arguments: The SDK's other arguments.
         """
         self.run = run or Run()
         self.run.connect(self._plans, self._bookmark)
@@ -94,8 +94,8 @@ class TapAcumatica(Tap):
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        # Meltano passes what is not set as null; the SDK puts defaults only where nothing is.
-        self._config = {name: v for name, v in self._config.items() if v is not None}
+        # Meltano passes unset settings as null, for which the SDK would not fill in defaults.
+        self._config = {name: value for name, value in self._config.items() if value is not None}
         errors = super()._validate_config(raise_errors=False)
         mask_everywhere()
         if raise_errors:
@@ -115,7 +115,7 @@ class TapAcumatica(Tap):
 
     @cached_property
     def descriptions(self) -> Sequence[StreamDescription]:
-        """What the instance has, by name: all that any tenant has."""
+        """The streams that the instance has in any tenant, ordered by name."""
         return self.run.describe_streams()
 
     @override
@@ -132,9 +132,9 @@ class TapAcumatica(Tap):
             )
             gaps = self._gaps or TenantGaps()
         else:
-            found = [description.entry for description in self.descriptions]
-            entries = [CatalogEntry.from_dict(entry) for entry in found]
-            gaps = TenantGaps.of(found)
+            discovered = [description.entry for description in self.descriptions]
+            entries = [CatalogEntry.from_dict(entry) for entry in discovered]
+            gaps = TenantGaps.of(discovered)
         streams = []
         for entry in entries:
             prune(entry)
@@ -146,19 +146,19 @@ class TapAcumatica(Tap):
     @property
     @override
     def catalog_dict(self) -> dict[str, Any]:
-        """The catalog, without a detour through streams.
+        """The discovered catalog; unlike the SDK's, it is built without stream objects.
 
         Raises:
-            AcumaticaError: A tenant could not be asked, so that its part would be missing.
+            AcumaticaError: Discovery failed for a tenant, so that the catalog would be incomplete.
         """
         descriptions = self.descriptions
         self.run.failures.require_tenants()
-        return {"streams": [found.entry for found in descriptions]}
+        return {"streams": [description.entry for description in descriptions]}
 
     @property
     @override
     def catalog_json_text(self) -> str:
-        """The catalog as text, in a line for each stream unless that would be too long."""
+        """The catalog as JSON, with one line per stream unless the line would be too long."""
         return as_text(self.catalog_dict["streams"])
 
     # Reading
@@ -181,8 +181,8 @@ class TapAcumatica(Tap):
         """Return the streams to read.
 
         Raises:
-            SettingsError: There are none, or so many that it can hardly be meant; or the settings
-                do not fit one of them.
+            SettingsError: The selection is empty or too large, or one of the streams cannot be
+                read with the settings.
         """
         streams = self._selected_streams()
         require_sensible(len(streams), named=self.run.settings.discovery.entities is not None)
@@ -190,7 +190,7 @@ class TapAcumatica(Tap):
         return streams
 
     def selected_plans(self) -> list[StreamPlan]:
-        """Return what the streams to read read.
+        """Return the plans of the streams to read.
 
         Raises:
             SettingsError: See `selected_streams`.
@@ -208,17 +208,17 @@ class TapAcumatica(Tap):
         return [stream.plan for stream in self._selected_streams()]
 
     def sync(self) -> None:
-        """Read what is selected.
+        """Read the selected streams.
 
         Raises:
-            AcumaticaError: Something that was asked for is missing.
-            Stopped: A signal asked to stop; the state is written.
+            AcumaticaError: Streams, or their rows, could not be read.
+            Stopped: A signal asked the run to stop; the state has been written.
         """
         plans = self.selected_plans()
         self.run.interruptible = False
         warn_of_selection(plans)
-        tables = sum(len(plan.partitions) for plan in plans)
-        with show_progress(tables) as self.run.progress, stream_map_errors():
+        total = sum(len(plan.partitions) for plan in plans)
+        with show_progress(total) as self.run.progress, stream_map_errors():
             self.sync_all()
         self.run.require_complete(plans)
 
@@ -280,10 +280,10 @@ class TapAcumatica(Tap):
         """Run a sync.
 
         Args:
-            about: Print what the tap is and end.
-            about_format: In which form.
-            config: Settings.
-            state: File with bookmarks.
+            about: Print a description of the tap and exit.
+            about_format: The format of that description.
+            config: The settings.
+            state: File with the state.
             catalog: File with the catalog.
         """
         if about:

@@ -123,7 +123,7 @@ def test_pages_and_single_records_end_in_the_same_messages(
         )
         monkeypatch.setattr(EntityStream, "STATE_MSG_FREQUENCY", 7)
         ours = run(settings)
-        monkeypatch.setattr(EntityStream, "_as_it_is", False)
+        monkeypatch.setattr(EntityStream, "_is_unmapped", False)
         theirs = run(settings)
     assert ours.error is theirs.error is None
     for output in (ours, theirs):
@@ -163,7 +163,7 @@ def test_records_are_the_same_without_the_detour_through_the_sdk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ours = run(SETTINGS)
-    monkeypatch.setattr(EntityStream, "_as_it_is", False)
+    monkeypatch.setattr(EntityStream, "_is_unmapped", False)
     monkeypatch.setattr(EntityStream, "TYPE_CONFORMANCE_LEVEL", TypeConformanceLevel.RECURSIVE)
     theirs = run(SETTINGS)
     assert ours.error is theirs.error is None
