@@ -1,4 +1,4 @@
-"""The command line. What goes wrong ends in one sentence on stderr, whatever was being done."""
+"""The command line. Every error ends in one sentence on stderr."""
 
 from __future__ import annotations
 
@@ -23,23 +23,22 @@ from tap_acumatica.reading.prefetch import Stopped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 SIGNAL_EXIT: Final = 128
-"""The exit code of a process that a signal ended is this and the signal's number."""
+"""The exit code of a process that a signal ended is this plus the signal's number."""
 
 
 class TapCommand(SingerCommand, click.Group):
-    """The SDK's command, but for errors, `--discover` and `--test`, with commands of its own.
+    """The SDK's command with subcommands, and with errors as sentences.
 
-    Without the name of one of them it is the Singer command.
+    Without a subcommand it is the Singer command.
     """
 
     @classmethod
     def of(cls, command: SingerCommand, subcommands: Sequence[click.Command]) -> TapCommand:
-        """The SDK's command made ours."""
+        """Create it from the SDK's command."""
         for parameter in command.params:
             if parameter.name == "catalog":
-                # --test reads it while the other parameters are being parsed.
+                # --test needs the catalog while the other parameters are being parsed.
                 parameter.is_eager = True
 
         def sync(**options: Any) -> None:  # noqa: ANN401 - the SDK's
@@ -48,7 +47,7 @@ class TapCommand(SingerCommand, click.Group):
                 command.callback(**options)
             elif context.get_parameter_source("config") is ParameterSource.COMMANDLINE:
                 name = context.invoked_subcommand
-                message = f"The option --config stands before {name}: put it behind that word."
+                message = f"The option --config comes before {name}: put it after that word."
                 raise SettingsError(message)
 
         return cls(
@@ -74,39 +73,39 @@ class TapCommand(SingerCommand, click.Group):
             sys.exit(SIGNAL_EXIT + stopped.signal)
         except OutputFailed as failed:
             _say(str(failed))
-        except Exception as error:  # noqa: BLE001 - the last resort: a sentence, not a trace
+        except Exception as error:  # noqa: BLE001 - the last resort: a sentence, not a traceback
             _say(
                 f"{type(error).__name__}: {error}. This should not happen: please report it with "
-                "the trace that TAP_ACUMATICA_LOGLEVEL=DEBUG shows."
+                "the traceback that TAP_ACUMATICA_LOGLEVEL=DEBUG shows."
             )
-            logger.debug("Trace", exc_info=True)
+            logger.debug("Traceback", exc_info=True)
         sys.exit(1)
 
 
 def command(tap: type[CommandTap], singer_command: click.Command) -> click.Command:
-    """Return the command line of a tap: the SDK's Singer command, with commands of its own."""
+    """Return the command line of a tap: the SDK's Singer command with the subcommands."""
     assert isinstance(singer_command, SingerCommand)  # noqa: S101 - the SDK's is one
     return TapCommand.of(singer_command, [login_command(tap), check_command(tap, singer_command)])
 
 
 def discover(tap: type[CommandTap], ctx: click.Context) -> None:
     """Print the catalog."""
-    with open_tap(tap, ctx.params.get("config"), setup_mapper=False) as discovering:
-        # Bytes, since JSON is UTF-8 whatever the locale is.
-        click.echo(discovering.catalog_json_text.encode())
+    with open_tap(tap, ctx.params.get("config"), setup_mapper=False) as opened:
+        # Bytes, since JSON is UTF-8 in every locale.
+        click.echo(opened.catalog_json_text.encode())
 
 
-def test(tap: type[CommandTap], ctx: click.Context, what: str) -> None:
-    """Write the schema, or one record, of each selected stream."""
+def test(tap: type[CommandTap], ctx: click.Context, option: str) -> None:
+    """Write the SCHEMA message, or one record, of each selected stream."""
     catalog = ctx.params.get("catalog")
-    with open_tap(tap, ctx.params.get("config"), catalog=catalog) as tested:
-        streams = tested.selected_streams()
-        if what == CliTestOptionValue.Schema.value:
+    with open_tap(tap, ctx.params.get("config"), catalog=catalog) as opened:
+        streams = opened.selected_streams()
+        if option == CliTestOptionValue.Schema.value:
             for stream in streams:
                 stream._write_schema_message()  # noqa: SLF001 - as the SDK's write_schemas
         else:
-            tested.run_sync_dry_run(streams=streams)
-        tested.run.require_complete([stream.plan for stream in streams])
+            opened.run_sync_dry_run(streams=streams)
+        opened.run.require_complete([stream.plan for stream in streams])
 
 
 def _say(sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""`tap-acumatica check`."""
+"""The command `tap-acumatica check`."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
 
 def check_command(tap: type[CommandTap], command: click.Command) -> click.Command:
-    """`tap-acumatica check`, with --config and --catalog as the Singer command has them."""
-    options = [copy(each) for each in command.params if each.name in {"config", "catalog"}]
+    """Return the command `check`, with the Singer command's options --config and --catalog."""
+    options = [copy(option) for option in command.params if option.name in {"config", "catalog"}]
     for option in options:
         if option.name == "config":
-            # Read where what is wrong with a file is a step.
-            option.callback = lambda *given: partial(tap.cb_config, *given)
-    how = click.Option(
+            # The file is read later, so that an error in it is reported as a step of the check.
+            option.callback = lambda *arguments: partial(tap.cb_config, *arguments)
+    output_format = click.Option(
         ["--format", "output"],
         type=click.Choice(["text", "json"]),
         default="text",
-        help="One line a step, or one JSON object.",
+        help="Print one line for each step, or one JSON object.",
     )
     return click.Command(
         name="check",
         callback=partial(check, tap),
-        params=[*options, how],
-        help="Try what a sync needs, and name what stands in its way.",
+        params=[*options, output_format],
+        help="Check whether a sync would work, and say what would make it fail.",
     )
 
 
@@ -53,37 +53,37 @@ def check(
     catalog: IO[str] | None,
     output: str,
 ) -> None:
-    """Try what a sync needs.
+    """Check whether a sync would work, and print the result.
 
     Args:
-        tap: The tap.
+        tap: The tap's class.
         config: Reads the settings.
         catalog: File with the catalog.
-        output: The form, text or json.
+        output: The output format, text or json.
 
     Raises:
         CheckFailed: A sync would not work.
     """
-    # Closed, so that it is not quiet any more when its text cannot be written.
-    with closing(_findings(tap, config, catalog)) as findings:
+    # Closing the generator restores the log, also when the output cannot be written.
+    with closing(_findings(tap, config, catalog)) as steps:
         if output == "json":
-            text, found = report.as_json(findings)
+            text, findings = report.as_json(steps)
             click.echo(text.encode())
         else:
-            found = report.show(findings)
-    report.require_good(found)
+            findings = report.show(steps)
+    report.require_good(findings)
 
 
 def _findings(
     tap: type[CommandTap], config: Callable[[], _ConfigInput], catalog: IO[str] | None
 ) -> Generator[Finding]:
     with silenced() as restore:
-        # What the server says now is asked for.
+        # A check asks the server itself, not the metadata cache.
         run = Run(RETRY_LIMITS, cached_metadata=False)
         try:
-            with open_tap(tap, config(), catalog=catalog, setup_mapper=False, run=run) as checked:
+            with open_tap(tap, config(), catalog=catalog, setup_mapper=False, run=run) as opened:
                 restore(run.settings.client.verbosity)
-                checker = Checker(run, checked.selected_plans, lambda: datetime.now(UTC))
+                checker = Checker(run, opened.selected_plans, lambda: datetime.now(UTC))
                 yield from checker.findings()
         except AcumaticaError as error:
             yield failure(error)

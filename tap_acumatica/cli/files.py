@@ -1,4 +1,4 @@
-"""The files that the command line names: settings, catalog and state."""
+"""Reads the files that the command line names: settings, catalog and state."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 def read_object(file: str | IO[str]) -> dict[str, Any]:
-    """The JSON object in a file, given by its path or already open.
+    """Return the JSON object in a file, given by its path or already open.
 
     Raises:
-        SettingsError: It cannot be read, or holds something else.
+        SettingsError: The file cannot be read, or contains something else.
     """
     return _read(file, msgspec.json.decode)
 
 
 def read_catalog(file: IO[str]) -> dict[str, Any]:
-    """The catalog in a file, without the streams that are not selected.
+    """Return the catalog in a file, without the streams that are not selected.
 
     Raises:
-        SettingsError: As for `read_object`.
+        SettingsError: See `read_object`.
     """
     return _read(file, decode_selected)
 
@@ -40,9 +40,9 @@ def _read(file: str | IO[str], decode: Callable[[bytes | str], Any]) -> dict[str
         message = f"The file {name} cannot be read ({error.strerror}): check its path."
         raise SettingsError(message) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        message = f"The file {name} holds no JSON ({error}): make it anew, or correct it."
+        message = f"The file {name} contains no JSON ({error}): create it again, or correct it."
         raise SettingsError(message) from error
     if not isinstance(content, dict):
-        message = f"The file {name} holds no JSON object: see whether it is the right one."
+        message = f"The file {name} contains no JSON object: check whether it is the right file."
         raise SettingsError(message)
     return content

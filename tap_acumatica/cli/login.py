@@ -1,4 +1,4 @@
-"""`tap-acumatica login`."""
+"""The command `tap-acumatica login`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def login_command(tap: type[CommandTap]) -> click.Command:
-    """The command `login`."""
+    """Return the command `login`."""
 
     def callback(config: _ConfigInput, tenant: str | None, *, browser: bool) -> None:
         with open_tap(tap, config, setup_mapper=False) as opened:
-            # A tap takes signals for a wish to stop between two records; here they are to end it.
+            # Let signals end the command at once; a tap would stop only between two records.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             settings = opened.run.settings
@@ -28,7 +28,7 @@ def login_command(tap: type[CommandTap]) -> click.Command:
     return click.Command(
         "login",
         callback=callback,
-        help="Sign in in a browser, for auth_method oauth.",
+        help="Sign in with a browser, for auth_method oauth.",
         params=[
             click.Option(
                 ["--config"],
@@ -37,7 +37,7 @@ def login_command(tap: type[CommandTap]) -> click.Command:
                 callback=tap.cb_config,
             ),
             click.Option(["--tenant"], help="Sign in to this tenant only."),
-            # With either of them Meltano does not discover first, which needs a sign-in.
+            # With either option Meltano skips discovery, which would need a sign-in.
             click.Option(
                 ["--browser/--no-browser"],
                 default=True,

@@ -1,4 +1,4 @@
-"""A tap for what the command line says."""
+"""Opens a tap with the files and settings that the command line names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class CommandTap(Protocol):
-    """What the commands use of a tap."""
+    """The part of a tap that the commands use."""
 
     run: Run
 
@@ -39,7 +39,7 @@ class CommandTap(Protocol):
 
     @property
     def catalog_json_text(self) -> str:
-        """The catalog as text."""
+        """The discovered catalog as JSON."""
         ...
 
     @classmethod
@@ -54,7 +54,7 @@ class CommandTap(Protocol):
         ...
 
     def selected_plans(self) -> list[StreamPlan]:
-        """Return what they read."""
+        """Return the plans of the streams to read."""
         ...
 
     def run_sync_dry_run(
@@ -68,7 +68,7 @@ Opened = TypeVar("Opened", bound=CommandTap)
 
 
 @contextmanager
-def open_tap(  # noqa: PLR0913 - what the command line can say
+def open_tap(  # noqa: PLR0913 - the options of the command line
     tap: type[Opened],
     config: _ConfigInput | None,
     *,
@@ -77,7 +77,10 @@ def open_tap(  # noqa: PLR0913 - what the command line can say
     setup_mapper: bool = True,
     run: Run | None = None,
 ) -> Iterator[Opened]:
-    """Open a tap for what the command line says; its run is closed in the end."""
+    """Create a tap for the options of the command line, and close its run in the end.
+
+    After an error the cached metadata are deleted: they may be the cause.
+    """
     config, run = config or _ConfigInput(), run or Run()
     try:
         yield tap(

@@ -1,4 +1,4 @@
-"""Standard output: what is written to it arrives whole, or a sentence says why not."""
+"""Standard output: all that is written to it arrives, or an error says why not."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class OutputFailed(Exception):  # noqa: N818 - as the sentence says it
-    """Nothing more can be written to standard output."""
+    """Standard output can no longer be written."""
 
 
 class _Raw(io.RawIOBase):
-    """Standard output without a buffer; its errors are nobody's to take for others."""
+    """Unbuffered standard output whose errors are not mistaken for those of a connection."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
@@ -43,47 +43,47 @@ class _Raw(io.RawIOBase):
         try:
             return self._raw.write(data)
         except OSError as error:
-            # What still waits goes there; else Python tries it at its end, and says so again.
-            os.dup2(_nowhere(), self.fileno())
+            # Discard what is still buffered; at exit Python would try it again and fail again.
+            os.dup2(_open_null(), self.fileno())
             raise OutputFailed(_sentence(error)) from error
 
 
 @contextmanager
 def complete_stdout() -> Iterator[None]:
-    """Have all of stdout written, also where Python does not buffer it and a write is cut short.
+    """Write stdout completely, even if it is unbuffered and single writes are cut short.
 
     Raises:
-        OutputFailed: It is closed, full or has no reader.
+        OutputFailed: Standard output is closed, full or has no reader.
     """
     if sys.stderr is None:
-        # Else the next connection takes its number.
-        sys.stderr = os.fdopen(_nowhere(), "w", encoding="utf-8")
-    before: Any = sys.stdout
-    if before is None:
+        # Occupy the file descriptor of stderr, which the next connection would take.
+        sys.stderr = os.fdopen(_open_null(), "w", encoding="utf-8")
+    original: Any = sys.stdout
+    if original is None:
         message = "Standard output is closed: send it to a target or a file."
         raise OutputFailed(message)
-    before.flush()
+    original.flush()
     sys.stdout = io.TextIOWrapper(
-        io.BufferedWriter(_Raw(getattr(before.buffer, "raw", before.buffer))),
-        encoding=before.encoding,
+        io.BufferedWriter(_Raw(getattr(original.buffer, "raw", original.buffer))),
+        encoding=original.encoding,
         errors="replace",
-        line_buffering=before.line_buffering,
+        line_buffering=original.line_buffering,
     )
     try:
         yield
     finally:
         sys.stdout.flush()
-        sys.stdout = before
+        sys.stdout = original
 
 
 def _sentence(error: OSError) -> str:
     if isinstance(error, BrokenPipeError):
-        return "The target closed the pipe before everything was written: see its own log."
+        return "The target closed the pipe before everything was written: see the target's log."
     return (
-        f"Standard output cannot be written ({error.strerror}): make room where it goes, or send "
-        "it elsewhere."
+        f"Standard output cannot be written ({error.strerror}): make room at its destination, or "
+        "send it elsewhere."
     )
 
 
-def _nowhere() -> int:
+def _open_null() -> int:
     return os.open(os.devnull, os.O_WRONLY)

@@ -10,7 +10,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.running import NOW, discover, select_all, settings_for
+from support.running import (
+    COMMAND,
+    NOW,
+    discover,
+    last_line,
+    run_command,
+    select_all,
+    settings_for,
+    write_json,
+)
 
 from sandbox import Fault, Sandbox
 
@@ -20,27 +29,11 @@ if TYPE_CHECKING:
 USERS = "PX_SM_Users"
 TERMS = "PX_Objects_CS_Terms"
 LEDGER = "PX_Objects_GL_GLTran"
-COMMAND = (sys.executable, "-c", "from tap_acumatica.tap import TapAcumatica; TapAcumatica.cli()")
-
-
-def written(path: Path, content: Any) -> str:
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return str(path)
-
-
-def tap(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - our own command
-        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=120
-    )
-
-
-def last_line(finished: subprocess.CompletedProcess[str]) -> str:
-    return finished.stderr.strip().splitlines()[-1]
 
 
 def test_discovery_prints_the_catalog(box: Sandbox, tmp_path: Path) -> None:
-    config = written(tmp_path / "c.json", settings_for(box, "SOOrder"))
-    finished = tap("--config", config, "--discover")
+    config = write_json(tmp_path / "c.json", settings_for(box, "SOOrder"))
+    finished = run_command("--config", config, "--discover")
     assert finished.returncode == 0
     assert [s["stream"] for s in json.loads(finished.stdout)["streams"]] == [
         "PX_Objects_SO_SOOrder"
@@ -50,10 +43,10 @@ def test_discovery_prints_the_catalog(box: Sandbox, tmp_path: Path) -> None:
 
 def test_a_sync_writes_messages_and_signs_out(box: Sandbox, tmp_path: Path) -> None:
     settings = settings_for(box, USERS, TERMS)
-    catalog = written(tmp_path / "catalog.json", select_all(discover(settings)))
-    state = written(tmp_path / "state.json", {})
-    config = written(tmp_path / "c.json", settings)
-    finished = tap("--config", config, "--catalog", catalog, "--state", state)
+    catalog = write_json(tmp_path / "catalog.json", select_all(discover(settings)))
+    state = write_json(tmp_path / "state.json", {})
+    config = write_json(tmp_path / "c.json", settings)
+    finished = run_command("--config", config, "--catalog", catalog, "--state", state)
     assert finished.returncode == 0
     types = [json.loads(line)["type"] for line in finished.stdout.splitlines()]
     assert types[-1] == "STATE"
@@ -66,9 +59,11 @@ def test_test_reads_one_row_of_each_selected_stream_and_no_other(
     streams = discover(settings_for(box, USERS, TERMS, LEDGER, "GLSetup"))
     catalog = select_all(streams)
     streams[LEDGER]["metadata"][0]["metadata"]["selected"] = False
-    config = written(tmp_path / "c.json", settings_for(box))
+    config = write_json(tmp_path / "c.json", settings_for(box))
     box.reset_counters()
-    finished = tap("--config", config, "--catalog", written(tmp_path / "k.json", catalog), "--test")
+    finished = run_command(
+        "--config", config, "--catalog", write_json(tmp_path / "k.json", catalog), "--test"
+    )
     assert finished.returncode == 0, finished.stderr
     messages = [json.loads(line) for line in finished.stdout.splitlines()]
     streams_read = [m["stream"] for m in messages if m["type"] == "RECORD"]
@@ -78,10 +73,10 @@ def test_test_reads_one_row_of_each_selected_stream_and_no_other(
 
 def test_test_of_the_schema_asks_for_no_row(box: Sandbox, tmp_path: Path) -> None:
     catalog = select_all(discover(settings_for(box, USERS)))
-    config = written(tmp_path / "c.json", settings_for(box))
+    config = write_json(tmp_path / "c.json", settings_for(box))
     box.reset_counters()
-    finished = tap(
-        "--config", config, "--catalog", written(tmp_path / "k.json", catalog), "--test=schema"
+    finished = run_command(
+        "--config", config, "--catalog", write_json(tmp_path / "k.json", catalog), "--test=schema"
     )
     assert finished.returncode == 0, finished.stderr
     assert json.loads(finished.stdout)["stream"] == USERS
@@ -89,7 +84,7 @@ def test_test_of_the_schema_asks_for_no_row(box: Sandbox, tmp_path: Path) -> Non
 
 
 def test_about_names_the_settings() -> None:
-    finished = tap("--about", "--format", "json")
+    finished = run_command("--about", "--format", "json")
     assert finished.returncode == 0
     assert "page_size" in json.loads(finished.stdout)["settings"]["properties"]
 
@@ -109,7 +104,7 @@ def test_a_wrong_setting_ends_in_one_sentence(
 ) -> None:
     settings = {**settings_for(box, USERS), **change}
     settings = {name: value for name, value in settings.items() if value is not None}
-    finished = tap("--config", written(tmp_path / "c.json", settings))
+    finished = run_command("--config", write_json(tmp_path / "c.json", settings))
     assert finished.returncode == 1
     assert finished.stdout == ""
     assert words in last_line(finished)
@@ -119,10 +114,10 @@ def test_a_wrong_setting_ends_in_one_sentence(
 
 def test_a_wrong_password_is_sent_once(box: Sandbox, tmp_path: Path) -> None:
     settings = settings_for(box, USERS, TERMS, LEDGER, max_pool_size=4)
-    catalog = written(tmp_path / "k.json", select_all(discover(settings)))
+    catalog = write_json(tmp_path / "k.json", select_all(discover(settings)))
     box.reset_counters()
-    config = written(tmp_path / "c.json", {**settings, "password": "wrong"})
-    finished = tap("--config", config, "--catalog", catalog)
+    config = write_json(tmp_path / "c.json", {**settings, "password": "wrong"})
+    finished = run_command("--config", config, "--catalog", catalog)
     assert finished.returncode == 1
     assert "401" in last_line(finished)
     assert box.counters().unauthorized == 1
@@ -131,7 +126,7 @@ def test_a_wrong_password_is_sent_once(box: Sandbox, tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["--config", "--catalog", "--state"])
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "No such file"), ('{"url": ', "holds no JSON"), ("[]", "holds no JSON object")],
+    [(None, "No such file"), ('{"url": ', "contains no JSON"), ("[]", "contains no JSON object")],
 )
 def test_a_wrong_file_is_said_in_a_sentence(
     tmp_path: Path, option: str, content: str | None, words: str
@@ -139,7 +134,7 @@ def test_a_wrong_file_is_said_in_a_sentence(
     wrong = tmp_path / "wrong.json"
     if content is not None:
         wrong.write_text(content, encoding="utf-8")
-    finished = tap(*("--config", "ENV", option, str(wrong)))
+    finished = run_command(*("--config", "ENV", option, str(wrong)))
     assert finished.returncode in {1, 2}
     assert "wrong.json" in last_line(finished)
     assert words in last_line(finished)
@@ -151,8 +146,8 @@ def test_sigterm_cuts_no_line_and_the_next_run_brings_the_rest(
     box: Sandbox, tmp_path: Path
 ) -> None:
     settings = settings_for(box, LEDGER, page_size=50)
-    catalog = written(tmp_path / "k.json", select_all(discover(settings)))
-    config = written(tmp_path / "c.json", settings)
+    catalog = write_json(tmp_path / "k.json", select_all(discover(settings)))
+    config = write_json(tmp_path / "c.json", settings)
     hanging = box.faults.add(Fault("hang", match=LEDGER, after=6))
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(  # noqa: S603 - our own command
@@ -163,16 +158,16 @@ def test_sigterm_cuts_no_line_and_the_next_run_brings_the_rest(
         env=environment,
     ) as process:
         assert process.stdout
-        first = [process.stdout.readline()]
+        lines = [process.stdout.readline()]
         process.send_signal(signal.SIGTERM)
-        first += process.stdout.read().splitlines()
+        lines += process.stdout.read().splitlines()
     assert process.returncode == 143
     assert box.counters().sessions_open == hanging.done, "the one that is executing a request"
-    messages = [json.loads(line) for line in first if line.strip()]
+    messages = [json.loads(line) for line in lines if line.strip()]
     assert messages[-1]["type"] == "STATE"
     box.faults.clear()
-    state = written(tmp_path / "s.json", messages[-1]["value"])
-    second = tap("--config", config, "--catalog", catalog, "--state", state)
+    state = write_json(tmp_path / "s.json", messages[-1]["value"])
+    second = run_command("--config", config, "--catalog", catalog, "--state", state)
     assert second.returncode == 0
     messages += [json.loads(line) for line in second.stdout.splitlines()]
     key = ("BatchNbr", "LineNbr", "Module")
@@ -186,8 +181,8 @@ def test_after_sigkill_the_last_state_brings_the_rest(box: Sandbox, tmp_path: Pa
     streams = discover(settings)
     for column in streams[LEDGER]["metadata"][1:]:
         column["metadata"]["selected"] = False
-    catalog = written(tmp_path / "k.json", select_all(streams))
-    config = written(tmp_path / "c.json", settings)
+    catalog = write_json(tmp_path / "k.json", select_all(streams))
+    config = write_json(tmp_path / "c.json", settings)
     messages = []
     with subprocess.Popen(  # noqa: S603 - our own command
         [*COMMAND, "--config", config, "--catalog", catalog],
@@ -204,8 +199,8 @@ def test_after_sigkill_the_last_state_brings_the_rest(box: Sandbox, tmp_path: Pa
     states = [index for index, m in enumerate(messages) if m["type"] == "STATE"]
     assert states
     messages = messages[: states[-1] + 1]
-    state = written(tmp_path / "s.json", messages[-1]["value"])
-    second = tap("--config", config, "--catalog", catalog, "--state", state)
+    state = write_json(tmp_path / "s.json", messages[-1]["value"])
+    second = run_command("--config", config, "--catalog", catalog, "--state", state)
     assert second.returncode == 0
     assert second.stdout.count('"RECORD"') < 20_000
     messages += [json.loads(line) for line in second.stdout.splitlines()]
@@ -232,7 +227,7 @@ def test_a_signal_during_the_imports_leaves_no_trace() -> None:
 def test_a_certificate_that_is_not_checked_is_mentioned_once(tmp_path: Path) -> None:
     with Sandbox(now=NOW, tls=True) as box:
         settings = settings_for(box, USERS, TERMS, verify_ssl=False)
-        finished = tap("--config", written(tmp_path / "c.json", settings))
+        finished = run_command("--config", write_json(tmp_path / "c.json", settings))
         assert finished.returncode == 0, finished.stderr
         assert box.counters().data_requests > 1
     assert finished.stderr.count("InsecureRequestWarning") == 1
@@ -258,7 +253,7 @@ def test_verbosity_tells_more_and_never_a_secret(
         secret_headers={"X-Key": "h1dden-header"},
         secret_params={"key": "h1dden-par&m"},
     )
-    finished = tap("--config", written(tmp_path / "c.json", settings))
+    finished = run_command("--config", write_json(tmp_path / "c.json", settings))
     assert finished.returncode == 0
     assert words in finished.stderr
     for secret in (box.password, box.authorization, "h1dden-header", "h1dden-par", "SessionId="):
@@ -267,9 +262,9 @@ def test_verbosity_tells_more_and_never_a_secret(
 
 
 def test_a_short_secret_does_not_shred_the_log(box: Sandbox, tmp_path: Path) -> None:
-    given = {"secret_headers": {"X-Env": "1"}, "secret_params": {"key": "0"}}
-    settings = settings_for(box, USERS, verbosity=2, **given)
-    finished = tap("--config", written(tmp_path / "c.json", settings))
+    short = {"secret_headers": {"X-Env": "1"}, "secret_params": {"key": "0"}}
+    settings = settings_for(box, USERS, verbosity=2, **short)
+    finished = run_command("--config", write_json(tmp_path / "c.json", settings))
     assert finished.returncode == 0
     assert box.url in finished.stderr
     assert "X-Env" not in finished.stderr
@@ -277,6 +272,6 @@ def test_a_short_secret_does_not_shred_the_log(box: Sandbox, tmp_path: Path) -> 
 
 
 def test_settings_before_the_name_of_a_command_are_not_dropped(tmp_path: Path) -> None:
-    finished = tap("--config", written(tmp_path / "c.json", {}), "check")
+    finished = run_command("--config", write_json(tmp_path / "c.json", {}), "check")
     assert finished.returncode == 1
-    assert "The option --config stands before check: put it behind" in last_line(finished)
+    assert "The option --config comes before check: put it after" in last_line(finished)

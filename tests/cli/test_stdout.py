@@ -1,4 +1,4 @@
-"""What is written to stdout arrives whole, or a sentence says why not."""
+"""All that is written to stdout arrives, or a sentence says why not."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.running import discover, select_all, settings_for
+from support.running import COMMAND, discover, select_all, settings_for, write_json
 from typing_extensions import override
 
-from tap_acumatica.cli import stdout as stdio
+from tap_acumatica.cli.stdout import complete_stdout
 from tap_acumatica.output.writer import Writer
 
 if TYPE_CHECKING:
@@ -27,15 +27,14 @@ if TYPE_CHECKING:
     from sandbox import Sandbox
 
 LEDGER = "PX_Objects_GL_GLTran"
-COMMAND = (sys.executable, "-c", "from tap_acumatica.tap import TapAcumatica; TapAcumatica.cli()")
 FULL = Path("/dev/full")
 
 
-class Slow(io.RawIOBase):
-    """An unbuffered stdout that takes a few bytes at once, as a pipe does when a signal comes."""
+class SlowStdout(io.RawIOBase):
+    """An unbuffered stdout that takes a few bytes at once, as a pipe does during a signal."""
 
     def __init__(self) -> None:
-        self.taken = b""
+        self.content = b""
 
     @override
     def writable(self) -> bool:
@@ -43,19 +42,19 @@ class Slow(io.RawIOBase):
 
     @override
     def write(self, data: Buffer) -> int:
-        few = bytes(memoryview(data)[:7])
-        self.taken += few
-        return len(few)
+        first_bytes = bytes(memoryview(data)[:7])
+        self.content += first_bytes
+        return len(first_bytes)
 
 
 def test_what_is_taken_in_parts_arrives_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    raw: Any = Slow()
+    raw: Any = SlowStdout()
     unbuffered = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
     monkeypatch.setattr(sys, "stdout", unbuffered)
-    with stdio.complete_stdout():
+    with complete_stdout():
         Writer().write_state(b'{"bookmarks":{}}')
         sys.stdout.write("and text\n")
-    assert raw.taken == b'{"type":"STATE","value":{"bookmarks":{}}}\nand text\n'
+    assert raw.content == b'{"type":"STATE","value":{"bookmarks":{}}}\nand text\n'
     assert sys.stdout is unbuffered
 
 
@@ -68,11 +67,9 @@ class Commands:
     def __init__(self, box: Sandbox, folder: Path) -> None:
         box.fill(LEDGER, 1_000, start="2025-01-01T00:00:00Z", step_seconds=60)
         settings = settings_for(box, LEDGER, page_size=500)
-        catalog = json.dumps(select_all(discover(settings)))
-        (folder / "k.json").write_text(catalog, encoding="utf-8")
-        (folder / "c.json").write_text(json.dumps(settings), encoding="utf-8")
-        config = ("--config", str(folder / "c.json"))
-        self.sync = (*config, "--catalog", str(folder / "k.json"))
+        catalog = write_json(folder / "k.json", select_all(discover(settings)))
+        config = ("--config", write_json(folder / "c.json", settings))
+        self.sync = (*config, "--catalog", catalog)
         self.discover = (*config, "--discover")
         self.check = ("check", *config)
         self.check_as_json = (*self.check, "--format", "json")
@@ -84,7 +81,7 @@ def commands(box: Sandbox, tmp_path: Path) -> Iterator[Commands]:
     assert box.counters().sessions_open == 0
 
 
-def started(arguments: Sequence[str], **environment: str) -> subprocess.Popen[bytes]:
+def start(arguments: Sequence[str], **environment: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - our own command
         [*COMMAND, *arguments],
         bufsize=0,
@@ -94,7 +91,7 @@ def started(arguments: Sequence[str], **environment: str) -> subprocess.Popen[by
     )
 
 
-def redirected(
+def run_redirected(
     arguments: Sequence[str], redirection: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(  # noqa: S603 - our own command
@@ -110,10 +107,10 @@ def redirected(
 def test_a_signal_cuts_no_line_that_waits_for_the_target(
     commands: Commands, unbuffered: str
 ) -> None:
-    with started(commands.sync, PYTHONUNBUFFERED=unbuffered) as process:
+    with start(commands.sync, PYTHONUNBUFFERED=unbuffered) as process:
         assert process.stdout
         lines = [process.stdout.readline()]
-        # The records that have begun to come do not fit the pipe: the tap is writing them.
+        # The first records have arrived. All of them do not fit the pipe, so the tap is writing.
         select.select([process.stdout], [], [])
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate()
@@ -124,35 +121,35 @@ def test_a_signal_cuts_no_line_that_waits_for_the_target(
 
 @pytest.mark.parametrize("name", ["sync", "discover", "check"])
 def test_a_target_that_ended_is_said(commands: Commands, name: str) -> None:
-    with started(getattr(commands, name)) as process:
+    with start(getattr(commands, name)) as process:
         assert process.stdout
         assert process.stderr
         process.stdout.close()
-        said = process.stderr.read().decode().splitlines()
+        log = process.stderr.read().decode().splitlines()
     assert process.returncode == 1
-    assert "The target closed the pipe before everything was written" in said[-1]
-    assert "Traceback" not in "".join(said)
+    assert "The target closed the pipe before everything was written" in log[-1]
+    assert "Traceback" not in "".join(log)
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="no disk that is always full")
 @pytest.mark.parametrize("name", ["sync", "discover", "check", "check_as_json"])
 def test_a_full_disk_is_said(commands: Commands, name: str) -> None:
-    finished = redirected(getattr(commands, name), f">{FULL}")
+    finished = run_redirected(getattr(commands, name), f">{FULL}")
     assert finished.returncode == 1
-    said = finished.stderr.decode().splitlines()
-    assert "Standard output cannot be written (No space left on device): make room" in said[-1]
-    assert "Traceback" not in "".join(said)
+    log = finished.stderr.decode().splitlines()
+    assert "Standard output cannot be written (No space left on device): make room" in log[-1]
+    assert "Traceback" not in "".join(log)
 
 
 @pytest.mark.parametrize("name", ["sync", "discover", "check"])
 def test_a_closed_stdout_is_said(commands: Commands, name: str) -> None:
-    finished = redirected(getattr(commands, name), ">&-")
+    finished = run_redirected(getattr(commands, name), ">&-")
     assert finished.returncode == 1
     assert b"Standard output is closed" in finished.stderr.splitlines()[-1]
 
 
 def test_a_closed_stderr_is_no_reason_to_fail(commands: Commands) -> None:
-    finished = redirected(commands.sync, "2>&-")
+    finished = run_redirected(commands.sync, "2>&-")
     assert finished.returncode == 0
     assert json.loads(finished.stdout.splitlines()[-1])["type"] == "STATE"
 
@@ -164,7 +161,7 @@ def test_a_closed_stderr_is_no_reason_to_fail(commands: Commands) -> None:
 def test_a_check_has_other_marks_where_the_encoding_lacks_them(
     commands: Commands, encoding: str
 ) -> None:
-    finished = redirected(commands.check, "", {"PYTHONIOENCODING": encoding})
+    finished = run_redirected(commands.check, "", {"PYTHONIOENCODING": encoding})
     assert finished.returncode == 0, finished.stderr
     lines = finished.stdout.decode(encoding).splitlines()
     assert lines[0].startswith("+  Address ")
@@ -177,7 +174,7 @@ def test_letters_that_the_encoding_lacks_are_replaced(tmp_path: Path) -> None:
         json.dumps({"url": "https://erp.example", "page_size": "größer"}), encoding="utf-8"
     )
     check = ("check", "--config", str(config))
-    finished = redirected(check, "", {"PYTHONIOENCODING": "ascii"})
+    finished = run_redirected(check, "", {"PYTHONIOENCODING": "ascii"})
     assert finished.returncode == 1
     assert b"x  Settings " in finished.stdout
     assert b"(found 'gr??er')" in finished.stdout
@@ -185,8 +182,8 @@ def test_letters_that_the_encoding_lacks_are_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["discover", "check_as_json"])
 def test_json_is_utf_8_whatever_the_locale_is(commands: Commands, name: str) -> None:
-    usual = redirected(getattr(commands, name), "", {"PYTHONIOENCODING": "utf-8"})
-    found: Any = json.loads(usual.stdout)
-    assert found
-    other = redirected(getattr(commands, name), "", {"PYTHONIOENCODING": "utf-16"})
-    assert json.loads(other.stdout.decode()).keys() == found.keys()
+    utf_8 = run_redirected(getattr(commands, name), "", {"PYTHONIOENCODING": "utf-8"})
+    expected: Any = json.loads(utf_8.stdout)
+    assert expected
+    utf_16 = run_redirected(getattr(commands, name), "", {"PYTHONIOENCODING": "utf-16"})
+    assert json.loads(utf_16.stdout.decode()).keys() == expected.keys()

@@ -1,9 +1,11 @@
-"""Runs the tap in this process against a sandbox and takes its output apart."""
+"""Runs the tap against a sandbox, in this process or in another, and takes its output apart."""
 
 from __future__ import annotations
 
 import io
+import json
 import signal
+import subprocess
 import sys
 from base64 import b64encode
 from contextlib import contextmanager
@@ -19,21 +21,23 @@ from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sandbox import Sandbox
 
 NOW = "2026-06-01T12:00:00Z"
+COMMAND = (sys.executable, "-c", "from tap_acumatica.tap import TapAcumatica; TapAcumatica.cli()")
 
 
 @dataclass
 class Output:
-    """The messages of one run."""
+    """The messages of one run, and the error that it raised."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     error: BaseException | None = None
 
     def records(self, stream: str | None = None) -> list[dict[str, Any]]:
-        """The records, of one stream or of all."""
+        """The records of one stream, or of all streams."""
         return [
             message["record"]
             for message in self.messages
@@ -43,7 +47,7 @@ class Output:
     @property
     def state(self) -> dict[str, Any]:
         """The last state."""
-        states = [m["value"] for m in self.messages if m["type"] == "STATE"]
+        states = [message["value"] for message in self.messages if message["type"] == "STATE"]
         return states[-1] if states else {}
 
     def types(self) -> list[str]:
@@ -51,22 +55,22 @@ class Output:
         return [message["type"] for message in self.messages]
 
 
-def settings_for(box: Sandbox, *entities: str, **more: Any) -> dict[str, Any]:
+def settings_for(box: Sandbox, *entities: str, **changes: Any) -> dict[str, Any]:
     """Settings that read these entities from the sandbox."""
     return {
         "url": box.url,
         "username": box.username,
         "password": box.password,
-        # An unexpected failure is to end a test soon.
+        # So that an unexpected failure ends the test soon.
         "max_retry_time": 5,
         **({"entities": list(entities)} if entities else {}),
-        **more,
+        **changes,
     }
 
 
 @contextmanager
 def in_this_process() -> Iterator[None]:
-    """The handlers of signals, which a tap replaces, are put back in the end."""
+    """Restore the signal handlers, which a tap replaces."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -77,8 +81,8 @@ def in_this_process() -> Iterator[None]:
 
 @contextmanager
 def captured_stdout() -> Iterator[io.BytesIO]:
-    """Stdout as bytes."""
-    before, raw = sys.stdout, io.BytesIO()
+    """Capture stdout as bytes."""
+    original, raw = sys.stdout, io.BytesIO()
     sys.stdout = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
     try:
         with in_this_process():
@@ -86,11 +90,11 @@ def captured_stdout() -> Iterator[io.BytesIO]:
     finally:
         sys.stdout.flush()
         sys.stdout.detach()
-        sys.stdout = before
+        sys.stdout = original
 
 
 def assert_no_secret(text: str, settings: dict[str, Any]) -> None:
-    """Nothing that is said holds a password or another secret."""
+    """Fail if a text contains the password or another secret of the settings."""
     password = settings.get("password") or "none"
     credentials = b64encode(f"{settings.get('username')}:{password}".encode()).decode()
     secrets = {password, quote(password), credentials}
@@ -100,17 +104,17 @@ def assert_no_secret(text: str, settings: dict[str, Any]) -> None:
 
 
 def run(settings: dict[str, Any], **arguments: Any) -> Output:
-    """Sync once; what it raises is in the output."""
+    """Sync once in this process; an error that it raises is part of the output."""
     output = Output()
     with captured_stdout() as raw:
-        of_the_tap = Run()
+        tap_run = Run()
         try:
-            # As the command does it: closed also when discovery fails.
-            TapAcumatica(config=dict(settings), run=of_the_tap, **arguments).sync()
-        except Exception as error:  # noqa: BLE001 - tests look at it
+            # As in the command, the run is closed even if discovery fails.
+            TapAcumatica(config=dict(settings), run=tap_run, **arguments).sync()
+        except Exception as error:  # noqa: BLE001 - for the test to look at
             output.error = error
         finally:
-            of_the_tap.close()
+            tap_run.close()
         sys.stdout.flush()
         lines = raw.getvalue().splitlines()
     decoder = msgspec.json.Decoder(float_hook=Decimal)
@@ -120,7 +124,7 @@ def run(settings: dict[str, Any], **arguments: Any) -> Output:
 
 
 def discover(settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The catalog's streams, by name."""
+    """The streams of the discovered catalog, by name."""
     with captured_stdout():
         tap = TapAcumatica(config=dict(settings), setup_mapper=False)
         try:
@@ -134,3 +138,21 @@ def select_all(streams: dict[str, dict[str, Any]]) -> dict[str, Any]:
     for stream in streams.values():
         stream["metadata"][0]["metadata"]["selected"] = True
     return {"streams": list(streams.values())}
+
+
+def write_json(path: Path, content: Any) -> str:
+    """Write a settings, catalog or state file; returns its path for the command line."""
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return str(path)
+
+
+def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    return subprocess.run(  # noqa: S603 - our own command
+        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def last_line(finished: subprocess.CompletedProcess[str]) -> str:
+    """The last line on stderr: the sentence with which a failed command ends."""
+    return finished.stderr.strip().splitlines()[-1]
