@@ -1,4 +1,4 @@
-"""What holds for every test: whatever it logs or prints, no secret is in it."""
+"""Set-up for all tests, and the rule that none of them may log or print a secret."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.running import NOW
 
 from sandbox import Sandbox
 from sandbox.app import PASSWORD, USERNAME
@@ -18,14 +19,8 @@ from tap_acumatica.odata.log import masking
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
-
-NOW = "2026-06-01T12:00:00Z"
-
-# How long an example takes says more about the machine than about the code. Where a change is
-# judged, the same examples are drawn each time: it must not fail for those of another one.
+# How long an example takes says more about the machine than about the code. In CI the same examples
+# are drawn each time: a change must not fail because of examples that others did not get.
 settings.register_profile(
     "untimed",
     deadline=None,
@@ -42,14 +37,14 @@ SECRETS = (
 
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
-    """A small company on a server whose clock stands still."""
+    """A sandbox with a small company, whose clock stands still."""
     with Sandbox(now=NOW) as sandbox:
         yield sandbox
 
 
 @pytest.fixture(autouse=True)
 def _masks_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test masks may be a word of the next one."""
+    """Restore the masked secrets: they may be ordinary words in the next test."""
     monkeypatch.setattr(masking, "_secrets", masking._secrets)
 
 
@@ -57,10 +52,10 @@ def _masks_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail a test that showed a secret."""
+    """Fail a test that logs or prints a secret."""
     report = yield
-    shown = report.capstdout + report.capstderr + report.caplog
-    if report.passed and any(secret in shown for secret in SECRETS):
+    output = report.capstdout + report.capstderr + report.caplog
+    if report.passed and any(secret in output for secret in SECRETS):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} showed a secret while {call.when}"
     return report

@@ -1,1 +1,1 @@
-"""A person signs in."""
+"""The sign-in of a person, in a browser."""

@@ -1,4 +1,4 @@
-"""How the answer of the sign-in page comes back: by the browser, or pasted into the terminal."""
+"""Receives the callback of a sign-in: from the browser, or pasted into the terminal."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from tap_acumatica.odata.urls import LOOPBACK
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-PATIENCE: Final = 600.0
-"""Seconds in which somebody is to sign in."""
-SHOWING: Final = 10.0
-"""Seconds to show the last page in."""
+SIGN_IN_TIMEOUT: Final = 600.0
+"""Seconds to wait until somebody has signed in."""
+PAGE_TIMEOUT: Final = 10.0
+"""Seconds to wait until the browser has received the last page."""
 HTTP_PORT: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """The address to which the sign-in page led.
+class Callback:
+    """The address to which the sign-in page redirected the browser.
 
     Attributes:
-        url: As a whole, or its query alone.
-        pasted: Whether somebody brought it by hand.
+        url: The address, or only its query.
+        pasted: Whether somebody pasted it into the terminal.
     """
 
     url: str
@@ -46,23 +46,23 @@ class Arrival:
     _shown: threading.Event = field(default_factory=threading.Event)
 
     @property
-    def answer(self) -> Mapping[str, str]:
-        """The parameters in it."""
+    def parameters(self) -> Mapping[str, str]:
+        """The parameters in the query."""
         query = urlsplit(self.url).query or self.url.partition("?")[2] or self.url
         return {name: values[0] for name, values in parse_qs(query).items()}
 
     def show(self, page: str) -> None:
-        """Show a page in the browser that waits for one."""
+        """Show a page in the browser, which is waiting for it."""
         self._page.put(page)
         if not self.pasted:
-            self._shown.wait(SHOWING)
+            self._shown.wait(PAGE_TIMEOUT)
 
-    def page(self) -> str:
-        """Wait for the page to show."""
+    def wait_for_page(self) -> str:
+        """Return the page to show, as soon as it is set."""
         return self._page.get()
 
-    def shown(self) -> None:
-        """The browser has the page."""
+    def mark_shown(self) -> None:
+        """Record that the browser has received the page."""
         self._shown.set()
 
 
@@ -71,14 +71,14 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        """Take the answer of the sign-in page."""
-        parts = urlsplit(self.path)
-        if parts.path != self.server.path or not {"code", "error"} & parse_qs(parts.query).keys():
+        """Accept the callback and answer with the last page."""
+        url = urlsplit(self.path)
+        if url.path != self.server.path or not {"code", "error"} & parse_qs(url.query).keys():
             self.send_error(HTTPStatus.NOT_FOUND)
             return
-        arrival = Arrival(self.path)
-        self.server.arrivals.put(arrival)
-        body = arrival.page().encode()
+        callback = Callback(self.path)
+        self.server.callbacks.put(callback)
+        body = callback.wait_for_page().encode()
         try:
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "text/html; charset=utf-8")
@@ -92,80 +92,87 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body)
         finally:
-            arrival.shown()
+            callback.mark_shown()
 
     @override
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the address holds the code."""
+        """Log nothing: the address contains the authorization code."""
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, place: tuple[str, int], path: str, arrivals: queue.Queue[Arrival]) -> None:
+    def __init__(
+        self, address: tuple[str, int], path: str, callbacks: queue.Queue[Callback]
+    ) -> None:
         self.path = path
-        self.arrivals = arrivals
-        self.address_family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
-        super().__init__(place, _Handler)
+        self.callbacks = callbacks
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, _Handler)
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser may leave whenever it likes."""
+        """Ignore errors: a browser may close the connection at any time."""
 
 
 @contextmanager
-def arriving(callback_url: str) -> Iterator[queue.Queue[Arrival]]:
-    """What comes back, as long as this is open; opened once, for the terminal is read to its end.
+def receive_callbacks(callback_url: str) -> Iterator[queue.Queue[Callback]]:
+    """Listen for callbacks, from the browser and from the terminal.
+
+    Call this once in a process, since it reads the terminal to its end.
 
     Raises:
-        SettingsError: Another program listens there.
+        SettingsError: The port of the callback address is not available.
     """
-    arrivals: queue.Queue[Arrival] = queue.Queue()
-    threading.Thread(target=_read_pasted, args=[arrivals], daemon=True).start()
-    parts = urlsplit(callback_url)
-    if parts.hostname not in LOOPBACK or parts.scheme != "http":
-        yield arrivals  # by hand alone
+    callbacks: queue.Queue[Callback] = queue.Queue()
+    threading.Thread(target=_read_terminal, args=[callbacks], daemon=True).start()
+    url = urlsplit(callback_url)
+    if url.hostname not in LOOPBACK or url.scheme != "http":
+        yield callbacks  # from the terminal only
         return
-    host = "::1" if parts.hostname == "::1" else "127.0.0.1"
-    place = (host, parts.port or HTTP_PORT)
+    host = "::1" if url.hostname == "::1" else "127.0.0.1"
     try:
-        server = _Server(place, parts.path or "/", arrivals)
+        server = _Server((host, url.port or HTTP_PORT), url.path or "/", callbacks)
     except OSError as error:
         message = (
-            f"The port of callback_url ({callback_url}) cannot be listened on ({error.strerror}): "
-            "end the program that uses it, or choose another one, here and in the connected "
-            "application (SM303010)."
+            f"The port of callback_url ({callback_url}) is not available ({error.strerror}): stop "
+            "the program that uses it, or choose another port, in callback_url and in the "
+            "connected application (SM303010)."
         )
         raise SettingsError(message) from error
-    listening = threading.Thread(target=server.serve_forever, args=[0.05], daemon=True)
-    listening.start()
+    threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
     try:
-        yield arrivals
+        yield callbacks
     finally:
         server.shutdown()
         server.server_close()
 
 
-def next_arrival(arrivals: queue.Queue[Arrival], until: float) -> Arrival:
-    """The next thing that comes back, up to an instant of the monotonic clock.
+def next_callback(callbacks: queue.Queue[Callback], deadline: float) -> Callback:
+    """Return the next callback.
+
+    Args:
+        callbacks: The callbacks that are received.
+        deadline: When to give up, on the monotonic clock.
 
     Raises:
-        AcumaticaError: Nothing came.
+        AcumaticaError: No callback arrived in time.
     """
     try:
-        return arrivals.get(timeout=max(until - time.monotonic(), 0))
+        return callbacks.get(timeout=max(deadline - time.monotonic(), 0))
     except queue.Empty:
         message = (
-            f"Nobody signed in within {PATIENCE / 60:g} minutes: run `tap-acumatica login` again."
+            f"Nobody signed in within {SIGN_IN_TIMEOUT / 60:g} minutes: run `tap-acumatica login` "
+            "again."
         )
         raise AcumaticaError(message) from None
 
 
-def _read_pasted(arrivals: queue.Queue[Arrival]) -> None:
-    """Lines of the terminal.
+def _read_terminal(callbacks: queue.Queue[Callback]) -> None:
+    """Read the lines that are pasted into the terminal.
 
-    They are read past Python's own reader, whose lock would be held for ever: at its end the
-    process could not get it.
+    This bypasses sys.stdin: its lock would stay held while this thread waits for a line, and the
+    process could not acquire it at exit.
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         pending = b""
@@ -173,4 +180,4 @@ def _read_pasted(arrivals: queue.Queue[Arrival]) -> None:
             *lines, pending = (pending + chunk).split(b"\n")
             for line in lines:
                 if text := line.decode(errors="replace").strip():
-                    arrivals.put(Arrival(text, pasted=True))
+                    callbacks.put(Callback(text, pasted=True))

@@ -1,4 +1,4 @@
-"""`tap-acumatica login`: a person signs in in a browser, once, and the tap keeps the tokens."""
+"""`tap-acumatica login`: a person signs in with a browser, once, and the tap stores the tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from tap_acumatica.login import page
-from tap_acumatica.login.callback import PATIENCE, Arrival, arriving, next_arrival
+from tap_acumatica.login.callback import (
+    SIGN_IN_TIMEOUT,
+    Callback,
+    next_callback,
+    receive_callbacks,
+)
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError
 from tap_acumatica.odata.http.answer import shortened
 from tap_acumatica.odata.log import masking
@@ -24,23 +29,26 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.oauth.tokens import Token, TokenStore
     from tap_acumatica.settings.accounts import AccountSettings
 
-FLOW: Final = (
-    "the application's flow is another one; set Authorization Code on Connected Applications "
+WRONG_FLOW: Final = (
+    "the application has another flow; set it to Authorization Code on Connected Applications "
     "(SM303010)"
 )
-WORDS: Final[Mapping[str, str]] = {
-    "access_denied": "the access was denied on the consent page; allow it there",
+EXPLANATIONS: Final[Mapping[str, str]] = {
+    "access_denied": "access was denied on the consent page; allow it there",
     "invalid_scope": (
-        "the application may not ask for the setting scope; compare it with Connected Applications "
-        "(SM303010), and leave offline_access out where no refresh tokens are given"
+        "the application may not request what the setting scope names; compare it with Connected "
+        "Applications (SM303010), and remove offline_access if the application issues no refresh "
+        "tokens"
     ),
-    "unauthorized_client": FLOW,
-    "unsupported_response_type": FLOW,
-    "invalid_request": "the identity server did not understand; check client_id and callback_url",
+    "unauthorized_client": WRONG_FLOW,
+    "unsupported_response_type": WRONG_FLOW,
+    "invalid_request": (
+        "the identity server did not understand the request; check client_id and callback_url"
+    ),
     "server_error": "the identity server failed; see the trace log of the instance",
     "temporarily_unavailable": "the identity server is busy or under maintenance; wait a while",
 }
-"""The codes with which a sign-in page may answer (RFC 6749, 4.1.2.1)."""
+"""What the error codes of the sign-in page mean (RFC 6749, 4.1.2.1)."""
 
 
 def login(
@@ -53,120 +61,122 @@ def login(
     """Sign in to each tenant of the settings, or to one of them.
 
     Args:
-        account: Who signs in, and where.
-        client: How requests are sent.
-        tenant: The only tenant to sign in to.
+        account: The settings for the sign-in.
+        client: The settings for requests.
+        tenant: The only tenant to sign in to, or None for all.
         browser: Whether to open the browser.
 
     Raises:
-        SettingsError: The settings are not for this.
-        AcumaticaError: Somebody said no, or nothing at all.
+        SettingsError: The settings do not allow a login.
+        AcumaticaError: The sign-in was refused, or nobody signed in.
     """
-    tenants = _chosen_tenants(account, tenant)
-    with arriving(account.callback_url) as arrivals:
-        for name in tenants:
+    names = _chosen_tenants(account, tenant)
+    with receive_callbacks(account.callback_url) as callbacks:
+        for name in names:
             server = identity_server(account, client, name)
             store = token_store(account, client, server)
-            sign_in = _Login(server, store, name, arrivals)
-            _report(account, name, sign_in.run(account.callback_url, browser=browser))
+            tenant_login = _Login(server, store, name, callbacks)
+            _report(account, name, tenant_login.run(account.callback_url, browser=browser))
     click.echo("Next: tap-acumatica --config=... --discover > catalog.json")
 
 
 def _chosen_tenants(account: AccountSettings, tenant: str | None) -> Sequence[str]:
     if not account.by_oauth:
-        message = "The setting auth_method is basic, for which there is no login: set it to oauth."
+        message = "The setting auth_method is basic, which has no login: set it to oauth."
         raise SettingsError(message)
     if not account.token_file:
-        message = "The setting token_file is missing: name a file in which login keeps the tokens."
+        message = "The setting token_file is missing: name a file in which to store the tokens."
         raise SettingsError(message)
     if tenant is None:
         return account.tenants
-    chosen = [name for name in account.tenants if name.lower() == tenant.lower()]
-    if not chosen:
+    names = [name for name in account.tenants if name.lower() == tenant.lower()]
+    if not names:
         message = (
-            f"The option --tenant names {tenant}, which is none of the tenants of the settings "
-            f"({', '.join(account.tenants)}): correct one of them."
+            f"The option --tenant names {tenant}, which is not among the tenants of the settings "
+            f"({', '.join(account.tenants)}): correct the option or the settings."
         )
         raise SettingsError(message)
-    return chosen
+    return names
 
 
 class _Login:
     """One sign-in to one tenant."""
 
     def __init__(
-        self, server: IdentityServer, store: TokenStore, tenant: str, arrivals: Queue[Arrival]
+        self, server: IdentityServer, store: TokenStore, tenant: str, callbacks: Queue[Callback]
     ) -> None:
         self._server = server
         self._store = store
         self._tenant = tenant
-        self._arrivals = arrivals
+        self._callbacks = callbacks
 
     def run(self, callback_url: str, *, browser: bool) -> Token:
-        begun = self._server.begin(callback_url)
-        self._invite(begun, opened=browser and webbrowser.open(begun.url))
-        arrival = self._awaited(begun)
+        sign_in = self._server.begin(callback_url)
+        self._print_address(sign_in, opened=browser and webbrowser.open(sign_in.url))
+        callback = self._wait_for_callback(sign_in)
         try:
-            token = self._token(begun, arrival.answer)
+            token = self._obtain_token(sign_in, callback.parameters)
         except AcumaticaError as error:
-            arrival.show(page.failed(masking.masked(str(error))))
+            callback.show(page.failed(masking.masked(str(error))))
             raise
-        arrival.show(page.done(self._tenant, self._server.site))
+        callback.show(page.done(self._tenant, self._server.site))
         return token
 
-    def _invite(self, begun: SignIn, *, opened: bool) -> None:
+    def _print_address(self, sign_in: SignIn, *, opened: bool) -> None:
         where = "in the browser, which was opened at" if opened else "in a browser, at"
-        click.echo(f"Sign in to the tenant {self._tenant} {where}\n\n  {begun.url}\n")
+        click.echo(f"Sign in to the tenant {self._tenant} {where}\n\n  {sign_in.url}\n")
         click.echo(
-            "Where the browser is on another machine, its last page does not load: then paste the "
+            "If the browser runs on another machine, its last page does not load: then paste the "
             "address of that page here.\n"
         )
 
-    def _awaited(self, begun: SignIn) -> Arrival:
-        """The answer to what was begun; others are turned away."""
-        until = time.monotonic() + PATIENCE
+    def _wait_for_callback(self, sign_in: SignIn) -> Callback:
+        """Return the callback of this sign-in, and reject those of others."""
+        deadline = time.monotonic() + SIGN_IN_TIMEOUT
         while True:
-            arrival = next_arrival(self._arrivals, until)
-            answer = arrival.answer
-            if answer.get("state") == begun.state and answer.keys() & {"code", "error"}:
-                return arrival
-            sentence = _turned_away(answer)
-            arrival.show(page.failed(sentence))
+            callback = next_callback(self._callbacks, deadline)
+            parameters = callback.parameters
+            if parameters.get("state") == sign_in.state and parameters.keys() & {"code", "error"}:
+                return callback
+            sentence = _rejection(parameters)
+            callback.show(page.failed(sentence))
             click.echo(sentence)
 
-    def _token(self, begun: SignIn, answer: Mapping[str, str]) -> Token:
-        if "error" in answer:
-            code = answer["error"]
-            words = WORDS.get(code, "the identity server refused; see its own words")
-            said = answer.get("error_description", "")
-            detail = ", ".join(part for part in (code, said.rstrip(".")) if part)
+    def _obtain_token(self, sign_in: SignIn, parameters: Mapping[str, str]) -> Token:
+        if "error" in parameters:
+            code = parameters["error"]
+            explanation = EXPLANATIONS.get(
+                code, "the identity server refused; see its own description"
+            )
+            description = parameters.get("error_description", "").rstrip(".")
+            detail = ", ".join(text for text in (code, description) if text)
             message = (
-                f"Nobody was signed in: {words} ({shortened(detail)}). Then run `tap-acumatica "
-                "login` again."
+                f"Nobody was signed in: {explanation} ({shortened(detail)}). Then run "
+                "`tap-acumatica login` again."
             )
             raise AcumaticaError(message)
         with self._store.updating() as update:
-            token = self._server.exchange(begun, answer["code"])
+            token = self._server.exchange(sign_in, parameters["code"])
             update.store(token)
         return token
 
 
-def _turned_away(answer: Mapping[str, str]) -> str:
-    if "state" in answer:
+def _rejection(parameters: Mapping[str, str]) -> str:
+    if "state" in parameters:
         return (
-            "This is the answer to another sign-in: close it, and go on with the address that was "
-            "printed last."
+            "This is the answer to another sign-in: close it, and continue with the address that "
+            "was printed last."
         )
-    return "This is not the address of the last page: copy all of it, to its very end."
+    return "This is not the address of the last page: copy the whole address, to its very end."
 
 
 def _report(account: AccountSettings, tenant: str, token: Token) -> None:
     click.echo(
-        f"Signed in to the tenant {tenant}. The tokens are in {account.token_file}, which each "
-        "run renews; whoever reads that file can sign in."
+        f"Signed in to the tenant {tenant}. The tokens are in {account.token_file}; runs renew "
+        "them, and whoever can read that file can sign in."
     )
     if not token.refresh_token:
         click.echo(
-            "No refresh token came, so that this ends within the hour: add offline_access to the "
-            "setting scope, and sign in again."
+            "The identity server issued no refresh token, so this sign-in ends within the hour: "
+            "add offline_access to the setting scope, and sign in again."
         )

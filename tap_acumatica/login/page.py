@@ -1,4 +1,4 @@
-"""The last page of a sign-in: what the browser shows when it was led back."""
+"""The last page of a sign-in, to which the browser is redirected."""
 
 from __future__ import annotations
 
@@ -42,30 +42,30 @@ CROSS: Final = '<path d="M7 7l10 10M17 7L7 17"/>'
 
 
 def done(tenant: str, site: str) -> str:
-    """The page of a sign-in that worked."""
+    """Return the page of a successful sign-in."""
     return _page(
         "good",
         TICK,
         "You are signed in",
-        "<p>tap-acumatica has what it needs to read</p>"
+        "<p>tap-acumatica can now read</p>"
         f"<dl><dt>Tenant</dt><dd>{escape(tenant)}</dd><dt>Site</dt><dd>{escape(site)}</dd></dl>"
         "<p>Close this window and go back to the terminal.</p>",
     )
 
 
 def failed(sentence: str) -> str:
-    """The page of a sign-in that did not work."""
-    words = "<code>".join(escape(sentence).split("`", 1))
-    words = "</code>".join(words.split("`", 1))
-    return _page("bad", CROSS, "You are not signed in", f"<p>{words}</p>")
+    """Return the page of a failed sign-in."""
+    text = "<code>".join(escape(sentence).split("`", 1))
+    text = "</code>".join(text.split("`", 1))
+    return _page("bad", CROSS, "You are not signed in", f"<p>{text}</p>")
 
 
-def _page(kind: str, mark: str, title: str, body: str) -> str:
+def _page(status: str, mark: str, title: str, body: str) -> str:
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<link rel="icon" href="data:,"><title>{title} · tap-acumatica</title>'
-        f'<style>{STYLE}</style></head><body><main class="{kind}">'
+        f'<style>{STYLE}</style></head><body><main class="{status}">'
         f'<div class="mark"><svg viewBox="0 0 24 24" aria-hidden="true">{mark}</svg></div>'
         f"<h1>{title}</h1>{body}"
         "<footer>Served by tap-acumatica on this machine</footer></main></body>"

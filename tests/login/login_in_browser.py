@@ -1,6 +1,6 @@
-"""Signing in with a real browser: `make browser` runs this, and needs Chromium and its driver.
+"""The sign-in with a real browser: `make browser` runs it, with Chromium and its driver.
 
-Its name keeps it out of `make test`, which needs nothing but Python.
+Its file name keeps it out of `make test`, which needs only Python.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import text_to_be_present_in_element
 from selenium.webdriver.support.wait import WebDriverWait
-from support.logging_in import a_callback_url, logging_in, oauth_settings
+from support.logging_in import free_callback_url, logging_in, oauth_settings
 from support.running import run
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ FLAGS = (
     "--disable-sync",
     "--window-size=900,640",
 )
-PATIENCE = 30
+TIMEOUT = 30
 
 
 @pytest.fixture(scope="module")
@@ -52,36 +52,36 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     options.binary_location = program
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
-    opened = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    opened.set_page_load_timeout(PATIENCE)
-    yield opened
-    opened.quit()
+    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    chrome.set_page_load_timeout(TIMEOUT)
+    yield chrome
+    chrome.quit()
 
 
 def find(browser: Chrome, selector: str) -> WebElement:
-    """What the page shows, or will show in a moment."""
-    found = WebDriverWait(browser, PATIENCE).until(
-        lambda shown: shown.find_elements(By.CSS_SELECTOR, selector)
+    """The first element that matches, as soon as the page has one."""
+    elements = WebDriverWait(browser, TIMEOUT).until(
+        lambda driver: driver.find_elements(By.CSS_SELECTOR, selector)
     )
-    return found[0]
+    return elements[0]
 
 
-def see(browser: Chrome, selector: str, text: str) -> None:
-    """Wait for a text: after a click, the page before may still be there for a moment."""
-    WebDriverWait(browser, PATIENCE).until(
+def wait_for_text(browser: Chrome, selector: str, text: str) -> None:
+    """Wait for a text: after a click, the previous page may still be shown for a moment."""
+    WebDriverWait(browser, TIMEOUT).until(
         text_to_be_present_in_element((By.CSS_SELECTOR, selector), text),
         f"The page showed no {text!r} in {selector}",
     )
 
 
-def give(browser: Chrome, username: str, password: str) -> None:
+def enter_credentials(browser: Chrome, username: str, password: str) -> None:
     find(browser, "#username").send_keys(username)
     find(browser, "#password").send_keys(password)
     find(browser, "[value=sign-in]").click()
 
 
 def color(browser: Chrome, scheme: str, selector: str) -> str:
-    """The background in light or dark."""
+    """The background colour in the light or the dark scheme."""
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     return find(browser, selector).value_of_css_property("background-color")
@@ -90,18 +90,18 @@ def color(browser: Chrome, scheme: str, selector: str) -> str:
 def test_who_signs_in_and_agrees_lets_the_tap_in(
     box: Sandbox, browser: Chrome, tmp_path: Path
 ) -> None:
-    callback_url = a_callback_url(box)
+    callback_url = free_callback_url(box)
     token_file = tmp_path / "tokens.json"
     settings = oauth_settings(box, callback_url=callback_url, token_file=str(token_file))
     with logging_in(tmp_path, settings, "--no-browser") as login:
         browser.get(login.url)
-        give(browser, box.username, "wrong")
-        see(browser, "[role=alert]", "is wrong")
-        give(browser, box.username, box.password)
-        see(browser, "ul, p", "Company")
+        enter_credentials(browser, box.username, "wrong")
+        wait_for_text(browser, "[role=alert]", "is wrong")
+        enter_credentials(browser, box.username, box.password)
+        wait_for_text(browser, "ul, p", "Company")
         find(browser, "[value=allow]").click()
-        see(browser, "main.good h1", "You are signed in")
-        see(browser, "main.good dl", "Company")
+        wait_for_text(browser, "main.good h1", "You are signed in")
+        wait_for_text(browser, "main.good dl", "Company")
         finished = login.finish()
     assert finished.returncode == 0, finished.stderr
     assert color(browser, "light", "body") != color(browser, "dark", "body")
@@ -115,14 +115,14 @@ def test_who_says_no_reads_in_words_what_that_means(
     box: Sandbox, browser: Chrome, tmp_path: Path
 ) -> None:
     settings = oauth_settings(
-        box, callback_url=a_callback_url(box), token_file=str(tmp_path / "tokens.json")
+        box, callback_url=free_callback_url(box), token_file=str(tmp_path / "tokens.json")
     )
     with logging_in(tmp_path, settings, "--no-browser") as login:
         browser.get(login.url)
-        give(browser, box.username, box.password)
+        enter_credentials(browser, box.username, box.password)
         find(browser, "[value=deny]").click()
-        see(browser, "main.bad h1", "You are not signed in")
-        see(browser, "main.bad p", "denied on the consent page")
+        wait_for_text(browser, "main.bad h1", "You are not signed in")
+        wait_for_text(browser, "main.bad p", "denied on the consent page")
         finished = login.finish()
     assert finished.returncode == 1
     assert "denied on the consent page" in finished.stderr.splitlines()[-1]

@@ -1,11 +1,10 @@
-"""`tap-acumatica login`, but for the browser itself: that is in login_in_browser.py."""
+"""`tap-acumatica login` without a browser; login_in_browser.py tests it with one."""
 
 from __future__ import annotations
 
 import json
 import shlex
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,41 +14,37 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from support.logging_in import COMMAND, Login, a_callback_url, logging_in, oauth_settings, sign_in
-from support.running import in_this_process, run
+from support.logging_in import Login, free_callback_url, logging_in, oauth_settings, sign_in
+from support.running import NOW, in_this_process, last_line, run, run_command, write_json
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.login import page as login_page
-from tap_acumatica.login.callback import Arrival, arriving, next_arrival
-from tap_acumatica.login.login import WORDS, login
+from tap_acumatica.login.callback import Callback, next_callback, receive_callbacks
+from tap_acumatica.login.login import EXPLANATIONS, login
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
-NOW = "2026-06-01T12:00:00Z"
 USERS = "PX_SM_Users"
 
 
 @pytest.fixture
 def settings(box: Sandbox, tmp_path: Path) -> dict[str, Any]:
     return oauth_settings(
-        box, callback_url=a_callback_url(box), token_file=str(tmp_path / "tokens.json")
+        box, callback_url=free_callback_url(box), token_file=str(tmp_path / "tokens.json")
     )
 
 
 def page(url: str) -> str:
-    """What the browser shows when it was led back."""
+    """The last page, which the browser shows after the redirect."""
     response = requests.get(url, timeout=30)
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
     return response.text
-
-
-def last_line(finished: subprocess.CompletedProcess[str]) -> str:
-    return finished.stderr.strip().splitlines()[-1]
 
 
 def assert_signed_in(
@@ -58,13 +53,14 @@ def assert_signed_in(
     assert finished.returncode == 0, finished.stderr
     assert "Signed in to the tenant Company." in finished.stdout
     assert "--discover" in finished.stdout
-    said = finished.stdout + finished.stderr
+    output = finished.stdout + finished.stderr
     (grant,) = box.identity.grants
-    assert not [each for each in (grant.refresh_token, *grant.access_tokens) if str(each) in said]
+    tokens = (grant.refresh_token, *grant.access_tokens)
+    assert not [token for token in tokens if str(token) in output]
     assert run({**settings, "entities": [USERS]}).records(USERS)
 
 
-def begun(running: Login) -> dict[str, list[str]]:
+def request_parameters(running: Login) -> dict[str, list[str]]:
     return parse_qs(urlsplit(running.url).query)
 
 
@@ -72,7 +68,7 @@ def test_who_signs_in_lets_the_tap_in(
     box: Sandbox, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     with logging_in(tmp_path, settings, "--no-browser") as running:
-        assert begun(running)["code_challenge_method"] == ["S256"]
+        assert request_parameters(running)["code_challenge_method"] == ["S256"]
         shown = page(sign_in(box, running.url))
         finished = running.finish()
     assert "You are signed in" in shown
@@ -107,7 +103,7 @@ def test_the_address_can_be_pasted(box: Sandbox, settings: dict[str, Any], tmp_p
 def test_a_callback_of_this_machine_by_ipv6_is_listened_on(
     box: Sandbox, settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    settings["callback_url"] = a_callback_url(box, "[::1]")
+    settings["callback_url"] = free_callback_url(box, "[::1]")
     with logging_in(tmp_path, settings, "--no-browser") as running:
         assert "You are signed in" in page(sign_in(box, running.url))
         assert_signed_in(box, settings, running.finish())
@@ -128,7 +124,7 @@ def test_the_answer_to_another_sign_in_is_turned_away(
 ) -> None:
     with logging_in(tmp_path, settings, "--no-browser") as running:
         url = sign_in(box, running.url)
-        state = begun(running)["state"][0]
+        state = request_parameters(running)["state"][0]
         shown = page(url.replace(state, "another"))
         assert "This is the answer to another sign-in" in shown
         assert box.identity.grants == []
@@ -147,7 +143,7 @@ def test_a_denial_is_said_in_words(box: Sandbox, settings: dict[str, Any], tmp_p
     assert "denied on the consent page" in shown
     assert "<code>tap-acumatica login</code>" in shown
     assert finished.returncode == 1
-    assert "Nobody was signed in: the access was denied on the consent page" in last_line(finished)
+    assert "Nobody was signed in: access was denied on the consent page" in last_line(finished)
     assert "Traceback" not in finished.stderr
 
 
@@ -156,7 +152,7 @@ Opened = Callable[[dict[str, Any]], "tuple[str, Future[None]]"]
 
 @pytest.fixture
 def open_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
-    """A login in this process, where no terminal is: the address that it opens, and its end."""
+    """Start a login in this process, without a terminal: the address that it opens, and its end."""
     opened: SimpleQueue[str] = SimpleQueue()
     monkeypatch.setattr("tap_acumatica.login.callback.sys.stdin", None)
     monkeypatch.setattr("webbrowser.open", opened.put)
@@ -171,7 +167,7 @@ def open_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
         yield open_here
 
 
-@pytest.mark.parametrize("code", [*WORDS, "something_new"])
+@pytest.mark.parametrize("code", [*EXPLANATIONS, "something_new"])
 def test_every_refusal_of_the_sign_in_page_has_words(
     settings: dict[str, Any], open_here: Opened, code: str
 ) -> None:
@@ -184,7 +180,7 @@ def test_every_refusal_of_the_sign_in_page_has_words(
     assert "<script" not in shown
     with pytest.raises(AcumaticaError, match=code) as raised:
         ended.result(30)
-    assert WORDS.get(code, "see its own words") in str(raised.value)
+    assert EXPLANATIONS.get(code, "see its own description") in str(raised.value)
 
 
 def test_without_refresh_tokens_the_scope_is_the_remedy(
@@ -193,12 +189,12 @@ def test_without_refresh_tokens_the_scope_is_the_remedy(
     box.identity.refresh_tokens = "none"
     url, ended = open_here(settings)
     assert "You are not signed in" in requests.get(url, timeout=30).text
-    with pytest.raises(AcumaticaError, match="leave offline_access out"):
+    with pytest.raises(AcumaticaError, match="remove offline_access"):
         ended.result(30)
     url, ended = open_here({**settings, "scope": "api"})
     page(sign_in(box, url))
     ended.result(30)
-    assert "No refresh token came" in capsys.readouterr().out
+    assert "issued no refresh token" in capsys.readouterr().out
 
 
 def test_a_code_that_is_refused_is_said_on_the_page_too(
@@ -237,7 +233,7 @@ def two(tmp_path: Path) -> Iterator[tuple[Sandbox, dict[str, Any]]]:
             oauth_settings(
                 box,
                 client_id=box.client_id.partition("@")[0],
-                callback_url=a_callback_url(box),
+                callback_url=free_callback_url(box),
                 token_file=str(tmp_path / "tokens.json"),
                 tenants=["A", "B"],
             ),
@@ -277,14 +273,14 @@ def test_a_connection_that_a_browser_opened_ahead_serves_the_next_tenant(
     two: tuple[Sandbox, dict[str, Any]], tmp_path: Path
 ) -> None:
     box, settings = two
-    place = urlsplit(settings["callback_url"])
+    port = urlsplit(settings["callback_url"]).port or 0
     with logging_in(tmp_path, settings, "--no-browser") as running:
-        with socket.create_connection(("127.0.0.1", place.port or 0), timeout=30) as ahead:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
             page(sign_in(box, running.url))
             running.next()
-            led = urlsplit(sign_in(box, running.url))
-            ahead.sendall(f"GET {led.path}?{led.query} HTTP/1.1\r\n\r\n".encode())
-            assert ahead.recv(100).startswith(b"HTTP/1.0 200 ")
+            redirect = urlsplit(sign_in(box, running.url))
+            connection.sendall(f"GET {redirect.path}?{redirect.query} HTTP/1.1\r\n\r\n".encode())
+            assert connection.recv(100).startswith(b"HTTP/1.0 200 ")
         assert running.finish().returncode == 0
     assert [grant.tenant for grant in box.identity.grants] == ["A", "B"]
 
@@ -299,17 +295,9 @@ def test_settings_come_from_the_environment_too(
 
 
 def failing(tmp_path: Path, settings: dict[str, Any], *options: str) -> str:
-    """The last line of a login that does not come to begin."""
-    config = tmp_path / "c.json"
-    config.write_text(json.dumps(settings), encoding="utf-8")
-    finished = subprocess.run(  # noqa: S603 - our own command
-        [*COMMAND, "login", "--config", str(config), "--no-browser", *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        timeout=60,
-    )
+    """The last line of a login that fails before it starts."""
+    config = write_json(tmp_path / "c.json", settings)
+    finished = run_command("login", "--config", config, "--no-browser", *options)
     assert finished.returncode == 1
     assert finished.stdout == ""
     assert "Traceback" not in finished.stderr
@@ -319,15 +307,15 @@ def failing(tmp_path: Path, settings: dict[str, Any], *options: str) -> str:
 @pytest.mark.parametrize(
     ("change", "tenant", "words"),
     [
-        ({"auth_method": "basic", "username": "u", "password": "p"}, None, "there is no login"),
+        ({"auth_method": "basic", "username": "u", "password": "p"}, None, "has no login"),
         ({"token_file": None, "username": "u", "password": "p"}, None, "token_file is missing"),
-        ({}, "Nowhere", "--tenant names Nowhere, which is none of the tenants"),
+        ({}, "Nowhere", "--tenant names Nowhere, which is not among the tenants"),
     ],
 )
 def test_settings_that_are_not_for_a_login_are_refused(
     settings: dict[str, Any], change: dict[str, Any], tenant: str | None, words: str
 ) -> None:
-    changed = {k: v for k, v in {**settings, **change}.items() if v is not None}
+    changed = {name: value for name, value in {**settings, **change}.items() if value is not None}
     with in_this_process():
         tap = TapAcumatica(config=changed, setup_mapper=False)
     with pytest.raises(SettingsError, match=words):
@@ -344,9 +332,9 @@ def test_settings_that_cannot_work_end_in_one_sentence(
 
 def test_a_port_that_is_taken_is_named(settings: dict[str, Any], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", urlsplit(settings["callback_url"]).port or 0)):
-        said = failing(tmp_path, settings)
-    assert said.endswith("application (SM303010).")
-    assert settings["callback_url"] in said
+        sentence = failing(tmp_path, settings)
+    assert sentence.endswith("application (SM303010).")
+    assert settings["callback_url"] in sentence
 
 
 def test_a_site_that_fails_is_named_before_anybody_is_asked(
@@ -357,16 +345,16 @@ def test_a_site_that_fails_is_named_before_anybody_is_asked(
     assert "No connection to the server" in failing(tmp_path, {**settings, "max_retry_time": 0})
 
 
-# Parts
+# The parts of a login
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tap_acumatica.login.callback.sys.stdin", None)
     with (
-        arriving("https://elsewhere.example/callback") as arrivals,
+        receive_callbacks("https://elsewhere.example/callback") as callbacks,
         pytest.raises(AcumaticaError, match=r"Nobody signed in within 10 minutes"),
     ):
-        next_arrival(arrivals, 0)
+        next_callback(callbacks, 0)
 
 
 def test_a_port_that_may_not_be_listened_on_is_a_wrong_setting(
@@ -375,8 +363,8 @@ def test_a_port_that_may_not_be_listened_on_is_a_wrong_setting(
     monkeypatch.setattr("tap_acumatica.login.callback.sys.stdin", None)
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
-        pytest.raises(SettingsError, match="cannot be listened on"),
-        arriving(f"http://localhost:{taken.getsockname()[1]}/callback"),
+        pytest.raises(SettingsError, match="is not available"),
+        receive_callbacks(f"http://localhost:{taken.getsockname()[1]}/callback"),
     ):
         pass
 
@@ -391,7 +379,7 @@ def test_a_port_that_may_not_be_listened_on_is_a_wrong_setting(
     ],
 )
 def test_an_answer_is_found_however_it_is_pasted(url: str) -> None:
-    assert Arrival(url, pasted=True).answer == {"code": "a+b", "state": "s"}
+    assert Callback(url, pasted=True).parameters == {"code": "a+b", "state": "s"}
 
 
 def test_the_page_shows_names_as_they_are() -> None:

@@ -1,18 +1,18 @@
-"""`tap-acumatica login` in a process of its own, and who signs in at the sandbox."""
+"""`tap-acumatica login` in a process of its own, and the person who signs in at the sandbox."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
 import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import requests
+
+from support.running import COMMAND, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
     from sandbox import Sandbox
 
-COMMAND = (sys.executable, "-c", "from tap_acumatica.tap import TapAcumatica; TapAcumatica.cli()")
 
-
-def oauth_settings(box: Sandbox, **more: Any) -> dict[str, Any]:
+def oauth_settings(box: Sandbox, **changes: Any) -> dict[str, Any]:
     """Settings of the sandbox's application, without those of an account."""
     return {
         "url": box.url,
@@ -31,12 +29,12 @@ def oauth_settings(box: Sandbox, **more: Any) -> dict[str, Any]:
         "client_id": box.client_id,
         "client_secret": box.client_secret,
         "max_retry_time": 5,
-        **more,
+        **changes,
     }
 
 
-def a_callback_url(box: Sandbox, host: str = "localhost") -> str:
-    """A callback address at a free port, which the application knows."""
+def free_callback_url(box: Sandbox, host: str = "localhost") -> str:
+    """A callback address on a free port, registered with the application."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://{host}:{free.getsockname()[1]}/callback"
@@ -49,7 +47,8 @@ class Login:
     """A running login.
 
     Attributes:
-        url: The address that it printed.
+        url: The address that it printed last.
+        printed: All that it printed so far.
     """
 
     process: subprocess.Popen[str]
@@ -58,16 +57,17 @@ class Login:
 
     def next(self) -> None:
         """Wait for the address of the next tenant."""
-        self.url, printed = _address(self.process)
+        self.url, printed = _read_address(self.process)
         self.printed += printed
 
     def paste(self, text: str) -> None:
         """Type a line into its terminal."""
-        _of(self.process.stdin).write(text + "\n")
-        _of(self.process.stdin).flush()
+        terminal = _require(self.process.stdin)
+        terminal.write(text + "\n")
+        terminal.flush()
 
     def finish(self) -> subprocess.CompletedProcess[str]:
-        """Wait for its end."""
+        """Wait until it ends."""
         out, err = self.process.communicate(timeout=120)
         return subprocess.CompletedProcess(
             COMMAND, self.process.returncode, self.printed + out, err
@@ -78,11 +78,10 @@ class Login:
 def logging_in(
     folder: Path, settings: dict[str, Any], *options: str, **environment: str
 ) -> Iterator[Login]:
-    """A login that waits for somebody."""
-    config = folder / "login.json"
-    config.write_text(json.dumps(settings), encoding="utf-8")
+    """Start a login that waits for somebody to sign in."""
+    config = write_json(folder / "login.json", settings)
     with subprocess.Popen(  # noqa: S603 - our own command
-        [*COMMAND, "login", "--config", str(config), *options],
+        [*COMMAND, "login", "--config", config, *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -90,31 +89,31 @@ def logging_in(
         env={**os.environ, **environment},
     ) as process:
         try:
-            url, printed = _address(process)
+            url, printed = _read_address(process)
             yield Login(process, url, printed)
         finally:
             process.kill()
 
 
 def sign_in(box: Sandbox, url: str, step: str = "allow") -> str:
-    """Do what a person does in a browser; returns where it is led in the end."""
+    """Do what a person does in the browser; returns the address of the final redirect."""
     with requests.Session() as browser:
         form = {"step": "sign-in", "username": box.username, "password": box.password}
         page = browser.post(url, data=form, timeout=10).text
         ticket = re.findall(r"name=ticket value=(\w+)", page)[0]
         form = {"step": step, "ticket": ticket}
-        led = browser.post(url, data=form, timeout=10, allow_redirects=False)
-    return led.headers["Location"]
+        response = browser.post(url, data=form, timeout=10, allow_redirects=False)
+    return response.headers["Location"]
 
 
-def _address(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """The address that a login prints, and all that it printed up to there."""
+def _read_address(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Return the address that a login prints, and all that it printed up to there."""
     printed = ""
-    while (line := _of(process.stdout).readline()) and not line.startswith("  http"):
+    while (line := _require(process.stdout).readline()) and not line.startswith("  http"):
         printed += line
     return line.strip(), printed + line
 
 
-def _of(stream: IO[str] | None) -> IO[str]:
+def _require(stream: IO[str] | None) -> IO[str]:
     assert stream
     return stream

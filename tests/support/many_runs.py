@@ -1,7 +1,7 @@
-"""`python many_runs.py 50 FOLDER ARGUMENT...`: that many taps, each a process, all started at once.
+"""`python many_runs.py 50 FOLDER ARGUMENT...`: start so many taps at once, each in a process.
 
-What each writes is in the folder, under its number. They are forked from a process that has loaded
-all modules, so that they do not wait for the disk one after the other.
+The output of each goes to the folder, into files named by its number. All are forked from a process
+that has loaded the modules, so that they do not wait for the disk one after the other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tap_acumatica.tap import TapAcumatica
 
 
 def run(number: int, folder: Path, start: int, arguments: list[str]) -> None:
-    """Wait for the others, then be a tap."""
+    """Wait for the start signal, then run the tap in this process."""
     for stream, name in ((1, "out"), (2, "err")):
         file = os.open(folder / f"{number}.{name}", os.O_WRONLY | os.O_CREAT, 0o600)
         os.dup2(file, stream)
@@ -23,7 +23,7 @@ def run(number: int, folder: Path, start: int, arguments: list[str]) -> None:
 
 
 def main() -> int:
-    """Start them; returns how many failed."""
+    """Start all taps; returns how many of them failed."""
     count, folder, arguments = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
     waiting, start = os.pipe()
     children = []
@@ -33,6 +33,7 @@ def main() -> int:
             os.close(start)
             run(number, folder, waiting, arguments)
         children.append(child)
+    # All children read the end of the pipe at once.
     os.close(start)
     return sum(os.waitpid(child, 0)[1] != 0 for child in children)
 

@@ -23,13 +23,13 @@ class Get(Protocol):
 
 @contextmanager
 def getting(box: Sandbox) -> Iterator[Get]:
-    """A signed-in client that keeps its session."""
+    """Open a signed-in client that keeps its session."""
     with requests.Session() as session:
         session.headers["Authorization"] = box.authorization
 
         def get(path: str, **options: object) -> requests.Response:
             query = {f"${key}": str(value) for key, value in options.items()}
-            address = f"{box.url}/t/Company/api/odata/dac/{path}"
-            return session.get(address, params=query, timeout=10, allow_redirects=False)
+            url = f"{box.url}/t/Company/api/odata/dac/{path}"
+            return session.get(url, params=query, timeout=10, allow_redirects=False)
 
         yield get

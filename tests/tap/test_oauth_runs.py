@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.logging_in import COMMAND, oauth_settings
-from support.running import discover, run, select_all
+from support.logging_in import oauth_settings
+from support.running import COMMAND, NOW, discover, run, select_all
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata.errors import AcumaticaError, RequestFailed
@@ -29,7 +29,6 @@ USERS = "PX_SM_Users"
 TERMS = "PX_Objects_CS_Terms"
 LEDGER = "PX_Objects_GL_GLTran"
 ORDERS = "PX_Objects_SO_SOOrder"
-NOW = "2026-06-01T12:00:00Z"
 RUNS = 50
 MANY_RUNS = Path(__file__).parents[1] / "support" / "many_runs.py"
 LOGIN = r"Acumatica refused the refresh token .*: run `tap-acumatica login` to sign in again\."
