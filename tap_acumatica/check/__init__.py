@@ -1,1 +1,1 @@
-"""Whether a sync would work."""
+"""The check of whether a sync would work."""

@@ -1,6 +1,6 @@
-"""Whether a sync would work: each thing that it needs is tried once, and each failure named.
+"""Tries everything that a sync needs, once, and names each failure.
 
-What is found comes a step at a time, so that it can be shown while the next one is tried.
+The findings are yielded one by one, so that each can be shown while the next step runs.
 """
 
 from __future__ import annotations
@@ -27,70 +27,78 @@ if TYPE_CHECKING:
     from tap_acumatica.run.run import Run
 
 RETRY_LIMITS: Final = RetryLimits(timeout=120.0, retry_time=10.0)
-"""A check tells what is wrong now; it does not wait until that has passed."""
+"""Upper bounds for a check: it reports temporary failures instead of waiting for their end."""
 
 NAMES_SHOWN: Final = 5
-"""Names of streams in one line; the JSON has all of them."""
+"""Maximum number of stream names in one line; the JSON has all of them."""
 
-REMEDY: Final = "give the account rights on Access Rights by Role (SM201025)"
+RIGHTS_REMEDY: Final = "give the account rights on Access Rights by Role (SM201025)"
 
 FAMILIES: Final[Mapping[str, str]] = {
     "/api/odata/": "current releases",
     "/odatav4/": "releases before 2024 R2",
     "/odata/": "releases before 2024 R2",
 }
+"""The releases that have each form of the address."""
 
 
 @dataclass(slots=True)
 class StreamTrials:
-    """The streams of a tenant whose first pages were asked for.
+    """The trials of a tenant's selected streams.
 
     Attributes:
-        refused: Causes, of those that a sync skips.
-        in_part: What was refused, of those for which a sync asks otherwise.
+        readable: The streams that can be read.
+        refused: The causes of the refusals, for streams that a sync skips.
+        refused_in_part: The refusals, for streams of which a sync rephrases a query.
     """
 
     tenant: Tenant
-    samples: list[TrialStream] = field(default_factory=list)
+    readable: list[TrialStream] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
-    in_part: dict[str, str] = field(default_factory=dict)
+    refused_in_part: dict[str, str] = field(default_factory=dict)
 
-    def add(self, sample: TrialStream) -> None:
-        """Take one that can be read."""
-        self.samples.append(sample)
-        if sample.probe.refused:
-            self.in_part[sample.name] = str(sample.probe.refused)
+    def add(self, stream: TrialStream) -> None:
+        """Add a stream that can be read."""
+        self.readable.append(stream)
+        if stream.reader.refused_query:
+            self.refused_in_part[stream.name] = str(stream.reader.refused_query)
 
     @property
     def finding(self) -> Finding:
-        """What is to be said of all."""
-        asked = len(self.samples) + len(self.refused)
-        status, cause, text = Status.GOOD, None, f"{asked} selected, all may be read"
+        """The finding for all streams."""
+        selected = len(self.readable) + len(self.refused)
+        status, cause, text = Status.GOOD, None, f"{selected} selected, all can be read"
         if self.refused:
             status = Status.NOTE
-            text = f"{len(self.refused)} of {asked} selected may not be read: "
-            text += f"{_listed(self.refused)}; {'a sync skips them' if self.samples else REMEDY}"
-        elif self.in_part:
+            consequence = "a sync skips them" if self.readable else RIGHTS_REMEDY
+            text = f"{len(self.refused)} of {selected} selected cannot be read: "
+            text += f"{_first_names(self.refused)}; {consequence}"
+        elif self.refused_in_part:
             status = Status.NOTE
-            text = f"{asked} selected; queries of {_listed(self.in_part)} are refused in part, "
-            text += "a sync asks otherwise"
-        if not self.samples:
+            text = f"{selected} selected; some queries of {_first_names(self.refused_in_part)} are "
+            text += "refused, and a sync rephrases them"
+        if not self.readable:
             status, cause = Status.BAD, Cause.ROLE_MISSING
-        facts = {"selected": asked, "refused": self.refused, "refused_in_part": self.in_part}
+        facts = {
+            "selected": selected,
+            "refused": self.refused,
+            "refused_in_part": self.refused_in_part,
+        }
         return Finding("Streams", status, text, self.tenant, cause, facts)
 
 
 class Checker:
-    """Tries what a sync needs."""
+    """Tries everything that a sync needs."""
 
     def __init__(
         self, run: Run, plans: Callable[[], Sequence[StreamPlan]], now: Callable[[], datetime]
     ) -> None:
-        """Prepare; nothing is sent yet.
+        """Prepare the check; nothing is sent yet.
 
         Args:
-            run: With the settings.
-            plans: Tells what the selected streams read; raises what is wrong with the selection.
+            run: An open run.
+            plans: Returns the plans of the selected streams; raises an error if the selection is
+                wrong.
             now: This machine's clock.
         """
         self._settings = run.settings
@@ -99,37 +107,37 @@ class Checker:
         self._now = now
 
     def findings(self) -> Iterator[Finding]:
-        """Try one thing after the other."""
-        found: dict[Tenant, Discovered | AcumaticaError] = {}
+        """Yield the findings of all steps, in order."""
+        discoveries: dict[Tenant, Discovered | AcumaticaError] = {}
         for tenant in self._instance.tenants:
             try:
-                found[tenant] = self._instance.discovered(tenant)
+                discoveries[tenant] = self._instance.discovered(tenant)
             except AcumaticaError as error:
                 if error.cause in SITE_WIDE:
                     yield failure(error, tenant)
                     return
-                found[tenant] = error
+                discoveries[tenant] = error
         plans: Sequence[StreamPlan] = []
-        if not all(isinstance(each, AcumaticaError) for each in found.values()):
+        if not all(isinstance(result, AcumaticaError) for result in discoveries.values()):
             try:
                 plans = self._plans()
             except AcumaticaError as error:
                 yield failure(error, step="Streams")
-        for tenant, discovered in found.items():
-            if isinstance(discovered, AcumaticaError):
-                yield failure(discovered, tenant)
+        for tenant, result in discoveries.items():
+            if isinstance(result, AcumaticaError):
+                yield failure(result, tenant)
                 continue
             services, clocks = self._instance.services_of(tenant), ClockOffsets(self._now)
-            clocks.note(discovered.date)
-            yield from self._site(tenant, services, discovered)
-            yield from self._reads(tenant, services, discovered, clocks, plans)
+            clocks.add(result.date)
+            yield from self._check_site(tenant, services, result)
+            yield from self._check_streams(tenant, services, result, clocks, plans)
 
-    def _site(
-        self, tenant: Tenant, services: Mapping[str, Service], found: Discovered
+    def _check_site(
+        self, tenant: Tenant, services: Mapping[str, Service], discovered: Discovered
     ) -> Iterator[Finding]:
-        for interface, protocol in found.protocols.items():
+        for interface, protocol in discovered.protocols.items():
             root = services[interface].root or ""
-            family = next((each for part, each in FAMILIES.items() if part in root.lower()), "")
+            family = next((name for path, name in FAMILIES.items() if path in root.lower()), "")
             yield Finding(
                 "Address",
                 Status.GOOD,
@@ -137,199 +145,196 @@ class Checker:
                 tenant,
                 facts={"root": root, "family": family, "protocol": protocol},
             )
-        for sentence in found.missing:
+        for sentence in discovered.missing:
             yield Finding("Interface", Status.NOTE, masking.masked(sentence), tenant)
         account = self._settings.account
-        name = account.username or f"the application {account.client_id}"
-        yield Finding("Sign-in", Status.GOOD, f"accepted, as {name}", tenant)
+        account_name = account.username or f"the application {account.client_id}"
+        yield Finding("Sign-in", Status.GOOD, f"accepted, as {account_name}", tenant)
         release = next(iter(services.values())).release()
         yield Finding(
             "Release",
             Status.GOOD,
-            release or "not told to this account, nor needed",
+            release or "not shown to this account, and not required",
             tenant,
             facts={"release": release},
         )
-        counts = ", ".join(f"{number:,} {name}" for name, number in found.counts.items())
-        yield Finding("Entities", Status.GOOD, counts, tenant, facts=dict(found.counts))
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in discovered.counts.items())
+        yield Finding("Entities", Status.GOOD, counts, tenant, facts=dict(discovered.counts))
 
-    def _reads(
+    def _check_streams(
         self,
         tenant: Tenant,
         services: Mapping[str, Service],
-        found: Discovered,
+        discovered: Discovered,
         clocks: ClockOffsets,
         plans: Iterable[StreamPlan],
     ) -> Iterator[Finding]:
-        its_own = [plan for plan in plans if tenant in plan.partitions]
-        begun = StreamTrials(tenant)
-        finders = [self._instance.clock_checks[interface, tenant] for interface in services]
-        ended = self._begin(begun, services, clocks, its_own)
-        if ended:
-            yield ended
-        elif its_own:
-            yield begun.finding
-        yield from self._queries(tenant, begun.samples if not ended else [])
-        yield self._zone(tenant, account_offset(found.locale), finders)
-        if not ended:
-            yield from self._frames(tenant, finders)
-        yield from self._clock(tenant, clocks)
+        tenant_plans = [plan for plan in plans if tenant in plan.partitions]
+        trials = StreamTrials(tenant)
+        clock_checks = [self._instance.clock_checks[interface, tenant] for interface in services]
+        fatal = self._try_streams(trials, services, clocks, tenant_plans)
+        if fatal:
+            yield fatal
+        elif tenant_plans:
+            yield trials.finding
+        yield from self._check_queries(tenant, trials.readable if not fatal else [])
+        yield self._check_time_zone(tenant, account_offset(discovered.locale), clock_checks)
+        if not fatal:
+            yield from self._check_server_time(tenant, clock_checks)
+        yield from self._check_clock(tenant, clocks)
 
-    def _begin(
+    def _try_streams(
         self,
-        begun: StreamTrials,
+        trials: StreamTrials,
         services: Mapping[str, Service],
         clocks: ClockOffsets,
         plans: Iterable[StreamPlan],
     ) -> Finding | None:
-        """Read the first pages of each stream; what a sync would end with, if anything."""
+        """Read the first pages of each stream; return the failure that would end a sync, if any."""
         for plan in plans:
             interface = plan.location.interface
-            clock_check = self._instance.clock_checks[interface, begun.tenant]
+            clock_check = self._instance.clock_checks[interface, trials.tenant]
             try:
-                probe = TrialReader(services[interface], plan.table(begun.tenant), clocks)
-                begun.add(
-                    TrialStream(plan.name, probe, probe.begin(self._settings.reading, clock_check))
-                )
+                reader = TrialReader(services[interface], plan.table(trials.tenant), clocks)
+                row = reader.read_first_row(self._settings.reading, clock_check)
+                trials.add(TrialStream(plan.name, reader, row))
             except AcumaticaError as error:
                 if isinstance(error, RequestFailed) and error.action is Action.SKIP:
-                    begun.refused[plan.name] = error.cause
+                    trials.refused[plan.name] = error.cause
                     continue
                 step = "Date filter" if isinstance(error, ZoneError) else "Streams"
-                return failure(error, begun.tenant, step)
+                return failure(error, trials.tenant, step)
         return None
 
-    def _queries(self, tenant: Tenant, samples: Iterable[TrialStream]) -> Iterator[Finding]:
-        """Whether filters, counts and paging by key work, on the first stream that can tell."""
-        sample = next((each for each in samples if each.pages_by_key), None)
-        if sample is None:
+    def _check_queries(self, tenant: Tenant, streams: Iterable[TrialStream]) -> Iterator[Finding]:
+        """Try filters, counts and key paging on the first stream that can show that they work."""
+        stream = next((stream for stream in streams if stream.pages_by_key), None)
+        if stream is None:
             return
         verify_counts = self._settings.reading.verify_counts
-        tried: tuple[tuple[str, Callable[[], bool], Status, str], ...] = (
-            ("Filters", sample.filters, Status.BAD, "a filter brings other rows than it should"),
+        trials: tuple[tuple[str, Callable[[], bool], Status, str], ...] = (
+            ("Filters", stream.filters_match, Status.BAD, "a filter returns the wrong rows"),
             (
                 "Counts",
-                sample.counts,
+                stream.counts_match,
                 Status.BAD if verify_counts else Status.NOTE,
-                "the server does not count; each read takes a request more",
+                "the server does not count; each read takes one more request",
             ),
             (
                 "Key paging",
-                sample.pages,
+                stream.pages_match,
                 Status.NOTE,
                 "does not work; full tables are read by $skip, which is slower",
             ),
         )
-        for step, works, otherwise, text in tried:
+        for step, works, status, text in trials:
             try:
-                good = works()
+                is_good = works()
             except AcumaticaError as error:
                 yield failure(error, tenant, step)
                 continue
-            yield (
-                Finding(
-                    step,
-                    Status.GOOD,
-                    f"work on {sample.name}" if step != "Key paging" else f"works on {sample.name}",
-                    tenant,
-                )
-                if good
-                else Finding(
-                    step,
-                    otherwise,
-                    text,
-                    tenant,
-                    None if otherwise is Status.NOTE else step.lower(),
-                )
-            )
+            if is_good:
+                verb = "works" if step == "Key paging" else "work"
+                yield Finding(step, Status.GOOD, f"{verb} on {stream.name}", tenant)
+            else:
+                cause = None if status is Status.NOTE else step.lower()
+                yield Finding(step, status, text, tenant, cause)
         try:
-            rows, seconds = sample.page(self._settings.page_size)
+            rows, seconds = stream.time_page(self._settings.page_size)
         except AcumaticaError as error:
             yield failure(error, tenant, "Page")
             return
         yield Finding(
             "Page",
             Status.GOOD,
-            f"{rows:,} rows of {sample.name} in {seconds:.1f} s",
+            f"{rows:,} rows of {stream.name} in {seconds:.1f} s",
             tenant,
             facts={"rows": rows, "seconds": round(seconds, 3)},
         )
 
-    def _frames(self, tenant: Tenant, finders: Iterable[ClockCheck]) -> Iterator[Finding]:
-        """The round trip and the frame, as the dated streams of each interface showed them."""
-        for finder in finders:
-            if finder.newest is None:
+    def _check_server_time(
+        self, tenant: Tenant, clock_checks: Iterable[ClockCheck]
+    ) -> Iterator[Finding]:
+        """Report the round trip and the clock check of each interface that has dated rows."""
+        for clock_check in clock_checks:
+            if clock_check.newest is None:
                 continue
-            if finder.round_trip_done:
-                text = "rows are found by the instant that they show"
+            if clock_check.round_trip_done:
+                text = "rows are found by the timestamp that they display"
                 yield Finding("Date filter", Status.GOOD, text, tenant)
-            proved = "proved: date-times compare with the server's clock"
-            unproved = "not proved yet; windows get no upper bound, and nothing is lost by it"
-            status, text = (Status.GOOD, proved) if finder.proved else (Status.NOTE, unproved)
-            yield Finding("Server time", status, text, tenant, facts={"proved": finder.proved})
+            if clock_check.proved:
+                status, text = Status.GOOD, "proved: timestamps compare with the server's clock"
+            else:
+                status = Status.NOTE
+                text = "not proved yet; windows end a day above the clock, and no row is lost"
+            facts = {"proved": clock_check.proved}
+            yield Finding("Server time", status, text, tenant, facts=facts)
 
-    def _zone(
-        self, tenant: Tenant, account: timedelta | None, finders: Iterable[ClockCheck]
+    def _check_time_zone(
+        self,
+        tenant: Tenant,
+        offset: timedelta | None,
+        clock_checks: Iterable[ClockCheck],
     ) -> Finding:
-        """The account's zone beside the one that is assumed."""
-        zone = self._settings.instants.zone
-        assumed = self._settings.time_zone or "UTC"
-        if account is None:
+        """Compare the offset of the account's time zone with the setting time_zone."""
+        instants = self._settings.instants
+        time_zone = self._settings.time_zone or "UTC"
+        if offset is None:
             return Finding(
                 "Time zone",
                 Status.NOTE,
-                f"the server does not tell the account's; {assumed} is assumed",
+                f"the server does not show the account's time zone; {time_zone} is assumed",
                 tenant,
             )
-        shown = _hours(account)
-        facts = {"account": shown, "time_zone": assumed}
-        if agrees(account, self._now().astimezone(zone).utcoffset()):
+        account = _offset_text(offset)
+        facts = {"account": account, "time_zone": time_zone}
+        if agrees(offset, self._now().astimezone(instants.zone).utcoffset()):
             return Finding(
                 "Time zone",
                 Status.GOOD,
-                f"the account is at {shown}, which fits time_zone {assumed}",
+                f"the account is at {account}, which fits time_zone {time_zone}",
                 tenant,
                 facts=facts,
             )
-        labelled = all(
-            self._settings.instants.has_offset(each.newest) for each in finders if each.newest
-        )
-        text = f"the account is at {shown}, time_zone is {assumed}"
+        newest_values = [check.newest for check in clock_checks if check.newest]
+        have_offsets = all(instants.has_offset(value) for value in newest_values)
+        text = f"the account is at {account}, time_zone is {time_zone}"
         text += (
-            "; values carry their own offset" if labelled else "; set time_zone to the account's"
+            "; values carry their own offset"
+            if have_offsets
+            else "; set time_zone to the account's"
         )
         return Finding("Time zone", Status.NOTE, text, tenant, facts=facts)
 
-    def _clock(self, tenant: Tenant, clocks: ClockOffsets) -> Iterator[Finding]:
+    def _check_clock(self, tenant: Tenant, clocks: ClockOffsets) -> Iterator[Finding]:
         if clocks.ahead is None:
             yield Finding("Clock", Status.NOTE, "the server sends no Date header", tenant)
             return
         ahead, skew = clocks.ahead.total_seconds(), clocks.skew.total_seconds()
-        where = "ahead of" if ahead >= 0 else "behind"
-        facts = {"ahead_seconds": ahead, "skew_seconds": skew, "answers": clocks.answers}
-        text = f"{_long(abs(ahead))} {where} this machine's"
-        offset = self._settings.reading.time_offset.total_seconds()
-        text += f"; {clocks.answers} answers differ by {skew:.0f} s"
-        if skew > offset:
-            text += f": raise time_offset ({offset:.0f} s) above it"
-        yield Finding(
-            "Clock", Status.NOTE if skew > offset else Status.GOOD, text, tenant, facts=facts
-        )
+        direction = "ahead of" if ahead >= 0 else "behind"
+        facts = {"ahead_seconds": ahead, "skew_seconds": skew, "answers": clocks.count}
+        text = f"{_duration(abs(ahead))} {direction} this machine's"
+        time_offset = self._settings.reading.time_offset.total_seconds()
+        text += f"; {clocks.count} responses differ by {skew:.0f} s"
+        status = Status.GOOD
+        if skew > time_offset:
+            status = Status.NOTE
+            text += f": raise time_offset ({time_offset:.0f} s) above that"
+        yield Finding("Clock", status, text, tenant, facts=facts)
 
 
-def _listed(names: Mapping[str, str]) -> str:
-    """The first names."""
+def _first_names(names: Mapping[str, str]) -> str:
     return ", ".join(list(names)[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
-def _long(seconds: float) -> str:
-    """A time in the unit that suits it."""
+def _duration(seconds: float) -> str:
+    """Return a duration in the unit that suits it."""
     for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:,.0f} {unit}"
     return f"{seconds:.0f} s"
 
 
-def _hours(offset: timedelta) -> str:
+def _offset_text(offset: timedelta) -> str:
     minutes = round(offset.total_seconds() / 60)
     return f"UTC{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"

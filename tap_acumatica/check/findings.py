@@ -1,4 +1,4 @@
-"""What a step of a check found, and the step that a cause belongs to."""
+"""The findings of a check, and the step that each cause belongs to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CAUSES: Final[Mapping[Cause, Cause]] = {
     Cause.API_LOGIN_LIMIT_AT_SIGN_IN: Cause.API_LOGIN_LIMIT,
     Cause.NOT_ACUMATICA: Cause.NOT_AN_ACUMATICA_SITE,
 }
-"""What causes of the error table are called here, where it is not the same."""
+"""Causes of the error table that have a different name in a check."""
 
 STEPS: Final[Mapping[Cause, str]] = {
     Cause.SETTINGS: "Settings",
@@ -51,27 +51,27 @@ STEPS: Final[Mapping[Cause, str]] = {
     Cause.LICENCE_LIMIT: "Licence",
     Cause.INCONSISTENT_ANSWER: "Streams",
 }
-"""The step that a cause belongs to."""
+"""The step of the check that each cause belongs to."""
 
 
 class Status(StrEnum):
-    """How a step went."""
+    """The result of a step."""
 
     GOOD = "good"
     NOTE = "note"
-    """A sync works, but the user should know."""
+    """A sync works, but the user should know about this."""
     BAD = "bad"
     """A sync would not work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one step found.
+    """What one step of a check found.
 
     Attributes:
-        text: For people; of a failure what happened, to what, and what to do.
-        cause: Of a failure: its name.
-        facts: For programs.
+        text: The finding for people; for a failure what happened, to what, and what to do.
+        cause: The name of the failure's cause, or None.
+        facts: The finding for programs.
     """
 
     step: str
@@ -83,7 +83,7 @@ class Finding:
 
 
 def failure(error: AcumaticaError, tenant: str | None = None, step: str | None = None) -> Finding:
-    """A step that ended in an error; which one follows from the cause where it is not given."""
+    """Return the finding of a step that failed; by default the cause decides which step it is."""
     cause = error.cause or Cause.SETTINGS
     cause = CAUSES.get(cause, cause)
     step = step or STEPS.get(cause, "Answer")

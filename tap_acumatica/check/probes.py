@@ -1,4 +1,4 @@
-"""Whether the streams of one tenant can be read, and what its service can do."""
+"""Reads single streams on trial, to see whether a sync could read them, and how."""
 
 from __future__ import annotations
 
@@ -28,79 +28,83 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.table import Table
     from tap_acumatica.reading.model import ReadSettings
 
-RESOLUTION: Final = timedelta(seconds=1)
-"""Date headers tell whole seconds."""
+DATE_RESOLUTION: Final = timedelta(seconds=1)
+"""Date headers have whole seconds."""
 
-FEW: Final = 5
-"""Rows of a page when paging itself is tried."""
+SMALL_PAGE: Final = 5
+"""Rows of a page in the trial of key paging."""
 
-ROWS: Final = 50
-"""Rows of a page when a stream is tried: enough to see whether they are in order."""
+TRIAL_PAGE: Final = 50
+"""Rows of a page in the trial of a stream: enough to see whether they are in order."""
 
-PAGES: Final = 2
-"""Pages of a stream that are read when it is tried: the second follows from the first."""
+TRIAL_PAGES: Final = 2
+"""Pages in the trial of a stream: the second one depends on the first."""
 
 
 class ClockOffsets:
-    """The server's clock against this machine's, as the Date headers of answers show it."""
+    """Offsets of the server's clock from this machine's, by the Date headers of responses."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._ahead: list[timedelta] = []
 
-    def note(self, date: datetime | None) -> None:
-        """Take the Date header of an answer that has just come."""
+    def add(self, date: datetime | None) -> None:
+        """Add the Date header of a response that has just arrived."""
         if date is not None:
             self._ahead.append(date - self._now())
 
     @property
-    def answers(self) -> int:
-        """How many told their time."""
+    def count(self) -> int:
+        """The number of responses with a Date header."""
         return len(self._ahead)
 
     @property
     def ahead(self) -> timedelta | None:
-        """How far the server's clock is ahead, at the median."""
+        """The median offset of the server's clock, or None without a Date header."""
         return sorted(self._ahead)[len(self._ahead) // 2] if self._ahead else None
 
     @property
     def skew(self) -> timedelta:
-        """How far the clocks of different answers lie apart at least."""
+        """The minimum difference between the clocks of different responses."""
         if not self._ahead:
             return timedelta(0)
-        return max(max(self._ahead) - min(self._ahead) - RESOLUTION, timedelta(0))
+        return max(max(self._ahead) - min(self._ahead) - DATE_RESOLUTION, timedelta(0))
 
 
 class TrialReader:
-    """Asks for rows of one table of one tenant.
+    """Reads one table of one tenant on trial.
 
     Attributes:
-        refused: A query in place of which a sync asks in another way, such as without a column.
+        refused_query: The refusal of a query that a sync would rephrase, for example without a
+            column, or None.
     """
 
     def __init__(self, service: Service, table: Table, clocks: ClockOffsets) -> None:
         self.table = table
-        self.refused: RequestFailed | None = None
+        self.refused_query: RequestFailed | None = None
         self._service = service
         self._clocks = clocks
         self._decoder = decoder_for(table)
 
-    def begin(self, settings: ReadSettings, clock_check: ClockCheck) -> Row | None:
-        """Read the first pages as a sync does; the first row, if there is one.
+    def read_first_row(self, settings: ReadSettings, clock_check: ClockCheck) -> Row | None:
+        """Read the first pages as a sync does.
+
+        Returns:
+            The first row, or None if the table is empty.
 
         Raises:
-            AcumaticaError: A sync would end with it, or go on without the stream.
+            AcumaticaError: A sync would fail with this error, or skip the stream.
         """
-        size = min(settings.paging.size, ROWS) if settings.paging.size else None
-        few = replace(settings, paging=replace(settings.paging, size=size), readers=1)
-        dated = IncrementalStart(clock_check, Bookmark()) if self.table.replication_key else None
-        reader = EntityReader(self, self.table, few, dated)
+        size = min(settings.paging.size, TRIAL_PAGE) if settings.paging.size else None
+        trial = replace(settings, paging=replace(settings.paging, size=size), readers=1)
+        start = IncrementalStart(clock_check, Bookmark()) if self.table.replication_key else None
+        reader = EntityReader(self, self.table, trial, start)
         pages: list[list[Row]] = []
-        for brought in reader:
-            if isinstance(brought, PageRead):
-                pages.append(brought.rows)
-            at_end = isinstance(brought, Checkpoint) and brought.bookmark.instant is not None
-            if at_end or len(pages) == PAGES:
+        for event in reader:
+            if isinstance(event, PageRead):
+                pages.append(event.rows)
+            at_end = isinstance(event, Checkpoint) and event.bookmark.instant is not None
+            if at_end or len(pages) == TRIAL_PAGES:
                 break
         self.table = reader.table
         return pages[0][0] if pages else None
@@ -108,81 +112,83 @@ class TrialReader:
     def read(
         self, query: Query | Link, subject: str, decode: Callable[[bytes], Page]
     ) -> Result[Page]:
-        """Ask for rows, and remember what is said beside them."""
+        """Request rows, and record the Date header and a refusal of the query."""
         try:
-            reply = self._service.read(query, subject, decode)
-        except RequestFailed as failed:
-            if failed.action is Action.REPHRASE:
-                self.refused = failed
+            result = self._service.read(query, subject, decode)
+        except RequestFailed as error:
+            if error.action is Action.REPHRASE:
+                self.refused_query = error
             raise
-        self._clocks.note(reply.date)
-        return reply
+        self._clocks.add(result.date)
+        return result
 
-    def ask(self, query: Query) -> Result[Page]:
-        """Ask once."""
+    def request(self, query: Query) -> Result[Page]:
+        """Request one page."""
         return self.read(query, self.table.entity_set, self._decoder.page)
 
 
 @dataclass(frozen=True, slots=True)
 class TrialStream:
-    """A stream, and its first row."""
+    """A stream that can be read, with its first row."""
 
     name: str
-    probe: TrialReader
+    reader: TrialReader
     row: Row | None
 
     @property
     def pages_by_key(self) -> bool:
-        """Whether it can show how filters and paging by key work."""
-        whole = self.row and all(self.row[name] is not None for name in self.probe.table.key)
-        return bool(whole) and KeyPager.suits(self.probe.table)
+        """Whether the stream can show that filters and key paging work."""
+        has_key = self.row and all(self.row[name] is not None for name in self.reader.table.key)
+        return bool(has_key) and KeyPager.suits(self.reader.table)
 
-    def filters(self) -> bool:
-        """Whether the row's key brings it, and it alone."""
-        query = self.probe.table.query(all_of(*self._is_row()))
-        rows = self.probe.ask(replace(query, top=2)).content.rows
+    def filters_match(self) -> bool:
+        """Whether a filter by the first row's key returns that row, and only that row."""
+        query = self.reader.table.query(all_of(*self._key_filters()))
+        rows = self.reader.request(replace(query, top=2)).content.rows
         return [self._key(row) for row in rows] == [self._key(self.row or {})]
 
-    def counts(self) -> bool:
-        """Whether the server tells how many rows there are."""
-        query = self.probe.table.query(all_of(*self._is_row()))
-        return self.probe.ask(replace(query, top=1, count=True)).content.count == 1
+    def counts_match(self) -> bool:
+        """Whether the server counts rows."""
+        query = self.reader.table.query(all_of(*self._key_filters()))
+        return self.reader.request(replace(query, top=1, count=True)).content.count == 1
 
-    def pages(self) -> bool:
-        """Whether two pages by key bring what one page twice as large does.
+    def pages_match(self) -> bool:
+        """Whether two pages by key have the same rows as one page of twice the size.
 
         Raises:
-            InconsistentAnswer: The server does not sort.
+            InconsistentAnswer: The server does not sort the rows.
         """
-        table = self.probe.table
-        pager = KeyPager(table, Paging(FEW, count=False))
-        brought: list[Row] = []
-        while not pager.done and len(brought) < 2 * FEW:
+        table = self.reader.table
+        pager = KeyPager(table, Paging(SMALL_PAGE, count=False))
+        rows: list[Row] = []
+        while not pager.done and len(rows) < 2 * SMALL_PAGE:
             query = pager.request()
             if not isinstance(query, Query):
                 return False
             try:
-                brought += pager.accept(self.probe.ask(query).content)
-            except RequestFailed as failed:
-                if failed.action is Action.REPHRASE:
+                rows += pager.accept(self.reader.request(query).content)
+            except RequestFailed as error:
+                if error.action is Action.REPHRASE:
                     return False
                 raise
             if pager.stopped_at_null_key:
                 return False
-        query = replace(table.query(orderby=table.key), top=2 * FEW)
-        at_once = self.probe.ask(query).content.rows
-        return [self._key(row) for row in at_once] == [self._key(row) for row in brought[: 2 * FEW]]
+        query = replace(table.query(orderby=table.key), top=2 * SMALL_PAGE)
+        expected = self.reader.request(query).content.rows
+        return [self._key(row) for row in expected] == [
+            self._key(row) for row in rows[: 2 * SMALL_PAGE]
+        ]
 
-    def page(self, size: int) -> tuple[int, float]:
-        """How many rows the first page has, and the seconds that it took."""
-        table = self.probe.table
+    def time_page(self, size: int) -> tuple[int, float]:
+        """Return the number of rows of the first page, and the seconds that it took."""
+        table = self.reader.table
         started = time.monotonic()
-        rows = self.probe.ask(replace(table.query(orderby=table.key), top=size)).content.rows
+        rows = self.reader.request(replace(table.query(orderby=table.key), top=size)).content.rows
         return len(rows), time.monotonic() - started
 
-    def _is_row(self) -> list[str]:
-        table, row = self.probe.table, self.row or {}
+    def _key_filters(self) -> list[str]:
+        table, row = self.reader.table, self.row or {}
         return [f"{name} eq {table.literal(name, row[name])}" for name in table.key]
 
     def _key(self, row: Row) -> tuple[object, ...]:
-        return tuple([row.get(name) for name in self.probe.table.key])
+        return tuple([row.get(name) for name in self.reader.table.key])

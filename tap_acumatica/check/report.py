@@ -1,4 +1,4 @@
-"""What a check found, for people and for programs."""
+"""Shows the findings of a check, as text for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ MARKS: Final[Mapping[Status, tuple[str, str]]] = {
     Status.NOTE: ("!", "yellow"),
     Status.BAD: ("✗", "red"),
 }
-PLAIN: Final = str.maketrans("✓✗", "+x")
-"""The marks where the output has no others than ASCII's."""
+ASCII_MARKS: Final = str.maketrans("✓✗", "+x")
+"""The marks for an output whose encoding has only ASCII characters."""
 STEP_WIDTH: Final = 11
-UNWRAPPED: Final = 10_000
-"""Columns of a line that is not for a terminal: it stays one line."""
+UNWRAPPED_WIDTH: Final = 10_000
+"""Width of the output outside a terminal, so that no line is wrapped."""
 
 
 class CheckFailed(AcumaticaError):  # noqa: N818 - as the sentence says it
@@ -34,14 +34,15 @@ class CheckFailed(AcumaticaError):  # noqa: N818 - as the sentence says it
 
 
 def show(findings: Iterable[Finding], console: Console | None = None) -> list[Finding]:
-    """Print one line a step, as it is found; returns them all."""
-    console = console or Console(highlight=False, width=None if sys.stdout.isatty() else UNWRAPPED)
+    """Print a line for each finding as soon as it is there, and return all findings."""
+    width = None if sys.stdout.isatty() else UNWRAPPED_WIDTH
+    console = console or Console(highlight=False, width=width)
     shown: list[Finding] = []
     with console.status("Asking Acumatica ..."):
         for finding in findings:
             if finding.tenant and (not shown or finding.tenant != shown[-1].tenant):
                 console.print(Text(f"\nTenant {finding.tenant}", style="bold"))
-            console.print(_line(finding, plain=console.options.ascii_only))
+            console.print(_line(finding, ascii_only=console.options.ascii_only))
             shown.append(finding)
     works = not _bad(shown)
     verdict = "A sync would work." if works else "A sync would not work."
@@ -51,21 +52,21 @@ def show(findings: Iterable[Finding], console: Console | None = None) -> list[Fi
 
 
 def as_json(findings: Iterable[Finding]) -> tuple[str, list[Finding]]:
-    """All steps as one JSON object; and the steps."""
-    found = list(findings)
+    """Return all findings as one JSON object, and as a list."""
+    collected = list(findings)
     content = {
-        "works": not _bad(found),
-        "causes": _causes(found),
-        "steps": [asdict(finding) for finding in found],
+        "works": not _bad(collected),
+        "causes": _causes(collected),
+        "steps": [asdict(finding) for finding in collected],
     }
-    return msgspec.json.format(msgspec.json.encode(content), indent=2).decode(), found
+    return msgspec.json.format(msgspec.json.encode(content), indent=2).decode(), collected
 
 
 def require_good(findings: Iterable[Finding]) -> None:
-    """Fail where a sync would.
+    """Raise an error if a sync would fail.
 
     Raises:
-        CheckFailed: Naming the causes.
+        CheckFailed: At least one step failed; the message names the causes.
     """
     causes = _causes(findings)
     if causes:
@@ -73,17 +74,17 @@ def require_good(findings: Iterable[Finding]) -> None:
         raise CheckFailed(message)
 
 
-def _line(finding: Finding, *, plain: bool) -> Table:
+def _line(finding: Finding, *, ascii_only: bool) -> Table:
     mark, style = MARKS[finding.status]
     line = Table.grid(padding=(0, 2, 0, 0))
     line.add_column(width=1)
     line.add_column(width=STEP_WIDTH)
     line.add_column(overflow="fold")
-    loud = "" if finding.status is Status.GOOD else style
+    text_style = "" if finding.status is Status.GOOD else style
     line.add_row(
-        Text(mark.translate(PLAIN) if plain else mark, style=style),
+        Text(mark.translate(ASCII_MARKS) if ascii_only else mark, style=style),
         Text(finding.step, style="bold"),
-        Text(finding.text, style=loud),
+        Text(finding.text, style=text_style),
     )
     return line
 
@@ -93,4 +94,4 @@ def _bad(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _causes(findings: Iterable[Finding]) -> list[str]:
-    return list(dict.fromkeys(each.cause or each.step.lower() for each in _bad(findings)))
+    return list(dict.fromkeys(finding.cause or finding.step.lower() for finding in _bad(findings)))

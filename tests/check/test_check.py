@@ -1,4 +1,4 @@
-"""`tap-acumatica check`: each thing that a sync needs is tried, and each cause named."""
+"""`tap-acumatica check` tries everything that a sync needs, and names each cause."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import json
 import logging
 import re
 import socket
-import subprocess
-import sys
 import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -21,7 +19,16 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 from support.logging_in import oauth_settings
-from support.running import NOW, discover, in_this_process, run, select_all, settings_for
+from support.running import (
+    NOW,
+    discover,
+    in_this_process,
+    run,
+    run_command,
+    select_all,
+    settings_for,
+    write_json,
+)
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.check import report
@@ -54,14 +61,14 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-def opened(stack: ExitStack, **options: Any) -> Sandbox:
+def open_box(stack: ExitStack, **options: Any) -> Sandbox:
     return stack.enter_context(Sandbox(now=NOW, rows=60, **options))
 
 
-def checked(
+def check(
     box: Sandbox, settings: dict[str, Any] | None = None, catalog: dict[str, Any] | None = None
 ) -> list[Finding]:
-    """All steps of a check."""
+    """Run a check in this process; returns the findings of all steps."""
     with in_this_process():
         tap = TapAcumatica(
             config=settings or settings_for(box, *ENTITIES, max_retry_time=0),
@@ -83,13 +90,13 @@ def causes(findings: list[Finding]) -> list[str | None]:
     return [finding.cause for finding in findings if finding.status is Status.BAD]
 
 
-# What is well
+# Good findings
 
 
 def test_all_that_a_sync_needs_is_tried(box: Sandbox) -> None:
     url = f"{box.url}/t/Company/api/odata/dac"
-    found = by_step(checked(box, {**settings_for(box, *ENTITIES), "url": url}))
-    assert list(found) == [
+    steps = by_step(check(box, {**settings_for(box, *ENTITIES), "url": url}))
+    assert list(steps) == [
         "Address",
         "Sign-in",
         "Release",
@@ -104,19 +111,19 @@ def test_all_that_a_sync_needs_is_tried(box: Sandbox) -> None:
         "Server time",
         "Clock",
     ]
-    assert {finding.status for finding in found.values()} == {Status.GOOD}
-    assert found["Address"].facts["family"] == "current releases"
-    assert found["Release"].text == "26.101.0225"
-    assert found["Entities"].facts == {
+    assert {finding.status for finding in steps.values()} == {Status.GOOD}
+    assert steps["Address"].facts["family"] == "current releases"
+    assert steps["Release"].text == "26.101.0225"
+    assert steps["Entities"].facts == {
         "entities": len(discover(settings_for(box, interfaces=["dac"])))
     }
-    assert found["Server time"].facts == {"proved": True}
-    assert found["Clock"].facts["ahead_seconds"] == 0
+    assert steps["Server time"].facts == {"proved": True}
+    assert steps["Clock"].facts["ahead_seconds"] == 0
     assert box.counters().sessions_open == 0
 
 
 def test_a_check_costs_few_requests(box: Sandbox) -> None:
-    checked(box)
+    check(box)
     counters = box.counters()
     assert counters.metadata_requests == 1
     assert counters.sessions_opened == 1
@@ -128,63 +135,63 @@ def test_with_a_catalog_its_selected_streams_are_checked(box: Sandbox) -> None:
     catalog = select_all(streams)
     streams[SALES]["metadata"][0]["metadata"]["selected"] = False
     box.forbid(SALES)
-    found = by_step(checked(box, settings_for(box), catalog))
-    assert found["Streams"].facts == {"selected": 2, "refused": {}, "refused_in_part": {}}
+    steps = by_step(check(box, settings_for(box), catalog))
+    assert steps["Streams"].facts == {"selected": 2, "refused": {}, "refused_in_part": {}}
 
 
 def test_singletons_and_sets_without_key_can_be_read_but_prove_nothing(box: Sandbox) -> None:
-    found = by_step(checked(box, settings_for(box, SETUP, ANSWERS)))
-    assert found["Streams"].facts["selected"] == 2
-    assert "Filters" not in found
-    assert "Server time" not in found
-    assert causes(list(found.values())) == []
+    steps = by_step(check(box, settings_for(box, SETUP, ANSWERS)))
+    assert steps["Streams"].facts["selected"] == 2
+    assert "Filters" not in steps
+    assert "Server time" not in steps
+    assert causes(list(steps.values())) == []
 
 
 def test_empty_tables_can_be_read_but_prove_nothing(stack: ExitStack) -> None:
-    found = by_step(checked(opened(stack, empty=True)))
-    assert found["Streams"].status is Status.GOOD
-    assert "Key paging" not in found
+    steps = by_step(check(open_box(stack, empty=True)))
+    assert steps["Streams"].status is Status.GOOD
+    assert "Key paging" not in steps
 
 
 def test_the_older_address_is_told(box: Sandbox) -> None:
     settings = {**settings_for(box, *ENTITIES), "url": f"{box.url}/odatav4/Company"}
-    assert by_step(checked(box, settings))["Address"].facts["family"] == "releases before 2024 R2"
+    assert by_step(check(box, settings))["Address"].facts["family"] == "releases before 2024 R2"
 
 
 def test_a_release_that_is_not_told_is_no_obstacle(box: Sandbox) -> None:
     box.quirks.release = None
-    found = by_step(checked(box))
-    assert found["Release"].status is Status.GOOD
-    assert found["Release"].facts == {"release": None}
+    steps = by_step(check(box))
+    assert steps["Release"].status is Status.GOOD
+    assert steps["Release"].facts == {"release": None}
 
 
-# What is worth knowing
+# Findings worth knowing
 
 
 def test_a_stream_that_may_not_be_read_is_named(box: Sandbox) -> None:
     box.forbid(SALES)
-    found = by_step(checked(box))
-    assert found["Streams"].status is Status.NOTE
-    assert SALES in found["Streams"].text
-    assert found["Streams"].facts["refused"] == {SALES: "no rights"}
+    steps = by_step(check(box))
+    assert steps["Streams"].status is Status.NOTE
+    assert SALES in steps["Streams"].text
+    assert steps["Streams"].facts["refused"] == {SALES: "no rights"}
 
 
 def test_a_column_that_is_refused_is_worth_knowing_and_no_obstacle(box: Sandbox) -> None:
     message = "Filter on 'CreditLimit' is not allowed because it is a virtual field"
     box.faults.add(Fault("error", match="AR_Customer.*CreditLimit", message=message))
-    found = by_step(checked(box))
-    assert found["Streams"].status is Status.NOTE
-    assert list(found["Streams"].facts["refused_in_part"]) == [CUSTOMERS]
-    assert causes(list(found.values())) == []
+    steps = by_step(check(box))
+    assert steps["Streams"].status is Status.NOTE
+    assert list(steps["Streams"].facts["refused_in_part"]) == [CUSTOMERS]
+    assert causes(list(steps.values())) == []
 
 
 def test_many_names_are_cut_short(box: Sandbox) -> None:
     names = [name for name in discover(settings_for(box)) if name.startswith("PX_Objects_")]
     for name in names:
         box.forbid(name)
-    found = by_step(checked(box, settings_for(box, *names, "PX_SM_Users", max_retry_time=0)))
-    assert found["Streams"].text.count("PX_") == 5
-    assert len(found["Streams"].facts["refused"]) == len(names)
+    steps = by_step(check(box, settings_for(box, *names, "PX_SM_Users", max_retry_time=0)))
+    assert steps["Streams"].text.count("PX_") == 5
+    assert len(steps["Streams"].facts["refused"]) == len(names)
 
 
 @pytest.mark.parametrize(
@@ -198,44 +205,44 @@ def test_many_names_are_cut_short(box: Sandbox) -> None:
 def test_the_accounts_zone_is_compared_with_time_zone(
     stack: ExitStack, shown: Any, zone: str | None, status: Status, words: str
 ) -> None:
-    box = opened(stack, time_zone="GMTM0500G", shown=shown)
+    box = open_box(stack, time_zone="GMTM0500G", shown=shown)
     settings = settings_for(box, *ENTITIES, **({"time_zone": zone} if zone else {}))
-    found = by_step(checked(box, settings))
-    assert (found["Time zone"].status, words in found["Time zone"].text) == (status, True)
-    assert found["Time zone"].facts["account"] == "UTC-05:00"
+    steps = by_step(check(box, settings))
+    assert (steps["Time zone"].status, words in steps["Time zone"].text) == (status, True)
+    assert steps["Time zone"].facts["account"] == "UTC-05:00"
 
 
 def test_a_zone_that_is_not_told_is_assumed(box: Sandbox) -> None:
     box.quirks.locale = None
-    found = by_step(checked(box))
-    assert found["Time zone"].status is Status.NOTE
-    assert found["Server time"].status is Status.NOTE
+    steps = by_step(check(box))
+    assert steps["Time zone"].status is Status.NOTE
+    assert steps["Server time"].status is Status.NOTE
 
 
 def test_clocks_of_several_servers_are_told_apart(box: Sandbox) -> None:
     box.quirks.skew = (0, 30, 0, -15)
-    found = by_step(checked(box))
-    assert found["Clock"].facts["skew_seconds"] == 44, "as whole seconds prove it"
-    assert found["Clock"].status is Status.GOOD
+    steps = by_step(check(box))
+    assert steps["Clock"].facts["skew_seconds"] == 44, "the least that whole seconds can prove"
+    assert steps["Clock"].status is Status.GOOD
     settings = settings_for(box, *ENTITIES, time_offset=40)
-    assert "raise time_offset" in by_step(checked(box, settings))["Clock"].text
+    assert "raise time_offset" in by_step(check(box, settings))["Clock"].text
 
 
 def test_a_server_that_does_not_count_is_worth_knowing(box: Sandbox) -> None:
     box.faults.add(Fault("ignore_count"))
-    assert by_step(checked(box))["Counts"].status is Status.NOTE
+    assert by_step(check(box))["Counts"].status is Status.NOTE
     settings = settings_for(box, *ENTITIES, verify_counts=True)
-    assert causes(checked(box, settings)) == ["inconsistent answer"]
+    assert causes(check(box, settings)) == ["inconsistent answer"]
 
 
 def test_paging_by_key_that_does_not_work_is_told(box: Sandbox) -> None:
     box.faults.add(Fault("error", match=" gt ", message="syntax error at position 4"))
-    assert by_step(checked(box))["Key paging"].status is Status.NOTE
+    assert by_step(check(box))["Key paging"].status is Status.NOTE
 
 
 def test_pages_that_do_not_come_by_key_are_told(box: Sandbox) -> None:
     box.faults.add(Fault("empty_page", match=r"AcctCD&\$top=5$"))
-    assert by_step(checked(box))["Key paging"].status is Status.NOTE
+    assert by_step(check(box))["Key paging"].status is Status.NOTE
 
 
 @pytest.mark.parametrize(
@@ -244,24 +251,24 @@ def test_pages_that_do_not_come_by_key_are_told(box: Sandbox) -> None:
 )
 def test_what_fails_on_the_way_is_told_at_its_step(box: Sandbox, match: str, step: str) -> None:
     box.faults.add(Fault("unavailable", match=match, times=1))
-    found = by_step(checked(box))
-    assert (found[step].status, found[step].cause) == (Status.BAD, "maintenance")
-    assert found["Clock"].status is Status.GOOD, "and the check goes on"
+    steps = by_step(check(box))
+    assert (steps[step].status, steps[step].cause) == (Status.BAD, "maintenance")
+    assert steps["Clock"].status is Status.GOOD, "and the check goes on"
 
 
 def test_without_a_clock_the_server_is_still_checked(
     box: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tap_acumatica.odata.http.client.http_date", lambda _: None)
-    assert by_step(checked(box))["Clock"].status is Status.NOTE
+    assert by_step(check(box))["Clock"].status is Status.NOTE
 
 
 def test_a_filter_that_is_ignored_is_an_obstacle(box: Sandbox) -> None:
     box.faults.add(Fault("ignore_filter", match=" eq "))
-    assert "filters" in causes(checked(box))
+    assert "filters" in causes(check(box))
 
 
-# As a sync
+# A check ends as a sync does
 
 
 Change = dict[str, Any]
@@ -346,9 +353,9 @@ def test_a_check_of_inquiries_ends_as_a_sync_does(
 ) -> None:
     settings = settings_for(box, CONTACTS, interfaces=["gi"], max_retry_time=0)
     settings |= {"url": box.url + path, **provoke(box)}
-    found = checked(box, settings)
-    assert (not causes(found), run(settings).error is None) == (works, works)
-    assert by_step(found)["Clock"].status is Status.GOOD, "and the check goes on"
+    findings = check(box, settings)
+    assert (not causes(findings), run(settings).error is None) == (works, works)
+    assert by_step(findings)["Clock"].status is Status.GOOD, "and the check goes on"
 
 
 @pytest.mark.parametrize(
@@ -367,16 +374,16 @@ def test_a_check_of_several_streams_ends_as_a_sync_does(
     box: Sandbox, provoke: Callable[[Sandbox], Change], works: bool
 ) -> None:
     settings = settings_for(box, max_retry_time=0) | provoke(box)
-    found = checked(box, settings)
-    assert (not causes(found), run(settings).error is None) == (works, works)
+    findings = check(box, settings)
+    assert (not causes(findings), run(settings).error is None) == (works, works)
 
 
-# What stands in the way
+# Bad findings
 
 
 @contextmanager
-def something_else() -> Iterator[str]:
-    """A site that is no Acumatica: it has one page for everything."""
+def other_site() -> Iterator[str]:
+    """A site that is not Acumatica: it sends the same page for every request."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -390,7 +397,7 @@ def something_else() -> Iterator[str]:
             self.send_error(407)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as declared
-            """Say nothing."""
+            """Log nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -451,7 +458,7 @@ def maintenance(box: Sandbox, _: ExitStack) -> Change:
 
 
 def another_site(_: Sandbox, stack: ExitStack) -> Change:
-    return {"url": stack.enter_context(something_else())}
+    return {"url": stack.enter_context(other_site())}
 
 
 def foreign_certificate(_: Sandbox, stack: ExitStack) -> Change:
@@ -481,7 +488,7 @@ def no_such_proxy(box: Sandbox, stack: ExitStack) -> Change:
 
 
 def proxy_refuses(_: Sandbox, stack: ExitStack) -> Change:
-    proxy_at(stack.enter_context(something_else()), stack)
+    proxy_at(stack.enter_context(other_site()), stack)
     return {"url": "https://erp.invalid"}
 
 
@@ -532,11 +539,11 @@ def nothing_fits(_: Sandbox, __: ExitStack) -> Change:
 def test_each_cause_is_named_with_a_sentence_of_its_own(
     stack: ExitStack, provoke: Callable[[Sandbox, ExitStack], Change], cause: str
 ) -> None:
-    box = opened(stack)
+    box = open_box(stack)
     settings = {**settings_for(box, *ENTITIES, max_retry_time=0), **provoke(box, stack)}
-    found = checked(box, settings)
-    assert causes(found) == [cause]
-    (bad,) = [finding for finding in found if finding.status is Status.BAD]
+    findings = check(box, settings)
+    assert causes(findings) == [cause]
+    (bad,) = [finding for finding in findings if finding.status is Status.BAD]
     assert re.search(r": .+|; .+", bad.text), "what to do"
     assert box.counters().unauthorized == (cause == "wrong password")
     assert box.counters().sessions_open == 0
@@ -545,42 +552,44 @@ def test_each_cause_is_named_with_a_sentence_of_its_own(
 def test_a_certificate_of_a_private_authority_is_accepted_with_its_bundle() -> None:
     with Sandbox(now=NOW, rows=60, tls=True) as box:
         settings = settings_for(box, *ENTITIES, ca_bundle=box.bundle)
-        assert causes(checked(box, settings)) == []
+        assert causes(check(box, settings)) == []
 
 
 def test_each_tenant_is_checked_and_a_bad_one_does_not_hide_the_others(stack: ExitStack) -> None:
-    box = opened(stack, tenants=("A", "B"))
+    box = open_box(stack, tenants=("A", "B"))
     settings = settings_for(box, *ENTITIES, tenants=["A", "Nowhere", "B"], max_retry_time=0)
-    found = checked(box, settings)
-    assert causes(found) == ["unknown tenant"]
-    assert [each.tenant for each in found if each.step in {"Server time", "Tenant"}] == [
+    findings = check(box, settings)
+    assert causes(findings) == ["unknown tenant"]
+    assert [
+        finding.tenant for finding in findings if finding.step in {"Server time", "Tenant"}
+    ] == [
         "A",
         "Nowhere",
         "B",
     ]
 
 
-# By OAuth
+# OAuth
 
 
-def by_oauth(box: Sandbox, **more: Any) -> dict[str, Any]:
-    return oauth_settings(box, entities=list(ENTITIES), **more)
+def by_token(box: Sandbox, **changes: Any) -> dict[str, Any]:
+    return oauth_settings(box, entities=list(ENTITIES), **changes)
 
 
-def signing_in(box: Sandbox, **more: Any) -> dict[str, Any]:
-    return by_oauth(box, username=box.username, password=box.password, **more)
+def by_password(box: Sandbox, **changes: Any) -> dict[str, Any]:
+    return by_token(box, username=box.username, password=box.password, **changes)
 
 
 def test_a_sign_in_by_a_token_is_that_of_the_application(box: Sandbox, tmp_path: Path) -> None:
     refresh_token, file = box.grant().refresh_token, tmp_path / "tokens.json"
-    settings = by_oauth(box, refresh_token=refresh_token, token_file=str(file))
-    found = by_step(checked(box, settings))
-    assert found["Sign-in"].text == f"accepted, as the application {box.client_id}"
-    assert causes(list(found.values())) == []
+    settings = by_token(box, refresh_token=refresh_token, token_file=str(file))
+    steps = by_step(check(box, settings))
+    assert steps["Sign-in"].text == f"accepted, as the application {box.client_id}"
+    assert causes(list(steps.values())) == []
 
 
 @pytest.mark.parametrize(
-    ("more", "cause"),
+    ("changes", "cause"),
     [
         ({"password": "n0t-this", "username": "odata"}, "wrong password"),
         (
@@ -592,11 +601,12 @@ def test_a_sign_in_by_a_token_is_that_of_the_application(box: Sandbox, tmp_path:
     ],
 )
 def test_what_keeps_from_a_token_is_told_at_the_sign_in(
-    box: Sandbox, tmp_path: Path, more: dict[str, Any], cause: str
+    box: Sandbox, tmp_path: Path, changes: dict[str, Any], cause: str
 ) -> None:
-    file = {} if "username" in more else {"token_file": str(tmp_path / "tokens.json")}
-    settings = {**by_oauth(box, **file), **more}
-    assert [(each.step, each.cause) for each in checked(box, settings)] == [("Sign-in", cause)]
+    file = {} if "username" in changes else {"token_file": str(tmp_path / "tokens.json")}
+    settings = {**by_token(box, **file), **changes}
+    findings = check(box, settings)
+    assert [(finding.step, finding.cause) for finding in findings] == [("Sign-in", cause)]
 
 
 @pytest.mark.parametrize("rule", TOKEN_RULES)
@@ -608,9 +618,9 @@ def test_each_failure_of_the_identity_server_has_a_step(rule: Rule) -> None:
 
 def test_a_scope_without_api_is_named_beside_the_role(box: Sandbox) -> None:
     url = f"{box.url}/t/Company/api/odata/dac"
-    (found,) = checked(box, signing_in(box, url=url, scope="openid"))
-    assert found.cause == "role missing"
-    assert "scope must also contain api" in found.text
+    (finding,) = check(box, by_password(box, url=url, scope="openid"))
+    assert finding.cause == "role missing"
+    assert "scope must also contain api" in finding.text
 
 
 @pytest.mark.parametrize(
@@ -629,7 +639,7 @@ def test_a_check_waits_seconds_at_most_for_a_token(
     waits: list[float] = []
     monkeypatch.setattr("backoff._sync.time.sleep", waits.append)
     box.faults.add(fault)
-    assert causes(checked(box, signing_in(box, max_retry_time=900))) == [cause]
+    assert causes(check(box, by_password(box, max_retry_time=900))) == [cause]
     assert 0 < sum(waits) <= 10
 
 
@@ -637,11 +647,11 @@ def test_a_check_waits_seconds_at_most(box: Sandbox, monkeypatch: pytest.MonkeyP
     waits: list[float] = []
     monkeypatch.setattr("backoff._sync.time.sleep", waits.append)
     box.faults.add(Fault("throttle", match="metadata"))
-    assert causes(checked(box, settings_for(box, max_retry_time=900))) == ["licence limit"]
+    assert causes(check(box, settings_for(box, max_retry_time=900))) == ["licence limit"]
     assert 0 < sum(waits) <= 10
 
 
-# How it is shown
+# The output
 
 
 FINDINGS = [
@@ -651,14 +661,14 @@ FINDINGS = [
 ]
 
 
-def shown(findings: list[Finding], **console: Any) -> str:
+def output_of(findings: list[Finding], **console: Any) -> str:
     stream = io.StringIO()
     report.show(findings, Console(file=stream, highlight=False, width=60, **console))
     return stream.getvalue()
 
 
 def test_a_step_is_a_line_and_the_verdict_is_the_last() -> None:
-    lines = shown(FINDINGS).splitlines()
+    lines = output_of(FINDINGS).splitlines()
     assert [line.rstrip() for line in lines if line.strip()] == [
         "Tenant A",
         "✓  Address      answers",
@@ -670,14 +680,14 @@ def test_a_step_is_a_line_and_the_verdict_is_the_last() -> None:
 
 
 def test_a_terminal_gets_colour_and_a_pipe_none() -> None:
-    assert "\x1b[32m" in shown(FINDINGS, force_terminal=True, color_system="standard")
-    assert "\x1b" not in shown(FINDINGS)
+    assert "\x1b[32m" in output_of(FINDINGS, force_terminal=True, color_system="standard")
+    assert "\x1b" not in output_of(FINDINGS)
 
 
 def test_as_json_a_check_is_one_object() -> None:
-    text, found = report.as_json(FINDINGS)
+    text, findings = report.as_json(FINDINGS)
     content = json.loads(text)
-    assert found == FINDINGS
+    assert findings == FINDINGS
     assert (content["works"], content["causes"]) == (False, ["wrong password"])
     assert content["steps"][2]["tenant"] == "B"
     assert json.loads(report.as_json(FINDINGS[:2])[0])["works"]
@@ -705,24 +715,24 @@ def test_a_difference_of_clocks_is_told_in_the_unit_that_suits_it(
     now = datetime.fromisoformat(NOW) - timedelta(seconds=seconds)
     with in_this_process():
         tap = TapAcumatica(config=settings_for(box, ACCOUNTS), setup_mapper=False)
-        found = by_step(list(Checker(tap.run, tap.selected_plans, lambda: now).findings()))
+        steps = by_step(list(Checker(tap.run, tap.selected_plans, lambda: now).findings()))
         tap.close()
-    assert words in found["Clock"].text
+    assert words in steps["Clock"].text
 
 
 def test_a_server_without_a_clock_is_told() -> None:
     clocks = ClockOffsets(lambda: datetime.now(UTC))
-    clocks.note(None)
-    assert (clocks.answers, clocks.ahead, clocks.skew) == (0, None, timedelta(0))
+    clocks.add(None)
+    assert (clocks.count, clocks.ahead, clocks.skew) == (0, None, timedelta(0))
 
 
 def test_nothing_is_logged_unless_the_user_wants_to_hear_it() -> None:
     level = logger.level
-    with silenced() as talking:
+    with silenced() as restore:
         assert logger.level == logging.CRITICAL
-        talking(1)
+        restore(1)
         assert logger.level == logging.CRITICAL
-        talking(2)
+        restore(2)
         assert logger.level == level
     assert logger.level == level
 
@@ -731,10 +741,9 @@ def test_nothing_is_logged_unless_the_user_wants_to_hear_it() -> None:
 
 
 def command(tmp_path: Path, settings: dict[str, Any], *arguments: str) -> Any:
-    config = tmp_path / "c.json"
-    config.write_text(json.dumps(settings), encoding="utf-8")
+    config = write_json(tmp_path / "c.json", settings)
     with in_this_process():
-        return CliRunner().invoke(TapAcumatica.cli, ["check", "--config", str(config), *arguments])
+        return CliRunner().invoke(TapAcumatica.cli, ["check", "--config", config, *arguments])
 
 
 def test_the_command_ends_well_only_if_a_sync_would_work(
@@ -751,13 +760,13 @@ def test_the_command_ends_well_only_if_a_sync_would_work(
 
 
 def test_the_command_takes_a_catalog_and_prints_json(box: Sandbox, tmp_path: Path) -> None:
-    catalog = tmp_path / "k.json"
-    catalog.write_text(json.dumps(select_all(discover(settings_for(box, SALES)))), encoding="utf-8")
-    result = command(tmp_path, settings_for(box), "--catalog", str(catalog), "--format", "json")
+    catalog = write_json(tmp_path / "k.json", select_all(discover(settings_for(box, SALES))))
+    result = command(tmp_path, settings_for(box), "--catalog", catalog, "--format", "json")
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     assert content["works"]
-    assert {each["step"]: each["facts"] for each in content["steps"]}["Streams"]["selected"] == 1
+    facts = {step["step"]: step["facts"] for step in content["steps"]}
+    assert facts["Streams"]["selected"] == 1
 
 
 def test_without_a_selection_the_command_says_how_to_select(box: Sandbox, tmp_path: Path) -> None:
@@ -785,16 +794,8 @@ def test_settings_that_cannot_be_read_are_a_step_too(tmp_path: Path, content: st
 
 
 def test_the_command_is_found_beside_the_singer_command(box: Sandbox, tmp_path: Path) -> None:
-    config = tmp_path / "c.json"
-    config.write_text(json.dumps(settings_for(box, *ENTITIES, verbosity=2)), encoding="utf-8")
-    start = "from tap_acumatica.tap import TapAcumatica; TapAcumatica.cli()"
-    finished = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-c", start, "check", "--config", str(config)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    config = write_json(tmp_path / "c.json", settings_for(box, *ENTITIES, verbosity=2))
+    finished = run_command("check", "--config", config)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.strip().endswith("A sync would work.")
     assert "GET " in finished.stderr
@@ -812,7 +813,7 @@ def test_the_example_of_the_page_is_what_a_check_prints(box: Sandbox) -> None:
     url = f"{box.url}/t/Company/api/odata/dac"
     settings = {**settings_for(box, *ENTITIES, "PX_SM_Users"), "url": url}
     stream = io.StringIO()
-    report.show(checked(box, settings), Console(file=stream, highlight=False, width=200))
+    report.show(check(box, settings), Console(file=stream, highlight=False, width=200))
     printed = stream.getvalue().replace(box.url, "https://company.acumatica.com")
     printed = re.sub(r"\d+\.\d s$", "0.1 s", printed, flags=re.MULTILINE)
     (example,) = re.findall(r"```text\n(✓.*?)```", PAGE, re.DOTALL)
