@@ -1,6 +1,6 @@
-"""No row is lost and none is wrong, whatever happens to the table while it is read.
+"""No row is lost and none is wrong, however the table changes while it is read.
 
-The whole tap runs, but for the network: a simulated table answers in place of the service.
+The whole tap runs except for the network: a simulated table replaces the service.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.encoding.simple import Message
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "100"))
-MANY = 4
-"""Connections with which windows are split as often as can be."""
+MANY_CONNECTIONS = 4
+"""Number of connections with which windows are split as often as possible."""
 SKEW = timedelta(minutes=2)
 SCHEMAS = {
     "int": {"type": "integer"},
@@ -47,7 +47,7 @@ SCHEMAS = {
     "guid": {"type": "string", "format": "uuid"},
 }
 NEW_YORK, KATHMANDU = ZoneInfo("America/New_York"), ZoneInfo("Asia/Kathmandu")
-WORLDS: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
+DISPLAYS: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({}, {}),
     ({"cookie": None}, {}),
     ({"zone": NEW_YORK, "cookie": "TimeZone=GMTM0500G"}, {}),
@@ -65,18 +65,18 @@ WORLDS: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"zone": NEW_YORK, "cookie": None, "label": "Z", "wall_filters": True}, {}),
     ({"zone": KATHMANDU, "cookie": None, "label": "Z", "wall_filters": True}, {}),
 )
-"""How the server shows and compares instants, with the settings that fit it."""
+"""How the server displays and compares timestamps, with the settings that fit."""
 
 
-class Cut(AcumaticaError):  # noqa: N818 - no error
-    """The run ends here, for no fault of the table."""
+class Interrupted(AcumaticaError):  # noqa: N818 - no error
+    """The run is interrupted here, for no fault of the table."""
 
 
 @dataclass
 class Collector(Writer):
-    """Takes the messages; the run is cut after `most` of them."""
+    """Collects the messages, and interrupts the run after a number of them."""
 
-    most: int | None = None
+    max_messages: int | None = None
     messages: list[Message] = field(default_factory=list)
 
     @override
@@ -96,8 +96,8 @@ class Collector(Writer):
 
     @override
     def write_message(self, message: Message) -> None:
-        if self.most is not None and len(self.messages) >= self.most:
-            raise Cut
+        if self.max_messages is not None and len(self.messages) >= self.max_messages:
+            raise Interrupted
         self.messages.append(message)
 
     def state(self) -> dict[str, Any]:
@@ -110,7 +110,9 @@ def catalog_of(history: History, *, dated: bool) -> dict[str, Any]:
         name: SCHEMAS[kind] for name, kind in zip(history.sim.key, history.kinds, strict=True)
     }
     if history.nullable:
-        columns = {name: {**c, "type": [c["type"], "null"]} for name, c in columns.items()}
+        columns = {
+            name: {**column, "type": [column["type"], "null"]} for name, column in columns.items()
+        }
     columns |= {R: {"type": ["string", "null"], "format": "date-time"}}
     columns |= {"Version": {"type": "integer"}}
     entry: dict[str, Any] = {
@@ -132,13 +134,13 @@ def run(
     state: dict[str, Any] | None = None,
     *,
     dated: bool = True,
-    cut: int | None = None,
+    max_messages: int | None = None,
 ) -> tuple[list[Row], dict[str, Any], list[Message]]:
-    """One run: its rows, its last state, and all its messages."""
-    collector = Collector(cut)
+    """Run the tap once; returns its rows, its last state, and all its messages."""
+    collector = Collector(max_messages)
     base = {"url": "https://erp.example", "username": "someone", "password": "something"}
-    # One page for each of many readers: nearly every window is split.
-    pages = 1 if config.get("max_pool_size") == MANY else 3
+    # With one page for each of many readers nearly every window is split.
+    pages = 1 if config.get("max_pool_size") == MANY_CONNECTIONS else 3
     with in_this_process(), patch.object(prefetch, "MAX_PAGES", pages):
         tap = TapAcumatica(
             config={**base, **config},
@@ -147,11 +149,11 @@ def run(
             message_writer=collector,
         )
         services = {(history.shape.interface, None): history.sim}
-        tap.run.instance.services = services  # type: ignore[assignment] # a simulation of them
+        tap.run.instance.services = services  # type: ignore[assignment] # a simulation
         try:
             tap.sync()
-        except Cut:
-            assert cut is not None
+        except Interrupted:
+            assert max_messages is not None
         finally:
             tap.close()
             for thread in threading.enumerate():
@@ -161,22 +163,25 @@ def run(
     return rows, collector.state() or (state or {}), collector.messages
 
 
-def refuses(shape: Shape, error: AcumaticaError) -> bool:
-    """Whether a read of rows that nothing tells apart may end so, rather than lose some."""
+def is_allowed(shape: Shape, error: AcumaticaError) -> bool:
+    """Whether a read of rows without a key may end in this error, so that it loses none."""
     return not shape.keyed and bool(re.search("within one second|shifts faster", str(error)))
 
 
 def missing(history: History, delivered: list[Row]) -> dict[Any, Any]:
-    last = {history.key_of(row): row["Version"] for row in delivered}
-    return {k: v for k, v in history.surviving().items() if last.get(k) != v}
+    """The rows whose last version was not delivered."""
+    versions = {history.key_of(row): row["Version"] for row in delivered}
+    return {
+        key: version for key, version in history.surviving().items() if versions.get(key) != version
+    }
 
 
 @st.composite
 def servers(
     draw: st.DrawFn, *, late: bool = True, shape: Shape = DAC
 ) -> tuple[Server, dict[str, Any]]:
-    """A healthy server, and the settings that fit it."""
-    shown, config = draw(st.sampled_from(WORLDS))
+    """A healthy server, and settings that fit it."""
+    display, config = draw(st.sampled_from(DISPLAYS))
     formulas = [frozenset[str](), frozenset({R}), frozenset({"Version"})]
     server = Server(
         cap=draw(st.sampled_from([None, None, 7, 25])),
@@ -190,9 +195,9 @@ def servers(
         collates=draw(st.booleans()),
         links=draw(st.booleans()),
         counts_apart=draw(st.booleans()),
-        **shown,
+        **display,
     )
-    connections = draw(st.sampled_from([1, 2, MANY, MANY]))
+    connections = draw(st.sampled_from([1, 2, MANY_CONNECTIONS, MANY_CONNECTIONS]))
     return server, {
         **config,
         "time_offset": 3600 if late else 0,
@@ -201,16 +206,16 @@ def servers(
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _often() -> Any:
-    before = EntityStream.STATE_MSG_FREQUENCY
+def _frequent_states() -> Any:
+    frequency = EntityStream.STATE_MSG_FREQUENCY
     EntityStream.STATE_MSG_FREQUENCY = 4
     yield
-    EntityStream.STATE_MSG_FREQUENCY = before
+    EntityStream.STATE_MSG_FREQUENCY = frequency
 
 
 SHAPES = st.sampled_from([DAC] * len(INQUIRIES) + [*INQUIRIES])
 SIZES = st.sampled_from([10, 10, 13, 50, 100])
-# Where it matters only whether a history is found, the simplest one is not looked for.
+# A search for any failing history does without the phase that simplifies it.
 SEARCH = (Phase.explicit, Phase.generate)
 PROPERTY = settings(
     max_examples=EXAMPLES,
@@ -237,11 +242,11 @@ def test_every_surviving_row_is_delivered_in_its_last_version(
     if not quiet:
         history.sim.between = history.change
     for _ in range(data.draw(st.integers(1, 3))):
-        cut = data.draw(st.none() | st.integers(1, 150))
+        max_messages = data.draw(st.none() | st.integers(1, 150))
         try:
-            rows, state, _ = run(history, config, state, cut=cut)
+            rows, state, _ = run(history, config, state, max_messages=max_messages)
         except AcumaticaError as error:
-            if not refuses(shape, error):
+            if not is_allowed(shape, error):
                 raise
             return
         delivered += rows
@@ -253,7 +258,7 @@ def test_every_surviving_row_is_delivered_in_its_last_version(
     try:
         rows, _, _ = run(history, config, state)
     except AcumaticaError as error:
-        if not refuses(shape, error):
+        if not is_allowed(shape, error):
             raise
         return
     assert missing(history, delivered + rows) == {}
@@ -268,32 +273,32 @@ def test_every_row_that_was_there_all_the_time_is_in_a_full_read(
     server, config = data.draw(servers(shape=shape))
     history = History(seed, server, shape=shape)
     before = set(history.sim.rows)
-    gone: set[Any] = set()
+    deleted: set[Any] = set()
 
     def change() -> None:
         history.change()
-        gone.update(before - history.sim.rows.keys())
+        deleted.update(before - history.sim.rows.keys())
 
     history.sim.between = change
     try:
         rows, _, _ = run(history, {**config, "page_size": size}, dated=False)
     except AcumaticaError as error:
-        if not refuses(shape, error):
+        if not is_allowed(shape, error):
             raise
         return
-    assert not (before - gone) - {history.key_of(row) for row in rows}
+    assert not (before - deleted) - {history.key_of(row) for row in rows}
 
 
 @settings(PROPERTY, max_examples=EXAMPLES // 2)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_no_state_claims_more_than_was_delivered_before_it(data: st.DataObject, seed: int) -> None:
-    """Cut after every message, the next run brings the rest."""
+    """After an interruption at any message, the next run delivers the rest."""
     server, config = data.draw(servers(late=False))
     config["page_size"] = 10
     history = History(seed, server, late=False)
     _, _, messages = run(history, config)
     random = Random(seed)
-    states = [i for i, m in enumerate(messages) if hasattr(m, "value")]
+    states = [index for index, message in enumerate(messages) if hasattr(message, "value")]
     for index in random.sample(states, k=min(len(states), 4)):
         rows = [m.record for m in messages[:index] if hasattr(m, "record")]
         history.sim.now += timedelta(minutes=1)
@@ -307,11 +312,11 @@ def test_no_healthy_server_is_refused(
     data: st.DataObject, seed: int, size: int, dated: bool
 ) -> None:
     """A run that ends with an error fails the test."""
-    shown, config = data.draw(st.sampled_from(WORLDS))
+    display, config = data.draw(st.sampled_from(DISPLAYS))
     precision = data.draw(st.sampled_from([1, 10_000, 1_000_000]))
-    odd = data.draw(st.booleans())
-    odds: dict[str, Any] = {"collates": odd, "links": odd, "counts_apart": odd}
-    server = Server(precision=precision, skews=(-SKEW, timedelta(0), SKEW), **odds, **shown)
+    is_odd = data.draw(st.booleans())
+    quirks: dict[str, Any] = {"collates": is_odd, "links": is_odd, "counts_apart": is_odd}
+    server = Server(precision=precision, skews=(-SKEW, timedelta(0), SKEW), **quirks, **display)
     history = History(seed, server)
     if data.draw(st.booleans()):
         for number, key in enumerate([*history.sim.rows]):

@@ -1,4 +1,4 @@
-"""The oracle over real HTTP, and with a million rows of one instant."""
+"""The oracle over real HTTP, and with a million rows of the same timestamp."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_table_that_changes_between_requests_arrives_in_its_last_version(
 
 
 class Ties:
-    """Rows of one instant in order of their key: a server for one pager, but a quick one."""
+    """A fast simulated server: rows of the same timestamp, ordered by their key."""
 
     def __init__(self, rows: int, between: Callable[[Ties], None]) -> None:
         self.keys = list(range(rows))
@@ -118,23 +118,23 @@ class Ties:
 @pytest.mark.parametrize(("rows", "changing"), [(1_000_000, False), (200_000, True)])
 def test_a_million_rows_of_one_instant_are_all_read(rows: int, changing: bool) -> None:
     random = Random(1)
-    gone: set[int] = set()
+    deleted: set[int] = set()
 
     def between(server: Ties) -> None:
         for _ in range(random.randrange(20) if changing else 0):
-            gone.add(server.keys.pop(random.randrange(len(server.keys))))
+            deleted.add(server.keys.pop(random.randrange(len(server.keys))))
 
     server = Ties(rows, between)
     table = Table("Ties", {"K": edm.INTEGER, R: edm.INSTANT}, ("K",), replication_key=R)
-    dated = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
-    seen: set[int] = set()
+    start = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
+    keys: set[int] = set()
     delivered = 0
-    for item in EntityReader(server, table, ReadSettings(paging=Paging(rows // 100)), dated):  # type: ignore[arg-type] # no links
-        if isinstance(item, PageRead):
-            seen.update(row["K"] for row in item.rows)
-            delivered += len(item.rows)
-    assert seen >= set(range(rows)) - gone
+    for event in EntityReader(server, table, ReadSettings(paging=Paging(rows // 100)), start):  # type: ignore[arg-type] # no links
+        if isinstance(event, PageRead):
+            keys.update(row["K"] for row in event.rows)
+            delivered += len(event.rows)
+    assert keys >= set(range(rows)) - deleted
     if not changing:
         assert delivered == rows
-        # The last page is full; the look, the round trip, and the undated rows come on top.
+        # One after the full last page, two for the clock check, and two for the undated rows.
         assert server.requests == 100 + 1 + 2 + 2

@@ -1,4 +1,4 @@
-"""Streams of OData 3 are read as Atom feeds where that is asked for, and come out as from JSON."""
+"""With data_format atom, OData 3 services are read as Atom feeds, with the same records as JSON."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def catalog(location: str) -> dict[str, Any]:
     return {"streams": [stream]}
 
 
-def answer(request: requests.Request, context: Any) -> bytes:
-    """A page of one row, in Atom or JSON as it was asked for, with a link to the next."""
+def respond(request: requests.Request, context: Any) -> bytes:
+    """A page of one row, in the requested format, with a link to the next page."""
     options = request.qs  # type: ignore[attr-defined] # requests-mock's
-    at = int((options.get("at") or options.get("$skip") or ["0"])[0])
-    rows = ROWS[at : at + 1]
-    link = f"{request.path}?at={at + 1}" if at + 1 < len(ROWS) else None  # type: ignore[attr-defined]
+    start = int((options.get("at") or options.get("$skip") or ["0"])[0])
+    rows = ROWS[start : start + 1]
+    link = f"{request.path}?at={start + 1}" if start + 1 < len(ROWS) else None  # type: ignore[attr-defined]
     if request.headers["Accept"] == "application/atom+xml":
         context.headers["Content-Type"] = atom.CONTENT_TYPE
         return atom.feed(ROOT, "Stock", rows, TYPES, next_link=link)
@@ -67,16 +67,16 @@ def read(location: str, data_format: str) -> tuple[list[dict[str, Any]], list[An
         "client_side_paging": False,
     }
     with requests_mock.Mocker() as server:
-        server.get(requests_mock.ANY, content=answer)
+        server.get(requests_mock.ANY, content=respond)
         server.post(requests_mock.ANY, status_code=204)
         output = run(settings, catalog=catalog(location))
-        asked = [request for request in server.request_history if request.method == "GET"]
+        requests = [request for request in server.request_history if request.method == "GET"]
     assert output.error is None
-    return output.records(STREAM), asked
+    return output.records(STREAM), requests
 
 
 def test_records_are_those_of_json() -> None:
-    records, asked = read("gi/v3/Stock", "atom")
+    records, requests = read("gi/v3/Stock", "atom")
     assert records == read("gi/v3/Stock", "json")[0]
     assert records == [
         {
@@ -87,16 +87,16 @@ def test_records_are_those_of_json() -> None:
         {"InventoryID": "B\r\n<ü>", "QtyOnHand": None, "ModifiedOn": "2022-09-15T00:00:00Z"},
         {"InventoryID": None, "QtyOnHand": Decimal("-0.10"), "ModifiedOn": None},
     ]
-    assert len(asked) == len(ROWS) + 1, "and one that proves the end"
-    assert {each.headers["Accept"] for each in asked} == {"application/atom+xml"}
-    assert asked[0].qs["$format"] == ["atom"]
+    assert len(requests) == len(ROWS) + 1, "and one that proves the end"
+    assert {request.headers["Accept"] for request in requests} == {"application/atom+xml"}
+    assert requests[0].qs["$format"] == ["atom"]
 
 
 def test_services_of_odata_4_are_read_as_json_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    _, asked = read("dac/v4/Stock", "atom")
-    assert {each.headers["Accept"] for each in asked} == {"application/json"}
+    _, requests = read("dac/v4/Stock", "atom")
+    assert {request.headers["Accept"] for request in requests} == {"application/json"}
     assert "1 of the streams are read as JSON in spite of data_format" in caplog.text
     caplog.clear()
     read("gi/v3/Stock", "atom")

@@ -1,4 +1,4 @@
-"""What the tap does about each way in which a server misbehaves. docs/reliability.md lists them."""
+"""What the tap does about each fault of a server that docs/reliability.md lists."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ KEY = ("BatchNbr", "LineNbr", "Module")
 
 @pytest.fixture(autouse=True)
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that would have been made."""
-    made: list[float] = []
+    """The pauses between retries, which are recorded instead of made."""
+    pauses: list[float] = []
     monkeypatch.setattr(
-        "backoff._sync.time", SimpleNamespace(sleep=made.append, monotonic=time.monotonic)
+        "backoff._sync.time", SimpleNamespace(sleep=pauses.append, monotonic=time.monotonic)
     )
-    return made
+    return pauses
 
 
-def read(box: Sandbox, **more: Any) -> Output:
-    return run(settings_for(box, LEDGER, page_size=100, max_retry_time=900, **more))
+def read(box: Sandbox, **changes: Any) -> Output:
+    return run(settings_for(box, LEDGER, page_size=100, max_retry_time=900, **changes))
 
 
 def is_complete(box: Sandbox, output: Output) -> bool:
@@ -40,10 +40,10 @@ def is_complete(box: Sandbox, output: Output) -> bool:
     }
 
 
-FULL = pytest.mark.parametrize("tracking_type", ["date", "none"])
+both_methods = pytest.mark.parametrize("tracking_type", ["date", "none"])
 
 
-@FULL
+@both_methods
 @pytest.mark.parametrize("rows", [250, 50, 7])
 @pytest.mark.parametrize("count", [True, False])
 @pytest.mark.parametrize("client_side_paging", [True, False])
@@ -55,7 +55,7 @@ def test_a_silent_cap_is_read_past(
     assert is_complete(box, output)
 
 
-@FULL
+@both_methods
 @pytest.mark.parametrize("at", [None, 5, 150])
 def test_a_row_that_comes_twice_is_written_once(
     box: Sandbox, at: int | None, tracking_type: str
@@ -67,7 +67,7 @@ def test_a_row_that_comes_twice_is_written_once(
     assert len(output.records(LEDGER)) == len(box.rows(LEDGER))
 
 
-@FULL
+@both_methods
 @pytest.mark.parametrize(
     ("kind", "times", "options"),
     [
@@ -151,7 +151,7 @@ def test_a_refused_sign_in_under_way_stops_and_is_not_sent_again(box: Sandbox) -
     assert output.types()[-1] == "STATE"
 
 
-@FULL
+@both_methods
 def test_a_page_that_times_out_is_asked_for_in_halves(box: Sandbox, tracking_type: str) -> None:
     box.faults.add(Fault("hang", above_top=120, match="top="))
     output = run(settings_for(box, LEDGER, page_size=400, timeout=1, tracking_type=tracking_type))
@@ -178,7 +178,7 @@ def test_numbers_may_come_as_text(box: Sandbox) -> None:
         assert str(record["CuryDebitAmt"]) == stored[tuple(record[k] for k in KEY)]
 
 
-@FULL
+@both_methods
 @pytest.mark.parametrize("kind", ["nulls_last", "shuffle"])
 def test_what_the_order_leaves_open_loses_no_row(
     box: Sandbox, kind: str, tracking_type: str
@@ -200,7 +200,7 @@ def test_a_server_that_ignores_the_filter_of_a_key_is_found_out(box: Sandbox) ->
     assert isinstance(output.error, InconsistentAnswer)
 
 
-@FULL
+@both_methods
 @pytest.mark.parametrize("stream", [LEDGER, "PX_Objects_IN_InventoryItem", ACCOUNTS])
 @pytest.mark.parametrize("count", [True, False])
 def test_a_server_that_ignores_the_order_is_found_out(

@@ -1,6 +1,6 @@
-"""Whatever a server or a proxy sends is read or refused: no crash without a sentence, no memory.
+"""Any response body is read or refused: without a crash, and without using up the memory.
 
-The bodies are drawn as noise, as real ones that were damaged, and as structure without end.
+The bodies are random bytes, damaged real bodies, and structures without end.
 """
 
 from __future__ import annotations
@@ -156,8 +156,8 @@ def test_real_bodies_damaged(reader: str, data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(body)))
         end = start + data.draw(st.sampled_from([0, 1, 2, 8, 100]))
-        again = data.draw(st.sampled_from([b"", body[start:end], body[end : end + 50]]))
-        body = body[:start] + again + data.draw(WORDS) + body[end:]
+        repeated = data.draw(st.sampled_from([b"", body[start:end], body[end : end + 50]]))
+        body = body[:start] + repeated + data.draw(WORDS) + body[end:]
     read(body)
 
 
@@ -212,18 +212,16 @@ def test_structure_without_end_takes_memory_in_proportion(reader: str, number: i
     tracemalloc.start()
     try:
         read(body)
-        _, most = tracemalloc.get_traced_memory()
+        _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    # Whatever else the process does is measured too, such as the logging and other threads.
-    assert most < 4_000_000 + 50 * len(body)
+    # The measurement includes the rest of the process, such as logging and other threads.
+    assert peak < 4_000_000 + 50 * len(body)
 
 
 @settings(deadline=None)
 @given(st.recursive(st.none() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=20))
 @example(float("1e308"))
 def test_any_value_in_any_column(value: Any) -> None:
-    import json  # noqa: PLC0415 - the standard library's writes NaN, as no server should
-
     for name in COLUMNS:
         READERS["json"][0](json.dumps({"value": [{name: value}]}).encode())

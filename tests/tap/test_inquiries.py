@@ -1,4 +1,4 @@
-"""Generic inquiries through the whole tap, in both versions of OData, against the sandbox."""
+"""Generic inquiries, read by the whole tap from the sandbox, in both versions of OData."""
 
 from __future__ import annotations
 
@@ -51,21 +51,23 @@ BOUND = {
         "Account": "1",
     },
 }
-NAMES = stream_names(each.title for each in INQUIRIES)
+NAMES = stream_names(inquiry.title for inquiry in INQUIRIES)
 STATUS = "GI_Inventory_Status"
 STATUS_KEY = ["Item", "Warehouse", "Location", "Subitem"]
 STOCK = "PX_Objects_IN_INLocationStatus"
 
 
-def of_inquiries(box: Sandbox, path: str = V4, *entities: str, **more: Any) -> dict[str, Any]:
-    """Settings that read inquiries; their date-times are those of an account in UTC."""
+def inquiry_settings(
+    box: Sandbox, path: str = V4, *entities: str, **changes: Any
+) -> dict[str, Any]:
+    """Settings that read inquiries with an account in UTC."""
     entities = entities or tuple(NAMES.values())
-    given = {"inquiry_parameters": VALUES, "time_zone": "UTC", **more}
-    return settings_for(box, *entities, **{"url": box.url + path, **given})
+    more = {"url": box.url + path, "inquiry_parameters": VALUES, "time_zone": "UTC", **changes}
+    return settings_for(box, *entities, **more)
 
 
 def comparable(rows: Iterable[dict[str, Any]]) -> Counter[str]:
-    """Rows without regard to their order; instants as instants, numbers by their value."""
+    """Rows regardless of their order, and of how instants and numbers are written."""
     return Counter(
         repr(sorted((name, _plain(value)) for name, value in row.items())) for row in rows
     )
@@ -79,7 +81,7 @@ def _plain(value: Any) -> str:
 
 
 def instants(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the sandbox with its replication keys as the tap writes them."""
+    """Rows of the sandbox with the replication key as the tap writes it."""
     keys = {"LastModifiedOn", "LastModifiedDateTime"}
     return [
         {
@@ -93,28 +95,30 @@ def instants(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def asked_metadata(box: Sandbox) -> list[str]:
-    """Where metadata were asked for."""
-    return [each.path for each in box.log if each.kind == "metadata"]
+def metadata_paths(box: Sandbox) -> list[str]:
+    """The paths of the requests for metadata."""
+    return [request.path for request in box.log if request.kind == "metadata"]
 
 
 @pytest.fixture(scope="module")
 def forms() -> Any:
-    """What each form brings of every inquiry, in small pages: OData 4, OData 3 in JSON and Atom."""
+    """All inquiries, read in small pages as OData 4, OData 3 and Atom; and their rows."""
     with Sandbox(now=NOW) as box:
         outputs = [
-            run(of_inquiries(box, path, page_size=50, **more))
+            run(inquiry_settings(box, path, page_size=50, **more))
             for path, more in ((V4, {}), (V3, {}), (V3, {"data_format": "atom"}))
         ]
-        shown = {each.title: box.inquiry_rows(each.title, **BOUND.get(each.title, {}))
-                 for each in INQUIRIES}  # fmt: skip
-    return outputs, shown
+        rows = {
+            inquiry.title: box.inquiry_rows(inquiry.title, **BOUND.get(inquiry.title, {}))
+            for inquiry in INQUIRIES
+        }
+    return outputs, rows
 
 
 @pytest.mark.parametrize("title", NAMES)
 def test_every_inquiry_gives_the_rows_of_the_company_in_every_form(forms: Any, title: str) -> None:
-    outputs, shown = forms
-    expected = comparable(instants(shown[title]))
+    outputs, rows = forms
+    expected = comparable(instants(rows[title]))
     assert expected, title
     for output in outputs:
         assert output.error is None
@@ -135,14 +139,14 @@ def test_the_digits_of_decimals_are_equal_in_every_form(forms: Any) -> None:
 
 
 def test_one_catalog_holds_classes_and_inquiries(box: Sandbox) -> None:
-    found = discover(settings_for(box, url=f"{box.url}", tenants=["Company"]))
-    assert {"PX_Objects_SO_SOOrder", STATUS} <= found.keys()
-    assert found[STATUS]["table_name"] == "gi/v4/Inventory-Status"
-    assert found["PX_Objects_SO_SOOrder"]["table_name"] == "dac/v4/PX_Objects_SO_SOOrder"
+    streams = discover(settings_for(box, url=f"{box.url}", tenants=["Company"]))
+    assert {"PX_Objects_SO_SOOrder", STATUS} <= streams.keys()
+    assert streams[STATUS]["table_name"] == "gi/v4/Inventory-Status"
+    assert streams["PX_Objects_SO_SOOrder"]["table_name"] == "dac/v4/PX_Objects_SO_SOOrder"
 
 
 @pytest.mark.parametrize(
-    ("globs", "asked"),
+    ("globs", "interfaces"),
     [
         (["GI_*"], {"gi"}),
         (["gi_inv*", "GI_AR*"], {"gi"}),
@@ -152,11 +156,11 @@ def test_one_catalog_holds_classes_and_inquiries(box: Sandbox) -> None:
     ],
 )
 def test_metadata_are_fetched_only_of_what_globs_can_ask_for(
-    box: Sandbox, globs: list[str], asked: set[str]
+    box: Sandbox, globs: list[str], interfaces: set[str]
 ) -> None:
-    found = discover(settings_for(box, *globs, tenants=["Company"]))
-    assert found
-    assert {path.split("/")[-2] for path in asked_metadata(box)} == asked
+    streams = discover(settings_for(box, *globs, tenants=["Company"]))
+    assert streams
+    assert {path.split("/")[-2] for path in metadata_paths(box)} == interfaces
 
 
 @pytest.mark.parametrize("excluded", ["GI_*", "*"])
@@ -165,24 +169,24 @@ def test_inquiries_that_are_all_excluded_are_not_asked_for(box: Sandbox, exclude
     if excluded == "*":
         with pytest.raises(DiscoveryError, match="no entity that fits"):
             discover(config)
-        assert asked_metadata(box) == []
+        assert metadata_paths(box) == []
     else:
         assert "PX_Objects_SO_SOOrder" in discover(config)
-        assert len(asked_metadata(box)) == 1
+        assert len(metadata_paths(box)) == 1
 
 
 @pytest.mark.parametrize(("interface", "prefix"), [("gi", "GI_"), ("dac", "PX_Objects_SO")])
 def test_interfaces_limit_discovery(box: Sandbox, interface: str, prefix: str) -> None:
-    found = discover(settings_for(box, tenants=["Company"], interfaces=[interface]))
-    assert [name for name in found if name.startswith(prefix)]
-    assert len(asked_metadata(box)) == 1
+    streams = discover(settings_for(box, tenants=["Company"], interfaces=[interface]))
+    assert [name for name in streams if name.startswith(prefix)]
+    assert len(metadata_paths(box)) == 1
 
 
 @pytest.mark.parametrize("path", [V4, V3])
 def test_a_full_address_names_its_own_interface(box: Sandbox, path: str) -> None:
-    found = discover(settings_for(box, url=box.url + path))
-    assert found.keys() >= set(NAMES.values())
-    assert not [name for name in found if not name.startswith("GI_")]
+    streams = discover(settings_for(box, url=box.url + path))
+    assert streams.keys() >= set(NAMES.values())
+    assert not [name for name in streams if not name.startswith("GI_")]
     with pytest.raises(SettingsError, match="interfaces excludes"):
         discover(settings_for(box, url=box.url + path, interfaces=["dac"]))
 
@@ -196,9 +200,9 @@ def test_a_site_alone_finds_either_family_and_says_which(
 ) -> None:
     caplog.set_level(logging.INFO)
     with Sandbox(now=NOW, addresses=addresses) as box:
-        found = discover(settings_for(box, tenants=["Company"]))
-    assert found[STATUS]["table_name"] == f"gi/{version}/Inventory-Status"
-    assert "PX_Objects_SO_SOOrder" in found
+        streams = discover(settings_for(box, tenants=["Company"]))
+    assert streams[STATUS]["table_name"] == f"gi/{version}/Inventory-Status"
+    assert "PX_Objects_SO_SOOrder" in streams
     assert any("generic inquiries" in m and m.endswith(root) for m in caplog.messages)
 
 
@@ -211,8 +215,8 @@ def test_an_interface_that_is_missing_is_a_warning(
 ) -> None:
     with Sandbox(now=NOW, addresses=addresses) as box:
         assert discover(settings_for(box, tenants=["Company"]))
-    warned = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    assert any(missing in text and "left out" in text for text in warned)
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert any(missing in text and "left out" in text for text in warnings)
 
 
 def test_both_interfaces_missing_is_an_error() -> None:
@@ -238,17 +242,21 @@ def test_a_failing_interface_is_no_missing_one(box: Sandbox) -> None:
 
 
 def test_an_inquiry_is_found_by_its_title(box: Sandbox) -> None:
-    assert discover(of_inquiries(box, V4, "so-order summary")).keys() == {"GI_SO_Order_Summary"}
-    assert discover(of_inquiries(box, V4, "2ND*")).keys() == {"GI_2nd_Quarter_Sales"}
+    assert discover(inquiry_settings(box, V4, "so-order summary")).keys() == {"GI_SO_Order_Summary"}
+    assert discover(inquiry_settings(box, V4, "2ND*")).keys() == {"GI_2nd_Quarter_Sales"}
 
 
 def test_names_that_are_no_identifiers_become_streams(box: Sandbox) -> None:
-    found = discover(of_inquiries(box, V3))
-    assert {"GI_Продажи_по_клиентам", "GI_Formula_Dates_100_", "GI_Vendor_s_Orders"} <= found.keys()
-    assert "Größe" in found["GI_2nd_Quarter_Sales"]["schema"]["properties"]
-    both = {name for name in found if name.startswith("GI_AR_Aging_")}
-    assert len(both) == 2
-    assert "GI_AR_Aging" not in found
+    streams = discover(inquiry_settings(box, V3))
+    assert {
+        "GI_Продажи_по_клиентам",
+        "GI_Formula_Dates_100_",
+        "GI_Vendor_s_Orders",
+    } <= streams.keys()
+    assert "Größe" in streams["GI_2nd_Quarter_Sales"]["schema"]["properties"]
+    namesakes = {name for name in streams if name.startswith("GI_AR_Aging_")}
+    assert len(namesakes) == 2
+    assert "GI_AR_Aging" not in streams
 
 
 @given(st.lists(st.text(min_size=1), unique=True))
@@ -271,11 +279,13 @@ def test_columns_that_are_appended_are_the_last_keys_but_never_the_first_column(
 ) -> None:
     columns = [f"R{n}" for n in range(results)] + [f"K{n}" for n in range(extra)]
     declared = columns[: min(keys, max(results - 1, 0))] + columns[results:]
-    found = appended(columns, declared)
-    assert found >= set(columns[results:])
-    assert columns[0] not in found
+    last_columns = appended(columns, declared)
+    assert last_columns >= set(columns[results:])
+    assert columns[0] not in last_columns
     schemas: dict[str, Any] = {name: {"type": ["string", "null"]} for name in columns}
-    assert sortable_columns(schemas, declared) == [name for name in columns if name not in found]
+    assert sortable_columns(schemas, declared) == [
+        name for name in columns if name not in last_columns
+    ]
 
 
 def test_an_inquiry_is_not_ordered_by_what_cannot_be_written_or_sorted() -> None:
@@ -297,13 +307,12 @@ def test_an_inquiry_is_not_ordered_by_what_cannot_be_written_or_sorted() -> None
 def test_without_keys_records_are_appended_and_the_log_says_so_once(
     box: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    output = run(of_inquiries(box, V4, STATUS, "GI_Payments"))
+    output = run(inquiry_settings(box, V4, STATUS, "GI_Payments"))
     schemas = [m for m in output.messages if m["type"] == "SCHEMA"]
     assert [m["key_properties"] for m in schemas] == [[], []]
-    said = [m for m in caplog.messages if "appended" in m]
-    assert len(said) == 1
-    assert STATUS in said[0]
-    assert "GI_Payments" in said[0]
+    (warning,) = [message for message in caplog.messages if "appended" in message]
+    assert STATUS in warning
+    assert "GI_Payments" in warning
 
 
 @pytest.mark.parametrize("path", [V4, V3])
@@ -313,22 +322,22 @@ def test_keys_from_the_settings_are_spelled_as_the_metadata_do_and_read_by(
 ) -> None:
     more: dict[str, Any] = {} if dated else {"tracking_type": "none"}
     keys = {"inventory-status": [name.upper() for name in STATUS_KEY]}
-    config = of_inquiries(box, path, STATUS, inquiry_keys=keys, page_size=10, **more)
-    found = discover(config)
-    assert found[STATUS]["key_properties"] == STATUS_KEY
+    config = inquiry_settings(box, path, STATUS, inquiry_keys=keys, page_size=10, **more)
+    streams = discover(config)
+    assert streams[STATUS]["key_properties"] == STATUS_KEY
     box.reset_counters()
-    output = run(config, catalog=select_all(found))
+    output = run(config, catalog=select_all(streams))
     assert output.error is None
     assert "appended" not in caplog.text
     assert len(output.records(STATUS)) == len(box.rows(STOCK))
-    filters = [each.query.get("$filter", "") for each in box.log]
-    assert not any(" gt " in text for text in filters), "labels need not follow the order of codes"
-    assert not [each for each in box.log if "$count" in each.query]
-    assert not [each for each in box.log if each.kind == "metadata"]
+    filters = [request.query.get("$filter", "") for request in box.log]
+    assert not any(" gt " in text for text in filters), "labels may sort unlike codes"
+    assert not [request for request in box.log if "$count" in request.query]
+    assert not [request for request in box.log if request.kind == "metadata"]
 
 
 def test_a_key_column_that_is_none_is_refused_with_those_that_are_alike(box: Sandbox) -> None:
-    config = of_inquiries(box, V4, STATUS, inquiry_keys={STATUS: ["Warehose"]})
+    config = inquiry_settings(box, V4, STATUS, inquiry_keys={STATUS: ["Warehose"]})
     with pytest.raises(DiscoveryError, match=r"no column Warehose.*but Warehouse"):
         discover(config)
 
@@ -336,23 +345,23 @@ def test_a_key_column_that_is_none_is_refused_with_those_that_are_alike(box: San
 def test_a_key_of_an_inquiry_that_is_none_is_a_warning(
     box: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    discover(of_inquiries(box, V4, STATUS, inquiry_keys={"GI_Inventory_Statos": ["Item"]}))
+    discover(inquiry_settings(box, V4, STATUS, inquiry_keys={"GI_Inventory_Statos": ["Item"]}))
     assert "no inquiry here (but GI_Inventory_Status" in caplog.text
 
 
 def test_parameters_of_an_inquiry_that_is_none_are_a_warning(
     box: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    given = {**VALUES, "DB-StorageDetail": {"Warehouse": "MAIN"}}
-    discover(of_inquiries(box, V4, STATUS, inquiry_parameters=given))
-    (warning,) = [each.message for each in caplog.records if "no inquiry here" in each.message]
+    parameters = {**VALUES, "DB-StorageDetail": {"Warehouse": "MAIN"}}
+    discover(inquiry_settings(box, V4, STATUS, inquiry_parameters=parameters))
+    (warning,) = [message for message in caplog.messages if "no inquiry here" in message]
     assert warning.startswith("inquiry_parameters names DB-StorageDetail, which is no inquiry")
     assert "but DB-StorageDetails" in warning
 
 
 def test_a_catalog_from_before_the_keys_were_set_is_refused(box: Sandbox) -> None:
-    catalog = select_all(discover(of_inquiries(box, V4, STATUS)))
-    config = of_inquiries(box, V4, STATUS, inquiry_keys={STATUS: STATUS_KEY})
+    catalog = select_all(discover(inquiry_settings(box, V4, STATUS)))
+    config = inquiry_settings(box, V4, STATUS, inquiry_keys={STATUS: STATUS_KEY})
     error = run(config, catalog=catalog).error
     assert isinstance(error, DiscoveryError)
     assert "does not fit the setting inquiry_keys" in str(error)
@@ -364,7 +373,7 @@ def test_a_key_that_does_not_tell_rows_apart_is_an_error(
 ) -> None:
     box.bulk_update(STOCK, {"QtyOnHand": 1})
     box.clock.advance(60)
-    config = of_inquiries(box, V4, STATUS, inquiry_keys={STATUS: ["Warehouse"]}, **more)
+    config = inquiry_settings(box, V4, STATUS, inquiry_keys={STATUS: ["Warehouse"]}, **more)
     error = run(config).error
     assert isinstance(error, InconsistentAnswer)
     assert "have the same Warehouse" in str(error)
@@ -372,7 +381,7 @@ def test_a_key_that_does_not_tell_rows_apart_is_an_error(
 
 def test_appended_columns_are_a_key_by_which_nothing_is_filtered_or_sorted(box: Sandbox) -> None:
     keys = {"GI_Modified_Stock_Items": ["InventoryID_2", "LocationID", "SiteID"]}
-    config = of_inquiries(box, V4, "GI_Modified*", inquiry_keys=keys, page_size=10)
+    config = inquiry_settings(box, V4, "GI_Modified*", inquiry_keys=keys, page_size=10)
     for more in ({}, {"tracking_type": "none"}):
         box.reset_counters()
         output = run({**config, **more})
@@ -384,21 +393,23 @@ def test_appended_columns_are_a_key_by_which_nothing_is_filtered_or_sorted(box: 
 
 
 def test_appended_columns_are_not_used_where_a_tenant_has_more_results() -> None:
-    source = next(each.source for each in INQUIRIES if each.title == "Modified Stock Items")
+    source = next(
+        inquiry.source for inquiry in INQUIRIES if inquiry.title == "Modified Stock Items"
+    )
     columns = "Item:s* = i.InventoryCD\nQtyOnHand:d = s.QtyOnHand\n{}Site:i+ = s.SiteID"
-    some = "CAST(s.QtyOnHand AS REAL)>100"
+    condition = "CAST(s.QtyOnHand AS REAL)>100"
     with Sandbox(now=NOW, tenants=("A", "B")) as box:
-        box.inquiries.add(Inquiry("Stock", source, columns.format(""), where=some))
-        more = columns.format("QtyAvail:d = s.QtyAvail\n")
-        box.inquiries.add(Inquiry("Stock", source, more, where=some), "B")
+        box.inquiries.add(Inquiry("Stock", source, columns.format(""), where=condition))
+        more_columns = columns.format("QtyAvail:d = s.QtyAvail\n")
+        box.inquiries.add(Inquiry("Stock", source, more_columns, where=condition), "B")
         output = run(settings_for(box, "GI_Stock", tenants=["A", "B"]))
         assert output.error is None
         for tenant in ("A", "B"):
             rows = box.inquiry_rows("Stock", tenant)
             assert 0 < len(rows) < len(box.rows(STOCK, tenant))
-            records = [each for each in output.records() if each["_tenant"] == tenant]
+            records = [record for record in output.records() if record["_tenant"] == tenant]
             assert len(records) == len(rows)
-        assert not [each for each in box.log if "Site" in each.query.get("$orderby", "")]
+        assert not [request for request in box.log if "Site" in request.query.get("$orderby", "")]
 
 
 def test_an_inquiry_without_a_key_is_dated_in_many_tenants_too() -> None:
@@ -406,7 +417,7 @@ def test_an_inquiry_without_a_key_is_dated_in_many_tenants_too() -> None:
         chosen = settings_for(box, STATUS, tenants=["A", "B"])
         assert discover(chosen)[STATUS]["replication_key"] == "LastModifiedOn"
         first = run(chosen)
-        assert len(first.records()) == sum(len(box.rows(STOCK, each)) for each in ("A", "B"))
+        assert len(first.records()) == sum(len(box.rows(STOCK, tenant)) for tenant in ("A", "B"))
         box.clock.advance(7200)
         assert run(chosen, state=first.state).records() == []
 
@@ -418,11 +429,11 @@ def test_an_inquiry_without_a_key_is_dated_in_many_tenants_too() -> None:
 def test_an_inquiry_without_values_for_its_parameters_is_discovered_but_not_read(
     box: Sandbox, path: str
 ) -> None:
-    config = of_inquiries(box, path, "GI_DB_StorageDetails", inquiry_parameters={})
-    found = discover(config)
-    assert "GI_DB_StorageDetails" in found
+    config = inquiry_settings(box, path, "GI_DB_StorageDetails", inquiry_parameters={})
+    streams = discover(config)
+    assert "GI_DB_StorageDetails" in streams
     box.reset_counters()
-    error = run(config, catalog=select_all(found)).error
+    error = run(config, catalog=select_all(streams)).error
     assert isinstance(error, SettingsError)
     assert "Warehouse (Edm.String)" in str(error)
     assert box.counters().total == 0
@@ -438,7 +449,7 @@ def test_an_inquiry_without_values_for_its_parameters_is_discovered_but_not_read
 def test_values_that_do_not_fit_stop_the_run(
     box: Sandbox, values: dict[str, Any], expected: str
 ) -> None:
-    config = of_inquiries(
+    config = inquiry_settings(
         box, V4, "GI_DB_StorageDetails", inquiry_parameters={"DB-StorageDetails": values}
     )
     with pytest.raises(SettingsError, match=expected):
@@ -446,7 +457,7 @@ def test_values_that_do_not_fit_stop_the_run(
 
 
 def test_values_for_an_inquiry_that_has_no_parameters_stop_the_run(box: Sandbox) -> None:
-    config = of_inquiries(box, V4, STATUS, inquiry_parameters={STATUS: {"Item": 1}})
+    config = inquiry_settings(box, V4, STATUS, inquiry_parameters={STATUS: {"Item": 1}})
     sentence = "has no parameters, though inquiry_parameters gives Item: take its entry out."
     assert sentence in str(run(config).error)
 
@@ -463,7 +474,7 @@ def test_an_inquiry_with_parameters_in_one_tenant_alone_is_not_read_without_them
         error = run(chosen).error
         assert isinstance(error, DiscoveryError)
         assert "(A: none; B: Status (Edm.String))" in str(error)
-        assert [each for each in box.log if each.kind == "data"] == []
+        assert [request for request in box.log if request.kind == "data"] == []
         only = run({**chosen, "tenants": ["A"]})
         assert only.error is None
         assert len(only.records()) == len(box.rows("InventoryItem", "A"))
@@ -477,17 +488,17 @@ def test_any_text_reaches_the_inquiry_as_it_is(box: Sandbox, path: str, value: s
     box.delete("PX_Objects_IN_InventoryItem", key)
     box.insert("PX_Objects_IN_InventoryItem", {**item, "InventoryCD": value})
     values = {"ItemAvailabilityData": {"InventoryID": value}}
-    output = run(of_inquiries(box, path, "GI_ItemA*", inquiry_parameters=values))
-    assert {each["InventoryID"] for each in output.records()} == {value}
+    output = run(inquiry_settings(box, path, "GI_ItemA*", inquiry_parameters=values))
+    assert {record["InventoryID"] for record in output.records()} == {value}
 
 
 def test_changed_values_read_the_stream_in_full(
     box: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     def reading(**values: Any) -> dict[str, Any]:
-        given = {"From": "2025-01-01", "Least": 0.1, "Released": True, "Account": 1, **values}
-        return of_inquiries(
-            box, V4, "GI_Invoices_*", inquiry_parameters={"Invoices of a Period": given}
+        parameters = {"From": "2025-01-01", "Least": 0.1, "Released": True, "Account": 1, **values}
+        return inquiry_settings(
+            box, V4, "GI_Invoices_*", inquiry_parameters={"Invoices of a Period": parameters}
         )
 
     first = run(reading())
@@ -505,7 +516,7 @@ def test_changed_values_read_the_stream_in_full(
 
 @pytest.mark.parametrize("path", [V4, V3])
 def test_an_incremental_run_brings_what_was_changed(box: Sandbox, path: str) -> None:
-    config = of_inquiries(box, path, STATUS)
+    config = inquiry_settings(box, path, STATUS)
     first = run(config)
     assert len(first.records()) == len(box.rows(STOCK))
     box.clock.advance(7200)
@@ -521,7 +532,7 @@ def test_an_incremental_run_brings_what_was_changed(box: Sandbox, path: str) -> 
 def test_a_formula_as_replication_key_is_read_in_full_and_claims_no_window(
     box: Sandbox, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = of_inquiries(box, path, "GI_Formula*", "GI_AR_Aging*", page_size=10)
+    config = inquiry_settings(box, path, "GI_Formula*", "GI_AR_Aging*", page_size=10)
     assert discover(config)["GI_Formula_Dates_100_"]["replication_method"] == "INCREMENTAL"
     first = run(config)
     assert first.error is None
@@ -539,7 +550,9 @@ def test_a_formula_as_replication_key_is_read_in_full_and_claims_no_window(
 def test_a_formula_as_key_leaves_reading_to_the_other_columns(
     box: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = of_inquiries(box, V4, "GI_GL_*", inquiry_keys={"GL-Journal": ["Net", "Batch", "Line"]})
+    config = inquiry_settings(
+        box, V4, "GI_GL_*", inquiry_keys={"GL-Journal": ["Net", "Batch", "Line"]}
+    )
     for more in ({}, {"tracking_type": "none"}):
         output = run({**config, "page_size": 100, **more})
         assert output.error is None
@@ -549,14 +562,14 @@ def test_a_formula_as_key_leaves_reading_to_the_other_columns(
 
 def test_a_broken_inquiry_is_an_error_and_never_without_rows(box: Sandbox) -> None:
     for more in ({}, {"tracking_type": "none"}):
-        error = run(of_inquiries(box, V4, "GI_Broken*", **more)).error
+        error = run(inquiry_settings(box, V4, "GI_Broken*", **more)).error
         assert isinstance(error, RequestFailed)
         assert error.cause == "empty body"
 
 
 def test_a_refusal_that_no_formula_explains_is_told(box: Sandbox) -> None:
     box.faults.add(Fault("error", match=r"\$filter", message="syntax error", status=400))
-    error = run(of_inquiries(box, V4, STATUS, page_size=10)).error
+    error = run(inquiry_settings(box, V4, STATUS, page_size=10)).error
     assert isinstance(error, RequestFailed)
     assert error.cause == "query refused"
 
@@ -564,25 +577,27 @@ def test_a_refusal_that_no_formula_explains_is_told(box: Sandbox) -> None:
 def test_a_failure_that_passes_is_no_formula(box: Sandbox) -> None:
     box.faults.add(Fault("empty_body", match=r"\$orderby", times=1))
     box.faults.add(Fault("forbidden", match="Payments", after=1))
-    error = run(of_inquiries(box, V4, "GI_Payments")).error
+    error = run(inquiry_settings(box, V4, "GI_Payments")).error
     assert isinstance(error, RequestFailed)
     assert error.cause == "no rights"
 
 
 def test_a_refusal_under_way_is_not_blamed_on_formulas(box: Sandbox) -> None:
     box.faults.add(Fault("empty_body", match="Sales", after=2))
-    error = run(of_inquiries(box, V4, "GI_Sales*", page_size=10)).error
+    error = run(inquiry_settings(box, V4, "GI_Sales*", page_size=10)).error
     assert isinstance(error, RequestFailed)
     assert error.cause == "empty body"
 
 
-@pytest.mark.parametrize(("path", "sided"), [(V4, True), (V3, False)])
+@pytest.mark.parametrize(("path", "client_side_paging"), [(V4, True), (V3, False)])
 @pytest.mark.parametrize("style", ["absolute", "relative", "service", "query", "token"])
 def test_next_links_of_either_version_lose_no_row(
-    box: Sandbox, path: str, style: str, sided: bool
+    box: Sandbox, path: str, style: str, client_side_paging: bool
 ) -> None:
     box.faults.add(Fault("next_link", size=7, style=style))
-    config = of_inquiries(box, path, STATUS, "GI_Sales*", page_size=20, client_side_paging=sided)
+    config = inquiry_settings(
+        box, path, STATUS, "GI_Sales*", page_size=20, client_side_paging=client_side_paging
+    )
     output = run(config)
     assert output.error is None
     assert len(output.records(STATUS)) == len(box.rows(STOCK))
@@ -595,7 +610,7 @@ def test_odd_answers_lose_no_row_of_an_inquiry(box: Sandbox, kind: str) -> None:
     box.faults.add(Fault(kind, rows=9) if kind == "rows_cap" else Fault(kind))
     box.insert(STOCK, {"InventoryID": 1, "LocationID": 1, "SiteID": 1, "SubItemID": 1})
     box.clock.advance(60)
-    output = run(of_inquiries(box, V3, STATUS, "GI_Orders*", page_size=25))
+    output = run(inquiry_settings(box, V3, STATUS, "GI_Orders*", page_size=25))
     assert output.error is None
     for title in ("Inventory-Status", "Orders and Invoices"):
         rows = box.inquiry_rows(title)
@@ -605,14 +620,14 @@ def test_odd_answers_lose_no_row_of_an_inquiry(box: Sandbox, kind: str) -> None:
 
 def test_decimals_may_be_text_in_odata_4_too() -> None:
     with Sandbox(now=NOW) as box:
-        config = of_inquiries(box, V4, "GI_Payments")
+        config = inquiry_settings(box, V4, "GI_Payments")
         numbers = run(config).records()
         box.quirks.text_numbers = True
         assert run(config).records() == numbers
 
 
 def test_date_times_without_an_offset_ask_for_the_zone(box: Sandbox) -> None:
-    config = of_inquiries(box, V3, STATUS)
+    config = inquiry_settings(box, V3, STATUS)
     del config["time_zone"]
     catalog = select_all(discover(config))
     assert "set time_zone" in str(run(config, catalog=catalog).error)
@@ -622,16 +637,16 @@ def test_date_times_without_an_offset_ask_for_the_zone(box: Sandbox) -> None:
 @pytest.mark.parametrize("path", [V4, V3])
 def test_rows_are_the_same_in_the_zone_of_any_account(path: str, zone: str) -> None:
     with Sandbox(now=NOW, time_zone=zone) as box:
-        output = run(of_inquiries(box, path, "GI_SO_*", time_zone=zone))
+        output = run(inquiry_settings(box, path, "GI_SO_*", time_zone=zone))
         assert output.error is None
         rows = box.inquiry_rows("SO-Order Summary")
     assert comparable(output.records()) == comparable(instants(rows))
 
 
 def test_verify_counts_leaves_inquiries_alone(box: Sandbox) -> None:
-    output = run(of_inquiries(box, V4, STATUS, "GI_Sales*", verify_counts=True))
+    output = run(inquiry_settings(box, V4, STATUS, "GI_Sales*", verify_counts=True))
     assert output.error is None
-    assert not [each for each in box.log if "$count" in each.query]
+    assert not [request for request in box.log if "$count" in request.query]
 
 
 def test_an_inquiry_and_a_class_of_one_tenant_share_a_session(box: Sandbox) -> None:
@@ -649,7 +664,7 @@ def test_inquiries_of_tenants_are_told_apart() -> None:
         )
         output = run(config)
         assert output.error is None
-        assert {each["_tenant"] for each in output.records()} == set(box.tenants)
+        assert {record["_tenant"] for record in output.records()} == set(box.tenants)
         (schema,) = {tuple(m["key_properties"]) for m in output.messages if m["type"] == "SCHEMA"}
         assert schema == ("_tenant", "Terms")
         state = output.state["bookmarks"]["GI_Credit_Terms"]["partitions"]
@@ -657,39 +672,41 @@ def test_inquiries_of_tenants_are_told_apart() -> None:
 
 
 def test_a_stream_of_an_interface_that_is_not_reached_is_an_error(box: Sandbox) -> None:
-    catalog = select_all(discover(of_inquiries(box, V4, STATUS)))
+    catalog = select_all(discover(inquiry_settings(box, V4, STATUS)))
     config = settings_for(box, url=f"{box.url}/t/Company/api/odata/dac")
     assert "belongs to generic inquiries" in str(run(config, catalog=catalog).error)
 
 
 def test_a_table_name_of_another_tap_is_an_error(box: Sandbox) -> None:
-    catalog = select_all(discover(of_inquiries(box, V4, STATUS)))
+    catalog = select_all(discover(inquiry_settings(box, V4, STATUS)))
     catalog["streams"][0]["table_name"] = "public.stock"
-    assert "none of the tap's" in str(run(of_inquiries(box, V4), catalog=catalog).error)
+    assert "none of the tap's" in str(run(inquiry_settings(box, V4), catalog=catalog).error)
 
 
 def test_what_the_catalog_keeps_of_an_inquiry_survives_the_sdk(box: Sandbox) -> None:
-    config = of_inquiries(box, V4, "GI_DB*", "GI_Modified*", page_size=10)
-    found = discover(config)
-    parsed = Catalog.from_dict(select_all(found)).to_dict()
+    config = inquiry_settings(box, V4, "GI_DB*", "GI_Modified*", page_size=10)
+    streams = discover(config)
+    parsed = Catalog.from_dict(select_all(streams)).to_dict()
     box.reset_counters()
     output = run(config, catalog=parsed)
     assert output.error is None
     assert len(output.records("GI_DB_StorageDetails")) == 30
-    asked = [each.query.get("$orderby", "") for each in box.log]
-    assert not [text for text in asked if "InventoryID_2" in text]
+    orders = [request.query.get("$orderby", "") for request in box.log]
+    assert not [order for order in orders if "InventoryID_2" in order]
     assert box.counters().metadata_requests == 0
 
 
 def test_columns_are_selected_by_the_catalog_whatever_their_names(box: Sandbox) -> None:
     box.inquiries.add(Inquiry("Odd", "{Terms} m", "A-B:s = m.TermsID\nC.D:s = m.Descr\nE:i = 1"))
-    found = discover(of_inquiries(box, V4, "GI_Odd"))
-    for entry in found["GI_Odd"]["metadata"]:
+    streams = discover(inquiry_settings(box, V4, "GI_Odd"))
+    for entry in streams["GI_Odd"]["metadata"]:
         if entry["breadcrumb"] == ["properties", "C.D"]:
             entry["metadata"]["selected"] = False
-    output = run(of_inquiries(box, V4, "GI_Odd"), catalog=select_all(found))
-    assert [set(each) for each in output.records()] == [{"A-B", "E"}] * 3
-    assert {each.query.get("$select") for each in box.log if each.kind == "data"} == {"A-B,E"}
+    output = run(inquiry_settings(box, V4, "GI_Odd"), catalog=select_all(streams))
+    assert [set(record) for record in output.records()] == [{"A-B", "E"}] * 3
+    assert {request.query.get("$select") for request in box.log if request.kind == "data"} == {
+        "A-B,E"
+    }
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), database=None)
@@ -706,7 +723,7 @@ def test_an_inquiry_over_a_table_that_changes_between_requests_arrives_in_its_la
     random = Random(seed)
     with Sandbox(now=NOW, fractions=fractions) as box:
         keys = {"inquiry_keys": {STATUS: STATUS_KEY}} if keyed else {}
-        config = of_inquiries(box, path, STATUS, page_size=size, **keys)
+        config = inquiry_settings(box, path, STATUS, page_size=size, **keys)
         catalog = select_all(discover(config))
         changing = True
 

@@ -1,16 +1,15 @@
-"""Whatever a run meets, in the end no session of it is open."""
+"""However a run ends, it leaves no session open."""
 
 from __future__ import annotations
 
 import json
 import signal
 import subprocess
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.running import NOW, discover, run, select_all, settings_for
+from support.running import COMMAND, NOW, run, settings_for, write_json
 
 from sandbox import Fault, Sandbox
 
@@ -23,7 +22,6 @@ LINES = "PX_Objects_SO_SOLine"
 TERMS = "PX_Objects_CS_Terms"
 ITEMS = "PX_Objects_IN_InventoryItem"
 STREAMS = (SALES, LINES, TERMS, ITEMS)
-COMMAND = (sys.executable, "-c", "from tap_acumatica.tap import TapAcumatica; TapAcumatica.cli()")
 
 
 @pytest.fixture
@@ -71,7 +69,7 @@ def test_a_licence_for_one_session_is_enough_for_many_tenants(two: Sandbox) -> N
     assert two.counters().sessions_open == 0
 
 
-def stopped(
+def stop_during_request(
     box: Sandbox,
     tmp_path: Path,
     settings: dict[str, Any],
@@ -79,20 +77,19 @@ def stopped(
     at: int,
     number: int = signal.SIGTERM,
 ) -> subprocess.CompletedProcess[str]:
-    """The command, told to stop while it waits for the answer to one of its requests for data."""
-    arrived, leave, seen = threading.Event(), threading.Event(), []
+    """Run the command, and stop it while it waits for the response to a request for data."""
+    arrived, release, requests = threading.Event(), threading.Event(), []
 
     def hold(record: object) -> None:
-        seen.append(record)
-        if len(seen) == at:
+        requests.append(record)
+        if len(requests) == at:
             arrived.set()
-            leave.wait(20)
+            release.wait(20)
 
     box.before_request(hold)
-    config = tmp_path / "c.json"
-    config.write_text(json.dumps(settings), encoding="utf-8")
+    config = write_json(tmp_path / "c.json", settings)
     with subprocess.Popen(  # noqa: S603 - our own command
-        [*COMMAND, *arguments, "--config", str(config)],
+        [*COMMAND, *arguments, "--config", config],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -100,9 +97,9 @@ def stopped(
         assert arrived.wait(60)
         process.send_signal(number)
         if not arguments:
-            leave.set()
+            release.set()
         out, err = process.communicate(timeout=60)
-        leave.set()
+        release.set()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
@@ -110,12 +107,8 @@ def stopped(
 def test_a_sync_that_is_told_to_stop_signs_out_of_all_sessions(
     two: Sandbox, tmp_path: Path, pool: int
 ) -> None:
-    catalog = tmp_path / "k.json"
-    streams = discover(settings_for(two, *STREAMS, tenants=["A", "B"]))
-    catalog.write_text(json.dumps(select_all(streams)), encoding="utf-8")
     settings = settings_for(two, *STREAMS, tenants=["A", "B"], max_pool_size=pool, page_size=10)
-    two.reset_counters()
-    finished = stopped(two, tmp_path, settings, at=8)
+    finished = stop_during_request(two, tmp_path, settings, at=8)
     assert finished.returncode == 143
     assert json.loads(finished.stdout.splitlines()[-1])["type"] == "STATE"
     assert two.counters().sessions_open == 0
@@ -129,7 +122,7 @@ def test_what_writes_no_messages_stops_at_once_and_leaves_the_busy_session_alone
     two: Sandbox, tmp_path: Path, arguments: list[str], number: int
 ) -> None:
     settings = settings_for(two, *STREAMS, tenants=["A", "B"])
-    finished = stopped(two, tmp_path, settings, *arguments, at=2, number=number)
+    finished = stop_during_request(two, tmp_path, settings, *arguments, at=2, number=number)
     assert finished.returncode == 128 + number
     assert two.counters().sessions_open == 1, "the one that is executing a request"
     assert two.counters().signed_out == 1

@@ -1,4 +1,4 @@
-"""Whole runs by OAuth: no token is lost, none is shown, and no session stays open."""
+"""Runs with OAuth: no token is lost, none is logged, and no session stays open."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.logging_in import oauth_settings
-from support.running import COMMAND, NOW, discover, run, select_all
+from support.running import COMMAND, NOW, discover, run, select_all, write_json
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata.errors import AcumaticaError, RequestFailed
@@ -41,35 +41,35 @@ def token_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(box: Sandbox, token_file: Path) -> dict[str, Any]:
-    """Settings that begin with a refresh token."""
+    """Settings with a first refresh token."""
     refresh_token = box.grant().refresh_token
     return oauth_settings(box, token_file=str(token_file), refresh_token=refresh_token)
 
 
-def asked(box: Sandbox) -> int:
-    """How often a token was asked for."""
+def token_requests(box: Sandbox) -> int:
+    """The number of requests for a token."""
     return box.counters().requests["/identity/connect/token"]
 
 
-def kept(token_file: Path) -> list[dict[str, Any]]:
+def tokens_in(token_file: Path) -> list[dict[str, Any]]:
     """The tokens in the file."""
     return [entry["token"] for entry in json.loads(token_file.read_text()).values()]
 
 
-def reading(settings: dict[str, Any], *entities: str, **more: Any) -> Output:
-    return run({**settings, "entities": list(entities), **more})
+def read(settings: dict[str, Any], *entities: str, **changes: Any) -> Output:
+    return run({**settings, "entities": list(entities), **changes})
 
 
 def test_a_refresh_token_lets_a_run_in_and_the_next_one_by_the_file(
     box: Sandbox, settings: dict[str, Any], token_file: Path
 ) -> None:
     for _ in range(2):
-        output = reading(settings, USERS)
+        output = read(settings, USERS)
         assert output.error is None
         assert len(output.records(USERS)) == len(box.rows(USERS))
         assert box.counters().sessions_open == 0
-    assert asked(box) == 1
-    (token,) = kept(token_file)
+    assert token_requests(box) == 1
+    (token,) = tokens_in(token_file)
     assert token["refresh_token"] == box.identity.grants[0].refresh_token
     assert token_file.stat().st_mode & 0o777 == 0o600
 
@@ -77,11 +77,11 @@ def test_a_refresh_token_lets_a_run_in_and_the_next_one_by_the_file(
 def test_a_new_refresh_token_in_the_settings_counts_before_the_file(
     box: Sandbox, settings: dict[str, Any]
 ) -> None:
-    assert reading(settings, USERS).error is None
+    assert read(settings, USERS).error is None
     box.identity.revoke()
     new = {**settings, "refresh_token": box.grant().refresh_token}
-    assert reading(new, USERS).error is None
-    assert reading(new, USERS).error is None
+    assert read(new, USERS).error is None
+    assert read(new, USERS).error is None
     assert not box.identity.grants[1].revoked
 
 
@@ -91,8 +91,8 @@ def test_certificates_that_are_not_there_are_no_fault_of_the_token_file(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
     with Sandbox(now=NOW, empty=True, tls=True) as box:
         refresh_token = box.grant().refresh_token
-        begun = oauth_settings(box, token_file=str(token_file), refresh_token=refresh_token)
-        error = reading(begun, USERS).error
+        settings = oauth_settings(box, token_file=str(token_file), refresh_token=refresh_token)
+        error = read(settings, USERS).error
     assert isinstance(error, RequestFailed)
     assert (error.cause, "/nowhere/ca.pem" in str(error)) == ("no certificates", True)
 
@@ -104,15 +104,15 @@ def test_no_token_is_told(
     caplog.set_level(logging.DEBUG)
     box.before_request(lambda _: box.clock.advance(1))
     box.identity.token_life = 2
-    output = reading(settings, TERMS, verbosity=verbosity)
+    output = read(settings, TERMS, verbosity=verbosity)
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.NOTSET)
     assert output.error is None
     (grant,) = box.identity.grants
     secrets = {*grant.spent, *grant.access_tokens, box.client_secret}
     assert len(secrets) > 6
-    said = caplog.text + json.dumps([repr(message) for message in output.messages])
-    assert not [secret for secret in secrets if secret in said]
+    text = caplog.text + json.dumps([repr(message) for message in output.messages])
+    assert not [secret for secret in secrets if secret in text]
 
 
 def test_a_run_whose_token_ends_every_two_seconds_completes(
@@ -120,21 +120,21 @@ def test_a_run_whose_token_ends_every_two_seconds_completes(
 ) -> None:
     box.before_request(lambda _: box.clock.advance(1))
     box.identity.token_life = 2
-    output = reading(settings, LEDGER, ORDERS, USERS, page_size=50)
+    output = read(settings, LEDGER, ORDERS, USERS, page_size=50)
     assert output.error is None
     for stream in (LEDGER, ORDERS, USERS):
         key = output_key(output, stream)
         delivered = {tuple(row[k] for k in key) for row in output.records(stream)}
         assert delivered == {tuple(row[k] for k in key) for row in box.rows(stream)}
-    assert asked(box) > 10
+    assert token_requests(box) > 10
     (grant,) = box.identity.grants
     assert not grant.revoked
-    assert [token["refresh_token"] for token in kept(token_file)] == [grant.refresh_token]
+    assert [token["refresh_token"] for token in tokens_in(token_file)] == [grant.refresh_token]
     assert box.counters().sessions_open == 0
 
 
 def output_key(output: Output, stream: str) -> list[str]:
-    """The key of a stream, as its SCHEMA says."""
+    """The key of a stream in its SCHEMA message."""
     schemas = [m for m in output.messages if m["type"] == "SCHEMA" and m["stream"] == stream]
     key: list[str] = schemas[0]["key_properties"]
     return key
@@ -144,12 +144,12 @@ def test_a_refresh_token_that_is_revoked_in_the_middle_stops_the_run_with_a_vali
     box: Sandbox, settings: dict[str, Any]
 ) -> None:
     catalog = select_all(discover({**settings, "entities": [LEDGER, USERS]}))
-    seen = 0
+    requests = 0
 
     def count(_: object) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == 6:
+        nonlocal requests
+        requests += 1
+        if requests == 6:
             box.identity.revoke()
 
     box.before_request(count)
@@ -170,11 +170,11 @@ def test_a_refresh_token_that_is_revoked_in_the_middle_stops_the_run_with_a_vali
 
 def test_the_password_lets_a_run_in(box: Sandbox) -> None:
     settings = oauth_settings(box, username=box.username, password=box.password)
-    assert reading(settings, USERS).records(USERS)
+    assert read(settings, USERS).records(USERS)
     assert box.counters().sessions_open == 0
-    wrong = reading({**settings, "password": "wrong"}, USERS, TERMS)
+    wrong = read({**settings, "password": "wrong"}, USERS, TERMS)
     assert "password" in str(wrong.error)
-    assert asked(box) == 2, "the wrong one was sent once"
+    assert token_requests(box) == 2, "the wrong one was sent once"
 
 
 @pytest.mark.parametrize("scope", ["api", "api openid offline_access"])
@@ -182,7 +182,7 @@ def test_without_concurrent_access_all_connections_are_one_session(
     box: Sandbox, scope: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = oauth_settings(box, username=box.username, password=box.password, scope=scope)
-    output = reading(settings, USERS, TERMS, LEDGER, max_pool_size=3)
+    output = read(settings, USERS, TERMS, LEDGER, max_pool_size=3)
     assert output.error is None
     assert box.counters().sessions_opened == 1
     assert box.counters().sessions_open == 0
@@ -195,7 +195,7 @@ def test_with_concurrent_access_each_connection_is_a_session(
     settings = oauth_settings(
         box, username=box.username, password=box.password, scope="api api:concurrent_access"
     )
-    output = reading(settings, USERS, TERMS, LEDGER, max_pool_size=3)
+    output = read(settings, USERS, TERMS, LEDGER, max_pool_size=3)
     assert output.error is None
     assert box.counters().sessions_opened > 1
     assert box.counters().sessions_open == 0
@@ -205,7 +205,7 @@ def test_with_concurrent_access_each_connection_is_a_session(
 def test_sign_out_proves_who_asks_by_the_token(box: Sandbox, settings: dict[str, Any]) -> None:
     box.identity.token_life = 2
     box.before_request(lambda record: box.clock.advance(5) if "GLTran" in record.path else None)
-    assert reading(settings, TERMS).error is None
+    assert read(settings, TERMS).error is None
     signed_out = [record for record in box.log if record.kind == "logout"]
     assert [record.status for record in signed_out] == [204]
     assert box.counters().sessions_open == 0
@@ -221,13 +221,13 @@ def test_each_tenant_has_tokens_of_its_own(token_file: Path) -> None:
             password=box.password,
             tenants=["A", "B", "C"],
         )
-        output = reading(settings, USERS)
+        output = read(settings, USERS)
         assert output.error is None
         assert {row["_tenant"] for row in output.records(USERS)} == {"A", "B", "C"}
         assert [grant.tenant for grant in box.identity.grants] == ["A", "B", "C"]
-        assert len(kept(token_file)) == 3
+        assert len(tokens_in(token_file)) == 3
         assert box.counters().sessions_open == 0
-        assert reading(settings, USERS).error is None
+        assert read(settings, USERS).error is None
         assert len(box.identity.grants) == 3
 
 
@@ -251,7 +251,7 @@ def test_a_password_that_is_refused_in_one_tenant_is_sent_to_no_other(locked: bo
         box.reset_counters()
         output = run(settings, catalog=catalog)
         assert ("account is locked out" if locked else "for the password") in str(output.error)
-        assert asked(box) == 1
+        assert token_requests(box) == 1
 
 
 def test_the_tenant_of_the_client_id_is_read_where_no_other_is_named(token_file: Path) -> None:
@@ -262,7 +262,7 @@ def test_the_tenant_of_the_client_id_is_read_where_no_other_is_named(token_file:
             token_file=str(token_file),
             refresh_token=box.grant("B").refresh_token,
         )
-        output = reading(settings, USERS)
+        output = read(settings, USERS)
         assert output.error is None
         assert output.records(USERS)
         assert "_tenant" not in output.records(USERS)[0]
@@ -272,7 +272,7 @@ def test_the_tenant_of_the_client_id_is_read_where_no_other_is_named(token_file:
 
 
 def test_nobody_has_signed_in(box: Sandbox, token_file: Path) -> None:
-    output = reading(oauth_settings(box, token_file=str(token_file)), USERS)
+    output = read(oauth_settings(box, token_file=str(token_file)), USERS)
     assert isinstance(output.error, AcumaticaError)
     assert "Nobody has signed in yet: run `tap-acumatica login`" in str(output.error)
 
@@ -281,45 +281,44 @@ def test_what_the_identity_server_fails_at_in_passing_is_asked_for_again(
     box: Sandbox, settings: dict[str, Any]
 ) -> None:
     box.faults.add(Fault("unavailable", "connect/token", times=1, retry_after="1"))
-    assert reading(settings, USERS).error is None
+    assert read(settings, USERS).error is None
 
 
-class Held:
-    """The answers to requests for tokens, which do not leave for a while."""
+class HeldTokens:
+    """Holds back the responses to requests for tokens."""
 
     def __init__(self, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.asked, self.leave = threading.Event(), threading.Event()
-        give = box.identity.token
+        self.requested, self.release = threading.Event(), threading.Event()
+        issue_token = box.identity.token
 
-        def held(form: Mapping[str, str]) -> dict[str, object]:
-            answer = give(form)
-            self.asked.set()
-            assert self.leave.wait(60)
-            return answer
+        def hold(form: Mapping[str, str]) -> dict[str, object]:
+            token = issue_token(form)
+            self.requested.set()
+            assert self.release.wait(60)
+            return token
 
-        monkeypatch.setattr(box.identity, "token", held)
+        monkeypatch.setattr(box.identity, "token", hold)
 
 
-def stopped_while_asking(
-    held: Held, settings: dict[str, Any], folder: Path, *arguments: str, number: int
+def stop_during_token_request(
+    held: HeldTokens, settings: dict[str, Any], folder: Path, *arguments: str, number: int
 ) -> tuple[int, str]:
-    """The exit code and stdout of the command, told to stop while it asks for a token."""
-    config, out = folder / "c.json", folder / "out"
-    config.write_text(json.dumps(settings), encoding="utf-8")
+    """Stop the command while it requests a token; returns its exit code and stdout."""
+    config, out = write_json(folder / "c.json", settings), folder / "out"
     with (
         out.open("w") as stdout,
         subprocess.Popen(  # noqa: S603 - our own command
-            [*COMMAND, *arguments, "--config", str(config)],
+            [*COMMAND, *arguments, "--config", config],
             stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
         ) as process,
     ):
         assert process.stderr
-        assert held.asked.wait(60)
+        assert held.requested.wait(60)
         process.send_signal(number)
         assert any("Waiting for an access token" in line for line in process.stderr)
-        held.leave.set()
+        held.release.set()
         return process.wait(60), out.read_text(encoding="utf-8")
 
 
@@ -328,10 +327,12 @@ def test_a_signal_while_a_token_is_asked_for_loses_no_token(
     box: Sandbox, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     token_file = Path(settings["token_file"])
-    held = Held(box, monkeypatch)
-    code, _ = stopped_while_asking(held, settings, token_file.parent, "--discover", number=number)
+    held = HeldTokens(box, monkeypatch)
+    code, _ = stop_during_token_request(
+        held, settings, token_file.parent, "--discover", number=number
+    )
     assert code == 128 + number
-    (token,) = kept(token_file)
+    (token,) = tokens_in(token_file)
     assert token["refresh_token"] == box.identity.grants[0].refresh_token
 
 
@@ -339,43 +340,42 @@ def test_a_sync_that_is_told_to_stop_while_a_token_is_renewed_loses_no_token(
     box: Sandbox, settings: dict[str, Any], token_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings |= {"entities": [LEDGER], "page_size": 50}
-    catalog = token_file.with_name("k.json")
-    catalog.write_text(json.dumps(select_all(discover(settings))), encoding="utf-8")
-    held, pages = Held(box, monkeypatch), []
+    catalog = write_json(token_file.with_name("k.json"), select_all(discover(settings)))
+    held, requests = HeldTokens(box, monkeypatch), []
 
     def end_access(record: object) -> None:
-        pages.append(record)
-        if len(pages) == 4:
+        requests.append(record)
+        if len(requests) == 4:
             box.identity.end_access()
 
     box.before_request(end_access)
-    code, out = stopped_while_asking(
-        held, settings, catalog.parent, "--catalog", str(catalog), number=signal.SIGTERM
+    code, out = stop_during_token_request(
+        held, settings, token_file.parent, "--catalog", catalog, number=signal.SIGTERM
     )
     assert code == 143
     assert json.loads(out.splitlines()[-1])["type"] == "STATE"
     assert box.counters().sessions_open == 0
-    (token,) = kept(token_file)
+    (token,) = tokens_in(token_file)
     assert token["refresh_token"] == box.identity.grants[0].refresh_token
 
 
 def test_fifty_runs_at_once_share_a_token_file(
     box: Sandbox, settings: dict[str, Any], tmp_path: Path, token_file: Path
 ) -> None:
-    catalog = select_all(discover({**settings, "entities": [USERS]}))
-    (tmp_path / "k.json").write_text(json.dumps(catalog), encoding="utf-8")
-    (tmp_path / "c.json").write_text(json.dumps(settings), encoding="utf-8")
-    # The token of then has ended for all of them, and once more when some are at work.
+    streams = discover({**settings, "entities": [USERS]})
+    catalog = write_json(tmp_path / "k.json", select_all(streams))
+    config = write_json(tmp_path / "c.json", settings)
+    # The stored token has expired for all runs, and the next one is ended while some are at work.
     content = json.loads(token_file.read_text())
     for entry in content.values():
         entry["token"]["renew_at"] = time.time() - 1
-    token_file.write_text(json.dumps(content), encoding="utf-8")
+    write_json(token_file, content)
     box.reset_counters()
     (grant,) = box.identity.grants
-    seen = itertools.count(1)
+    numbers = itertools.count(1)
 
     def count(_: object) -> None:
-        if next(seen) == RUNS // 2:  # no two of them see the same number, nor one too late
+        if next(numbers) == RUNS // 2:  # atomic: each request gets a number of its own
             box.identity.end_access()
 
     box.before_request(count)
@@ -385,23 +385,20 @@ def test_fifty_runs_at_once_share_a_token_file(
             str(MANY_RUNS),
             str(RUNS),
             str(tmp_path),
-            "--config",
-            str(tmp_path / "c.json"),
-            "--catalog",
-            str(tmp_path / "k.json"),
+            *("--config", config, "--catalog", catalog),
         ],
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
-    said = [(tmp_path / f"{number}.err").read_text()[-500:] for number in range(RUNS)]
-    assert runs.returncode == 0, "\n".join([runs.stderr, *said])
-    written = [(tmp_path / f"{number}.out").read_text() for number in range(RUNS)]
-    assert {text.count('"RECORD"') for text in written} == {len(box.rows(USERS))}
+    logs = [(tmp_path / f"{number}.err").read_text()[-500:] for number in range(RUNS)]
+    assert runs.returncode == 0, "\n".join([runs.stderr, *logs])
+    outputs = [(tmp_path / f"{number}.out").read_text() for number in range(RUNS)]
+    assert {text.count('"RECORD"') for text in outputs} == {len(box.rows(USERS))}
     assert not grant.revoked, "no refresh token came twice"
-    assert 2 <= asked(box) < RUNS
-    (token,) = kept(token_file)
+    assert 2 <= token_requests(box) < RUNS
+    (token,) = tokens_in(token_file)
     assert token["refresh_token"] == grant.refresh_token
     assert box.identity.bearer(f"Bearer {token['access_token']}") == (grant, True)
     assert box.counters().sessions_open == 0

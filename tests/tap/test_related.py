@@ -1,4 +1,4 @@
-"""Related records: they come with the rows, and are what a join over the server's tables gives."""
+"""Related records arrive with the rows, and equal a join over the server's tables."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ EXPAND = {
 
 def ledger_lines(box: Sandbox) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     """The account and subaccount of each ledger line, joined in the database."""
-    tables = [f"PX.Objects.GL.{each}" for each in ("GLTran", "Account", "Sub")]
-    tran, account, sub = (box.store.table(box.model.find(each), "Company") for each in tables)
+    names = [f"PX.Objects.GL.{name}" for name in ("GLTran", "Account", "Sub")]
+    tran, account, sub = (box.store.table(box.model.find(name), "Company") for name in names)
     sql = joined(
         "SELECT BatchNbr, LineNbr, Module, AccountCD, a.Description, SubCD FROM",
         *(tran, "t"),
@@ -44,7 +44,7 @@ def ledger_lines(box: Sandbox) -> dict[tuple[Any, ...], tuple[Any, ...]]:
 def order_lines(box: Sandbox) -> list[tuple[Any, ...]]:
     """The lines of all orders with their items' codes, joined in the database."""
     line, item = (
-        box.store.table(box.model.find(each), "Company") for each in ("SOLine", "InventoryItem")
+        box.store.table(box.model.find(name), "Company") for name in ("SOLine", "InventoryItem")
     )
     sql = joined(
         "SELECT OrderType, OrderNbr, LineNbr, OrderQty, CuryUnitPrice, InventoryCD FROM",
@@ -69,7 +69,7 @@ def test_related_records_are_what_a_join_gives(box: Sandbox) -> None:
         assert (account["AccountCD"], account["Description"], sub["SubCD"]) == lines[key]
         assert (len(account), len(sub)) == (2, 1)
     assert "AccountID" not in records[0]
-    found = [
+    delivered = [
         (
             order["OrderType"],
             order["OrderNbr"],
@@ -81,7 +81,7 @@ def test_related_records_are_what_a_join_gives(box: Sandbox) -> None:
         for order in output.records(SALES)
         for line in order["SOLineCollection"]
     ]
-    assert sorted(found) == [
+    assert sorted(delivered) == [
         (*row[:3], str(Decimal(str(row[3]))), str(Decimal(str(row[4]))), row[5])
         for row in order_lines(box)
     ]
@@ -112,9 +112,9 @@ def test_without_a_list_all_columns_come_that_can_be_read_but_no_passwords(box: 
     expand = {"Customer": ["ContactCollection", "UsersByCreatedByID"]}
     settings = settings_for(box, "Customer", expand=expand)
     columns = discover(settings)["PX_Objects_AR_Customer"]["schema"]["properties"]
-    readable = {each.name for each in box.model.find("Contact").readable}
+    readable = {column.name for column in box.model.find("Contact").readable}
     assert columns["ContactCollection"]["items"]["properties"].keys() == readable
-    users = {each.name for each in box.model.find("Users").readable}
+    users = {column.name for column in box.model.find("Users").readable}
     assert columns["UsersByCreatedByID"]["properties"].keys() == users - {"Password"}
     expand = {"customer": ["UsersByCreatedByID(password)"]}
     columns = discover({**settings, "expand": expand})["PX_Objects_AR_Customer"]["schema"]
@@ -142,9 +142,9 @@ def deselect(stream: dict[str, Any], *breadcrumbs: tuple[str, ...]) -> None:
             entry["metadata"]["selected"] = False
 
 
-def asked_for(box: Sandbox) -> list[str]:
-    """The `$expand` of each request for rows."""
-    return [each.query["$expand"] for each in box.log if "$expand" in each.query]
+def expand_options(box: Sandbox) -> list[str]:
+    """The `$expand` option of each request for rows."""
+    return [request.query["$expand"] for request in box.log if "$expand" in request.query]
 
 
 def test_columns_of_related_records_are_selected_one_by_one(box: Sandbox) -> None:
@@ -162,7 +162,7 @@ def test_columns_of_related_records_are_selected_one_by_one(box: Sandbox) -> Non
         assert "SubBySubID" not in record
     for record in output.records(SALES):
         assert all(r.keys() == {"LineNbr", "CuryUnitPrice"} for r in record["SOLineCollection"])
-    assert set(asked_for(box)) == {
+    assert set(expand_options(box)) == {
         "AccountByAccountID($select=AccountCD)",
         "SOLineCollection($select=LineNbr,CuryUnitPrice)",
     }
@@ -181,7 +181,7 @@ def test_related_records_without_a_selected_column_are_not_read(box: Sandbox) ->
     box.reset_counters()
     output = run(settings, catalog={"streams": list(streams.values())})
     assert "SubBySubID" not in output.records(LEDGER)[0]
-    assert asked_for(box) == []
+    assert expand_options(box) == []
 
 
 def test_an_object_that_is_a_column_is_not_taken_for_a_related_record(box: Sandbox) -> None:
@@ -193,8 +193,8 @@ def test_an_object_that_is_a_column_is_not_taken_for_a_related_record(box: Sandb
     box.reset_counters()
     output = run(settings_for(box, "GLTran"), catalog=select_all({LEDGER: stream}))
     assert isinstance(output.error, RequestFailed), "the server has no such column"
-    selects = [each.query["$select"].split(",") for each in box.log if "$select" in each.query]
-    select = max(selects, key=len)
+    queries = [request.query for request in box.log if "$select" in request.query]
+    select = max((query["$select"].split(",") for query in queries), key=len)
     assert "Part" in select
     assert "AccountByAccountID" not in select
 
@@ -239,12 +239,12 @@ def test_flattened_they_are_columns_beside_the_others(box: Sandbox) -> None:
             record["AccountByAccountID__Description"],
             record["SubBySubID__SubCD"],
         ) == lines[record["BatchNbr"], record["LineNbr"], record["Module"]]
-    found = [
+    delivered = [
         (order["OrderType"], order["OrderNbr"], line["LineNbr"], str(line["OrderQty"]))
         for order in output.records(SALES)
         for line in json.loads(order["SOLineCollection"], parse_float=Decimal)
     ]
-    assert sorted(found) == [tuple(map(as_text, row[:4])) for row in order_lines(box)]
+    assert sorted(delivered) == [tuple(map(as_text, row[:4])) for row in order_lines(box)]
 
 
 CUSTOMER = "CustomerByCustomerID"
@@ -284,10 +284,10 @@ def test_a_query_too_long_asks_for_all_columns_but_for_no_other_records(box: San
     box.reset_counters()
     output = run(settings, catalog={"streams": list(streams.values())})
     assert output.error is None
-    assert set(asked_for(box)) == {"SOLineCollection,CustomerByCustomerID"}
-    wanted = streams[SALES]["schema"]["properties"]["SOLineCollection"]["items"]["properties"]
+    assert set(expand_options(box)) == {"SOLineCollection,CustomerByCustomerID"}
+    columns = streams[SALES]["schema"]["properties"]["SOLineCollection"]["items"]["properties"]
     for record in output.records(SALES):
-        assert record["SOLineCollection"][0].keys() == wanted.keys()
+        assert record["SOLineCollection"][0].keys() == columns.keys()
         assert record["CustomerByCustomerID"].keys() == {"AcctCD"}
 
 

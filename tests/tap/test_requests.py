@@ -1,4 +1,4 @@
-"""As few requests as can be, and light ones."""
+"""A run makes as few and as small requests as possible."""
 
 from __future__ import annotations
 
@@ -17,39 +17,38 @@ ORDERS = "PX_Objects_SO_SOOrder"
 def test_only_selected_columns_are_asked_for(box: Sandbox) -> None:
     settings = settings_for(box, "SOOrder")
     catalog = select_all(discover(settings))
-    for each in catalog["streams"][0]["metadata"]:
-        if each["breadcrumb"] and each["metadata"]["inclusion"] == "available":
-            each["metadata"]["selected"] = each["breadcrumb"][-1] == "OrderDesc"
+    for entry in catalog["streams"][0]["metadata"]:
+        if entry["breadcrumb"] and entry["metadata"]["inclusion"] == "available":
+            entry["metadata"]["selected"] = entry["breadcrumb"][-1] == "OrderDesc"
     box.reset_counters()
     output = run(settings, catalog=catalog)
     assert output.error is None
-    asked = {
-        name for each in box.log if each.kind == "data" for name in each.query["$select"].split(",")
-    }
-    assert asked == {"OrderDesc", "OrderNbr", "OrderType", "LastModifiedDateTime"}
-    assert {frozenset(record) for record in output.records()} == {frozenset(asked)}
+    selects = [request.query["$select"] for request in box.log if request.kind == "data"]
+    requested = {name for select in selects for name in select.split(",")}
+    assert requested == {"OrderDesc", "OrderNbr", "OrderType", "LastModifiedDateTime"}
+    assert {frozenset(record) for record in output.records()} == {frozenset(requested)}
 
 
 def test_answers_come_compressed(box: Sandbox) -> None:
     run(settings_for(box, "SOOrder"))
-    assert {"gzip" in each.headers["accept-encoding"] for each in box.log} == {True}
+    assert {"gzip" in request.headers["accept-encoding"] for request in box.log} == {True}
 
 
 def test_all_requests_of_a_run_take_one_connection(
     box: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = []
+    connections = []
     accept = box.server.process_request
 
     def count(request: Any, address: Any) -> None:
-        opened.append(address)
+        connections.append(address)
         accept(request, address)
 
     monkeypatch.setattr(box.server, "process_request", count)
     output = run(settings_for(box, "SOOrder", "SOLine", "Terms", page_size=50))
     assert output.error is None
     assert box.counters().data_requests > 10
-    assert len(opened) == 1
+    assert len(connections) == 1
 
 
 def test_a_run_with_a_catalog_asks_for_no_metadata_and_proves_its_end_by_counts(
@@ -59,4 +58,4 @@ def test_a_run_with_a_catalog_asks_for_no_metadata_and_proves_its_end_by_counts(
     catalog = select_all(discover(settings))
     box.reset_counters()
     assert run(settings, catalog=catalog).error is None
-    assert [each.kind for each in box.log] == ["data", "logout"]
+    assert [request.kind for request in box.log] == ["data", "logout"]

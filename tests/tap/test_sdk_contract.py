@@ -1,4 +1,4 @@
-"""The SDK's own tests of a tap, and what of the SDK's inner workings ours relies on."""
+"""The SDK's own tests of a tap, and tests of the SDK's internals that this tap relies on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tap_acumatica.output.writer import StateDeduplicator
 from tap_acumatica.stream import EntityStream
 from tap_acumatica.tap import TapAcumatica
 
-# The SDK's class discovers streams while pytest collects, so the server has to be there by then.
+# The SDK's test class discovers streams while pytest collects, so the server must already run.
 BOX = Sandbox(now=NOW)
 BOX.start()
 atexit.register(BOX.close)
@@ -30,12 +30,12 @@ TestTapAcumatica = get_tap_test_class(
     TapAcumatica, config=SETTINGS, suite_config=SuiteConfig(max_records_limit=None)
 )
 
-# The SDK warns of columns without a value, but only where one of them happens to come first.
+# The SDK warns of columns without a value, but only if one of them happens to come first.
 pytestmark = pytest.mark.filterwarnings("ignore:No records were available to test")
 
 
 def test_no_stream_brings_a_key_twice() -> None:
-    """The SDK's test of this compares generators and never fails."""
+    """Replaces the SDK's test, which compares generators and never fails."""
     output = run(SETTINGS)
     keys = {m["stream"]: m["key_properties"] for m in output.messages if m["type"] == "SCHEMA"}
     for stream, key in keys.items():
@@ -60,9 +60,11 @@ def test_no_stream_brings_a_key_twice() -> None:
     ],
 )
 def test_what_is_overridden_is_called_as_before(hook: str) -> None:
-    theirs = inspect.signature(getattr(Stream, hook)).parameters
-    ours = inspect.signature(getattr(EntityStream, hook)).parameters
-    assert [(p.name, p.kind) for p in theirs.values()] == [(p.name, p.kind) for p in ours.values()]
+    base = inspect.signature(getattr(Stream, hook)).parameters
+    override = inspect.signature(getattr(EntityStream, hook)).parameters
+    assert [(p.name, p.kind) for p in base.values()] == [
+        (p.name, p.kind) for p in override.values()
+    ]
 
 
 def test_the_sdk_calls_the_hooks_in_the_order_that_is_relied_on() -> None:
@@ -75,9 +77,9 @@ def test_the_sdk_calls_the_hooks_in_the_order_that_is_relied_on() -> None:
 
 
 def test_the_loop_that_pages_replace_does_what_is_relied_on() -> None:
-    """What the SDK's loop does for each record beyond what `_write_pages` does is to be looked at.
+    """Fails if the SDK's loop does more for each record than `_write_pages` takes into account.
 
-    It is skipped only where it has no effect: no child streams, no maps, no limit of records.
+    The loop is replaced only where it has no effect: no child streams, no maps, no record limit.
     """
     loop = inspect.getsource(Stream._sync_records)
     called = set(re.findall(r"self\.(\w+)\(", loop))
@@ -97,13 +99,13 @@ def test_the_loop_that_pages_replace_does_what_is_relied_on() -> None:
         "post_process",
     }
     row = {"A": 1}
-    assert Stream.post_process(None, row) is row  # type: ignore[arg-type] # it uses none
+    assert Stream.post_process(None, row) is row  # type: ignore[arg-type] # it uses no self
     assert EntityStream.post_process is Stream.post_process
 
 
 def test_the_state_writer_is_the_one_that_is_replaced() -> None:
-    theirs = inspect.signature(StateWriter.write_state).parameters
-    assert [*theirs] == [*inspect.signature(StateDeduplicator.write_state).parameters]
+    base = inspect.signature(StateWriter.write_state).parameters
+    assert [*base] == [*inspect.signature(StateDeduplicator.write_state).parameters]
     tap = TapAcumatica(config=SETTINGS, setup_mapper=False)
     assert isinstance(tap.state_writer, StateDeduplicator)
 
@@ -111,7 +113,7 @@ def test_the_state_writer_is_the_one_that_is_replaced() -> None:
 def test_pages_and_single_records_end_in_the_same_messages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Two tenants, states often, versions: the same, but for the time of extraction."""
+    """With two tenants, frequent states and versions, only the extraction time differs."""
     with Sandbox(now=NOW, tenants=("A", "B")) as box:
         settings = settings_for(
             box,
@@ -122,24 +124,24 @@ def test_pages_and_single_records_end_in_the_same_messages(
             emit_activate_version_messages=True,
         )
         monkeypatch.setattr(EntityStream, "STATE_MSG_FREQUENCY", 7)
-        ours = run(settings)
+        pages = run(settings)
         monkeypatch.setattr(EntityStream, "_is_unmapped", False)
-        theirs = run(settings)
-    assert ours.error is theirs.error is None
-    for output in (ours, theirs):
+        single_records = run(settings)
+    assert pages.error is single_records.error is None
+    for output in (pages, single_records):
         for message in output.messages:
             message.pop("time_extracted", None)
             message.pop("version", None)
-    assert ours.messages == theirs.messages
-    assert ours.types().count("STATE") > 20
+    assert pages.messages == single_records.messages
+    assert pages.types().count("STATE") > 20
 
 
 def test_a_row_count_and_a_table_name_survive_the_sdk() -> None:
     entry = CatalogEntry.from_dict(
         {"tap_stream_id": "X", "table_name": "dac/v4/X", "row_count": 1, "schema": {}}
     )
-    again = CatalogEntry.from_dict(entry.to_dict())
-    assert (again.table, again.row_count) == ("dac/v4/X", 1)
+    copy = CatalogEntry.from_dict(entry.to_dict())
+    assert (copy.table, copy.row_count) == ("dac/v4/X", 1)
 
 
 def test_a_signal_is_handled_by_the_method_that_is_overridden() -> None:
@@ -153,7 +155,7 @@ def test_a_state_is_written_once_however_often_it_is_asked_for() -> None:
         def write_message(self, message: object) -> None:
             written.append(message)
 
-    writer = StateWriter(Writer())  # type: ignore[arg-type] # all that it uses
+    writer = StateWriter(Writer())  # type: ignore[arg-type] # it uses only this
     writer.write_state({"bookmarks": {}})
     writer.write_state({"bookmarks": {}})
     assert len(written) == 1
@@ -162,12 +164,12 @@ def test_a_state_is_written_once_however_often_it_is_asked_for() -> None:
 def test_records_are_the_same_without_the_detour_through_the_sdk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ours = run(SETTINGS)
+    direct = run(SETTINGS)
     monkeypatch.setattr(EntityStream, "_is_unmapped", False)
     monkeypatch.setattr(EntityStream, "TYPE_CONFORMANCE_LEVEL", TypeConformanceLevel.RECURSIVE)
-    theirs = run(SETTINGS)
-    assert ours.error is theirs.error is None
-    assert ours.records() == theirs.records()
+    detour = run(SETTINGS)
+    assert direct.error is detour.error is None
+    assert direct.records() == detour.records()
 
 
 def test_stream_maps_and_flattening_are_the_sdks() -> None:

@@ -81,7 +81,7 @@ def test_a_glob_may_fit_nothing_with_a_warning(
     box: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert discover(settings_for(box, "SOOrder", "SOLines*", "Terms")).keys() == {SALES, TERMS}
-    (warning,) = [each.message for each in caplog.records if "asks for" in each.message]
+    (warning,) = [message for message in caplog.messages if "asks for" in message]
     assert "The setting entities asks for SOLines*, but the instance has no such entity" in warning
 
 
@@ -105,25 +105,26 @@ def test_no_line_of_the_catalog_is_longer_than_meltano_reads(box: Sandbox) -> No
     tap.close()
 
 
-def same(stored: Any, record: Any) -> bool:
-    """Equal, decimals digit for digit."""
-    numbers = isinstance(stored, Decimal) and isinstance(record, int)
-    return (numbers or type(stored) is type(record)) and str(stored) == str(record)
+def is_same(stored: Any, record: Any) -> bool:
+    """Whether two values are equal, decimals digit for digit."""
+    are_numbers = isinstance(stored, Decimal) and isinstance(record, int)
+    return (are_numbers or type(stored) is type(record)) and str(stored) == str(record)
 
 
 def differences(
     row: dict[str, Any], record: dict[str, Any], replication_key: str | None
 ) -> list[str]:
-    wrong = [name for name in record if name not in row]
+    """The columns in which a record differs from its row."""
+    names = [name for name in record if name not in row]
     for name, value in row.items():
         if name == "Password":
-            wrong += [name] if name in record else []
+            names += [name] if name in record else []
         elif name == replication_key and value is not None:
-            instants = datetime.fromisoformat(value), datetime.fromisoformat(record[name])
-            wrong += [] if instants[0] == instants[1] else [name]
-        elif not same(value, record[name]):
-            wrong.append(name)
-    return wrong
+            is_equal = datetime.fromisoformat(value) == datetime.fromisoformat(record[name])
+            names += [] if is_equal else [name]
+        elif not is_same(value, record[name]):
+            names.append(name)
+    return names
 
 
 def test_a_full_sync_equals_the_tables_value_for_value(box: Sandbox) -> None:
@@ -159,24 +160,29 @@ def test_every_request_is_needed(box: Sandbox, count: bool) -> None:
     output = run(settings, catalog=catalog)
     assert output.error is None
 
-    def asked(stream: str, *words: str) -> int:
+    def requests(stream: str, *words: str) -> int:
         return sum(
-            record.kind == "data"
-            and record.path.endswith(stream)
-            and any(word in unquote(record.raw_query) for word in words)
-            for record in box.log
+            request.kind == "data"
+            and request.path.endswith(stream)
+            and any(word in unquote(request.raw_query) for word in words)
+            for request in box.log
         )
 
     proof = 0 if count else 1
     for stream in (SALES, LEDGER):
         pages = math.ceil(len(output.records(stream)) / 39)
-        dated = asked(stream, "LastModifiedDateTime lt 2026-06-01")
-        assert dated == pages + proof
-        assert asked(stream, "LastModifiedDateTime eq null", "DateTime ge 2026-06-02") == 2
+        windows = requests(stream, "LastModifiedDateTime lt 2026-06-01")
+        assert windows == pages + proof
+        assert requests(stream, "LastModifiedDateTime eq null", "DateTime ge 2026-06-02") == 2
     nulls, proof_by_key = 1, 0 if count else 2
-    assert asked(USERS, "$top") == math.ceil(len(output.records(USERS)) / 39) + nulls + proof_by_key
-    assert asked(LEDGER, "DateTime desc", "DateTime le 2") == 2, "the look and the round trip"
-    assert box.counters().data_requests == (asked(LEDGER, "") + asked(SALES, "") + asked(USERS, ""))
+    pages = math.ceil(len(output.records(USERS)) / 39)
+    assert requests(USERS, "$top") == pages + nulls + proof_by_key
+    assert requests(LEDGER, "DateTime desc", "DateTime le 2") == 2, (
+        "the look at the newest row, and the round trip"
+    )
+    assert box.counters().data_requests == (
+        requests(LEDGER, "") + requests(SALES, "") + requests(USERS, "")
+    )
 
 
 def test_a_bulk_update_is_read_once(box: Sandbox) -> None:
@@ -332,8 +338,8 @@ def test_filters_and_values_that_mean_different_zones_are_an_error() -> None:
         output = run(settings_for(box, SALES))
         assert isinstance(output.error, SettingsError)
         assert "time zones" in str(output.error)
-        mended = settings_for(box, SALES, ignore_offsets=True, time_zone="America/New_York")
-        output = run(mended)
+        corrected = settings_for(box, SALES, ignore_offsets=True, time_zone="America/New_York")
+        output = run(corrected)
         assert output.error is None
         assert len(output.records(SALES)) == len(box.rows(SALES))
 

@@ -1,14 +1,21 @@
-"""Many tenants: one catalog for all, bookmarks for each, and none that stops the others."""
+"""Several tenants share one catalog, have their own bookmarks, and do not stop each other."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.running import NOW, Output, discover, run, select_all, settings_for
+from support.running import (
+    NOW,
+    Output,
+    discover,
+    run,
+    run_command,
+    select_all,
+    settings_for,
+    write_json,
+)
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.catalog.absence import TenantGaps
@@ -36,7 +43,6 @@ ITEM = "InventoryItemByInventoryID"
 CONTACTS = "PX_Objects_CR_Contact"
 DATED = (BATCHES, CONTACTS, CUSTOMERS, ITEMS, SALES)
 TENANTS = ["A", "B", "C"]
-COMMAND = (sys.executable, "-c", "from tap_acumatica.tap import TapAcumatica; TapAcumatica.cli()")
 
 
 @pytest.fixture
@@ -46,8 +52,8 @@ def three() -> Iterator[Sandbox]:
         yield box
 
 
-def settings(box: Sandbox, *entities: str, **more: Any) -> dict[str, Any]:
-    return settings_for(box, *entities, tenants=TENANTS, max_retry_time=0, **more)
+def settings(box: Sandbox, *entities: str, **changes: Any) -> dict[str, Any]:
+    return settings_for(box, *entities, tenants=TENANTS, max_retry_time=0, **changes)
 
 
 def bookmarks(output: Output) -> dict[tuple[str, str], str | None]:
@@ -60,14 +66,14 @@ def bookmarks(output: Output) -> dict[tuple[str, str], str | None]:
 
 
 def delivered(output: Output, stream: str) -> dict[str, int]:
-    """How many records of each tenant."""
+    """The number of records of each tenant."""
     counts = dict.fromkeys(TENANTS, 0)
     for record in output.records(stream):
         counts[record["_tenant"]] += 1
     return counts
 
 
-def is_down(box: Sandbox, tenant: str) -> Fault:
+def take_down(box: Sandbox, tenant: str) -> Fault:
     return box.faults.add(Fault("unavailable", match=f"/t/{tenant}/|/odatav4/{tenant}/"))
 
 
@@ -80,9 +86,8 @@ def test_a_tenant_in_other_letters_is_another_one_with_a_warning(
     second = run({**config, "tenants": ["a", "B"]}, state=first.state)
     assert {record["_tenant"] for record in second.records()} == {"a"}
     assert len(second.records()) == len(three.rows(SALES, "A"))
-    warnings = [each.message for each in caplog.records if "The state knows" in each.message]
-    assert len(warnings) == 1
-    assert "knows the tenant a as A: it is read anew" in warnings[0]
+    (warning,) = [message for message in caplog.messages if "The state knows" in message]
+    assert "knows the tenant a as A: it is read anew" in warning
     caplog.clear()
     run({**config, "tenants": ["a", "B"]}, state=second.state)
     assert "The state knows" not in caplog.text
@@ -94,9 +99,9 @@ def test_a_tenant_in_other_letters_is_another_one_with_a_warning(
 def test_three_tenants_with_five_streams_are_fifteen_bookmarks(three: Sandbox) -> None:
     output = run(settings(three, *DATED))
     assert output.error is None
-    marks = bookmarks(output)
-    assert len(marks) == 15
-    assert set(marks.values()) == {"2026-06-01T12:00:00.000000+00:00"}
+    bookmark_of = bookmarks(output)
+    assert len(bookmark_of) == 15
+    assert set(bookmark_of.values()) == {"2026-06-01T12:00:00.000000+00:00"}
     for stream in DATED:
         assert delivered(output, stream) == {t: len(three.rows(stream, t)) for t in TENANTS}
     assert three.counters().sessions_open == 0
@@ -112,12 +117,12 @@ def test_a_column_that_a_tenant_lacks_is_null_there_and_not_asked_for(three: San
     assert delivered(output, TERMS) == {t: len(three.rows(TERMS, t)) for t in TENANTS}
     for record in output.records(TERMS):
         assert (record["Descr"] is None) == (record["_tenant"] == "B")
-    asking = {
-        each.path.split("/")[2]
-        for each in three.log
-        if "Descr" in each.query.get("$select", "").split(",")
+    tenants = {
+        request.path.split("/")[2]
+        for request in three.log
+        if "Descr" in request.query.get("$select", "").split(",")
     }
-    assert asking == {"A", "C"}
+    assert tenants == {"A", "C"}
 
 
 def test_a_column_that_only_the_last_tenant_has_is_in_the_catalog(three: Sandbox) -> None:
@@ -142,16 +147,16 @@ def test_a_deselected_column_that_a_tenant_lacks_stays_out(three: Sandbox) -> No
 
 def test_a_stream_that_a_tenant_lacks_is_not_read_there(three: Sandbox) -> None:
     three.hide(SALES, "B")
-    chosen = settings(three, SALES, TERMS)
-    catalog = select_all(discover(chosen))
-    output = run(chosen, catalog=catalog)
+    config = settings(three, SALES, TERMS)
+    catalog = select_all(discover(config))
+    output = run(config, catalog=catalog)
     assert output.error is None
     assert delivered(output, SALES)["B"] == 0
     assert delivered(output, TERMS)["B"] > 0
     assert not [
-        each
-        for each in three.log
-        if each.kind == "data" and f"/t/B/api/odata/dac/{SALES}" in each.path
+        request
+        for request in three.log
+        if request.kind == "data" and f"/t/B/api/odata/dac/{SALES}" in request.path
     ]
     assert {t for stream, t in bookmarks(output) if stream == SALES} == {"A", "C"}
 
@@ -162,7 +167,7 @@ def test_a_name_that_any_tenant_has_or_may_have_is_no_error(
     three.hide(SALES, "A")
     three.hide(SALES, "C")
     assert discover(settings(three, SALES, TERMS))[SALES]
-    is_down(three, "B")
+    take_down(three, "B")
     output = run(settings(three, "SOOrder", TERMS))
     assert isinstance(output.error, TenantsFailed)
     assert list(output.error.failed) == ["B"]
@@ -172,21 +177,21 @@ def test_a_name_that_any_tenant_has_or_may_have_is_no_error(
 
 def test_a_stream_that_none_of_the_tenants_asked_for_has_is_left_out(three: Sandbox) -> None:
     three.hide(SALES, "B")
-    chosen = settings(three, SALES, TERMS)
-    catalog = select_all(discover(chosen))
-    output = run({**chosen, "tenants": ["B"]}, catalog=catalog)
+    config = settings(three, SALES, TERMS)
+    catalog = select_all(discover(config))
+    output = run({**config, "tenants": ["B"]}, catalog=catalog)
     assert output.error is None
     assert {m["stream"] for m in output.messages if m["type"] == "SCHEMA"} == {TERMS}
 
 
 def related(output: Output, tenant: str) -> list[dict[str, Any]]:
-    """The lines of a tenant's orders."""
-    orders = [each for each in output.records(SALES) if each["_tenant"] == tenant]
+    """The related lines of a tenant's orders."""
+    orders = [record for record in output.records(SALES) if record["_tenant"] == tenant]
     return [line for order in orders for line in order["SOLineCollection"] or ()]
 
 
 @pytest.mark.parametrize(
-    ("named", "without", "kept"),
+    ("columns", "without", "remaining"),
     [
         ("", ["LineType"], None),
         ("(LineNbr,LineType)", ["LineType"], {"LineNbr"}),
@@ -194,37 +199,39 @@ def related(output: Output, tenant: str) -> list[dict[str, Any]]:
     ],
 )
 def test_a_column_of_related_records_that_a_tenant_lacks_is_left_out_there(
-    three: Sandbox, named: str, without: list[str], kept: set[str] | None
+    three: Sandbox, columns: str, without: list[str], remaining: set[str] | None
 ) -> None:
     three.declare("SOLine", "A", without=without)
     three.declare("SOLine", "B", without=["OrderQty"])
-    chosen = settings(three, SALES, expand={"SOOrder": [f"SOLineCollection{named}"]})
-    found = discover(chosen)
-    lines = found[SALES]["schema"]["properties"]["SOLineCollection"]["items"]["properties"]
+    config = settings(three, SALES, expand={"SOOrder": [f"SOLineCollection{columns}"]})
+    streams = discover(config)
+    lines = streams[SALES]["schema"]["properties"]["SOLineCollection"]["items"]["properties"]
     assert "LineType" in lines
     absent = {
         tuple(node["breadcrumb"][1::2]): node["metadata"]["absent-in"]
-        for node in found[SALES]["metadata"]
+        for node in streams[SALES]["metadata"]
         if "absent-in" in node["metadata"]
     }
     assert absent["SOLineCollection", "LineType"] == ["A"]
-    output = run(chosen, catalog=select_all(found))
+    output = run(config, catalog=select_all(streams))
     assert output.error is None
     assert {frozenset(line) for line in related(output, "A")} == {
-        frozenset(kept or lines.keys() - {"LineType"})
+        frozenset(remaining or lines.keys() - {"LineType"})
     }
     assert {frozenset(line) for line in related(output, "C")} == {frozenset(lines)}
-    asking = {
-        each.path.split("/")[2] for each in three.log if "LineType" in each.query.get("$expand", "")
+    tenants = {
+        request.path.split("/")[2]
+        for request in three.log
+        if "LineType" in request.query.get("$expand", "")
     }
-    assert asking == {"B", "C"}
+    assert tenants == {"B", "C"}
 
 
 def test_related_records_of_which_a_tenant_has_no_column_are_null_there(three: Sandbox) -> None:
     three.declare("SOLine", "B", without=["LineType"])
-    chosen = settings(three, SALES, expand={"SOOrder": ["SOLineCollection(LineType)"]})
+    config = settings(three, SALES, expand={"SOOrder": ["SOLineCollection(LineType)"]})
     for arguments in ({}, {"flattening_enabled": True, "flattening_max_depth": 1}):
-        output = run({**chosen, **arguments})
+        output = run({**config, **arguments})
         assert output.error is None
         orders = output.records(SALES)
         assert {e["_tenant"] for e in orders if e["SOLineCollection"] is None} == {"B"}
@@ -235,12 +242,12 @@ def test_columns_of_related_records_may_be_deselected_up_to_what_a_tenant_lacks(
     three: Sandbox,
 ) -> None:
     three.declare("SOLine", "B", without=["LineType"])
-    chosen = settings(three, SALES, expand={"SOOrder": ["SOLineCollection(LineNbr,LineType)"]})
-    catalog = select_all(discover(chosen))
+    config = settings(three, SALES, expand={"SOOrder": ["SOLineCollection(LineNbr,LineType)"]})
+    catalog = select_all(discover(config))
     for node in catalog["streams"][0]["metadata"]:
         if node["breadcrumb"][-1:] == ["LineNbr"]:
             node["metadata"]["selected"] = False
-    output = run(chosen, catalog=catalog)
+    output = run(config, catalog=catalog)
     assert output.error is None
     assert related(output, "B") == []
     assert {frozenset(line) for line in related(output, "A")} == {frozenset({"LineType"})}
@@ -259,15 +266,15 @@ def test_flattened_what_a_tenant_lacks_of_related_records_is_null(three: Sandbox
 
 
 def test_labels_of_related_records_may_differ_but_types_may_not(three: Sandbox) -> None:
-    chosen = settings(three, SALES, expand={"SOOrder": ["SOLineCollection(LineType)"]})
+    config = settings(three, SALES, expand={"SOOrder": ["SOLineCollection(LineType)"]})
     three.declare("SOLine", "B", labels={"LineType": "Art"})
-    assert SALES in discover(chosen)
+    assert SALES in discover(config)
     three.declare("SOLine", "C", types={"LineType": "Edm.Guid"})
     with pytest.raises(
         DiscoveryError,
         match=f"SOLineCollection/LineType of {SALES} is string in the tenant A and string uuid in",
     ):
-        discover(chosen)
+        discover(config)
 
 
 def test_what_expand_names_need_not_be_in_all_tenants_but_in_one(
@@ -275,8 +282,8 @@ def test_what_expand_names_need_not_be_in_all_tenants_but_in_one(
 ) -> None:
     three.hide(SALES, "B")
     expand = {"soorder": ["SOLineCollection(LineNbr)"]}
-    chosen = settings(three, SALES, TERMS, expand=expand)
-    output = run(chosen)
+    config = settings(three, SALES, TERMS, expand=expand)
+    output = run(config)
     assert output.error is None
     assert delivered(output, SALES)["B"] == 0
     assert delivered(output, TERMS)["B"] > 0
@@ -285,9 +292,9 @@ def test_what_expand_names_need_not_be_in_all_tenants_but_in_one(
     three.hide(SALES, "C")
     with pytest.raises(DiscoveryError, match="names soorder, but the instance has no such entity"):
         discover(settings(three, TERMS, expand=expand))
-    is_down(three, "C")
+    take_down(three, "C")
     caplog.clear()
-    output = run(chosen)
+    output = run(config)
     assert isinstance(output.error, TenantsFailed)
     assert list(output.error.failed) == ["C"], "which might have it"
     assert delivered(output, TERMS)["B"] > 0
@@ -312,11 +319,11 @@ def test_without_a_common_replication_key_a_stream_is_read_in_full(three: Sandbo
 
 
 def test_a_catalog_from_before_tenants_were_set_is_refused(three: Sandbox) -> None:
-    chosen = settings(three, SALES)
-    alone = {**chosen, "tenants": None, "url": f"{three.url}/t/A/api/odata/dac"}
+    config = settings(three, SALES)
+    alone = {**config, "tenants": None, "url": f"{three.url}/t/A/api/odata/dac"}
     del alone["tenants"]
-    for made, used in ((alone, chosen), (chosen, alone)):
-        output = run(used, catalog=select_all(discover(made)))
+    for discovery, sync in ((alone, config), (config, alone)):
+        output = run(sync, catalog=select_all(discover(discovery)))
         assert isinstance(output.error, DiscoveryError)
         assert "does not fit the setting tenants" in str(output.error)
 
@@ -324,13 +331,13 @@ def test_a_catalog_from_before_tenants_were_set_is_refused(three: Sandbox) -> No
 @pytest.mark.parametrize("column", ["OrderNbr", "customerrefnbr"])
 def test_a_column_for_the_tenant_that_a_stream_has_is_refused(three: Sandbox, column: str) -> None:
     three.hide(SALES, "A")
-    chosen = settings(three, SALES)
+    config = settings(three, SALES)
     with pytest.raises(
         DiscoveryError,
         match=f"tenant_column names {column}, but {SALES} has a column (?i:{column}) ",
     ):
-        discover({**chosen, "tenant_column": column})
-    output = run({**chosen, "tenant_column": "OrderNbr"}, catalog=select_all(discover(chosen)))
+        discover({**config, "tenant_column": column})
+    output = run({**config, "tenant_column": "OrderNbr"}, catalog=select_all(discover(config)))
     assert "does not fit the setting tenants" in str(output.error)
 
 
@@ -347,7 +354,7 @@ def description(**changes: Any) -> StreamDescription:
         "K": {"type": "string"},
         "C": {"type": ["string", "null"], "title": "Colour"},
     }
-    made: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "name": "S",
         "location": parse_location("dac/v4/S"),
         "schema": {"type": "object", "properties": columns},
@@ -358,7 +365,7 @@ def description(**changes: Any) -> StreamDescription:
         "selected": True,
         "types": {"K": "Edm.String", "C": "Edm.String"},
     }
-    return StreamDescription(**{**made, **changes})
+    return StreamDescription(**{**attributes, **changes})
 
 
 def test_tenants_that_are_alike_need_no_notes() -> None:
@@ -398,8 +405,8 @@ def test_what_expand_names_is_missing_only_where_all_tenants_lack_it(lacking: st
 
 
 def inquiry(**changes: Any) -> StreamDescription:
-    made = {"location": parse_location("gi/v4/S"), "key": (), "declared_key": ("K",), **changes}
-    return description(**made)
+    inquiry = {"location": parse_location("gi/v4/S"), "key": (), "declared_key": ("K",)}
+    return description(**{**inquiry, **changes})
 
 
 @pytest.mark.parametrize(
@@ -428,9 +435,9 @@ def test_inquiries_with_the_same_parameters_are_one_in_whatever_order() -> None:
 
 def test_columns_that_may_be_appended_in_any_tenant_stay_the_last() -> None:
     def columns(names: str) -> dict[str, Any]:
-        kept = {name: {"type": ["string", "null"]} for name in names}
+        properties = {name: {"type": ["string", "null"]} for name in names}
         return {
-            "schema": {"type": "object", "properties": kept},
+            "schema": {"type": "object", "properties": properties},
             "types": dict.fromkeys(names, "Edm.String"),
         }
 
@@ -438,9 +445,9 @@ def test_columns_that_may_be_appended_in_any_tenant_stay_the_last() -> None:
     other = inquiry(**columns("RSLM"), declared_key=("L", "M"), appended=frozenset("LM"))
     for order in ({"A": [one], "B": [other]}, {"B": [other], "A": [one]}):
         (merged,) = union(order)
-        found = list(merged.schema["properties"])
-        assert set(found[:2]) == {"R", "S"}
-        assert appended(found, merged.declared_key or ()) == {"K", "L", "M"}
+        names = list(merged.schema["properties"])
+        assert set(names[:2]) == {"R", "S"}
+        assert appended(names, merged.declared_key or ()) == {"K", "L", "M"}
 
 
 def test_a_key_that_one_tenant_hides_is_none_in_all() -> None:
@@ -470,7 +477,7 @@ def test_a_tenant_that_is_down_does_not_stop_the_others(three: Sandbox) -> None:
     first = run(settings(three, *DATED), catalog=catalog)
     before = bookmarks(first)
     three.clock.advance(7200)
-    is_down(three, "B")
+    take_down(three, "B")
     second = run(settings(three, *DATED), catalog=catalog, state=first.state)
     assert isinstance(second.error, TenantsFailed)
     (sentence,) = second.error.sentences
@@ -479,25 +486,28 @@ def test_a_tenant_that_is_down_does_not_stop_the_others(three: Sandbox) -> None:
     )
     after = bookmarks(second)
     assert len(after) == 15
-    for (stream, tenant), mark in after.items():
-        assert (mark == before[stream, tenant]) == (tenant == "B")
-    assert len([each for each in three.log if "/t/B/" in each.path and each.status == 503]) == 1
+    for (stream, tenant), bookmark in after.items():
+        assert (bookmark == before[stream, tenant]) == (tenant == "B")
+    assert (
+        len([request for request in three.log if "/t/B/" in request.path and request.status == 503])
+        == 1
+    )
     assert three.counters().sessions_open == 0
 
 
 def test_a_tenant_that_fails_in_the_middle_keeps_what_it_reached(three: Sandbox) -> None:
-    chosen = settings(three, SALES, BATCHES, page_size=10, max_pool_size=4)
-    catalog = select_all(discover(chosen))
+    config = settings(three, SALES, BATCHES, page_size=10, max_pool_size=4)
+    catalog = select_all(discover(config))
     three.faults.add(Fault("unavailable", match=f"/t/B/.*{BATCHES}", after=4))
-    output = run(chosen, catalog=catalog)
+    output = run(config, catalog=catalog)
     assert isinstance(output.error, TenantsFailed)
-    marks = bookmarks(output)
+    bookmark_of = bookmarks(output)
     assert 0 < delivered(output, BATCHES)["B"] < len(three.rows(BATCHES, "B"))
-    assert marks[BATCHES, "B"] not in {None, marks[BATCHES, "A"]}
-    assert marks[BATCHES, "A"] == marks[SALES, "C"]
+    assert bookmark_of[BATCHES, "B"] not in {None, bookmark_of[BATCHES, "A"]}
+    assert bookmark_of[BATCHES, "A"] == bookmark_of[SALES, "C"]
     assert delivered(output, SALES)["B"] == 0
     three.faults.clear()
-    rest = run(chosen, catalog=catalog, state=output.state)
+    rest = run(config, catalog=catalog, state=output.state)
     assert rest.error is None
     keys = {
         r["BatchNbr"] + r["Module"]
@@ -508,7 +518,7 @@ def test_a_tenant_that_fails_in_the_middle_keeps_what_it_reached(three: Sandbox)
 
 
 def test_a_tenant_that_is_down_during_discovery_is_left_out_of_the_run(three: Sandbox) -> None:
-    is_down(three, "B")
+    take_down(three, "B")
     output = run(settings(three, SALES, USERS))
     assert isinstance(output.error, TenantsFailed)
     assert list(output.error.failed) == ["B"]
@@ -519,7 +529,7 @@ def test_a_tenant_that_is_down_during_discovery_is_left_out_of_the_run(three: Sa
 
 
 def test_a_catalog_is_not_made_without_one_of_its_tenants(three: Sandbox) -> None:
-    is_down(three, "B")
+    take_down(three, "B")
     with pytest.raises(TenantsFailed, match="The tenant B"):
         discover(settings(three, SALES))
 
@@ -562,33 +572,29 @@ def test_a_wrong_password_stops_all_tenants_at_once(three: Sandbox) -> None:
 
 
 def test_a_single_tenant_that_fails_says_so_in_its_own_words(three: Sandbox) -> None:
-    is_down(three, "B")
+    take_down(three, "B")
     output = run({**settings(three, SALES), "tenants": ["B"]})
     assert isinstance(output.error, AcumaticaError)
     assert not isinstance(output.error, TenantsFailed)
 
 
 def test_versions_are_not_activated_where_a_tenant_failed(three: Sandbox) -> None:
-    chosen = settings(three, TERMS, emit_activate_version_messages=True, tracking_type="none")
-    catalog = select_all(discover(chosen))
-    assert "ACTIVATE_VERSION" in run(chosen, catalog=catalog).types()
-    is_down(three, "B")
-    assert "ACTIVATE_VERSION" not in run(chosen, catalog=catalog).types()
+    config = settings(three, TERMS, emit_activate_version_messages=True, tracking_type="none")
+    catalog = select_all(discover(config))
+    assert "ACTIVATE_VERSION" in run(config, catalog=catalog).types()
+    take_down(three, "B")
+    assert "ACTIVATE_VERSION" not in run(config, catalog=catalog).types()
 
 
 def test_the_last_lines_are_a_sentence_for_each_tenant_that_failed(
     three: Sandbox, tmp_path: Path
 ) -> None:
-    chosen = settings(three, SALES, USERS)
-    is_down(three, "A")
-    is_down(three, "C")
-    config = tmp_path / "c.json"
-    config.write_text(json.dumps(chosen), encoding="utf-8")
-    finished = subprocess.run(  # noqa: S603 - our own command
-        [*COMMAND, "--config", str(config)], capture_output=True, text=True, check=False, timeout=60
-    )
+    config = settings(three, SALES, USERS)
+    take_down(three, "A")
+    take_down(three, "C")
+    finished = run_command("--config", write_json(tmp_path / "c.json", config))
     assert finished.returncode == 1
-    last = finished.stderr.strip().splitlines()[-2:]
-    assert ["The tenant A" in last[0], "The tenant C" in last[1]] == [True, True]
-    records = [json.loads(line) for line in finished.stdout.splitlines()]
-    assert {m["record"]["_tenant"] for m in records if m["type"] == "RECORD"} == {"B"}
+    first, second = finished.stderr.strip().splitlines()[-2:]
+    assert ("The tenant A" in first, "The tenant C" in second) == (True, True)
+    messages = [json.loads(line) for line in finished.stdout.splitlines()]
+    assert {m["record"]["_tenant"] for m in messages if m["type"] == "RECORD"} == {"B"}

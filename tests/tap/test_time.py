@@ -1,4 +1,4 @@
-"""Zones, clocks and offsets, over HTTP."""
+"""Time zones, clocks and offsets, over HTTP."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ WRONG = timedelta(hours=3)
 ZONES = ("UTC", "America/New_York", "Asia/Kathmandu")
 
 
-def read_as(stored: datetime, zone: str, shown: str, config: dict[str, Any]) -> datetime:
-    """What the tap has to make of a stored instant, worked out from the settings' table."""
+def expected_instant(stored: datetime, zone: str, shown: str, config: dict[str, Any]) -> datetime:
+    """The instant that the tap must read for a stored one, by the page of the settings."""
     wall = stored.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
-    own = ZoneInfo(config.get("time_zone", "UTC"))
+    configured = ZoneInfo(config.get("time_zone", "UTC"))
     if shown == "naive":
-        return wall.replace(tzinfo=own)
+        return wall.replace(tzinfo=configured)
     if config.get("ignore_offsets"):
         clock = stored.replace(tzinfo=None) if shown == "utc" else wall
-        return clock.replace(tzinfo=own)
+        return clock.replace(tzinfo=configured)
     return {
         "utc": stored,
         "offset": stored,
@@ -39,12 +39,12 @@ def read_as(stored: datetime, zone: str, shown: str, config: dict[str, Any]) -> 
     }[shown]
 
 
-def found(stored: datetime, zone: str, literals: str, asked: datetime) -> bool:
-    """Whether a filter for the asked instant finds the stored one."""
+def is_found(stored: datetime, zone: str, literals: str, instant: datetime) -> bool:
+    """Whether a filter by an instant finds the row with the stored one."""
     if literals == "instant":
-        return asked == stored
+        return instant == stored
     wall = stored.astimezone(ZoneInfo(zone)).replace(tzinfo=UTC)
-    return asked.astimezone(UTC) == wall
+    return instant.astimezone(UTC) == wall
 
 
 @pytest.mark.parametrize("zone", ZONES)
@@ -61,13 +61,14 @@ def test_what_disagrees_is_refused_and_what_agrees_is_read(
         stored = datetime(2024, 5, 1, 12, tzinfo=UTC)
         for config in configs:
             output = run(settings_for(box, TERMS, **config))
-            agrees = found(stored, zone, literals, read_as(stored, zone, shown, config))
+            instant = expected_instant(stored, zone, shown, config)
+            agrees = is_found(stored, zone, literals, instant)
             if agrees and not isinstance(output.error, SettingsError):
                 assert output.error is None, config
                 assert len(output.records()) == len(box.rows(TERMS))
             elif agrees:
                 assert shown == "naive"
-                assert not config, "the zone is set, so that it need not be asked for"
+                assert not config, "the zone is set, so it is not requested"
                 assert "set time_zone" in str(output.error)
             else:
                 assert isinstance(output.error, AcumaticaError), config
@@ -77,22 +78,22 @@ def test_what_disagrees_is_refused_and_what_agrees_is_read(
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kathmandu"])
 def test_the_right_zone_gives_the_right_instants(zone: str) -> None:
     with Sandbox(now=NOW) as box:
-        meant = {
+        instants = {
             (r["OrderNbr"], r["OrderType"]): datetime.fromisoformat(str(r[STAMP]))
             for r in box.rows(ORDERS)
         }
-    ways: list[tuple[Shown, dict[str, Any]]] = [
+    variants: list[tuple[Shown, dict[str, Any]]] = [
         ("naive", {"time_zone": zone}),
         ("offset", {}),
         ("wall_z", {"time_zone": zone, "ignore_offsets": True}),
     ]
-    for shown, config in ways:
+    for shown, config in variants:
         with Sandbox(now=NOW, time_zone=zone, shown=shown) as box:
             output = run(settings_for(box, ORDERS, **config))
             assert output.error is None
             for record in output.records():
                 stamp = datetime.fromisoformat(record[STAMP])
-                assert stamp == meant[record["OrderNbr"], record["OrderType"]]
+                assert stamp == instants[record["OrderNbr"], record["OrderType"]]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_nothing_is_lost_across_a_change_of_the_clocks(now: str, shown: Shown) -
         settings = settings_for(box, TERMS, time_zone=zone, time_offset=0)
         catalog = select_all(discover(settings))
         state: dict[str, Any] = {}
-        seen: dict[str, str] = {}
+        delivered: dict[str, str] = {}
         for step in range(8):
             box.insert(TERMS, {"TermsID": f"T{step}", "Descr": str(step)})
             box.update(TERMS, {"TermsID": f"T{step // 2}"}, {"Descr": f"again {step}"})
@@ -119,8 +120,8 @@ def test_nothing_is_lost_across_a_change_of_the_clocks(now: str, shown: Shown) -
             output = run(settings, catalog=catalog, state=state)
             assert output.error is None
             state = output.state
-            seen |= {r["TermsID"]: r["Descr"] for r in output.records()}
-        assert seen == {r["TermsID"]: r["Descr"] for r in box.rows(TERMS)}
+            delivered |= {r["TermsID"]: r["Descr"] for r in output.records()}
+        assert delivered == {r["TermsID"]: r["Descr"] for r in box.rows(TERMS)}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_instants_come_in_utc_or_as_they_are_shown_and_dates_keep_their_day() ->
     with Sandbox(now=NOW, time_zone=zone, shown="offset") as box:
         stored: dict[Any, Any] = {r["OrderNbr"]: r for r in box.rows(ORDERS)}
         converted = run(settings_for(box, ORDERS)).records()
-        kept = run(settings_for(box, ORDERS, convert_to_utc=False)).records()
+        unconverted = run(settings_for(box, ORDERS, convert_to_utc=False)).records()
     for record in converted:
         shown = stored[record["OrderNbr"]]["CreatedDateTime"]
         if shown:
@@ -153,7 +154,7 @@ def test_instants_come_in_utc_or_as_they_are_shown_and_dates_keep_their_day() ->
             assert record["CreatedDateTime"].endswith("Z")
         day = stored[record["OrderNbr"]]["OrderDate"]
         assert record["OrderDate"][:10] == day[:10]
-    for record in kept:
+    for record in unconverted:
         created, shown = record["CreatedDateTime"], stored[record["OrderNbr"]]["CreatedDateTime"]
         assert datetime.fromisoformat(created) == datetime.fromisoformat(shown)
         assert created.endswith("+05:45")
