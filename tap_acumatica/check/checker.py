@@ -260,13 +260,11 @@ class Checker:
             if clock_check.newest is None:
                 continue
             if clock_check.round_trip_done:
-                text = "rows are found by the timestamp that they display"
+                text = "filters find rows by their displayed timestamps"
                 yield Finding("Date filter", Status.GOOD, text, tenant)
-            if clock_check.proved:
-                status, text = Status.GOOD, "proved: timestamps compare with the server's clock"
-            else:
-                status = Status.NOTE
-                text = "not proved yet; windows end a day above the clock, and no row is lost"
+            proved = "proved: timestamps are comparable with the server's clock"
+            unproved = "not proved yet; windows end a day above the clock, and no row is lost"
+            status, text = (Status.GOOD, proved) if clock_check.proved else (Status.NOTE, unproved)
             facts = {"proved": clock_check.proved}
             yield Finding("Server time", status, text, tenant, facts=facts)
 

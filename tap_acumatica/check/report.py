@@ -37,18 +37,18 @@ def show(findings: Iterable[Finding], console: Console | None = None) -> list[Fi
     """Print a line for each finding as soon as it is there, and return all findings."""
     width = None if sys.stdout.isatty() else UNWRAPPED_WIDTH
     console = console or Console(highlight=False, width=width)
-    shown: list[Finding] = []
+    printed: list[Finding] = []
     with console.status("Asking Acumatica ..."):
         for finding in findings:
-            if finding.tenant and (not shown or finding.tenant != shown[-1].tenant):
+            if finding.tenant and (not printed or finding.tenant != printed[-1].tenant):
                 console.print(Text(f"\nTenant {finding.tenant}", style="bold"))
             console.print(_line(finding, ascii_only=console.options.ascii_only))
-            shown.append(finding)
-    works = not _bad(shown)
+            printed.append(finding)
+    works = not _bad(printed)
     verdict = "A sync would work." if works else "A sync would not work."
     console.print()
     console.print(Text(verdict, style="bold green" if works else "bold red"))
-    return shown
+    return printed
 
 
 def as_json(findings: Iterable[Finding]) -> tuple[str, list[Finding]]:

@@ -166,7 +166,7 @@ class Run:
         return self._readers.items((plan.name, tenant))
 
     def _create_readers(self) -> Prefetcher[tuple[str, Tenant], ReadEvent]:
-        """Create the readers; each starts once the streams before it have been consumed."""
+        """Create the readers, which are started while the streams are being consumed."""
         by_name = {plan.name: plan for plan in self._plans()}
         order = [
             (plan.name, tenant)

@@ -69,10 +69,10 @@ def test_who_signs_in_lets_the_tap_in(
 ) -> None:
     with logging_in(tmp_path, settings, "--no-browser") as running:
         assert request_parameters(running)["code_challenge_method"] == ["S256"]
-        shown = page(sign_in(box, running.url))
+        html = page(sign_in(box, running.url))
         finished = running.finish()
-    assert "You are signed in" in shown
-    assert "Company" in shown
+    assert "You are signed in" in html
+    assert "Company" in html
     assert_signed_in(box, settings, finished)
     assert (tmp_path / "tokens.json").stat().st_mode & 0o777 == 0o600
 
@@ -125,8 +125,8 @@ def test_the_answer_to_another_sign_in_is_turned_away(
     with logging_in(tmp_path, settings, "--no-browser") as running:
         url = sign_in(box, running.url)
         state = request_parameters(running)["state"][0]
-        shown = page(url.replace(state, "another"))
-        assert "This is the answer to another sign-in" in shown
+        html = page(url.replace(state, "another"))
+        assert "This is the answer to another sign-in" in html
         assert box.identity.grants == []
         assert requests.get(url.partition("?")[0], timeout=30).status_code == 404
         assert requests.get(url.replace("callback", "else"), timeout=30).status_code == 404
@@ -137,11 +137,11 @@ def test_the_answer_to_another_sign_in_is_turned_away(
 def test_a_denial_is_said_in_words(box: Sandbox, settings: dict[str, Any], tmp_path: Path) -> None:
     with logging_in(tmp_path, settings, "--no-browser") as running:
         url = sign_in(box, running.url, step="deny")
-        shown = page(url)
+        html = page(url)
         finished = running.finish()
-    assert "You are not signed in" in shown
-    assert "denied on the consent page" in shown
-    assert "<code>tap-acumatica login</code>" in shown
+    assert "You are not signed in" in html
+    assert "denied on the consent page" in html
+    assert "<code>tap-acumatica login</code>" in html
     assert finished.returncode == 1
     assert "Nobody was signed in: access was denied on the consent page" in last_line(finished)
     assert "Traceback" not in finished.stderr
@@ -173,11 +173,11 @@ def test_every_refusal_of_the_sign_in_page_has_words(
 ) -> None:
     url, ended = open_here(settings)
     state = parse_qs(urlsplit(url).query)["state"][0]
-    shown = page(
+    html = page(
         f"{settings['callback_url']}?error={code}&state={state}"
         "&error_description=%3Cscript%3Ealert(1)%3C/script%3E"
     )
-    assert "<script" not in shown
+    assert "<script" not in html
     with pytest.raises(AcumaticaError, match=code) as raised:
         ended.result(30)
     assert EXPLANATIONS.get(code, "see its own description") in str(raised.value)
@@ -205,8 +205,8 @@ def test_a_code_that_is_refused_is_said_on_the_page_too(
 ) -> None:
     url, ended = open_here(settings)
     state = parse_qs(urlsplit(url).query)["state"][0]
-    shown = page(f"{settings['callback_url']}?code=made-up&state={state}")
-    assert "Acumatica refused the code" in shown
+    html = page(f"{settings['callback_url']}?code=made-up&state={state}")
+    assert "Acumatica refused the code" in html
     with pytest.raises(AcumaticaError, match="Acumatica refused the code") as raised:
         ended.result(30)
     assert "made-up" not in str(raised.value) + caplog.text
@@ -383,8 +383,8 @@ def test_an_answer_is_found_however_it_is_pasted(url: str) -> None:
 
 
 def test_the_page_shows_names_as_they_are() -> None:
-    shown = login_page.done("A <b>&", "https://erp")
-    assert "A &lt;b&gt;&amp;" in shown
-    assert "prefers-color-scheme:dark" in shown
-    assert "http" not in shown.replace("https://erp", ""), "it needs nothing from elsewhere"
+    html = login_page.done("A <b>&", "https://erp")
+    assert "A &lt;b&gt;&amp;" in html
+    assert "prefers-color-scheme:dark" in html
+    assert "http" not in html.replace("https://erp", ""), "it needs nothing from elsewhere"
     assert "<code>" not in login_page.failed("It failed.")

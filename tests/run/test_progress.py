@@ -82,10 +82,10 @@ def test_the_bar_shows_rows_and_streams(clock: Clock) -> None:
         clock.now += 4
         progress.page(8000)
     assert isinstance(console.file, io.StringIO)
-    shown = console.file.getvalue()
-    assert "0/3" in shown
-    assert shown.rindex("3/3") > shown.index("0/3"), "when all is read"
-    assert "8,000 rows, 2,000 rows/s, 1 pages" in shown
+    output = console.file.getvalue()
+    assert "0/3" in output
+    assert output.rindex("3/3") > output.index("0/3"), "when all is read"
+    assert "8,000 rows, 2,000 rows/s, 1 pages" in output
 
 
 def test_what_is_logged_stands_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,17 +146,17 @@ def test_instants_come_in_utc_or_as_they_are_shown_and_dates_keep_their_day() ->
         converted = run(settings_for(box, ORDERS)).records()
         unconverted = run(settings_for(box, ORDERS, convert_to_utc=False)).records()
     for record in converted:
-        shown = stored[record["OrderNbr"]]["CreatedDateTime"]
-        if shown:
+        original = stored[record["OrderNbr"]]["CreatedDateTime"]
+        if original:
             assert datetime.fromisoformat(record["CreatedDateTime"]) == datetime.fromisoformat(
-                shown
+                original
             )
             assert record["CreatedDateTime"].endswith("Z")
         day = stored[record["OrderNbr"]]["OrderDate"]
         assert record["OrderDate"][:10] == day[:10]
     for record in unconverted:
-        created, shown = record["CreatedDateTime"], stored[record["OrderNbr"]]["CreatedDateTime"]
-        assert datetime.fromisoformat(created) == datetime.fromisoformat(shown)
+        created, original = record["CreatedDateTime"], stored[record["OrderNbr"]]["CreatedDateTime"]
+        assert datetime.fromisoformat(created) == datetime.fromisoformat(original)
         assert created.endswith("+05:45")
 
 
