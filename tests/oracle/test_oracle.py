@@ -141,6 +141,7 @@ def run(
     base = {"url": "https://erp.example", "username": "someone", "password": "something"}
     # With one page for each of many readers nearly every window is split.
     pages = 1 if config.get("max_pool_size") == MANY_CONNECTIONS else 3
+    others = set(threading.enumerate())
     with in_this_process(), patch.object(prefetch, "MAX_PAGES", pages):
         tap = TapAcumatica(
             config={**base, **config},
@@ -156,9 +157,8 @@ def run(
             assert max_messages is not None
         finally:
             tap.close()
-            for thread in threading.enumerate():
-                if thread.name.startswith("reader of"):
-                    thread.join()
+            for thread in set(threading.enumerate()) - others:
+                thread.join()
     rows = [message.record for message in collector.messages if hasattr(message, "record")]
     return rows, collector.state() or (state or {}), collector.messages
 
