@@ -76,11 +76,8 @@ def test_a_catalog_leads_back_to_the_type(name: str) -> None:
     nullable = {**edm_type.schema, "type": [edm_type.schema["type"], "null"], "title": "Label"}
     for schema in (edm_type.schema, nullable):
         restored = edm.from_schema(schema)
-        assert (restored.wire, restored.literal, restored.ordered) == (
-            edm_type.wire,
-            edm_type.literal,
-            edm_type.ordered,
-        )
+        for column in ("wire", "literal", "literal_v3", "conversion", "ordered", "sortable"):
+            assert getattr(restored, column) == getattr(edm_type, column), column
 
 
 @pytest.mark.parametrize("name", edm.TYPES)
