@@ -103,7 +103,7 @@ class WindowSplitter:
         self, pager: CursorPager, page: list[Row], replication_key: str
     ) -> RemainingSlices | None:
         """Cut the part behind a page, as far as its reader can go; None where that is needless."""
-        left = pager.left
+        left = pager.remaining
         if left is None or self.remaining is not None:
             return None
         self.tell(pager.delivered + left)
