@@ -10,7 +10,7 @@ from tap_acumatica.odata.errors import Action, RequestFailed
 from tap_acumatica.odata.http.retry import retry_timeouts
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.payload.decoders import decoder_for
-from tap_acumatica.odata.payload.page import other_values
+from tap_acumatica.odata.payload.page import unexpected_values
 from tap_acumatica.reading.model import PageRead
 from tap_acumatica.reading.page_size import PageSize
 
@@ -187,4 +187,4 @@ def refuse_other_values(entity_set: str, events: Iterable[Event]) -> Iterator[Ev
     try:
         yield from events
     except ValueError as error:
-        raise other_values(entity_set, error) from error
+        raise unexpected_values(entity_set, error) from error

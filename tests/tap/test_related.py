@@ -330,7 +330,7 @@ def test_lists_of_which_the_server_keeps_the_rest_back_are_an_error(
     box.faults.add(Fault("related_cap", rows=4))
     error = run(settings).error
     assert isinstance(error, InconsistentAnswer)
-    assert "only a part of SOLineCollection with a row of PX_Objects_SO_SOOrder" in str(error)
+    assert "only part of SOLineCollection with a row of PX_Objects_SO_SOOrder" in str(error)
 
 
 def test_lists_within_related_records_are_looked_at_too(box: Sandbox) -> None:
@@ -339,7 +339,7 @@ def test_lists_within_related_records_are_looked_at_too(box: Sandbox) -> None:
     settings = settings_for(box, "SOLine", expand={"SOLine": [expand]})
     error = run(settings).error
     assert isinstance(error, InconsistentAnswer)
-    assert "only a part of INLocationStatusCollection with a row of PX_Objects_SO_SO" in str(error)
+    assert "only part of INLocationStatusCollection with a row of PX_Objects_SO_SO" in str(error)
 
 
 @pytest.mark.parametrize(
