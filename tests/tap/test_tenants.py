@@ -82,7 +82,7 @@ def test_a_tenant_in_other_letters_is_another_one_with_a_warning(
     assert len(second.records()) == len(three.rows(SALES, "A"))
     warnings = [each.message for each in caplog.records if "The state knows" in each.message]
     assert len(warnings) == 1
-    assert "knows the tenant a as A: it is read anew" in warnings[0]
+    assert "spells the tenant a as A: it is read from the beginning" in warnings[0]
     caplog.clear()
     run({**config, "tenants": ["a", "B"]}, state=second.state)
     assert "The state knows" not in caplog.text
