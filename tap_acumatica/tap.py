@@ -136,7 +136,9 @@ class TapAcumatica(Tap):
         streams = []
         for entry in entries:
             prune(entry)
-            plan = StreamPlan.of(entry, gaps, parts.plans, given=self.input_catalog is not None)
+            plan = StreamPlan.of(
+                entry, gaps, parts.plans, from_catalog=self.input_catalog is not None
+            )
             if plan.partitions:
                 streams.append(EntityStream(self, self.run, plan, entry))
         return streams

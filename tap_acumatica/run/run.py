@@ -140,7 +140,7 @@ class Run:
             found.values(), self.parts.discovery, self.parts.interfaces, everywhere=everywhere
         )
         if everywhere:
-            require_found(names for each in found.values() for names in each.named)
+            require_found(errors for each in found.values() for errors in each.expand_errors)
         streams = {tenant: each.streams for tenant, each in found.items()}
         return union(streams, self.parts.plans.tenant_column)
 

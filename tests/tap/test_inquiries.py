@@ -163,7 +163,7 @@ def test_metadata_are_fetched_only_of_what_globs_can_ask_for(
 def test_inquiries_that_are_all_excluded_are_not_asked_for(box: Sandbox, excluded: str) -> None:
     config = settings_for(box, tenants=["Company"], exclude_entities=[excluded])
     if excluded == "*":
-        with pytest.raises(DiscoveryError, match="no entity that fits"):
+        with pytest.raises(DiscoveryError, match="no entity that matches"):
             discover(config)
         assert asked_metadata(box) == []
     else:
@@ -337,7 +337,7 @@ def test_a_key_of_an_inquiry_that_is_none_is_a_warning(
     box: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     discover(of_inquiries(box, V4, STATUS, inquiry_keys={"GI_Inventory_Statos": ["Item"]}))
-    assert "no inquiry here (similar names: GI_Inventory_Status" in caplog.text
+    assert "no such inquiry (similar names: GI_Inventory_Status" in caplog.text
 
 
 def test_parameters_of_an_inquiry_that_is_none_are_a_warning(
@@ -345,8 +345,8 @@ def test_parameters_of_an_inquiry_that_is_none_are_a_warning(
 ) -> None:
     given = {**VALUES, "DB-StorageDetail": {"Warehouse": "MAIN"}}
     discover(of_inquiries(box, V4, STATUS, inquiry_parameters=given))
-    (warning,) = [each.message for each in caplog.records if "no inquiry here" in each.message]
-    assert warning.startswith("inquiry_parameters names DB-StorageDetail, which is no inquiry")
+    (warning,) = [each.message for each in caplog.records if "no such inquiry" in each.message]
+    assert warning.startswith("The setting inquiry_parameters names DB-StorageDetail, but")
     assert "(similar names: DB-StorageDetails" in warning
 
 
@@ -431,7 +431,7 @@ def test_an_inquiry_without_values_for_its_parameters_is_discovered_but_not_read
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"Warehouse": "MAIN", "Colour": "red"}, r"gives \(Warehouse, Colour\)"),
+        ({"Warehouse": "MAIN", "Colour": "red"}, r"sets \(Warehouse, Colour\)"),
         ({"Warehouse": {}}, r"The parameter Warehouse .* cannot be \{\}"),
     ],
 )
@@ -447,7 +447,7 @@ def test_values_that_do_not_fit_stop_the_run(
 
 def test_values_for_an_inquiry_that_has_no_parameters_stop_the_run(box: Sandbox) -> None:
     config = of_inquiries(box, V4, STATUS, inquiry_parameters={STATUS: {"Item": 1}})
-    sentence = "has no parameters, though inquiry_parameters gives Item: take its entry out."
+    sentence = "has no parameters, but inquiry_parameters sets Item: remove its entry."
     assert sentence in str(run(config).error)
 
 
@@ -665,7 +665,9 @@ def test_a_stream_of_an_interface_that_is_not_reached_is_an_error(box: Sandbox) 
 def test_a_table_name_of_another_tap_is_an_error(box: Sandbox) -> None:
     catalog = select_all(discover(of_inquiries(box, V4, STATUS)))
     catalog["streams"][0]["table_name"] = "public.stock"
-    assert "none of the tap's" in str(run(of_inquiries(box, V4), catalog=catalog).error)
+    assert "is not one that the tap writes" in str(
+        run(of_inquiries(box, V4), catalog=catalog).error
+    )
 
 
 def test_what_the_catalog_keeps_of_an_inquiry_survives_the_sdk(box: Sandbox) -> None:

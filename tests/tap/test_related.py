@@ -347,14 +347,14 @@ def test_lists_within_related_records_are_looked_at_too(box: Sandbox) -> None:
     [
         (
             {"GLTran": ["AccountByAccount(AccountCD)"]},
-            r"AccountByAccount, which is no navigation .*GLTran .*\(near names: AccountByAccountID",
+            r"AccountByAccount, which is no nav.*GLTran .*\(similar names: AccountByAccountID",
         ),
         (
             {"GLTran": ["AccountByAccountID(AcountCD)"]},
-            r"AcountCD, which is no column of PX_Objects_GL_Account .*\(near names: AccountCD",
+            r"AcountCD, which is no column of PX_Objects_GL_Account .*\(similar names: AccountCD",
         ),
-        ({"SOOrder": [f"SOLineCollection({ITEM})"]}, rf"\(near names: {ITEM}\(\)"),
-        ({"SOOrder": ["SOLineCollection(Xyz())"]}, r"\(near names: none\)"),
+        ({"SOOrder": [f"SOLineCollection({ITEM})"]}, rf"\(similar names: {ITEM}\(\)"),
+        ({"SOOrder": ["SOLineCollection(Xyz())"]}, r"\(similar names: none\)"),
         (
             {"GLTran": ["SubBySubID", "subbysubid(SubCD)"]},
             "names SubBySubID of PX_Objects_GL_GLTran more than once",
@@ -380,4 +380,4 @@ def test_an_entity_that_is_left_out_may_be_named(
     box: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert discover(settings_for(box, "SOOrder", expand=EXPAND)).keys() == {SALES}
-    assert "expand names gltran, which entities and exclude_entities leave out" in caplog.text
+    assert "expand names gltran, which entities or exclude_entities leaves out" in caplog.text
