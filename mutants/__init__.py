@@ -1,10 +1,10 @@
-"""The rules of docs/reliability.md, each with the code that keeps it and the code without it."""
+"""Mutants: the rules of docs/reliability.md, each with an edit of the code that breaks it."""
 
 from __future__ import annotations
 
 
 class Mutant:
-    """One rule, and the code without it: pairs of what is there and what is put in its place."""
+    """One rule, and the edits that break it: pairs of a code fragment and its replacement."""
 
     def __init__(
         self, rule: str, module: str, *edits: str, tests: str = "tests/oracle/test_oracle.py"
@@ -15,12 +15,19 @@ class Mutant:
         self.edits = tuple(zip(edits[::2], edits[1::2], strict=True))
 
     def broken(self, code: str) -> str:
-        """The module's code without the rule."""
-        for there, instead in self.edits:
-            if code.count(there) != 1:
-                message = f"{self.module} does not hold what breaks {self.rule!r}: mend it here."
+        """Return the module's code with the rule broken.
+
+        Raises:
+            ValueError: A fragment is not in the code, or more than once.
+        """
+        for fragment, replacement in self.edits:
+            if code.count(fragment) != 1:
+                message = (
+                    f"{self.module} does not contain the fragment of {self.rule!r} exactly once: "
+                    "correct the mutant."
+                )
                 raise ValueError(message)
-            code = code.replace(there, instead)
+            code = code.replace(fragment, replacement)
         return code
 
 
@@ -68,7 +75,7 @@ MUTANTS = (
         "odata/paging/known_rows.py",
         "(*key, replication_key) if replication_key else key",
         "key",
-        # The next run's look-back would bring what is dropped; it is to come in the same one.
+        # The next run's look-back would deliver a dropped row, but it has to arrive in this run.
         tests="tests/reading/test_reader.py",
     ),
     Mutant(

@@ -1,6 +1,6 @@
-"""Breaks each rule of docs/reliability.md in a copy of the code, and has the oracle find it.
+"""Breaks each rule of docs/reliability.md in a copy of the code, and expects a test to fail.
 
-Run by `make mutants`; exits with 1 where a broken rule goes unseen.
+Run by `make mutants`; exits with 1 if a mutant survives.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ ROOT = Path(__file__).parent.parent
 SEARCH = {"ORACLE_EXAMPLES": "500", "ORACLE_QUICK": "1"}
 
 
-def seen(mutant: Mutant, folder: Path) -> str | None:
-    """What the oracle found, or None."""
+def find_failure(mutant: Mutant, folder: Path) -> str | None:
+    """Return which test fails in a copy of the code with the mutant, and with which seed."""
     for part in ("tap_acumatica", "tests", "sandbox", "mutants"):
         shutil.copytree(ROOT / part, folder / part)
     shutil.copy(ROOT / "pyproject.toml", folder)
@@ -45,18 +45,18 @@ def seen(mutant: Mutant, folder: Path) -> str | None:
     return f"{failed[1]}, seed {seed[1] if seed else '?'}" if failed else None
 
 
-def tried(mutant: Mutant) -> bool:
-    """Say what the oracle found; whether it found anything."""
+def is_killed(mutant: Mutant) -> bool:
+    """Print which test fails, and return whether any does."""
     with tempfile.TemporaryDirectory() as folder:
-        found = seen(mutant, Path(folder))
-    print(f"{'seen  ' if found else 'UNSEEN'} without {mutant.rule!r}: {found or 'no failure'}")  # noqa: T201 - its output
-    return found is not None
+        failure = find_failure(mutant, Path(folder))
+    print(f"{'killed  ' if failure else 'SURVIVED'} {mutant.rule!r}: {failure or 'no failure'}")  # noqa: T201 - its output
+    return failure is not None
 
 
 def main() -> int:
     """Try each mutant, as many at once as there are processors."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return 0 if all(list(threads.map(tried, MUTANTS))) else 1
+        return 0 if all(list(threads.map(is_killed, MUTANTS))) else 1
 
 
 if __name__ == "__main__":

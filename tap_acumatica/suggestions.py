@@ -1,4 +1,4 @@
-"""Hints at names that are spelled alike."""
+"""Suggestions for misspelled names."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 
 
 def did_you_mean(name: str, names: Collection[str]) -> str:
-    """A hint at names that are spelled alike."""
-    close = get_close_matches(name, names, cutoff=0.5)
-    return f" (but {', '.join(close)})" if close else ""
+    """Return the similar names in parentheses, after a blank; empty if there are none."""
+    similar = get_close_matches(name, names, cutoff=0.5)
+    return f" (similar names: {', '.join(similar)})" if similar else ""

@@ -138,7 +138,9 @@ class TapAcumatica(Tap):
         streams = []
         for entry in entries:
             prune(entry)
-            plan = StreamPlan.of(entry, gaps, settings.plans, given=self.input_catalog is not None)
+            plan = StreamPlan.of(
+                entry, gaps, settings.plans, from_catalog=self.input_catalog is not None
+            )
             if plan.partitions:
                 streams.append(EntityStream(self, self.run, plan, entry))
         return streams

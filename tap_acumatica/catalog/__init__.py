@@ -1,1 +1,1 @@
-"""What a catalog entry says: written by discovery, read by a run. Pure."""
+"""Catalog entries, which discovery writes and a run reads. Pure."""

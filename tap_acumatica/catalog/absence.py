@@ -1,4 +1,4 @@
-"""What which tenant lacks, as a catalog says."""
+"""The streams and columns that tenants lack, according to the catalog."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ if TYPE_CHECKING:
 
     from tap_acumatica.catalog.related import Path
 
-
 ABSENT_IN: Final = "absent-in"
-"""In the metadata of a stream or column: the tenants that do not have it."""
+"""Key in the metadata of a stream or column: the tenants that do not have it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TenantGaps:
-    """What which tenant lacks, as a catalog says.
+    """The streams and columns that tenants lack, according to the catalog.
 
     Attributes:
-        streams: Tenants without it, by stream.
-        columns: Paths of columns that are not there, by stream and tenant.
+        streams: Tenants that lack a stream, by stream.
+        columns: Paths of the columns that a tenant lacks, by stream and tenant.
     """
 
     streams: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -33,7 +32,7 @@ class TenantGaps:
 
     @classmethod
     def of(cls, entries: Iterable[Mapping[str, Any]]) -> TenantGaps:
-        """Read it from catalog entries."""
+        """Collect the gaps from catalog entries."""
         streams: dict[str, frozenset[str]] = {}
         columns: dict[tuple[str, str | None], set[Path]] = {}
         for entry in entries:
@@ -45,19 +44,19 @@ class TenantGaps:
                     continue
                 for tenant in tenants:
                     columns.setdefault((name, tenant), set()).add(tuple(node["breadcrumb"][1::2]))
-        return cls(streams, {place: frozenset(names) for place, names in columns.items()})
+        return cls(streams, {pair: frozenset(paths) for pair, paths in columns.items()})
 
     def tenants(self, stream: str, all_tenants: Sequence[str]) -> list[str]:
-        """The tenants that have a stream."""
-        without = self.streams.get(stream, ())
-        return [tenant for tenant in all_tenants if tenant not in without]
+        """Return the tenants that have a stream."""
+        lacking = self.streams.get(stream, ())
+        return [tenant for tenant in all_tenants if tenant not in lacking]
 
 
 def require_tenant_keys(entries: Iterable[CatalogEntry], column: str, *, many: bool) -> None:
-    """Refuse a catalog from before `tenants` was set or unset.
+    """Refuse a catalog that was made before `tenants` was set or unset.
 
     Raises:
-        DiscoveryError: The tenant is missing in its keys, or in them without need.
+        DiscoveryError: A key lacks the tenant, or contains it needlessly.
     """
     for entry in entries:
         key = entry.key_properties or ()

@@ -1,6 +1,6 @@
-"""From the model of an instance to catalog entries: names, keys, schemas and what may be selected.
+"""Catalog entries of streams: names, keys, schemas, and what can be selected.
 
-The entry holds all that a sync needs, so that a sync with a catalog asks for no metadata.
+An entry holds all that a sync needs, so that a sync with a catalog requests no metadata.
 """
 
 from __future__ import annotations
@@ -20,22 +20,29 @@ if TYPE_CHECKING:
 
     from tap_acumatica.catalog.location import StreamLocation
 
+MAX_LINE_LENGTH: Final = 60_000
+"""Maximum bytes of a line of the catalog: Meltano waits forever on a line over 64 KiB."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamDescription:
-    """A stream as discovery finds it.
+    """A stream as discovery describes it.
 
     Attributes:
-        location: Where a sync reads it, and which of its columns are related records.
-        schema: JSON Schema of its records.
+        location: Where a sync reads the stream, and which of its columns are related records.
+        schema: JSON Schema of the records.
         unsupported: Columns that the server refuses to select.
-        types: The columns' Edm types, as a sentence can name them.
-        absent_in: Tenants that do not have it, where there are many.
-        columns_absent_in: The same of its columns, by path; those that all have left out.
-        tenant_column: The column that tells the tenant, where there are many.
-        declared_key: What an inquiry's metadata call its key, which need not be one.
-        appended: Columns of an inquiry that may be none of its results.
-        function: What takes an inquiry's parameters, with their types.
+        selected: Whether the stream is selected by default.
+        tenant_column: Column that holds the tenant, if there are several tenants.
+        types: The columns' Edm types, for error messages.
+        absent_in: Tenants that lack the stream, if there are several tenants.
+        columns_absent_in: Tenants that lack a column, by the column's path; without the columns
+            that all tenants have.
+        declared_key: The columns that an inquiry's metadata declare as its key, which need not
+            identify rows.
+        appended: Columns of an inquiry that may have been appended to its results.
+        function: The function that takes an inquiry's parameters, with their types; empty if the
+            inquiry has none.
     """
 
     name: str
@@ -56,17 +63,17 @@ class StreamDescription:
     function: str = ""
 
     def with_tenant(self, column: str) -> StreamDescription:
-        """The same with a column that tells the tenant, first in its key.
+        """Return the description with a column for the tenant, first in its key.
 
         Raises:
-            DiscoveryError: It has a column of this name, be it in another case.
+            DiscoveryError: The stream has a column of this name, in any case.
         """
         columns = self.schema["properties"]
-        own = next((name for name in columns if name.casefold() == column.casefold()), None)
-        if own:
+        existing = next((name for name in columns if name.casefold() == column.casefold()), None)
+        if existing:
             message = (
-                f"The setting tenant_column names {column}, but {self.name} has a column {own} of "
-                "its own: choose another name."
+                f"The setting tenant_column names {column}, but {self.name} has a column "
+                f"{existing} of its own: choose another name."
             )
             raise DiscoveryError(message)
         tenant = {column: {"type": "string", "title": "Tenant"}}
@@ -90,7 +97,7 @@ class StreamDescription:
             ),
         }
         if self.function:
-            # The SDK drops all metadata but those that it knows, and this is one of them.
+            # The SDK drops all metadata that it does not know; it knows this key.
             stream_metadata["schema-name"] = self.function
         if self.replication_key:
             stream_metadata["valid-replication-keys"] = [self.replication_key]
@@ -111,10 +118,10 @@ class StreamDescription:
                 ),
                 *(
                     {
-                        "breadcrumb": list(each),
-                        "metadata": {"inclusion": "available", **self._absence(each[1::2])},
+                        "breadcrumb": list(breadcrumb),
+                        "metadata": {"inclusion": "available", **self._absence(breadcrumb[1::2])},
                     }
-                    for each in self.related.breadcrumbs
+                    for breadcrumb in self.related.breadcrumbs
                 ),
             ],
         }
@@ -141,16 +148,12 @@ class StreamDescription:
 
 
 def as_text(entries: Iterable[Mapping[str, Any]]) -> str:
-    """A catalog as text, in a line for each stream unless that would be too long."""
-    streams = ",\n".join(_in_lines(entry) for entry in entries)
+    """Return a catalog as text, one line per stream unless that line would be too long."""
+    streams = ",\n".join(_entry_text(entry) for entry in entries)
     return f'{{"streams":[\n{streams}\n]}}'
 
 
-MAX_LINE_LENGTH: Final = 60_000
-"""Bytes of a line of the catalog: Meltano waits for ever on one over 64 KiB."""
-
-
-def _in_lines(entry: Mapping[str, Any]) -> str:
+def _entry_text(entry: Mapping[str, Any]) -> str:
     text = msgspec.json.encode(entry)
     if len(text) > MAX_LINE_LENGTH:
         text = msgspec.json.format(text, indent=1)

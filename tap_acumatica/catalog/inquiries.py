@@ -1,4 +1,4 @@
-"""What a catalog entry says of an inquiry: its parameters, and by what it can be sorted."""
+"""The parameters and the sortable columns of an inquiry, from its catalog entry."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.dialect import ODataVersion
     from tap_acumatica.odata.query import Call
 
+Value = TypeVar("Value")
 
-Setting = TypeVar("Setting")
 
-
-def setting_of_inquiry(settings: Mapping[str, Setting], stream: str, title: str) -> Setting | None:
-    """What a setting says of an inquiry, by its stream's name or its title in whatever case."""
+def setting_of_inquiry(settings: Mapping[str, Value], stream: str, title: str) -> Value | None:
+    """Return a setting's value for an inquiry, named by its stream or its title in any case."""
     names = {stream.casefold(), title.casefold()}
-    return next((said for name, said in settings.items() if name.casefold() in names), None)
+    return next((value for name, value in settings.items() if name.casefold() in names), None)
 
 
 def require_inquiry_keys(
@@ -33,16 +32,18 @@ def require_inquiry_keys(
     settings: Mapping[str, Sequence[str]],
     tenant_column: str | None,
 ) -> None:
-    """Refuse a catalog from before `inquiry_keys` was changed.
+    """Refuse a catalog that was made before `inquiry_keys` was changed.
 
     Raises:
-        DiscoveryError: An inquiry has another key in it.
+        DiscoveryError: An inquiry has another key in the catalog.
     """
     for entry in entries:
         title = (entry.table or "").split("/", 2)[-1]
-        wanted = setting_of_inquiry(settings, entry.tap_stream_id, title)
+        configured = setting_of_inquiry(settings, entry.tap_stream_id, title)
         key = [name for name in entry.key_properties or () if name != tenant_column]
-        if wanted is not None and list(map(str.casefold, key)) != list(map(str.casefold, wanted)):
+        if configured is None:
+            continue
+        if list(map(str.casefold, key)) != list(map(str.casefold, configured)):
             message = (
                 f"The catalog's key of {entry.tap_stream_id} is {key}, which does not fit the "
                 "setting inquiry_keys: run discovery again."
@@ -51,73 +52,79 @@ def require_inquiry_keys(
 
 
 def appended(columns: Sequence[str], declared_key: Collection[str]) -> set[str]:
-    """The last columns, if they are declared as keys: they may have been appended.
+    """Return the last columns, as far as they are declared as keys: they may have been appended.
 
-    The first column is a result for certain.
+    The first column is certainly a result.
     """
-    found: set[str] = set()
+    names: set[str] = set()
     for name in reversed(columns[1:]):
         if name not in declared_key:
             break
-        found.add(name)
-    return found
+        names.add(name)
+    return names
 
 
 def sortable_columns(
     columns: Mapping[str, Mapping[str, Any]], declared_key: Collection[str]
 ) -> list[str]:
-    """The result columns by which an inquiry without a key can be sorted.
+    """Return the result columns by which an inquiry without a key can be sorted.
 
     Args:
-        columns: Their JSON Schemas, in the order of the metadata.
-        declared_key: What the metadata declare as the key.
+        columns: JSON Schemas of all columns, in the order of the metadata.
+        declared_key: The columns that the metadata declare as the key.
     """
-    barred = appended(list(columns), declared_key)
-    return [name for name, schema in columns.items() if name not in barred and _sorts(name, schema)]
+    excluded = appended(list(columns), declared_key)
+    return [
+        name
+        for name, schema in columns.items()
+        if name not in excluded and _is_sortable(name, schema)
+    ]
 
 
-def fit_length(names: Sequence[str], longest: int) -> tuple[str, ...]:
-    """As many of the names, from the first, as fit into so many characters."""
+def fit_length(names: Sequence[str], max_length: int) -> tuple[str, ...]:
+    """Return the first names, as many as fit into this number of characters in a URL."""
     lengths = accumulate(len(quote(name)) + 1 for name in names)
-    return tuple(name for name, length in zip(names, lengths, strict=True) if length <= longest)
+    return tuple(name for name, length in zip(names, lengths, strict=True) if length <= max_length)
 
 
-def _sorts(name: str, schema: Mapping[str, Any]) -> bool:
-    # What is no identifier cannot be written in $orderby.
+def _is_sortable(name: str, schema: Mapping[str, Any]) -> bool:
+    # A name that is no identifier cannot be written in $orderby.
     return name.isidentifier() and edm.from_schema(schema).sortable
 
 
 def signature(function: str, parameters: Mapping[str, str]) -> str:
-    """A function and the types of its parameters, as the catalog keeps them."""
+    """Return a function and the types of its parameters, as the catalog holds them."""
     return f"{function}?{urlencode(parameters)}" if function else ""
 
 
 class InquiryParameters:
-    """The parameters of an inquiry, as the catalog has them, and their values from the settings."""
+    """An inquiry's parameters from the catalog, and their values from the settings."""
 
     def __init__(
-        self, signed: str, stream: str, title: str, settings: Mapping[str, Mapping[str, Any]]
+        self, declared: str, stream: str, title: str, settings: Mapping[str, Mapping[str, Any]]
     ) -> None:
-        """Take the signature apart.
+        """Parse the signature.
 
         Args:
-            signed: Empty where the inquiry has no parameters.
+            declared: The signature in the catalog; empty if the inquiry has no parameters.
             stream: Name of the stream.
-            title: Of the inquiry.
+            title: Title of the inquiry.
             settings: The setting inquiry_parameters.
         """
-        self._function, _, types = signed.partition("?")
+        self._function, _, types = declared.partition("?")
         self._types = dict(parse_qsl(types, keep_blank_values=True))
         self._stream = stream
-        given = setting_of_inquiry(settings, stream, title) or {}
-        spelled = {name.casefold(): name for name in self._types}
-        self.values = {spelled.get(name.casefold(), name): value for name, value in given.items()}
+        values = setting_of_inquiry(settings, stream, title) or {}
+        spellings = {name.casefold(): name for name in self._types}
+        self.values = {
+            spellings.get(name.casefold(), name): value for name, value in values.items()
+        }
 
     def call(self, protocol: ODataVersion) -> Call | None:
-        """How they are given; None where there are none.
+        """Return the function call that carries the parameters, or None if there are none.
 
         Raises:
-            SettingsError: Values are missing, too many, or of other types.
+            SettingsError: Values are missing, superfluous, or of the wrong type.
         """
         if self.values.keys() != self._types.keys():
             raise SettingsError(self._mismatch())
@@ -137,12 +144,12 @@ class InquiryParameters:
     def _mismatch(self) -> str:
         if not self._types:
             return (
-                f"The inquiry {self._stream} has no parameters, though inquiry_parameters gives "
-                f"{', '.join(self.values)}: take its entry out."
+                f"The inquiry {self._stream} has no parameters, but inquiry_parameters sets "
+                f"{', '.join(self.values)}: remove its entry."
             )
-        listed = ", ".join(f"{name} ({kind})" for name, kind in self._types.items())
+        listed = ", ".join(f"{name} ({type_name})" for name, type_name in self._types.items())
         return (
-            f"The inquiry {self._stream} has other parameters than inquiry_parameters gives "
-            f"({', '.join(self.values) or 'none'}), and would show wrong rows: give a value, or "
+            f"The inquiry {self._stream} has other parameters than inquiry_parameters sets "
+            f"({', '.join(self.values) or 'none'}), so it would return wrong rows: set a value, or "
             f"null, for each of {listed}, or deselect the stream."
         )

@@ -1,4 +1,4 @@
-"""Where an entity is read, as the catalog keeps it in `table_name`."""
+"""Where an entity is read, which the catalog holds in `table_name`."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.catalog import CatalogEntry
 
 EXPAND: Final = "?$expand="
-"""What stands between the entity set and the related records that are read along.
+"""Separates the entity set from the navigation properties that are read with it.
 
-A sync has no metadata, and a schema does not tell a navigation property from a column that is an
-object, so the location names them.
+A sync has no metadata, and a schema does not distinguish a navigation property from a column that
+is an object, so the location names the navigation properties.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class StreamLocation:
-    """Where an entity is read: `<interface>/<protocol>/<entity set>?$expand=<related records>`.
+    """Where an entity is read: `<interface>/<protocol>/<entity set>?$expand=<navigations>`.
 
     Attributes:
         interface: One of `INTERFACES`.
         protocol: The version of OData that its service speaks.
-        expansions: Its navigation properties that are read along, by name, without columns.
+        expansions: The navigation properties to read with the entity, without columns.
     """
 
     interface: str
@@ -45,7 +45,7 @@ def parse_location(table_name: str) -> StreamLocation:
     """Parse a `table_name`.
 
     Raises:
-        DiscoveryError: The tap did not write it.
+        DiscoveryError: The tap did not write this `table_name`.
     """
     table, _, names = table_name.partition(EXPAND)
     interface, _, rest = table.partition("/")
@@ -55,7 +55,10 @@ def parse_location(table_name: str) -> StreamLocation:
             return StreamLocation(interface, ODataVersion(protocol), entity_set, parse(names))
     except ValueError:
         pass
-    message = f"The catalog's table_name {table_name!r} is none of the tap's: run discovery again."
+    message = (
+        f"The catalog's table_name {table_name!r} is not one that the tap writes: run discovery "
+        "again."
+    )
     raise DiscoveryError(message)
 
 
@@ -63,6 +66,6 @@ def location_of(entry: CatalogEntry) -> StreamLocation:
     """Return where a catalog entry says that its stream is read.
 
     Raises:
-        DiscoveryError: The tap did not write it.
+        DiscoveryError: The tap did not write the location.
     """
     return parse_location(entry.table or f"{DAC}/{ODataVersion.V4}/{entry.tap_stream_id}")

@@ -1,4 +1,4 @@
-"""What one stream reads, settled once from its catalog entry."""
+"""What one stream reads, decided once from its catalog entry."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ Tenant = str | None
 
 @dataclass(frozen=True, slots=True)
 class PlanSettings:
-    """What of the settings decides what streams read.
+    """The settings that decide what streams read.
 
     Attributes:
-        tenants: Those that the settings name; empty where the address decides.
-        tenant_column: The column that holds the tenant, where the settings name tenants.
-        wants_atom: Whether services that know Atom are read in it.
-        max_orderby_length: Characters that a list of columns to order by may have in a URL.
-        inquiry_parameters: Values by the stream's name or the title of the inquiry.
+        tenants: The tenants that the settings name; empty if the address decides.
+        tenant_column: Column that holds the tenant, if the settings name tenants.
+        wants_atom: Whether to read Atom from services that can send it.
+        max_orderby_length: Maximum length of the list of columns to order by, in characters of
+            the URL.
+        inquiry_parameters: Parameter values by the stream's name or the inquiry's title.
     """
 
     tenants: Sequence[str] = ()
@@ -47,16 +48,19 @@ class PlanSettings:
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """What one stream reads. A sync, a check and the SCHEMA message all take it from here.
+    """What one stream reads: the source for a sync, a check and the SCHEMA message.
 
     Attributes:
         schema: JSON Schema of the records, with the tenant's column.
         mask: Which columns are selected, by breadcrumb.
-        key: What tells records apart, with the tenant's column; empty where nothing does.
-        replication_key: Of the catalog, also where the method does not use it.
+        key: Columns that identify a record, with the tenant's column; empty if none do.
+        replication_key: The catalog's replication key, even if the method does not use it.
         method: The replication method.
-        declared_key: What an inquiry's metadata declare as its key, which need not be one.
+        parameters: The inquiry's parameters, with their values.
+        declared_key: The columns that an inquiry's metadata declare as its key, which need not
+            identify rows.
         singleton: Whether the entity is one object, not a set.
+        gaps: The streams and columns that tenants lack.
     """
 
     name: str
@@ -74,16 +78,21 @@ class StreamPlan:
 
     @classmethod
     def of(
-        cls, entry: CatalogEntry, gaps: TenantGaps, settings: PlanSettings, *, given: bool = False
+        cls,
+        entry: CatalogEntry,
+        gaps: TenantGaps,
+        settings: PlanSettings,
+        *,
+        from_catalog: bool = False,
     ) -> StreamPlan:
-        """Settle what a catalog entry says.
+        """Make the plan from a catalog entry.
 
         Args:
-            entry: As discovery makes it, or out of a catalog.
-            gaps: What which tenant lacks.
-            settings: Those that decide what streams read.
-            given: Whether the entry is out of a catalog. What its top level leaves open, or empty,
-                the metadata of the stream may say then, as for all taps of the SDK.
+            entry: The entry, from discovery or from a catalog.
+            gaps: The streams and columns that tenants lack.
+            settings: The settings that decide what streams read.
+            from_catalog: Whether the entry is from a catalog. The metadata of the stream may then
+                fill in what its top level leaves open or empty, as for all taps of the SDK.
 
         Raises:
             DiscoveryError: The tap did not write the entry's location.
@@ -92,7 +101,7 @@ class StreamPlan:
         location = location_of(entry)
         key = entry.key_properties or ()
         replication_key, method = entry.replication_key, entry.replication_method
-        if given:
+        if from_catalog:
             key = key or root.table_key_properties or ()
             replication_key = replication_key or root.replication_key
             method = method or root.forced_replication_method
@@ -119,50 +128,50 @@ class StreamPlan:
 
     @property
     def incremental(self) -> bool:
-        """Whether it is read by windows of its replication key."""
+        """Whether the stream is read by windows of its replication key."""
         return self.method == INCREMENTAL
 
     @property
     def is_inquiry(self) -> bool:
-        """Whether it is a generic inquiry."""
+        """Whether the stream is a generic inquiry."""
         return self.location.interface == INQUIRY
 
     @property
     def in_json_only(self) -> bool:
-        """Whether it is read as JSON, although the settings ask for Atom."""
+        """Whether the stream is read as JSON although the settings ask for Atom."""
         return self.settings.wants_atom and self.location.protocol is not ODataVersion.V3
 
     @property
     def partitions(self) -> Sequence[Tenant]:
-        """The tenants that have the entity; None is the one that the address decides."""
+        """The tenants that have the entity; None is the tenant that the address decides."""
         return self.tenants if self.settings.tenants else (None,)
 
     @property
     def tenants(self) -> Sequence[str]:
-        """The tenants that the settings name and that have the entity."""
+        """The tenants of the settings that have the entity."""
         return self.gaps.tenants(self.name, self.settings.tenants)
 
     @property
     def scope(self) -> dict[str, Any]:
-        """What of the settings decides which rows this stream has, beside what holds for all.
+        """The settings that decide which rows this stream has, beside those of all streams.
 
         Raises:
-            SettingsError: An inquiry's parameters are not given as they should be.
+            SettingsError: The values of an inquiry's parameters do not fit the inquiry.
         """
-        # As texts: a number that went through a state may have become another object.
+        # Values are texts, since a number in a state may come back as a different object.
         call = self.parameters.call(ODataVersion.V3)
         return {"inquiry_parameters": dict(call.parameters)} if call else {}
 
     def absent_columns(self, tenant: Tenant) -> list[str]:
-        """The selected columns that a tenant does not have: they are null in its records."""
+        """Return the selected columns that a tenant lacks: they are null in its records."""
         absent = self._columns_without_tenant().keys() - self._columns(tenant).keys()
         return [name for name in absent if self.mask["properties", name]]
 
     def table(self, tenant: Tenant = None) -> Table:
-        """The entity with its selected columns, as the pagers see it in a tenant.
+        """Return the entity with its selected columns, as a pager sees it in one tenant.
 
         Raises:
-            SettingsError: An inquiry's parameters are not given as they should be.
+            SettingsError: The values of an inquiry's parameters do not fit the inquiry.
             DiscoveryError: A column of the key is not selected.
         """
         schemas = self._columns(tenant)
@@ -185,7 +194,7 @@ class StreamPlan:
             columns=columns,
             key=key,
             replication_key=self.replication_key if self.incremental else None,
-            # The server does not let a set be ordered by a key that it does not show.
+            # Without $select the set shows its own key, by which the server orders it.
             select=bool(key) or self.singleton,
             singleton=self.singleton,
             expand=expansions_for(selected, self.location.expansions),
@@ -205,11 +214,11 @@ class StreamPlan:
         )
 
     def _columns(self, tenant: Tenant) -> dict[str, Any]:
-        """JSON Schemas of the columns that the server of a tenant has."""
+        """Return JSON Schemas of the columns that a tenant has."""
         absent = self.gaps.columns.get((self.name, tenant), ())
         return without_absent(self._columns_without_tenant(), absent)
 
     def _columns_without_tenant(self) -> dict[str, Any]:
         tenant_column = self.settings.tenant_column
         properties = self.schema["properties"]
-        return {name: each for name, each in properties.items() if name != tenant_column}
+        return {name: schema for name, schema in properties.items() if name != tenant_column}

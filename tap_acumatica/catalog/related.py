@@ -1,4 +1,4 @@
-"""Related records in the catalog: which there are, their columns, and which are selected."""
+"""Related records in the catalog: navigation properties, their columns, and the selection."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Expansions:
-    """The navigation properties that one stream reads along.
+    """The navigation properties that a stream reads with its rows.
 
     Attributes:
-        expansions: By the names of the metadata, without columns.
-        columns: JSON Schemas by name.
-        named: For each name in the setting `expand`: what is said if no tenant has it, or None
-            where it was found.
+        expansions: The navigation properties as the metadata spell them, without columns.
+        columns: Their JSON Schemas, by name.
+        errors: For each name in the setting `expand` the error message if no tenant has it, or
+            None if it was found.
     """
 
     expansions: tuple[Expansion, ...] = ()
     columns: Mapping[str, Any] = field(default_factory=dict)
-    named: Mapping[str, str | None] = field(default_factory=dict)
+    errors: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def breadcrumbs(self) -> Iterator[Breadcrumb]:
-        """Of the columns of related rows, which may be selected one by one."""
+        """The breadcrumbs of the columns of related rows, which can be selected one by one."""
         return _breadcrumbs(self.columns, self.expansions, ())
 
 
 def prune(entry: CatalogEntry) -> None:
-    """Take what is not selected of related records out of a stream's schema.
+    """Remove the unselected columns of related records from a stream's schema.
 
-    The SDK does that with what is an object in the schema, but not with what is an array.
+    The SDK does so for objects in the schema, but not for arrays.
     """
     expansions = location_of(entry).expansions
     if expansions:
@@ -60,36 +60,36 @@ def _selected(
     above: Breadcrumb,
 ) -> dict[str, Any]:
     selected = dict(properties)
-    for each in expansions:
-        breadcrumb = (*above, "properties", each.name)
-        if each.name not in selected or not mask[breadcrumb]:
+    for expansion in expansions:
+        breadcrumb = (*above, "properties", expansion.name)
+        if expansion.name not in selected or not mask[breadcrumb]:
             continue
         columns = {
             name: column
-            for name, column in _columns(selected[each.name]).items()
+            for name, column in _columns(selected[expansion.name]).items()
             if mask[*breadcrumb, "properties", name]
         }
-        columns = _selected(columns, each.expansions, mask, breadcrumb)
+        columns = _selected(columns, expansion.expansions, mask, breadcrumb)
         if columns:
-            selected[each.name] = _with_columns(selected[each.name], columns)
+            selected[expansion.name] = _with_columns(selected[expansion.name], columns)
         else:
-            del selected[each.name]
+            del selected[expansion.name]
     return selected
 
 
 def expansions_for(
     properties: Mapping[str, Any], expansions: Iterable[Expansion]
 ) -> tuple[Expansion, ...]:
-    """How to ask for the related rows that are among the columns."""
-    asked = []
-    for each in expansions:
-        if each.name in properties:
-            columns = _columns(properties[each.name])
-            further = expansions_for(columns, each.expansions)
-            related = {expansion.name for expansion in further}
+    """Return the expansions that request the related rows among these columns."""
+    requested = []
+    for expansion in expansions:
+        if expansion.name in properties:
+            columns = _columns(properties[expansion.name])
+            nested_expansions = expansions_for(columns, expansion.expansions)
+            related = {inner.name for inner in nested_expansions}
             own = tuple(name for name in columns if name not in related)
-            asked.append(Expansion(each.name, own, further))
-    return tuple(asked)
+            requested.append(Expansion(expansion.name, own, nested_expansions))
+    return tuple(requested)
 
 
 def fill_nulls(
@@ -98,70 +98,72 @@ def fill_nulls(
     expansions: Iterable[Expansion],
     levels: int,
 ) -> None:
-    """Put an object of nulls where a record has no related one, down to some levels.
+    """Put an object of nulls where a record has no related one, down to a number of levels.
 
-    For flattening: null would become a column of its own, and those of the object be missing.
+    This is for flattening, which would otherwise make null a column of its own, and leave out the
+    columns of the object.
     """
-    for each in expansions:
-        schema = properties.get(each.name, {})
+    for expansion in expansions:
+        name = expansion.name
+        schema = properties.get(name, {})
         if levels and "properties" in schema:
             columns = _columns(schema)
-            record[each.name] = dict.fromkeys(columns) | (record.get(each.name) or {})
-            fill_nulls(record[each.name], columns, each.expansions, levels - 1)
+            record[name] = dict.fromkeys(columns) | (record.get(name) or {})
+            fill_nulls(record[name], columns, expansion.expansions, levels - 1)
 
 
 def flat(
     properties: Mapping[str, Any], expansions: Iterable[Expansion], above: Path = ()
 ) -> dict[Path, Any]:
-    """JSON Schemas by path: those of related rows without their columns, which follow behind."""
-    within = {each.name: each.expansions for each in expansions}
+    """Return JSON Schemas by path; the columns of related rows have paths of their own."""
+    related = {expansion.name: expansion.expansions for expansion in expansions}
     columns: dict[Path, Any] = {}
     for name, schema in properties.items():
         path = (*above, name)
-        columns[path] = _with_columns(schema, {}) if name in within else schema
-        if name in within:
-            columns |= flat(_columns(schema), within[name], path)
+        columns[path] = _with_columns(schema, {}) if name in related else schema
+        if name in related:
+            columns |= flat(_columns(schema), related[name], path)
     return columns
 
 
 def nested(columns: Mapping[Path, Any]) -> dict[str, Any]:
-    """The reverse of `flat`."""
+    """Reverse `flat`."""
     properties: dict[str, Any] = {}
-    within: dict[str, dict[Path, Any]] = {}
-    for (name, *further), schema in columns.items():
-        if further:
-            within.setdefault(name, {})[tuple(further)] = schema
+    related: dict[str, dict[Path, Any]] = {}
+    for (name, *rest), schema in columns.items():
+        if rest:
+            related.setdefault(name, {})[tuple(rest)] = schema
         else:
             properties[name] = schema
-    for name, further_columns in within.items():
-        properties[name] = _with_columns(properties[name], nested(further_columns))
+    for name, related_columns in related.items():
+        properties[name] = _with_columns(properties[name], nested(related_columns))
     return properties
 
 
 def merge(versions: Iterable[tuple[Expansion, ...]]) -> tuple[Expansion, ...]:
-    """What any of them reads along."""
+    """Return the navigation properties that any of the versions reads."""
     by_name: dict[str, list[tuple[Expansion, ...]]] = {}
     for expansions in versions:
-        for each in expansions:
-            by_name.setdefault(each.name, []).append(each.expansions)
-    return tuple(Expansion(name, (), merge(within)) for name, within in by_name.items())
+        for expansion in expansions:
+            by_name.setdefault(expansion.name, []).append(expansion.expansions)
+    return tuple(Expansion(name, (), merge(inner)) for name, inner in by_name.items())
 
 
 def without_absent(properties: Mapping[str, Any], absent: Collection[Path]) -> dict[str, Any]:
-    """The columns but for the absent ones; related rows of which all are absent are absent too."""
-    kept = {}
+    """Return the columns without the absent ones, and without related rows that have none left."""
+    present = {}
     for name, schema in properties.items():
-        within = {path[1:] for path in absent if path[0] == name}
-        columns = without_absent(_columns(schema), within - {()}) if within else {}
-        if not within:
-            kept[name] = schema
-        elif columns and () not in within:
-            kept[name] = _with_columns(schema, columns)
-    return kept
+        absent_here = {path[1:] for path in absent if path[0] == name}
+        columns = without_absent(_columns(schema), absent_here - {()}) if absent_here else {}
+        if not absent_here:
+            present[name] = schema
+        elif columns and () not in absent_here:
+            present[name] = _with_columns(schema, columns)
+    return present
 
 
 def _columns(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The columns of related rows, be they one or many."""
+    """Return the columns of related rows, whether one or many."""
     columns: Mapping[str, Any] = schema.get("items", schema).get("properties", {})
     return columns
 
@@ -175,9 +177,9 @@ def _with_columns(schema: Mapping[str, Any], columns: Mapping[str, Any]) -> dict
 def _breadcrumbs(
     properties: Mapping[str, Any], expansions: Iterable[Expansion], above: Breadcrumb
 ) -> Iterator[Breadcrumb]:
-    for each in expansions:
-        breadcrumb = (*above, "properties", each.name)
-        columns = _columns(properties[each.name])
+    for expansion in expansions:
+        breadcrumb = (*above, "properties", expansion.name)
+        columns = _columns(properties[expansion.name])
         for name in columns:
             yield (*breadcrumb, "properties", name)
-        yield from _breadcrumbs(columns, each.expansions, breadcrumb)
+        yield from _breadcrumbs(columns, expansion.expansions, breadcrumb)

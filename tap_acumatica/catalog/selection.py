@@ -1,7 +1,4 @@
-"""Which streams of a catalog are selected, and whether that can be meant.
-
-The rest of a wide catalog is neither built nor even read.
-"""
+"""The selected streams of a catalog; the rest of a wide catalog is neither built nor decoded."""
 
 from __future__ import annotations
 
@@ -33,45 +30,46 @@ _STREAM: Final = msgspec.json.Decoder(_Stream)
 _ANY: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def decode_selected(text: str | bytes) -> Any:  # noqa: ANN401 - whatever is in the file
-    """The catalog in a text, without the streams that are not selected.
+def decode_selected(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Decode the catalog in a text, without the streams that are not selected.
 
     Raises:
-        msgspec.DecodeError: It is no JSON.
+        msgspec.DecodeError: The text is no JSON.
     """
     try:
         return {
             "streams": [
                 _ANY.decode(stream)
                 for stream in _CATALOG.decode(text).streams
-                if _is_selected_in(_STREAM.decode(stream))
+                if _is_stream_selected(_STREAM.decode(stream))
             ]
         }
     except msgspec.ValidationError:
-        # Not as catalogs are: the SDK says what is wrong with it.
+        # It does not have the shape of a catalog: the SDK reports what is wrong.
         return _ANY.decode(text)
 
 
-def only_selected(catalog: Any) -> Any:  # noqa: ANN401 - whatever the SDK takes
-    """A catalog without the streams that are not selected, so that none is built in vain."""
+def only_selected(catalog: Any) -> Any:  # noqa: ANN401 - of any form that the SDK takes
+    """Return a catalog without the streams that are not selected, so that they are not built."""
     if not isinstance(catalog, dict):
         return catalog
-    return {**catalog, "streams": [s for s in catalog.get("streams", []) if is_selected(s)]}
+    streams = [stream for stream in catalog.get("streams", []) if is_selected(stream)]
+    return {**catalog, "streams": streams}
 
 
 def is_selected(stream: Mapping[str, Any]) -> bool:
     """Whether a catalog entry is selected."""
     root: Mapping[str, Any] = next(
-        (m["metadata"] for m in stream.get("metadata", []) if not m["breadcrumb"]), {}
+        (node["metadata"] for node in stream.get("metadata", []) if not node["breadcrumb"]), {}
     )
-    return _chosen(root, stream.get("selected"))
+    return _resolve(root, stream.get("selected"))
 
 
-def _is_selected_in(stream: _Stream) -> bool:
-    root = next((each.metadata for each in stream.metadata if not each.breadcrumb), None)
-    return _chosen(_ANY.decode(root) if root else {}, stream.selected)
+def _is_stream_selected(stream: _Stream) -> bool:
+    root = next((node.metadata for node in stream.metadata if not node.breadcrumb), None)
+    return _resolve(_ANY.decode(root) if root else {}, stream.selected)
 
 
-def _chosen(root: Mapping[str, Any], otherwise: bool | None) -> bool:  # noqa: FBT001 - as it came
-    chosen = root.get("selected", root.get("selected-by-default"))
-    return bool(otherwise if chosen is None else chosen)
+def _resolve(root: Mapping[str, Any], fallback: bool | None) -> bool:  # noqa: FBT001 - as decoded
+    selected = root.get("selected", root.get("selected-by-default"))
+    return bool(fallback if selected is None else selected)

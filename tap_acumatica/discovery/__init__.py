@@ -1,1 +1,1 @@
-"""From `$metadata` to catalog entries."""
+"""Makes catalog entries from `$metadata`."""

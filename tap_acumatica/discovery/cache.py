@@ -1,4 +1,4 @@
-"""Metadata in files, for the discovery that is repeated with every run under some orchestrators."""
+"""Caches metadata in files, for orchestrators that run discovery before every sync."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tap_acumatica.odata.model import Model
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DIGEST: Final = sha256().digest_size
-"""Bytes at the beginning of a file: the digest of all others."""
+DIGEST_SIZE: Final = sha256().digest_size
+"""Length of the digest with which a file begins; it is of all bytes that follow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Whose metadata: another account may see other entities."""
+    """The source of metadata; the account belongs to it, since another may see other entities."""
 
     site: str
     tenant: str | None
@@ -36,39 +36,39 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class MetadataCache:
-    """One file for each source, written at once or not at all.
+    """Holds one file for each source, which is written completely or not at all.
 
     Attributes:
-        folder: Where the files are; None: there are none.
-        max_age: Seconds after which a file counts no more.
+        folder: Folder of the files; None: nothing is cached.
+        max_age: Age in seconds from which a file is ignored.
     """
 
     folder: Path | None = None
     max_age: float = 86_400
 
     def result(self, source: Source, fetch: Callable[[], Result[Model]]) -> Result[Model]:
-        """The model of a source, fetched where no file holds it.
+        """Return the model of a source from its file, or fetch it if there is none.
 
-        Files that cannot be read or written are no reason to fail: they are said in the log.
+        A file that cannot be read or written is no reason to fail: the log says so.
         """
         if self.folder is None:
             return fetch()
         path = self._path(self.folder, source)
         if model := self._load(path):
             return Result(model, None, None)
-        reply = fetch()
-        self._store(path, reply.content)
-        return reply
+        result = fetch()
+        self._store(path, result.content)
+        return result
 
     def forget(self, source: Source) -> None:
-        """Let the next discovery ask the server, since something was not as it says."""
+        """Remove the file of a source, so that the next discovery asks the server."""
         if self.folder is not None:
             with suppress(OSError):
                 self._path(self.folder, source).unlink()
 
     @staticmethod
     def _path(folder: Path, source: Source) -> Path:
-        # Another release of the tap may keep other things in a model.
+        # The name depends on the model's fields, which may differ in another release of the tap.
         shape = msgspec.json.encode(msgspec.json.schema(Model))
         digest = sha256(shape + msgspec.json.encode(source)).hexdigest()
         return folder / f"acumatica-{source.interface}-{digest[:24]}.msgpack"
@@ -79,18 +79,20 @@ class MetadataCache:
             if not 0 <= age <= self.max_age:
                 return None
             content = path.read_bytes()
-            digest, body = content[:DIGEST], content[DIGEST:]
+            digest, body = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
             if sha256(body).digest() != digest:
-                # A changed byte may well be a model: of other types, or without a column.
-                logger.warning("The metadata in %s cannot be used: the file is damaged", path)
+                # Damaged bytes may still decode to a model, with other types or without a column.
+                logger.warning(
+                    "The cached metadata in %s cannot be used: the file is damaged.", path
+                )
                 return None
             model = msgspec.msgpack.decode(body, type=Model)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:
-            logger.warning("The metadata in %s cannot be used: %s", path, error)
+            logger.warning("The cached metadata in %s cannot be used: %s", path, error)
             return None
-        logger.info("The metadata are those in %s, %d minutes old.", path, age // 60)
+        logger.info("Using the metadata cached in %s, %d minutes old.", path, age // 60)
         return model
 
     @staticmethod
@@ -106,4 +108,4 @@ class MetadataCache:
             finally:
                 Path(name).unlink(missing_ok=True)
         except OSError as error:
-            logger.warning("The metadata cannot be kept in %s: %s", path, error)
+            logger.warning("The metadata cannot be cached in %s: %s", path, error)

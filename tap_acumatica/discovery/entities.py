@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tap_acumatica.catalog.entry import StreamDescription
 from tap_acumatica.catalog.location import StreamLocation
-from tap_acumatica.discovery.filters import DiscoverySettings, _lower_names
+from tap_acumatica.discovery.filters import lower_names
 from tap_acumatica.discovery.relations import ExpansionResolver
 from tap_acumatica.discovery.schemas import Schemas
 from tap_acumatica.odata import edm
@@ -15,56 +16,56 @@ from tap_acumatica.odata.log import logger
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tap_acumatica.discovery.filters import DiscoverySettings
     from tap_acumatica.odata.model import Entity, Model
-from tap_acumatica.catalog.entry import StreamDescription
 
 
 def discover(model: Model, settings: DiscoverySettings) -> Iterator[StreamDescription]:
-    """The streams of the DAC interface."""
+    """Describe the streams of the DAC interface."""
     for entity in model.entities():
         if settings.wants(entity.names, DAC):
             yield _describe(entity, model, settings)
 
 
-def expanded(model: Model, settings: DiscoverySettings) -> dict[str, str | None]:
-    """The entities that the setting `expand` names, as `Related.named` has names."""
+def expand_errors(model: Model, settings: DiscoverySettings) -> dict[str, str | None]:
+    """Return, for each entity in the setting `expand`, the error message if there is none."""
     unknown = {name.lower(): name for name in settings.expand}
     for entity in model.entities() if unknown else ():
-        for name in _lower_names(entity) & unknown.keys():
-            given = unknown.pop(name)
+        for name in lower_names(entity) & unknown.keys():
+            spelling = unknown.pop(name)
             if not settings.wants(entity.names, DAC):
                 logger.warning(
-                    "The setting expand names %s, which entities and exclude_entities leave out.",
-                    given,
+                    "The setting expand names %s, which entities or exclude_entities leaves out.",
+                    spelling,
                 )
-    named: dict[str, str | None] = dict.fromkeys(settings.expand)
+    errors: dict[str, str | None] = dict.fromkeys(settings.expand)
     for name in unknown.values():
         message = (
-            f"The setting expand names {name}, but the instance has no such entity: correct it, by "
-            "the names that --discover prints."
+            f"The setting expand names {name}, but the instance has no such entity: correct it, "
+            "using a name that --discover prints."
         )
-        named[name] = message
-    return named
+        errors[name] = message
+    return errors
 
 
 def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> StreamDescription:
     types = {prop.name: prop.type for prop in entity.properties}
     key = tuple(name for name in entity.key if name in types)
-    hidden = entity.restricted.intersection(key)
-    if hidden:
+    restricted_key = entity.restricted.intersection(key)
+    if restricted_key:
         logger.warning(
-            "%s is read in full and without a key: its key column %s may not be queried.",
+            "%s is read in full and without a key, since its key column %s may not be queried.",
             entity.name,
-            ", ".join(sorted(hidden)),
+            ", ".join(sorted(restricted_key)),
         )
-    readable = not hidden and not entity.singleton
+    readable = not restricted_key and not entity.singleton
     schemas = Schemas(model, settings)
     columns = {
         prop.name: schemas.column(prop, required=readable and prop.name in key)
         for prop in entity.properties
     }
-    relations = ExpansionResolver(model, lambda prop: schemas.column(prop, required=False))
-    related = relations.of(entity, settings.expansions(entity))
+    resolver = ExpansionResolver(model, lambda prop: schemas.column(prop, required=False))
+    related = resolver.of(entity, settings.expansions(entity))
     columns |= related.columns
     return StreamDescription(
         name=entity.name,

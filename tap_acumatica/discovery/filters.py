@@ -1,4 +1,4 @@
-"""Which entities the settings ask for."""
+"""The settings of discovery, and the entities that they include."""
 
 from __future__ import annotations
 
@@ -15,26 +15,30 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.model import Entity
 
 
+PREFIXES: Final[Mapping[str, str]] = {DAC: "px_", INQUIRY: "gi_"}
+"""The prefix of globs that can match names of one interface only."""
+
+
 @dataclass(frozen=True, slots=True)
 class DiscoverySettings:
-    """What to discover, and how to describe it."""
+    """Which entities to discover, and how to describe them."""
 
     entities: Sequence[str] | None = None
     exclude_entities: Sequence[str] = ()
     replication_keys: Sequence[str] = ()
     decimals_as_strings: bool = False
     expand: Mapping[str, Sequence[Expansion]] = field(default_factory=dict)
-    """Navigation properties to read along, by name or alias of an entity."""
+    """Navigation properties to read with an entity, by its name or alias."""
     inquiry_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Columns to use as the key, by the stream's name or title of an inquiry."""
+    """Columns to use as an inquiry's key, by its stream name or title."""
     inquiry_parameters: Collection[str] = ()
-    """The inquiries for which there are values, by either."""
+    """The inquiries that have parameter values in the settings, by stream name or title."""
 
     def wants(self, names: Iterable[str], interface: str) -> bool:
-        """Whether the globs ask for an entity of an interface, by any of its names."""
+        """Whether the globs include an entity of an interface, by any of its names."""
         lower = [name.lower() for name in names]
 
-        def fits(globs: Sequence[str]) -> bool:
+        def match(globs: Sequence[str]) -> bool:
             return any(
                 fnmatchcase(name, glob.lower())
                 for glob in globs
@@ -42,45 +46,45 @@ class DiscoverySettings:
                 for name in lower
             )
 
-        return (self.entities is None or fits(self.entities)) and not fits(self.exclude_entities)
+        return (self.entities is None or match(self.entities)) and not match(self.exclude_entities)
 
     def may_want(self, interface: str) -> bool:
-        """Whether the globs, as they are, can ask for anything of an interface."""
+        """Whether the globs alone allow for any entity of an interface."""
         globs = self.entities if self.entities is not None else ("*",)
-        barred = {"*", f"{PREFIXES[interface]}*"} if interface == INQUIRY else {"*"}
-        excluded = any(glob.lower() in barred for glob in self.exclude_entities)
+        excluding = {"*", f"{PREFIXES[interface]}*"} if interface == INQUIRY else {"*"}
+        excluded = any(glob.lower() in excluding for glob in self.exclude_entities)
         return not excluded and any(interface in interfaces_of(glob) for glob in globs)
 
     def unmatched_globs(self, names: Mapping[str, Collection[str]]) -> list[str]:
-        """The globs of `entities` that fit none of the names, which are by interface."""
-        lower = {interface: {name.lower() for name in of_it} for interface, of_it in names.items()}
+        """Return the globs of `entities` that match none of these names, given by interface."""
+        lower = {interface: {name.lower() for name in group} for interface, group in names.items()}
 
-        def fits(glob: str) -> bool:
-            reached = [lower[interface] for interface in interfaces_of(glob) if interface in lower]
-            return any(glob in of_it for of_it in reached) or any(
-                fnmatchcase(name, glob) for of_it in reached for name in of_it
+        def matches(glob: str) -> bool:
+            groups = [lower[interface] for interface in interfaces_of(glob) if interface in lower]
+            return any(glob in group for group in groups) or any(
+                fnmatchcase(name, glob) for group in groups for name in group
             )
 
-        return [glob for glob in self.entities or () if not fits(glob.lower())]
+        return [glob for glob in self.entities or () if not matches(glob.lower())]
 
     def expansions(self, entity: Entity) -> list[Expansion]:
-        """What the settings want to be read along with this entity."""
-        names = _lower_names(entity)
+        """Return the navigation properties that the settings expand for an entity."""
+        names = lower_names(entity)
         return [
-            each for name, wanted in self.expand.items() if name.lower() in names for each in wanted
+            expansion
+            for name, expansions in self.expand.items()
+            if name.lower() in names
+            for expansion in expansions
         ]
 
 
-PREFIXES: Final[Mapping[str, str]] = {DAC: "px_", INQUIRY: "gi_"}
-"""With what a glob begins that asks for one interface alone."""
-
-
-def _lower_names(entity: Entity) -> set[str]:
+def lower_names(entity: Entity) -> set[str]:
+    """Return all names of an entity in lower case."""
     return {name.lower() for name in entity.names}
 
 
 def interfaces_of(glob: str) -> Collection[str]:
-    """The interfaces of which a glob can ask for something."""
+    """Return the interfaces in which a glob can match a name."""
     return [name for name, prefix in PREFIXES.items() if glob.lower().startswith(prefix)] or (
         PREFIXES.keys()
     )

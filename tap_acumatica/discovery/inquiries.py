@@ -1,9 +1,9 @@
 """Generic inquiries as streams: names, keys, parameters and order.
 
-What an inquiry's metadata declare as its key are the keys of all its source tables. They need not
-tell its rows apart, so only the user can give it a key. Those that are no results are appended as
-its last columns, and must be neither filtered nor sorted by: rows would come that the inquiry
-itself leaves out (docs/acumatica.md, "Inquiries").
+An inquiry's metadata declare the keys of all its source tables as its key. They need not identify
+its rows, so only the user can give it a key. Key columns that are no results are appended as the
+last columns, and must be neither filtered nor sorted by: the server would send rows that the
+inquiry itself leaves out (docs/acumatica.md, "Inquiries").
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from tap_acumatica.discovery.filters import DiscoverySettings
     from tap_acumatica.odata.model import Inquiry, Model
 
-
 PREFIX: Final = "GI_"
+"""Prefix of the stream names of inquiries."""
 
 
 def stream_names(titles: Iterable[str]) -> dict[str, str]:
-    """The stream's name for each title.
+    """Return the stream name for each title.
 
-    Titles that lead to one name, in whatever case, all get a suffix of their own: a new inquiry
-    never takes another's name.
+    Titles that would get the same name, regardless of case, each get a suffix, so that a new
+    inquiry never takes the name of another one.
     """
     plain = {title: PREFIX + re.sub(r"\W+", "_", title) for title in titles}
-    times = Counter(name.casefold() for name in plain.values())
+    counts = Counter(name.casefold() for name in plain.values())
     return {
-        title: name if times[name.casefold()] == 1 else f"{name}_{_suffix(title)}"
+        title: name if counts[name.casefold()] == 1 else f"{name}_{_suffix(title)}"
         for title, name in plain.items()
     }
 
@@ -52,18 +52,18 @@ def _suffix(title: str) -> str:
 
 
 def discover_inquiries(model: Model, settings: DiscoverySettings) -> Iterator[StreamDescription]:
-    """The streams of the interface of inquiries."""
+    """Describe the streams of the inquiry interface."""
     inquiries = list(model.inquiries())
     names = stream_names(inquiry.title for inquiry in inquiries)
     known = {name.casefold() for pair in names.items() for name in pair}
-    for setting, given in (
+    for setting, configured in (
         ("inquiry_keys", settings.inquiry_keys),
         ("inquiry_parameters", settings.inquiry_parameters),
     ):
-        for name in given:
+        for name in configured:
             if name.casefold() not in known:
                 logger.warning(
-                    "%s names %s, which is no inquiry here%s.",
+                    "The setting %s names %s, but the instance has no such inquiry%s.",
                     setting,
                     name,
                     did_you_mean(name, [*names.values(), *names]),
@@ -80,7 +80,7 @@ def _describe(
     schemas = Schemas(model, settings)
     columns = {prop.name: schemas.column(prop, required=False) for prop in inquiry.properties}
     key = _key(setting_of_inquiry(settings.inquiry_keys, name, inquiry.title) or (), name, types)
-    last = appended(list(types), inquiry.key)
+    appended_columns = appended(list(types), inquiry.key)
     return StreamDescription(
         name=name,
         location=StreamLocation(INQUIRY, model.protocol, inquiry.title),
@@ -90,7 +90,8 @@ def _describe(
             (
                 column
                 for column in settings.replication_keys
-                if column in types.keys() - last and edm.TYPES.get(types[column]) is edm.INSTANT
+                if column in types.keys() - appended_columns
+                and edm.TYPES.get(types[column]) is edm.INSTANT
             ),
             None,
         ),
@@ -99,19 +100,19 @@ def _describe(
         selected=settings.entities is not None,
         types=types,
         declared_key=inquiry.key,
-        appended=frozenset(last),
+        appended=frozenset(appended_columns),
         function=signature(inquiry.function, inquiry.parameters),
     )
 
 
-def _key(wanted: Sequence[str], stream: str, columns: Collection[str]) -> tuple[str, ...]:
-    """The columns that the user names as the key, as the metadata spell them."""
-    spelled = {name.casefold(): name for name in columns}
-    for name in wanted:
-        if name.casefold() not in spelled:
+def _key(names: Sequence[str], stream: str, columns: Collection[str]) -> tuple[str, ...]:
+    """Return the key that the user configured, as the metadata spell its columns."""
+    spellings = {name.casefold(): name for name in columns}
+    for name in names:
+        if name.casefold() not in spellings:
             message = (
                 f"The inquiry {stream} has no column {name}, which inquiry_keys names"
                 f"{did_you_mean(name, columns)}: correct the setting."
             )
             raise DiscoveryError(message)
-    return tuple(dict.fromkeys(spelled[name.casefold()] for name in wanted))
+    return tuple(dict.fromkeys(spellings[name.casefold()] for name in names))

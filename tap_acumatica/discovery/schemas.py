@@ -10,19 +10,24 @@ from tap_acumatica.odata.log import logger
 if TYPE_CHECKING:
     from tap_acumatica.discovery.filters import DiscoverySettings
     from tap_acumatica.odata.model import Model, Property
+MAX_TYPE_DEPTH: Final = 5
+"""Maximum depth of nested complex types; deeper ones become text."""
+
+MAX_NESTED_COLUMNS: Final = 1000
+"""Maximum number of properties of the complex types in one column; further ones become text."""
 
 
 class Schemas:
-    """JSON Schemas of columns. Every column that is no key may be null, whatever it declares."""
+    """Makes JSON Schemas of columns. All columns but keys are nullable, whatever is declared."""
 
     def __init__(self, model: Model, settings: DiscoverySettings) -> None:
         self._model = model
         self._settings = settings
-        self._left = 0
+        self._columns_left = 0
 
     def column(self, prop: Property, *, required: bool) -> dict[str, Any]:
-        """The schema of a property."""
-        self._left = MAX_NESTED_COLUMNS
+        """Return the schema of a property."""
+        self._columns_left = MAX_NESTED_COLUMNS
         schema = self._of(prop.type, depth=0)
         if not required:
             schema["type"] = [schema["type"], "null"]
@@ -44,20 +49,16 @@ class Schemas:
         if type_name in self._model.enums:
             return dict(edm.STRING.schema)
         complex_type = self._model.complex_types.get(type_name)
-        if complex_type and depth < MAX_TYPE_DEPTH and len(complex_type.properties) <= self._left:
-            self._left -= len(complex_type.properties)
+        if (
+            complex_type
+            and depth < MAX_TYPE_DEPTH
+            and len(complex_type.properties) <= self._columns_left
+        ):
+            self._columns_left -= len(complex_type.properties)
             properties = {}
             for prop in complex_type.properties:
                 schema = self._of(prop.type, depth + 1)
                 properties[prop.name] = {**schema, "type": [schema["type"], "null"]}
             return {"type": "object", "properties": properties}
-        logger.warning("The type %.100s is not known: its values are taken as text.", type_name)
+        logger.warning("The type %.100s is unknown: its values are read as text.", type_name)
         return dict(edm.UNKNOWN.schema)
-
-
-MAX_TYPE_DEPTH: Final = 5
-"""Levels of complex types within each other; deeper ones are taken as text."""
-
-
-MAX_NESTED_COLUMNS: Final = 1000
-"""Properties of the complex types in one column; those beyond are taken as text."""

@@ -1,6 +1,6 @@
-"""What one tenant has: the streams of its interfaces, as far as the settings can ask for them.
+"""Discovers the streams that one tenant has and that the settings include.
 
-And whether what they ask for by name is there in any of the tenants.
+Also checks that the names in the settings exist in at least one tenant.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.discovery.entities import discover, expanded
+from tap_acumatica.discovery.entities import discover, expand_errors
 from tap_acumatica.discovery.filters import interfaces_of
 from tap_acumatica.discovery.inquiries import discover_inquiries, stream_names
 from tap_acumatica.odata.addresses import DAC, INQUIRY, INTERFACES
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 DISCOVERIES: Final[
     Mapping[str, Callable[[Model, DiscoverySettings], Iterator[StreamDescription]]]
 ] = {DAC: discover, INQUIRY: discover_inquiries}
-"""What makes streams of what an interface has."""
+"""The function that describes the streams of an interface, by interface."""
+
+PLURALS: Final[Mapping[str, str]] = {DAC: "entities", INQUIRY: "inquiries"}
+"""What a check calls the contents of an interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,14 @@ class Discovered:
     """What one tenant has.
 
     Attributes:
-        streams: Those that the settings ask for.
-        names: All that there is, by interface, each by what entities may call it.
+        streams: The streams that the settings include.
+        names: The names of all entities and inquiries, by interface: for each of them all names
+            that the setting `entities` may use.
         protocols: The version of OData, by interface.
-        date: The server's clock when it answered, or None where it was not asked.
+        date: The server's clock when it answered, or None if it was not asked.
         locale: The Locale cookie, which names the account's time zone, or None.
-        missing: What is said of interfaces that are not there.
-        named: What the setting `expand` names, as `Related.named`.
+        missing: The error messages of interfaces that the tenant lacks.
+        expand_errors: `Expansions.errors` of the streams, and of the entities in `expand`.
     """
 
     streams: Sequence[StreamDescription]
@@ -52,15 +56,12 @@ class Discovered:
     date: datetime | None
     locale: str | None
     missing: Sequence[str] = ()
-    named: Sequence[Mapping[str, str | None]] = ()
+    expand_errors: Sequence[Mapping[str, str | None]] = ()
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many there are in all, by what they are called."""
-        return {CALLED[interface]: len(there) for interface, there in self.names.items()}
-
-
-CALLED: Final[Mapping[str, str]] = {DAC: "entities", INQUIRY: "inquiries"}
+        """The number of entities and of inquiries."""
+        return {PLURALS[interface]: len(names) for interface, names in self.names.items()}
 
 
 def discovered(
@@ -68,113 +69,116 @@ def discovered(
     settings: DiscoverySettings,
     describe: Callable[[str, Service], Result[Model]],
 ) -> Discovered:
-    """Ask the services of one tenant what there is.
+    """Discover what one tenant has.
 
     Args:
-        services: By interface.
-        settings: What to discover.
-        describe: Brings the metadata of an interface, be it from the service or from a file.
+        services: The tenant's services, by interface.
+        settings: Which entities to discover.
+        describe: Returns the metadata of an interface, from its service or from a file.
 
     Raises:
-        AcumaticaError: None of the interfaces is there, or one that is there fails.
+        AcumaticaError: The tenant has none of the interfaces, or one that it has fails.
     """
-    replies: dict[str, Result[Model]] = {}
+    results: dict[str, Result[Model]] = {}
     missing: list[AcumaticaError] = []
     for interface, service in services.items():
         if not settings.may_want(interface):
             continue
         try:
-            replies[interface] = describe(interface, service)
+            results[interface] = describe(interface, service)
         except (DiscoveryError, RequestFailed) as failed:
             if isinstance(failed, RequestFailed) and failed.action is not Action.SKIP:
                 raise
             missing.append(failed)
-    if missing and not replies:
+    if missing and not results:
         raise missing[0]
-    for left_out in missing:
-        logger.warning("%s Its streams are left out.", left_out)
-    models = {interface: reply.content for interface, reply in replies.items()}
+    for error in missing:
+        logger.warning("%s The streams of this interface are left out.", error)
+    models = {interface: result.content for interface, result in results.items()}
     names: dict[str, Sequence[Sequence[str]]] = {}
     if DAC in models:
-        names[DAC] = [each.names for each in models[DAC].entities()]
+        names[DAC] = [entity.names for entity in models[DAC].entities()]
     if INQUIRY in models:
-        titles = (each.title for each in models[INQUIRY].inquiries())
+        titles = (inquiry.title for inquiry in models[INQUIRY].inquiries())
         names[INQUIRY] = list(stream_names(titles).items())
     streams = [
         stream
         for interface, model in models.items()
         for stream in DISCOVERIES[interface](model, settings)
     ]
-    named = [stream.related.named for stream in streams]
+    errors = [stream.related.errors for stream in streams]
     return Discovered(
         streams=streams,
         names=names,
         protocols={interface: str(model.protocol) for interface, model in models.items()},
-        date=next((each.date for each in replies.values()), None),
-        # Data of OData 3 do not name the zone.
-        locale=next((each.locale for each in replies.values() if each.locale), None),
-        missing=[str(each) for each in missing],
-        named=[*named, expanded(models[DAC], settings)] if DAC in models else (),
+        date=next((result.date for result in results.values()), None),
+        # Responses of OData 3 do not name the zone.
+        locale=next((result.locale for result in results.values() if result.locale), None),
+        missing=[str(error) for error in missing],
+        expand_errors=[*errors, expand_errors(models[DAC], settings)] if DAC in models else (),
     )
 
 
 def require_asked_for(
-    found: Collection[Discovered],
+    tenants: Collection[Discovered],
     settings: DiscoverySettings,
     interfaces: Collection[str],
     *,
     everywhere: bool,
 ) -> None:
-    """Refuse names in `entities` that nothing has; a glob may fit nothing, with a warning.
+    """Refuse names in `entities` that do not exist, and warn of globs that match nothing.
 
     Args:
-        found: What the tenants have.
-        settings: What to discover.
-        interfaces: Those that the settings lead to.
-        everywhere: Whether all tenants could be asked; otherwise a name may be in another one.
+        tenants: What each tenant has.
+        settings: Which entities to discover.
+        interfaces: The interfaces that the settings lead to.
+        everywhere: Whether all tenants could be asked; if not, another one may have the name.
 
     Raises:
-        DiscoveryError: A name is not there, or nothing that is asked for.
+        DiscoveryError: A name does not exist, or the settings include no stream.
     """
     names: dict[str, set[str]] = {}
-    for each in found:
-        for interface, there in each.names.items():
-            names.setdefault(interface, set()).update(name for several in there for name in several)
-    unmet = {
-        glob: _unmet(glob, interfaces, [name for of_it in names.values() for name in of_it])
-        for glob in settings.unmatched_globs(names)
+    for tenant in tenants:
+        for interface, aliases in tenant.names.items():
+            names.setdefault(interface, set()).update(*aliases)
+    all_names = [name for group in names.values() for name in group]
+    messages = {
+        glob: _unmatched(glob, interfaces, all_names) for glob in settings.unmatched_globs(names)
     }
-    nothing = not any(each.streams for each in found)
-    refused = [
-        sentence
-        for glob, sentence in unmet.items()
-        if nothing or (everywhere and not is_pattern(glob))
+    no_streams = not any(tenant.streams for tenant in tenants)
+    refusals = [
+        message
+        for glob, message in messages.items()
+        if no_streams or (everywhere and not is_pattern(glob))
     ]
-    if refused:
-        raise DiscoveryError(" ".join(refused))
-    if nothing:
+    if refusals:
+        raise DiscoveryError(" ".join(refusals))
+    if no_streams:
         message = (
-            "The instance has no entity that fits entities and exclude_entities: compare them "
+            "The instance has no entity that matches entities and exclude_entities: compare them "
             "with the catalog that --discover prints without these settings."
         )
         raise DiscoveryError(message)
-    for sentence in unmet.values():
-        logger.warning("%s", sentence)
+    for message in messages.values():
+        logger.warning("%s", message)
 
 
 def is_pattern(glob: str) -> bool:
-    """Whether it may fit several names."""
-    return any(sign in glob for sign in "*?[")
+    """Whether a glob may match several names."""
+    return any(wildcard in glob for wildcard in "*?[")
 
 
-def _unmet(glob: str, interfaces: Collection[str], names: Collection[str]) -> str:
-    left_out = [INTERFACES[each] for each in interfaces_of(glob) if each not in interfaces]
+def _unmatched(glob: str, interfaces: Collection[str], names: Collection[str]) -> str:
+    """Return the message for a glob that matches no name."""
+    left_out = [
+        INTERFACES[interface] for interface in interfaces_of(glob) if interface not in interfaces
+    ]
     if len(left_out) == len(interfaces_of(glob)):
         return (
             f"The setting entities asks for {glob}, but the settings url and interfaces leave "
-            f"{left_out[0]} out: change them, or take it out."
+            f"{left_out[0]} out: change them, or remove the name."
         )
     return (
         f"The setting entities asks for {glob}, but the instance has no such entity"
-        f"{did_you_mean(glob, names)}: correct it, or take it out."
+        f"{did_you_mean(glob, names)}: correct or remove it."
     )

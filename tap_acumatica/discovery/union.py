@@ -1,7 +1,7 @@
-"""One catalog for many tenants: the union of what each has, and what which of them lacks.
+"""One catalog for several tenants: the union of their streams, with the gaps of each tenant.
 
-Features, customizations and rights make tenants differ. What one lacks is noted in the metadata of
-the catalog, so that a sync asks it for nothing that it does not have.
+Features, customizations and rights make tenants differ. The metadata of the catalog say what a
+tenant lacks, so that a sync does not request it there.
 """
 
 from __future__ import annotations
@@ -22,32 +22,33 @@ if TYPE_CHECKING:
 
 
 def union(
-    found: Mapping[Any, Sequence[StreamDescription]],
+    tenants: Mapping[Any, Sequence[StreamDescription]],
     tenant_column: str | None = None,
 ) -> list[StreamDescription]:
-    """The streams of all tenants, by name.
+    """Return the streams of all tenants, sorted by name.
 
     Args:
-        found: What each tenant has.
+        tenants: The streams of each tenant.
         tenant_column: Column that the tap adds to each stream, or None.
 
     Raises:
-        DiscoveryError: Tenants have the same column with different types, or different keys,
-            titles or parameters; or a stream has the tap's column as one of its own.
+        DiscoveryError: Tenants have the same column with different types, or the same stream with
+            different keys, titles or parameters; or a stream has a column of the name
+            `tenant_column`.
     """
     by_name: dict[str, dict[str | None, StreamDescription]] = {}
-    for tenant, streams in found.items():
+    for tenant, streams in tenants.items():
         for stream in streams:
             by_name.setdefault(stream.name, {})[tenant] = stream
-    merged = [_merged(found, by_name[name]) for name in sorted(by_name)]
-    return [each.with_tenant(tenant_column) for each in merged] if tenant_column else merged
+    merged = [_merge_versions(tenants, by_name[name]) for name in sorted(by_name)]
+    return [stream.with_tenant(tenant_column) for stream in merged] if tenant_column else merged
 
 
-def _merged(
-    found: Iterable[str | None], versions: Mapping[str | None, StreamDescription]
+def _merge_versions(
+    tenants: Iterable[str | None], versions: Mapping[str | None, StreamDescription]
 ) -> StreamDescription:
     (_, first), *others = versions.items()
-    absent_in = tuple(str(tenant) for tenant in found if tenant not in versions)
+    absent_in = tuple(str(tenant) for tenant in tenants if tenant not in versions)
     if not others:
         return replace(first, absent_in=absent_in)
     _require_same_inquiry(versions)
@@ -61,21 +62,25 @@ def _merged(
     for paths in flattened.values():
         for path, schema in paths.items():
             required = len(path) == 1 and path[0] in key
-            shown = schema if required else {**schema, "type": _nullable(schema["type"])}
-            columns.setdefault(path, shown)
-    # A sync takes the last columns for appended ones, if they are declared as keys.
+            column = schema if required else {**schema, "type": _nullable(schema["type"])}
+            columns.setdefault(path, column)
+    # Appended columns come last, since a sync recognizes them by that and by the declared key.
     appended = frozenset().union(*(version.appended for version in versions.values()))
-    columns = {path: columns[path] for path in sorted(columns, key=lambda p: p[0] in appended)}
+    columns = {
+        path: columns[path] for path in sorted(columns, key=lambda path: path[0] in appended)
+    }
     declared = [name for version in versions.values() for name in version.declared_key or ()]
     replication_keys = {version.replication_key for version in versions.values()}
     replication_key = first.replication_key if len(replication_keys) == 1 else None
     if len(replication_keys) > 1:
         logger.warning(
-            "%s is read in full, since not all tenants have the same replication key: %s.",
+            "%s is read in full, since its replication key differs between tenants: %s.",
             first.name,
-            _by_tenant({t: each.replication_key or "none" for t, each in versions.items()}),
+            _by_tenant(
+                {tenant: version.replication_key or "none" for tenant, version in versions.items()}
+            ),
         )
-    # A column that may not be queried is as good as absent where others have it.
+    # A column that may not be queried counts as absent, if other tenants have it.
     lacking = {
         path: tuple(
             str(tenant)
@@ -87,7 +92,8 @@ def _merged(
     unsupported = frozenset(path[0] for path in columns if len(lacking[path]) == len(versions))
     properties = nested(columns)
     expansions = merge(version.related.expansions for version in versions.values())
-    related = Expansions(expansions, {each.name: properties[each.name] for each in expansions})
+    related_columns = {expansion.name: properties[expansion.name] for expansion in expansions}
+    related = Expansions(expansions, related_columns)
     return replace(
         first,
         location=replace(first.location, expansions=related.expansions),
@@ -108,20 +114,20 @@ def _merged(
 
 
 def _require_same_inquiry(versions: Mapping[str | None, StreamDescription]) -> None:
-    """Refuse inquiries that differ in what a sync asks for.
+    """Refuse inquiries that a sync would have to request in different ways.
 
     Raises:
-        DiscoveryError: Titles lead to one name, or parameters differ.
+        DiscoveryError: Different titles lead to the same stream name, or parameters differ.
     """
-    titles = {tenant: each.location.entity_set for tenant, each in versions.items()}
+    titles = {tenant: version.location.entity_set for tenant, version in versions.items()}
     _require_same("title", versions, titles)
-    parameters = {tenant: _parameters(each.function) for tenant, each in versions.items()}
+    parameters = {tenant: _parameters(version.function) for tenant, version in versions.items()}
     _require_same("parameter list", versions, parameters)
 
 
 def _parameters(function: str) -> str:
     types = parse_qsl(function.partition("?")[2], keep_blank_values=True)
-    return ", ".join(f"{name} ({kind})" for name, kind in sorted(types)) or "none"
+    return ", ".join(f"{name} ({type_name})" for name, type_name in sorted(types)) or "none"
 
 
 def _require_same(
@@ -129,12 +135,12 @@ def _require_same(
     versions: Mapping[str | None, StreamDescription],
     values: Mapping[str | None, str],
 ) -> None:
-    """Refuse what differs between tenants, but for those that have none of it."""
+    """Refuse values that differ between tenants; empty values are ignored."""
     if len({value for value in values.values() if value}) > 1:
         (name,) = {version.name for version in versions.values()}
         message = (
             f"The {what} of {name} differs between tenants ({_by_tenant(values)}): leave the "
-            "stream out with exclude_entities, or read these tenants in runs of their own."
+            "stream out with exclude_entities, or read these tenants in separate runs."
         )
         raise DiscoveryError(message)
 
@@ -146,19 +152,20 @@ def _require_same_types(
     seen: dict[Path, tuple[str | None, StreamDescription, Any]] = {}
     for tenant, version in versions.items():
         for path, schema in flattened[tenant].items():
-            other, known, kind = seen.setdefault(path, (tenant, version, schema))
-            if _bare(kind) == _bare(schema):
+            other_tenant, other, other_schema = seen.setdefault(path, (tenant, version, schema))
+            if _comparable(other_schema) == _comparable(schema):
                 continue
             message = (
-                f"The column {'/'.join(path)} of {version.name} is {_type(known, path, kind)} in "
-                f"the tenant {other} and {_type(version, path, schema)} in {tenant}: leave the "
-                "stream out with exclude_entities, or read these tenants in runs of their own."
+                f"The column {'/'.join(path)} of {version.name} is "
+                f"{_type(other, path, other_schema)} in the tenant {other_tenant} and "
+                f"{_type(version, path, schema)} in {tenant}: leave the stream out with "
+                "exclude_entities, or read these tenants in separate runs."
             )
             raise DiscoveryError(message)
 
 
 def _type(version: StreamDescription, path: Path, schema: Mapping[str, Any]) -> str:
-    """A column's type as a sentence can name it: of related records that in the catalog."""
+    """Return a column's type for an error message; for related records that in the catalog."""
     if len(path) == 1 and path[0] in version.types:
         return version.types[path[0]]
     (name, *_) = _nullable(schema["type"])
@@ -166,7 +173,7 @@ def _type(version: StreamDescription, path: Path, schema: Mapping[str, Any]) -> 
 
 
 def _common_key(versions: Mapping[str | None, StreamDescription]) -> tuple[str, ...]:
-    """The key that all have; none where it may not be queried in one of them.
+    """Return the key that all versions have, or none if a tenant may not query it.
 
     Raises:
         DiscoveryError: The keys differ.
@@ -180,11 +187,11 @@ def _by_tenant(values: Mapping[str | None, str]) -> str:
     return "; ".join(f"{tenant}: {value}" for tenant, value in values.items())
 
 
-def _nullable(types: Any) -> list[str]:  # noqa: ANN401 - a name or a list of them
+def _nullable(types: Any) -> list[str]:  # noqa: ANN401 - a name or a list of names
     names = [types] if isinstance(types, str) else list(types)
     return names if "null" in names else [*names, "null"]
 
 
-def _bare(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A column's schema without what may differ: its title, and whether it may be null."""
+def _comparable(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a column's schema without what may differ: its title, and whether it is nullable."""
     return {**schema, "title": None, "type": _nullable(schema["type"])}

@@ -1,1 +1,1 @@
-"""Rows as Singer messages."""
+"""Writes rows as Singer messages."""

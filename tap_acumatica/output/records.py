@@ -1,4 +1,4 @@
-"""Rows as the server sends them -> Singer records; what to do is decided once per stream."""
+"""Converts the server's rows to Singer records; the conversions are chosen once per stream."""
 
 from __future__ import annotations
 
@@ -23,14 +23,19 @@ if TYPE_CHECKING:
 
     Conversions = list[tuple[str, Callable[[Any], Any]]]
 
-_IN_UTC: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,6}))?Z")
-"""How most servers show instants; such a text needs no more than a longer fraction."""
+_UTC: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,6}))?Z")
+"""How most servers display instants; such a text only needs its fraction padded."""
 
-_FINER: Final = re.compile(r"\.(\d{6}\d*[1-9])")
-"""A fraction with more digits than Python's instants hold; no offset changes it."""
+_LONG_FRACTION: Final = re.compile(r"\.(\d{6}\d*[1-9])")
+"""A fraction with more digits than a datetime holds; no offset changes it."""
+
+_JSON: Final = msgspec.json.Encoder(decimal_format="number")
 
 MAX_CACHED_INSTANTS: Final = 10_000
-"""Values of a stream whose conversion is remembered."""
+"""Maximum number of a stream's values whose conversions are cached."""
+
+MAX_EXPONENT: Final = 1000
+"""Largest exponent of a number that is written out; those of server values reach 324."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +47,25 @@ class RecordSettings:
     decimals_as_strings: bool = False
 
     def replication_key_text(self, value: str) -> str:
-        """A replication key: of fixed width, so that texts sort as instants do."""
-        if not self.instants.ignore_offsets and (shown := _IN_UTC.fullmatch(value)):
-            datetime.fromisoformat(value)  # refuses what is no date-time
-            return f"{value[:19]}.{shown[1] or '':0<6}+00:00"
+        """Return a replication key with a fixed width, so that texts sort as instants do."""
+        if not self.instants.ignore_offsets and (utc := _UTC.fullmatch(value)):
+            datetime.fromisoformat(value)  # raises if it is no date-time
+            return f"{value[:19]}.{utc[1] or '':0<6}+00:00"
         return bookmark_text(self.instants.read(value))
 
     def instant(self, value: str) -> str:
-        """An instant in UTC, or as the server labelled it."""
+        """Return an instant in UTC, or with the server's offset."""
         if value[-1:] == "Z" and not self.instants.ignore_offsets:
             return value
         if not self.convert_to_utc and self.instants.has_offset(value):
             return value
-        moment = self.instants.read(value)
-        if finer := _FINER.search(value):
-            return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}.{finer[1]}Z"
-        return _in_utc(moment)
+        instant = self.instants.read(value)
+        if fraction := _LONG_FRACTION.search(value):
+            return f"{instant.replace(tzinfo=None).isoformat(timespec='seconds')}.{fraction[1]}Z"
+        return _in_utc(instant)
 
     def date_or_instant(self, value: str) -> str:
-        """A date is midnight on the wall clock, whatever the offset; it keeps its day."""
+        """Return a date or an instant: midnight on the wall clock is a date, and keeps its day."""
         if not self.convert_to_utc and self.instants.has_offset(value):
             return value
         wall_clock = datetime.fromisoformat(value).replace(tzinfo=None)
@@ -70,7 +75,7 @@ class RecordSettings:
 
 
 class RecordConverter:
-    """Makes the records of one stream, in place: a row is used once."""
+    """Converts the rows of one stream to records, in place, since a row is used once."""
 
     def __init__(
         self,
@@ -79,34 +84,36 @@ class RecordConverter:
         settings: RecordSettings,
         absent: Iterable[str] = (),
     ) -> None:
-        """Decide what to do.
+        """Choose the conversions.
 
         Args:
-            columns: What the server is asked for.
-            replication_key: Of the stream, where it is dated.
+            columns: The requested columns.
+            replication_key: The stream's replication key, if it is read incrementally.
             settings: How values are written.
-            absent: Columns that this tenant does not have: they are null.
+            absent: Columns that the tenant lacks: they are null.
         """
         self._settings = settings
-        # Dates come again and again, in all columns, and few are as many as these. The caches hold
-        # nothing that holds them, so that they end with the stream.
+        # Dates repeat, in all columns, and few streams have more distinct ones than a cache holds.
+        # The caches refer to nothing that refers to them, so that they are freed with the stream.
         self._instant = lru_cache(MAX_CACHED_INSTANTS)(settings.instant)
         self._date_or_instant = lru_cache(MAX_CACHED_INSTANTS)(settings.date_or_instant)
         self._nulls: dict[str, None] = dict.fromkeys(absent)
-        # By far the most frequent conversion, so without a call for each value.
+        # By far the most frequent conversion, so it is done without a call for each value.
         self._numbers = [
             name
             for name, edm_type in columns.items()
             if edm_type.conversion is Conversion.DECIMAL and not settings.decimals_as_strings
         ]
-        others = {n: edm_type for n, edm_type in columns.items() if n not in self._numbers}
-        self._conversions = self._conversions_of(others, replication_key)
+        converted = {
+            name: edm_type for name, edm_type in columns.items() if name not in self._numbers
+        }
+        self._conversions = self._conversions_of(converted, replication_key)
 
     def convert(self, rows: list[Row]) -> list[Row]:
-        """The records of these rows.
+        """Convert these rows to records.
 
         Raises:
-            InconsistentAnswer: A date-time is none.
+            InconsistentAnswer: A value cannot be converted.
         """
         name = ""
         try:
@@ -123,7 +130,7 @@ class RecordConverter:
                     row.update(self._nulls)
         except (ValueError, RecursionError) as error:
             message = (
-                f"Acumatica sent the column {name} with other values than the catalog says "
+                f"Acumatica sent values of the column {name} that do not fit the catalog "
                 f"({error}): run discovery again."
             )
             raise InconsistentAnswer(message) from error
@@ -149,32 +156,28 @@ class RecordConverter:
             case Conversion.DECIMAL:
                 return _decimal_text if self._settings.decimals_as_strings else _finite
             case Conversion.JSON_TEXT:
-                return _text
+                return _json_text
             case Conversion.NONE:
                 return self._nested(name, edm_type.schema)
 
     def _nested(self, name: str, schema: edm.Schema) -> Callable[[Any], Any] | None:
-        """What is to be done within lists and objects: the same as outside of them."""
+        """Return the conversion of a list or object, which converts the values in it."""
         if "items" in schema:
             convert = self._conversion(name, edm.from_schema(schema["items"]), None)
-            return convert and partial(_each, convert)
+            return convert and partial(_convert_items, convert)
         if "properties" in schema:
             conversions = self._conversions_of(edm.columns_of(schema), None)
-            return partial(_within, conversions) if conversions else None
+            return partial(_convert_properties, conversions) if conversions else None
         return None
 
 
-def _in_utc(moment: datetime) -> str:
-    """As the server writes UTC: with as many digits of the second as are needed."""
-    return edm.instant_literal(moment)
+def _in_utc(instant: datetime) -> str:
+    """Write an instant as the server writes UTC: with only as many digits as are needed."""
+    return edm.instant_literal(instant)
 
 
 def _finite(value: Decimal) -> Decimal | None:
     return value if value.is_finite() else None
-
-
-MAX_EXPONENT: Final = 1000
-"""Digits of a number that is written out; of those that a server can hold the longest has 324."""
 
 
 def _decimal_text(value: Decimal) -> str | None:
@@ -186,18 +189,15 @@ def _decimal_text(value: Decimal) -> str | None:
     return format(value, "f")
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
+def _json_text(value: Any) -> str:  # noqa: ANN401 - any JSON
     return value if isinstance(value, str) else _JSON.encode(value).decode()
 
 
-_JSON: Final = msgspec.json.Encoder(decimal_format="number")
-
-
-def _each(convert: Callable[[Any], Any], values: list[Any]) -> list[Any]:
+def _convert_items(convert: Callable[[Any], Any], values: list[Any]) -> list[Any]:
     return [None if value is None else convert(value) for value in values]
 
 
-def _within(conversions: Conversions, row: Row) -> Row:
+def _convert_properties(conversions: Conversions, row: Row) -> Row:
     for name, convert in conversions:
         value = row.get(name)
         if value is not None:

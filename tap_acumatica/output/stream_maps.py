@@ -1,4 +1,4 @@
-"""Stream maps and flattening are the SDK's: what it says of them becomes a sentence of ours."""
+"""Turns the SDK's errors about stream maps and flattening into settings errors."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def stream_map_errors() -> Iterator[None]:
-    """Whatever makes or uses the maps.
+    """Turn the SDK's stream-map errors in this block into a SettingsError.
 
     Raises:
-        SettingsError: They cannot be used.
+        SettingsError: Stream maps or flattening cannot be used.
     """
     try:
         yield
@@ -26,6 +26,6 @@ def stream_map_errors() -> Iterator[None]:
         message = f"The setting stream_maps cannot be used ({error}): correct it."
         raise SettingsError(message) from error
     except ConfigValidationError as error:
-        said = "; ".join([str(error), *error.errors])
-        message = f"The settings of flattening cannot be used ({said}): correct them."
+        problems = "; ".join([str(error), *error.errors])
+        message = f"The settings for flattening cannot be used ({problems}): correct them."
         raise SettingsError(message) from error

@@ -1,4 +1,4 @@
-"""Writes messages: numbers with the digits that came, and flushed where a target waits for them."""
+"""Writes messages: numbers with the server's digits, flushed when a target waits for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Writer(GenericSingerWriter[bytes, Message]):
-    """One JSON object a line on stdout; records are flushed with the next other message."""
+    """Writes one JSON object per line to stdout; records are flushed only with another message."""
 
     def __init__(self) -> None:
         self._encoder = msgspec.json.Encoder(decimal_format="number")
@@ -41,7 +41,7 @@ class Writer(GenericSingerWriter[bytes, Message]):
         version: int | None,
         time_extracted: datetime,
     ) -> None:
-        """Write records at once, each as the message that `write_message` would write."""
+        """Write several records at once, each as `write_message` would write it."""
         head = {"type": "RECORD", "stream": stream}
         tail: dict[str, Any] = {"time_extracted": time_extracted}
         if version is not None:
@@ -50,15 +50,16 @@ class Writer(GenericSingerWriter[bytes, Message]):
         sys.stdout.buffer.write(self._encoder.encode_lines(lines))
 
     def write_state(self, state: bytes) -> None:
-        """Write a state that is JSON already."""
+        """Write a state that is already encoded as JSON."""
         sys.stdout.buffer.write(b'{"type":"STATE","value":' + state + b"}\n")
         sys.stdout.buffer.flush()
 
 
 class StateDeduplicator(StateWriter):
-    """Writes a state if it is another than the last; the SDK copies it, value by value, for that.
+    """Writes a state if it differs from the last one, which it keeps as encoded JSON.
 
-    Each stream ends with the state of all, so that the time for it grows with their square.
+    The SDK keeps a deep copy instead. Each stream ends with the state of all streams, so the time
+    for copies would grow with the square of their number.
     """
 
     def __init__(self, writer: GenericSingerWriter[Any, Message]) -> None:
@@ -68,18 +69,18 @@ class StateDeduplicator(StateWriter):
 
     @override
     def write_state(self, state: TapState) -> None:
-        text = msgspec.json.encode(state)
-        if text == self._last:
+        encoded = msgspec.json.encode(state)
+        if encoded == self._last:
             return
         if isinstance(self._writer, Writer):
-            self._writer.write_state(text)
+            self._writer.write_state(encoded)
         else:
             self._writer.write_message(StateMessage(value=state))
-        self._last = text
+        self._last = encoded
 
 
 def _content(message: Message) -> dict[str, Any]:
     if isinstance(message, StateMessage):
-        # The SDK copies the whole state, value by value, to do the same.
+        # The same as the SDK's `to_dict`, without its deep copy of the state.
         return {"type": message.type.value, "value": message.value}
     return message.to_dict()

@@ -1,1 +1,1 @@
-"""Reads one entity of one tenant. Knows neither the SDK nor Singer messages."""
+"""Reads one entity of one tenant; knows neither the SDK nor Singer messages."""

@@ -1,4 +1,4 @@
-"""The bookmark of a stream, as the state holds it."""
+"""The bookmark of a stream in the state."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Bookmark:
     """How far a stream was read.
 
     Attributes:
-        instant: Rows changed before it were delivered; None: none were.
-        undated_read_on: Day (UTC, ISO) of the last read of rows without a date, or with one that
-            is yet to come.
-        scope: The settings that decide which rows exist, as they were; those at their default
-            left out.
+        instant: All rows changed before it were delivered; None: no row was.
+        undated_read_on: Day (UTC, ISO) of the last read of the rows that have no date, or a future
+            one.
+        scope: The values that the settings had that decide which rows exist; those at their
+            default are left out.
     """
 
     instant: datetime | None = None
@@ -38,40 +38,40 @@ class Bookmark:
 
     @classmethod
     def of(cls, state: Mapping[str, Any], replication_key: str | None) -> Bookmark:
-        """The bookmark in a stream's state. One of another replication key is none.
+        """Return the bookmark in a stream's state; an empty one if the replication key differs.
 
         Raises:
-            ValueError: Its value is no date-time.
+            ValueError: The bookmark's value is no date-time.
         """
         value = state.get(VALUE)
         if not value or state.get("replication_key") != replication_key:
             return cls()
-        return cls(_moment(value), state.get(UNDATED), state.get(SCOPE) or {})
+        return cls(_instant(value), state.get(UNDATED), state.get(SCOPE) or {})
 
     def narrower_than(self, scope: Mapping[str, Any]) -> bool:
-        """Whether rows may be in this scope that were not in the bookmark's."""
-        started, starts = self.scope.get("start_date"), scope.get("start_date")
-        if started and (not starts or starts < started):
+        """Whether this scope may contain rows that the bookmark's scope did not."""
+        old_start, new_start = self.scope.get("start_date"), scope.get("start_date")
+        if old_start and (not new_start or new_start < old_start):
             return True
         names = (self.scope.keys() | scope.keys()) - {"start_date"}
         return any(self.scope.get(name) != scope.get(name) for name in names)
 
     def store(self, state: MutableMapping[str, Any], replication_key: str) -> None:
-        """Put it into a stream's state in place of the one there, if that is not ahead of it.
+        """Replace the bookmark in a stream's state, but never by an earlier instant.
 
-        A bookmark without an instant starts the stream anew. One of another replication key says
-        nothing about this one.
+        A bookmark without an instant has the stream read from the beginning. A bookmark of another
+        replication key is replaced in any case.
         """
-        last = Bookmark.of(state, replication_key).instant
+        stored = Bookmark.of(state, replication_key).instant
         if self.instant is None:
             state.pop(VALUE, None)
             state.pop("replication_key", None)
         else:
             state["replication_key"] = replication_key
-            state[VALUE] = bookmark_text(max(self.instant, last or self.instant))
-        for name, content in ((UNDATED, self.undated_read_on), (SCOPE, dict(self.scope))):
-            if content:
-                state[name] = content
+            state[VALUE] = bookmark_text(max(self.instant, stored or self.instant))
+        for name, value in ((UNDATED, self.undated_read_on), (SCOPE, dict(self.scope))):
+            if value:
+                state[name] = value
             else:
                 state.pop(name, None)
 
@@ -93,15 +93,15 @@ class _Partitioned(_Entry):
 
 
 def require_shape(state: Mapping[str, Any]) -> None:
-    """Refuse a state that is not as the tap writes it: by mistake everything would be read anew.
+    """Refuse a state that the tap did not write: ignoring it would read everything again.
 
     Raises:
-        SettingsError: It is another object, or damaged.
+        SettingsError: The state is another object, or damaged.
     """
     if state and not isinstance(state.get("bookmarks"), dict):
         message = (
-            f"The state holds no object bookmarks (found {', '.join(state)}): give what the target "
-            "wrote, which is the value of the last STATE message."
+            f"The state has no bookmarks object (found: {', '.join(state)}): pass the state as the "
+            "target wrote it, which is the value of the last STATE message."
         )
         raise SettingsError(message)
     for stream, entry in state.get("bookmarks", {}).items():
@@ -109,40 +109,41 @@ def require_shape(state: Mapping[str, Any]) -> None:
             partitions = msgspec.convert(entry, _Partitioned).partitions
         except msgspec.ValidationError as error:
             message = (
-                f"The state of {stream} is damaged ({error}): correct it, or take the stream's "
-                "entry out, so that it is read anew."
+                f"The state of {stream} is damaged ({error}): correct it, or remove the stream's "
+                "entry to read the stream from the beginning."
             )
             raise SettingsError(message) from error
-        contexts = [each.context for each in partitions]
-        for place, context in enumerate(contexts):
-            if context in contexts[:place]:
+        contexts = [partition.context for partition in partitions]
+        for index, context in enumerate(contexts):
+            if context in contexts[:index]:
                 message = (
-                    f"The state of {stream} holds the partition {context} twice: take out one of "
+                    f"The state of {stream} holds the partition {context} twice: remove one of "
                     "them."
                 )
                 raise SettingsError(message)
 
 
 def warn_of_other_spellings(state: Mapping[str, Any], column: str, tenants: Sequence[str]) -> None:
-    """Warn of tenants that the state knows in other letters: they are read anew, as others."""
+    """Warn of tenants that the state spells in another case: they are read as new tenants."""
     known = {
         str(partition["context"].get(column))
         for entry in state.get("bookmarks", {}).values()
         for partition in entry.get("partitions", ())
     }
     for tenant in tenants:
-        alike = [each for each in known if each.casefold() == tenant.casefold()]
-        if alike and tenant not in alike:
+        spellings = [name for name in known if name.casefold() == tenant.casefold()]
+        if spellings and tenant not in spellings:
             logger.warning(
-                "The state knows the tenant %s as %s: it is read anew, since its records get "
-                "another key. Spell it so in the setting tenants to go on from there.",
+                "The state spells the tenant %s as %s: it is read from the beginning, since its "
+                "records get another key. To continue instead, use the state's spelling in the "
+                "setting tenants.",
                 tenant,
-                alike[0],
+                spellings[0],
             )
 
 
-def _moment(value: Any) -> datetime:  # noqa: ANN401 - states can be written by hand
+def _instant(value: Any) -> datetime:  # noqa: ANN401 - states can be written by hand
     if not isinstance(value, str):
-        message = f"{value!r} is no text"
-        raise ValueError(message)  # noqa: TRY004 - as for texts that are no date-time
+        message = f"{value!r} is no string"
+        raise ValueError(message)  # noqa: TRY004 - as for strings that are no date-time
     return in_utc(value)

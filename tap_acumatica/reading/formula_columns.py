@@ -1,7 +1,7 @@
-"""What only reading an inquiry shows: which of its columns are formulas.
+"""Finds out which columns of an inquiry are formulas, which only reading it can show.
 
-No filter and no order can use a formula, and nothing tells it before: the server answers such a
-query with nothing at all (docs/acumatica.md, "Inquiries").
+Filters and orders cannot use a formula, but the metadata do not tell formulas from other columns:
+the server answers such a query with an empty body (docs/acumatica.md, "Inquiries").
 """
 
 from __future__ import annotations
@@ -22,36 +22,39 @@ if TYPE_CHECKING:
 
 
 class FormulaColumns:
-    """Finds the columns of an inquiry by which it can be sorted."""
+    """Finds the columns of an inquiry that cannot be sorted by."""
 
     def __init__(self, table: Table, ask: Callable[[Query], Result[Page]]) -> None:
         self._table = table
         self._ask = ask
 
     def removed(self, failed: RequestFailed) -> Table:
-        """The inquiry to be read without its formulas.
+        """Return the inquiry without formulas in its key, order and replication key.
+
+        Args:
+            failed: The refusal of the first query.
 
         Raises:
-            RequestFailed: They are not what is in the way.
+            RequestFailed: The same, if formulas are not its cause.
         """
         table = self._table
-        named = {table.replication_key, *table.key, *table.order}
-        suspects = [name for name in table.columns if name in named]
-        if not self._sorts([]):
+        used = {table.replication_key, *table.key, *table.order}
+        suspects = [name for name in table.columns if name in used]
+        if not self._can_sort_by([]):
             raise failed
         sortable = set(self._sortable(suspects))
         if len(sortable) == len(suspects):
             raise failed
         formulas = [name for name in suspects if name not in sortable]
         logger.warning(
-            "%s cannot be sorted by %s, which seem to be formulas.",
+            "%s cannot be sorted by columns that seem to be formulas: %s.",
             table.entity_set,
             ", ".join(formulas),
         )
         dated = table.replication_key in sortable
         if table.replication_key and not dated:
             logger.warning(
-                "%s is read in full, since its replication key %s cannot be filtered.",
+                "%s is read in full, since its replication key %s cannot be filtered by.",
                 table.entity_set,
                 table.replication_key,
             )
@@ -63,17 +66,17 @@ class FormulaColumns:
         )
 
     def _sortable(self, names: Sequence[str]) -> Iterator[str]:
-        """Those of the names that can be sorted by, tried by halves: formulas are few."""
+        """Yield the names that can be sorted by; tried by halves, since formulas are few."""
         if not names:
             return
-        if self._sorts(names):
+        if self._can_sort_by(names):
             yield from names
         elif len(names) > 1:
             middle = len(names) // 2
             yield from self._sortable(names[:middle])
             yield from self._sortable(names[middle:])
 
-    def _sorts(self, names: Sequence[str]) -> bool:
+    def _can_sort_by(self, names: Sequence[str]) -> bool:
         try:
             self._ask(replace(self._table.query(orderby=tuple(names)), top=1))
         except RequestFailed as failed:

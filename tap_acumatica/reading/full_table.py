@@ -1,4 +1,4 @@
-"""Reads all rows of an entity, or all that fit a condition."""
+"""Reads all rows of an entity, or all that match a condition."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from tap_acumatica.reading.pages import PageReader
 
 PAGERS: Final = (KeyPager, OffsetPager)
-"""Each suits fewer tables, and serves them better, than the next."""
+"""The kinds of pagers, each better than the next, but suited to fewer tables."""
 
 
 def first_pager(table: Table, paging: Paging, condition: str = "") -> Pager:
-    """Return the pager with which a read of these rows begins."""
+    """Return the pager that begins a read of the rows that match the condition."""
     kind = next(kind for kind in PAGERS if kind.suits(table))
     return kind(table, paging, condition)
 
@@ -29,7 +29,7 @@ def first_pager(table: Table, paging: Paging, condition: str = "") -> Pager:
 def read_full_table(
     pages: PageReader, settings: ReadSettings, condition: str = ""
 ) -> Iterator[PageRead]:
-    """Read all rows that fit the condition; they do not move the bookmark.
+    """Read all rows that match the condition; they do not move the bookmark.
 
     Raises:
         AcumaticaError: The read cannot be completed.

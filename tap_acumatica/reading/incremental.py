@@ -1,4 +1,4 @@
-"""Reads what has changed since the bookmark, and moves the bookmark.
+"""Reads the rows that have changed since the bookmark, and moves the bookmark.
 
 The rules and their reasons are in docs/reliability.md.
 """
@@ -17,7 +17,7 @@ from tap_acumatica.reading import prefetch
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.full_table import read_full_table
 from tap_acumatica.reading.model import Checkpoint
-from tap_acumatica.reading.pages import refuse_other_values
+from tap_acumatica.reading.pages import convert_value_errors
 from tap_acumatica.reading.slices import WindowRead, WindowSlice, WindowSplitter
 from tap_acumatica.reading.verification import verifier_for
 
@@ -41,7 +41,7 @@ class IncrementalRead:
         self._replication_key = pages.table.replication_key or ""
 
     def __iter__(self) -> Iterator[ReadEvent | Continuation[ReadEvent]]:
-        """Read. Slices of the window that are left to other readers come as continuations.
+        """Yield the events of the read; slices left to other readers come as continuations.
 
         Raises:
             AcumaticaError: The read cannot be completed.
@@ -62,15 +62,15 @@ class IncrementalRead:
         self._pages.stats.window = window
         read = WindowRead(clock, verifier_for(self._pages.table, self._settings))
         finish = partial(self._finish, bookmark, window, read)
-        whole = WindowSlice(window, prefetch.MAX_PAGES)
-        remaining = yield from self._read_slice(self._pages, read, whole)
+        whole_window = WindowSlice(window, prefetch.MAX_PAGES)
+        remaining = yield from self._read_slice(self._pages, read, whole_window)
         if remaining is None:
             yield from finish()
         else:
             remaining.finish = finish
 
     def _usable_bookmark(self, clock: ServerClock) -> Bookmark:
-        """The bookmark, unless it counts for other rows than those to read now."""
+        """Return the bookmark, or an empty one if the settings now include other rows."""
         bookmark = self._start.bookmark
         entity_set = self._pages.table.entity_set
         scope = dict(self._settings.scope)
@@ -86,7 +86,7 @@ class IncrementalRead:
             raise AcumaticaError(message)
         if bookmark.narrower_than(scope):
             logger.warning(
-                "%s is read in full, since the settings that decide which rows exist changed "
+                "%s is read in full, since the settings that decide which rows exist have changed "
                 "from %s to %s.",
                 entity_set,
                 dict(bookmark.scope),
@@ -106,32 +106,34 @@ class IncrementalRead:
     def _read_slice(
         self, pages: PageReader, read: WindowRead, window_slice: WindowSlice
     ) -> Generator[ReadEvent | Continuation[ReadEvent], None, RemainingSlices | None]:
-        """Read a slice of the window, or all of it; return what is left to other readers."""
+        """Read a slice of the window, or all of it; return the slices left to other readers."""
         instants = self._settings.instants
         pager = CursorPager(pages.table, pages.paging, window_slice.window, instants)
-        splitter = WindowSplitter(window_slice, instants, partial(self._read_beside, read))
-        # The server's links would go on in the window as it was.
-        splits = self._settings.readers > 1 and pages.paging.size and pages.table.key
+        splitter = WindowSplitter(window_slice, instants, partial(self._read_in_parallel, read))
+        # Without a page size the server's links are followed, which lead through the whole window.
+        may_split = self._settings.readers > 1 and pages.paging.size and pages.table.key
         for page in pages.read(pager, max_bookmark=read.clock.now):
             read.verifier.add(page.rows)
             if not read.clock.proved:
                 read.reach(instants.read(row[self._replication_key]) for row in reversed(page.rows))
-            remaining = splitter.split(pager, page.rows, self._replication_key) if splits else None
+            remaining = (
+                splitter.split(pager, page.rows, self._replication_key) if may_split else None
+            )
             yield page
             if remaining is not None:
                 yield remaining
-        splitter.tell(pager.delivered)
+        splitter.report(pager.delivered)
         return splitter.remaining
 
-    def _read_beside(
+    def _read_in_parallel(
         self, read: WindowRead, window_slice: WindowSlice
     ) -> Iterator[ReadEvent | Continuation[ReadEvent]]:
-        """Another reader of the same entity, for a slice of the window."""
-        events = self._read_slice(self._pages.beside(), read, window_slice)
-        return refuse_other_values(self._pages.table.entity_set, events)
+        """Return another reader of the same entity, for a slice of the window."""
+        events = self._read_slice(self._pages.sibling(), read, window_slice)
+        return convert_value_errors(self._pages.table.entity_set, events)
 
     def _finish(self, bookmark: Bookmark, window: Window, read: WindowRead) -> Iterator[ReadEvent]:
-        """Read what follows when a window was read to its end."""
+        """Move the bookmark once the window has been read to its end; read the undated rows."""
         clock = read.clock
         verified = replace(window, high=min(window.high, read.reached or clock.now))
         read.verifier.verify_window(verified, self._settings, self._pages.source.ask)
@@ -140,9 +142,9 @@ class IncrementalRead:
         yield Checkpoint(bookmark)
         today = clock.now.date().isoformat()
         if bookmark.undated_read_on != today:
-            to_come = self._pages.table.instant(clock.now + DAY)
+            future = self._pages.table.instant(clock.now + DAY)
             name = self._replication_key
-            for condition in (f"{name} eq null", f"{name} ge {to_come}"):
+            for condition in (f"{name} eq null", f"{name} ge {future}"):
                 yield from read_full_table(self._pages, self._settings, condition)
             yield Checkpoint(replace(bookmark, undated_read_on=today))
         self._log_stats()

@@ -1,4 +1,4 @@
-"""What a read takes, what it brings to whoever consumes it, and what it took."""
+"""The settings, the events and the statistics of a read."""
 
 from __future__ import annotations
 
@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReadSettings:
-    """What all reads of a run have in common.
+    """The settings that all reads of a run share.
 
     Attributes:
+        paging: How pages are requested.
+        instants: How date-time values are read.
+        time_offset: How far a window looks back behind the bookmark.
+        start_date: Lower bound of the first window; None: from the beginning.
         scope: The settings that decide which rows exist, without those at their default.
-        readers: How many may read side by side.
+        verify_counts: Whether to compare the delivered rows with a count at the end.
+        readers: Maximum number of parallel readers.
     """
 
     paging: Paging = field(default_factory=Paging)
@@ -44,7 +49,7 @@ class IncrementalStart:
     """Where an incremental read starts.
 
     Attributes:
-        clock_check: Tells the server's clock.
+        clock_check: Finds out the server's clock.
         bookmark: Where the last read ended.
     """
 
@@ -57,8 +62,8 @@ class PageRead:
     """The new rows of one page.
 
     Attributes:
-        max_bookmark: The greatest instant to which these rows may move the bookmark; None: they
-            do not move it.
+        max_bookmark: Latest instant to which these rows may move the bookmark; None: they do not
+            move it.
     """
 
     rows: list[Row]
@@ -67,7 +72,7 @@ class PageRead:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """All rows up to the bookmark have been brought."""
+    """All rows up to the bookmark have been delivered."""
 
     bookmark: Bookmark
 
@@ -82,7 +87,7 @@ ReadEvent: TypeAlias = PageRead | Checkpoint | FullTableFallback
 
 @dataclass(slots=True)
 class ReadStats:
-    """What a read took; readers of one entity that run side by side share it."""
+    """Statistics of a read, shared by the parallel readers of one entity."""
 
     rows: int = 0
     pages: int = 0
@@ -101,7 +106,7 @@ class ReadStats:
             self.retries += retries
 
     def __str__(self) -> str:
-        """One line for the log."""
+        """Return one line for the log."""
         seconds = time.monotonic() - self.started
         text = (
             f"{self.rows} rows, {self.pages} pages, {self.requests} requests, "

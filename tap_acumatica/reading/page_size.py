@@ -1,4 +1,4 @@
-"""How many rows a request asks for: fewer where the server does not answer in time."""
+"""The number of rows in a request, which shrinks if the server does not answer in time."""
 
 from __future__ import annotations
 
@@ -12,32 +12,35 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.paging.pager import Pager
 
 MIN_PAGE_SIZE: Final = 50
+"""Rows of the smallest page after timeouts."""
+
 PAGES_BEFORE_GROWTH: Final = 10
+"""Number of good pages before the page grows again."""
 
 
 class PageSize:
-    """Halves after each timeout, and doubles again after good pages, up to what was set.
+    """Halves after each timeout, and doubles again after good pages, up to the configured size.
 
     Attributes:
-        rows: To ask for; None leaves it to the server.
+        rows: Number of rows to request; None leaves it to the server.
     """
 
-    def __init__(self, wanted: int | None) -> None:
-        """Begin with what was set."""
-        self.rows = wanted
-        self._wanted = wanted
+    def __init__(self, configured: int | None) -> None:
+        """Begin with the configured size."""
+        self.rows = configured
+        self._configured = configured
         self._timeouts = 0
         self._good_pages = 0
 
     def copy(self) -> PageSize:
-        """A page size that goes its own way from here."""
+        """Return a copy that changes independently from now on."""
         return copy(self)
 
     def shrink(self, pager: Pager, failed: RequestFailed) -> None:
-        """Ask for half as many rows after a timeout.
+        """Request half as many rows after a timeout.
 
         Raises:
-            RequestFailed: So few rows as this have failed often enough.
+            RequestFailed: The smallest page has timed out too often.
         """
         rows = self.rows or 2 * MIN_PAGE_SIZE
         smallest = min(MIN_PAGE_SIZE, rows)
@@ -48,14 +51,14 @@ class PageSize:
         self._resize(pager, max(rows // 2, smallest))
 
     def good_page(self, pager: Pager) -> None:
-        """Ask for more rows again, if that went well for some time."""
+        """Count a page that arrived in time; after enough of them request more rows again."""
         if not pager.resizable:
             return
         self._good_pages += 1
         self._timeouts = 0
-        rows, wanted = self.rows or 0, self._wanted or 0
-        if rows < wanted and self._good_pages >= PAGES_BEFORE_GROWTH:
-            self._resize(pager, min(rows * 2, wanted))
+        rows, configured = self.rows or 0, self._configured or 0
+        if rows < configured and self._good_pages >= PAGES_BEFORE_GROWTH:
+            self._resize(pager, min(rows * 2, configured))
 
     def _resize(self, pager: Pager, rows: int) -> None:
         self._good_pages = 0

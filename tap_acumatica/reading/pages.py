@@ -1,4 +1,4 @@
-"""Asks for the pages of one entity, and in another way where the server refuses a query."""
+"""Requests the pages of one entity, in another way if the server refuses a query."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tap_acumatica.odata.errors import Action, RequestFailed
 from tap_acumatica.odata.http.retry import retry_timeouts
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.payload.decoders import decoder_for
-from tap_acumatica.odata.payload.page import other_values
+from tap_acumatica.odata.payload.page import unexpected_values
 from tap_acumatica.reading.model import PageRead
 from tap_acumatica.reading.page_size import PageSize
 
@@ -35,12 +35,12 @@ class RowSource(Protocol):
     def read(
         self, query: Query | Link, subject: str, decode: Callable[[bytes], Page]
     ) -> Result[Page]:
-        """Ask for rows."""
+        """Send a query, and decode its response."""
         ...
 
 
 class EntitySource:
-    """Sends the queries for one entity, and counts them; serves readers side by side."""
+    """Sends the queries for one entity, and counts them; parallel readers may share it."""
 
     def __init__(self, source: RowSource, table: Table, stats: ReadStats) -> None:
         replication_key = [table.replication_key] if table.replication_key else []
@@ -50,26 +50,26 @@ class EntitySource:
         self._stats = stats
 
     def ask(self, query: Query | Link) -> Result[Page]:
-        """Ask for rows, again at once after a timeout.
+        """Send a query; repeat it at once after a timeout.
 
         Raises:
-            RequestFailed: There is no answer to work with.
+            RequestFailed: There is no usable response.
         """
         return retry_timeouts(partial(self.ask_once, query))
 
     def ask_once(self, query: Query | Link) -> Result[Page]:
-        """Ask for rows.
+        """Send a query.
 
         Raises:
-            RequestFailed: There is no answer to work with, or not in time.
+            RequestFailed: There is no usable response, or none in time.
         """
         return self._send(query, self._decoder.page)
 
     def one_row(self, table: Table) -> list[Row]:
-        """The one row of a singleton, or the first of a set."""
+        """Read the one row of a singleton, or the first row of a set."""
         if table.singleton:
-            ask = partial(self._send, table.query(), self._decoder.singleton)
-            return retry_timeouts(ask).content.rows
+            send = partial(self._send, table.query(), self._decoder.singleton)
+            return retry_timeouts(send).content.rows
         query = replace(table.query(orderby=table.key), top=1)
         return self.ask(query).content.rows[:1]
 
@@ -83,9 +83,9 @@ class PageReader:
     """Follows a pager from page to page.
 
     Attributes:
-        table: The entity, without what the server has refused of it so far.
+        table: The entity, without the columns that the server has refused so far.
         source: Sends its queries.
-        stats: What the read has taken so far.
+        stats: Statistics of the read so far.
     """
 
     def __init__(
@@ -102,22 +102,22 @@ class PageReader:
         self._paging = paging
         self._page_size = page_size or PageSize(paging.size)
 
-    def beside(self) -> PageReader:
-        """Make a reader for another part of the entity, with a page size of its own."""
+    def sibling(self) -> PageReader:
+        """Return a reader for another slice of the entity, with its own page size."""
         page_size = self._page_size.copy()
         return PageReader(self.table, self.source, self._paging, self.stats, page_size)
 
     @property
     def paging(self) -> Paging:
-        """How pages are asked for now."""
+        """How pages are requested now."""
         return replace(self._paging, size=self._page_size.rows)
 
     def read(self, pager: Pager, max_bookmark: datetime | None = None) -> Iterator[PageRead]:
-        """Read what the pager asks for. Each event holds the new rows of a page that has some.
+        """Send the pager's requests; yield the new rows of each page that has some.
 
         Raises:
-            RequestFailed: The server refuses a query, and there is no other way to ask.
-            InconsistentAnswer: An answer does not fit its query.
+            RequestFailed: The server refuses a query, and there is no other way.
+            InconsistentAnswer: A page contradicts its query.
         """
         self._begin(pager)
         while not pager.done:
@@ -131,17 +131,17 @@ class PageReader:
             self._page_size.good_page(pager)
             if rows:
                 yield self.counted(rows, max_bookmark)
-        following = pager.then()
-        if following:
-            yield from self.read(following, max_bookmark)
+        successor = pager.then()
+        if successor:
+            yield from self.read(successor, max_bookmark)
 
     def counted(self, rows: list[Row], max_bookmark: datetime | None = None) -> PageRead:
-        """The event of these rows, counted."""
+        """Count these rows, and return their event."""
         self.stats.add(pages=1, rows=len(rows))
         return PageRead(rows, max_bookmark)
 
     def _begin(self, pager: Pager) -> None:
-        """Let a pager ask for what can be asked for by now, in pages of the size that works."""
+        """Give a pager the columns and the page size that the server has accepted so far."""
         pager.table = self.table
         if self._page_size.rows is not None:
             pager.resize(self._page_size.rows)
@@ -149,7 +149,7 @@ class PageReader:
             logger.warning("%s %s", self.table.entity_set, pager.announcement)
 
     def _instead(self, pager: Pager, failed: RequestFailed) -> Pager:
-        """Return a pager that asks in another way for what the server did not give.
+        """Return a pager that requests in another way what the server did not send.
 
         Raises:
             RequestFailed: There is no other way.
@@ -160,17 +160,19 @@ class PageReader:
         if failed.action is not Action.REPHRASE or self.table.inquiry:
             raise failed
         if failed.column in self.table.optional_columns:
-            logger.warning("%s It is left out.", failed)
+            logger.warning("%s The column is left out.", failed)
             self.table = self.table.without(failed.column)
-        elif failed.column and any(each.selects(failed.column) for each in self.table.expand):
-            logger.warning("%s It is left out of the related records.", failed)
-            expand = tuple(each.without(failed.column) for each in self.table.expand)
+        elif failed.column and any(
+            expansion.selects(failed.column) for expansion in self.table.expand
+        ):
+            logger.warning("%s The column is left out of the related records.", failed)
+            expand = tuple(expansion.without(failed.column) for expansion in self.table.expand)
             self.table = replace(self.table, expand=expand)
         elif successor := pager.instead(failed):
             self._begin(successor)
             return successor
         elif self.table.select and failed.column is None:
-            logger.warning("%s All columns are asked for now.", failed)
+            logger.warning("%s All columns are requested now.", failed)
             self.table = replace(self.table, select=False)
         else:
             raise failed
@@ -178,13 +180,13 @@ class PageReader:
         return pager
 
 
-def refuse_other_values(entity_set: str, events: Iterable[Event]) -> Iterator[Event]:
-    """Yield the events; a replication key that is no date-time ends them with a sentence.
+def convert_value_errors(entity_set: str, events: Iterable[Event]) -> Iterator[Event]:
+    """Yield the events; explain the ValueError of a replication key that is no date-time.
 
     Raises:
-        InconsistentAnswer: There is one.
+        InconsistentAnswer: A replication key is no date-time.
     """
     try:
         yield from events
     except ValueError as error:
-        raise other_values(entity_set, error) from error
+        raise unexpected_values(entity_set, error) from error

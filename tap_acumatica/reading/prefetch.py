@@ -1,9 +1,9 @@
-"""Fetches ahead: readers run in worker threads, one writer consumes what they bring in order.
+"""Fetches ahead: readers run in worker threads, one writer consumes their pages in order.
 
-While a page is written the next ones are fetched, and with more than one connection streams that
-come later are fetched meanwhile. A reader may leave parts of its work to further readers, which
-run side by side and are consumed in its place. At most `most` readers are at work, and the pages
-of all together are at most three for each of them.
+While one page is written, the next ones are fetched, and with more than one connection later
+streams are fetched at the same time. A reader may leave parts of its work to further readers,
+which run in parallel and are consumed in its place. At most `max_readers` readers are fetching,
+and all readers together hold at most three pages for each of these.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ Item = TypeVar("Item")
 Key = TypeVar("Key")
 
 MAX_PAGES: Final = 3
-"""Pages that a reader holds: those that wait and the one in hand."""
-LOOK_UP: Final = 0.2
-"""Seconds between looks at whether the run is to stop while no page has come."""
+"""Pages that a reader holds: those that wait, and the one that is being fetched."""
+
+POLL_INTERVAL: Final = 0.2
+"""Seconds between checks whether the run is to stop while no page arrives."""
 
 
 class Stopped(Exception):  # noqa: N818 - no error
     """The run was asked to stop.
 
     Attributes:
-        signal: Number of the signal that asked.
+        signal: Number of the signal that asked for it.
     """
 
     def __init__(self, number: int = signal.SIGTERM) -> None:
@@ -40,24 +41,24 @@ class Stopped(Exception):  # noqa: N818 - no error
 
 
 class Continuation(ABC, Generic[Item]):
-    """What a reader leaves to others: they are made one by one, as there is room for them."""
+    """Work that a reader leaves to others, which are started one by one as capacity allows."""
 
     @property
     @abstractmethod
-    def left(self) -> bool:
+    def has_more(self) -> bool:
         """Whether there are further parts."""
 
     @abstractmethod
-    def part(self, pages: int) -> Iterable[Item | Continuation[Item]]:
-        """The reader of the next part, which is to bring about so many pages."""
+    def next_part(self, pages: int) -> Iterable[Item | Continuation[Item]]:
+        """Return the reader of the next part, which should have about this number of pages."""
 
     @abstractmethod
     def after(self) -> Iterable[Item]:
-        """What is read when all parts were consumed."""
+        """Return the reader of what follows once all parts have been consumed."""
 
 
 class Worker(Generic[Item]):
-    """One reader in a thread of its own, no more than so many pages ahead."""
+    """Runs one reader in its own thread, at most a number of pages ahead of the consumer."""
 
     def __init__(
         self, items: Iterable[Item | Continuation[Item]], name: str, pages: int | None = None
@@ -71,22 +72,22 @@ class Worker(Generic[Item]):
         self._cancelled = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(items,), name=name, daemon=True)
         self.done = False
-        """Whether the reader has brought all."""
+        """Whether the reader has ended."""
         self._thread.start()
 
     @property
     def pages(self) -> int:
-        """Pages that it holds, or may come to hold."""
-        # The end waits in the queue as well.
+        """Number of pages that the worker holds, or may hold."""
+        # The queue also contains the end marker.
         return max(self._queue.qsize() - 1, 0) if self.done else self._pages
 
     @property
-    def at_work(self) -> bool:
-        """Whether it reads, and does not wait for its pages to be consumed."""
+    def is_fetching(self) -> bool:
+        """Whether the reader is fetching, rather than waiting for its pages to be consumed."""
         return not self.done and self._queue.qsize() < self._pages
 
     def widen(self, pages: int) -> None:
-        """Let it hold so many pages more."""
+        """Let the worker hold this number of additional pages."""
         self._pages += pages
         for _ in range(pages):
             self._room.release()
@@ -94,29 +95,29 @@ class Worker(Generic[Item]):
     def items(
         self, stopping: Callable[[], bool], meanwhile: Callable[[], None]
     ) -> Iterator[Item | Continuation[Item]]:
-        """What the reader brings, in its order; now and then `meanwhile` is called.
+        """Yield the reader's items in order; while waiting, call `meanwhile` now and then.
 
         Raises:
-            Stopped: `stopping` said so while waiting.
-            Exception: Whatever the reader raised, in its turn.
+            Stopped: `stopping` returned true while waiting.
+            Exception: The reader's error, after the items before it.
         """
         while True:
             try:
-                brought = self._queue.get(timeout=LOOK_UP)
+                entry = self._queue.get(timeout=POLL_INTERVAL)
             except queue.Empty:
                 if stopping():
                     raise Stopped from None
                 meanwhile()
                 continue
-            if brought is None:
+            if entry is None:
                 return
-            if isinstance(brought, BaseException):
-                raise brought
+            if isinstance(entry, BaseException):
+                raise entry
             self._room.release()
-            yield brought[0]
+            yield entry[0]
 
     def cancel(self) -> None:
-        """Let the reader end with the request that it is in; what it brought is dropped."""
+        """Let the reader end after its current request, and drop its items."""
         self._cancelled.set()
         self._room.release()
         while not self._queue.empty():
@@ -124,14 +125,14 @@ class Worker(Generic[Item]):
 
     def _run(self, items: Iterable[Item | Continuation[Item]]) -> None:
         try:
-            self._bring(iter(items))
+            self._fetch(iter(items))
         except BaseException as error:  # noqa: BLE001 - raised again by the consumer
             self._queue.put(error)
         else:
             self._queue.put(None)
         self.done = True
 
-    def _bring(self, items: Iterator[Item | Continuation[Item]]) -> None:
+    def _fetch(self, items: Iterator[Item | Continuation[Item]]) -> None:
         while True:
             self._room.acquire()
             if self._cancelled.is_set():
@@ -144,112 +145,118 @@ class Worker(Generic[Item]):
 
 
 class Prefetcher(Generic[Key, Item]):
-    """Starts readers in the order in which they will be consumed."""
+    """Starts readers in the order in which their items will be consumed."""
 
     def __init__(
         self,
         plan: Iterable[Key],
         reader: Callable[[Key], Iterable[Item | Continuation[Item]]],
-        most: int,
+        max_readers: int,
         stopping: Callable[[], bool],
     ) -> None:
         """Plan the readers; none is started yet.
 
         Args:
-            plan: What is going to be consumed, in order.
-            reader: Makes the reader of one; called in the consumer's thread.
-            most: Readers at once.
+            plan: Keys of the readers to consume, in order.
+            reader: Makes the reader for a key; called in the consumer's thread.
+            max_readers: Maximum number of readers that fetch at the same time.
             stopping: Whether the run is to stop.
         """
-        self._ahead = list(plan)
+        self._planned = list(plan)
         self._reader = reader
-        self._most = most
+        self._max_readers = max_readers
         self._stopping = stopping
         self._workers: dict[Key, Worker[Item]] = {}
-        self._line: deque[Worker[Item] | Continuation[Item]] = deque()
+        self._lineup: deque[Worker[Item] | Continuation[Item]] = deque()
+        """The readers of the current key and their continuations, in order of consumption."""
 
     def items(self, key: Key) -> Iterator[Item]:
-        """What the reader of this key brings; starts it at once if it is not running yet."""
-        if key in self._ahead:
-            self._ahead.remove(key)
+        """Yield the items of this key's reader; start it now if it is not running yet."""
+        if key in self._planned:
+            self._planned.remove(key)
         if key not in self._workers:
             self._start(key)
-        line = self._line = deque([self._workers[key]])
+        lineup = self._lineup = deque([self._workers[key]])
         try:
-            yield from self._consume(line, key)
+            yield from self._consume(lineup, key)
         finally:
-            _cancel(line)
+            _cancel(lineup)
             self._workers.pop(key, None)
 
     def drop(self, which: Callable[[Key], bool]) -> None:
-        """Let these readers end with the requests that they are in, and start no more of them."""
-        self._ahead = [key for key in self._ahead if not which(key)]
+        """Let these readers end after their current requests, and start no more of them."""
+        self._planned = [key for key in self._planned if not which(key)]
         for key in [key for key in self._workers if which(key)]:
             self._workers.pop(key).cancel()
 
     def cancel(self) -> None:
-        """Let all readers end with the requests that they are in."""
-        self._ahead.clear()
-        _cancel(self._line)
+        """Let all readers end after their current requests, and start no more."""
+        self._planned.clear()
+        _cancel(self._lineup)
         _cancel(self._workers.values())
 
-    def _consume(self, line: deque[Worker[Item] | Continuation[Item]], key: Key) -> Iterator[Item]:
-        """What the readers of the line bring, and those of the parts that they leave."""
+    def _consume(
+        self, lineup: deque[Worker[Item] | Continuation[Item]], key: Key
+    ) -> Iterator[Item]:
+        """Yield the items of the readers in the lineup, and of those that continue them."""
 
-        def go_on() -> None:
-            self._start_parts(line, key)
-            self._look_ahead()
+        def start_more() -> None:
+            self._start_parts(lineup, key)
+            self._start_ahead()
 
         self._widen(self._workers[key])
-        while line:
-            go_on()
-            first = line[0]
+        while lineup:
+            start_more()
+            first = lineup[0]
             if isinstance(first, Continuation):
-                line[0] = first = Worker(first.after(), f"reader of {key}")
-            for brought in first.items(self._stopping, go_on):
-                if isinstance(brought, Continuation):
-                    line.insert(1, brought)
+                lineup[0] = first = Worker(first.after(), f"reader of {key}")
+            for item in first.items(self._stopping, start_more):
+                if isinstance(item, Continuation):
+                    lineup.insert(1, item)
                 else:
-                    yield brought
-                go_on()
-            line.popleft()
+                    yield item
+                start_more()
+            lineup.popleft()
 
-    def _free(self) -> tuple[int, int]:
-        """How many readers more may be at work, and how many pages may be held."""
-        workers = {each for each in self._line if isinstance(each, Worker)}
+    def _capacity(self) -> tuple[int, int]:
+        """Return how many more readers may fetch, and how many more pages may be held."""
+        workers = {entry for entry in self._lineup if isinstance(entry, Worker)}
         workers.update(self._workers.values())
-        idle = self._most - sum(each.at_work for each in workers)
-        return idle, self._most * MAX_PAGES - sum(each.pages for each in workers)
+        idle = self._max_readers - sum(worker.is_fetching for worker in workers)
+        return idle, self._max_readers * MAX_PAGES - sum(worker.pages for worker in workers)
 
     def _widen(self, worker: Worker[Item]) -> None:
-        """Its turn has come: let it hold as many pages as a reader may."""
-        _, room = self._free()
+        """Give the reader that is consumed now its full page allowance."""
+        _, room = self._capacity()
         if not worker.done and room > 0:
             worker.widen(min(MAX_PAGES - min(worker.pages, MAX_PAGES), room))
 
-    def _start_parts(self, line: deque[Worker[Item] | Continuation[Item]], key: Key) -> None:
-        """Start the readers of parts, in order, as far as there is room."""
-        while parts := next((p for p in line if isinstance(p, Continuation) and p.left), None):
-            index = line.index(parts)
-            idle, room = self._free()
+    def _start_parts(self, lineup: deque[Worker[Item] | Continuation[Item]], key: Key) -> None:
+        """Start the readers of parts, in order, as far as capacity allows."""
+        while continuation := next(
+            (entry for entry in lineup if isinstance(entry, Continuation) and entry.has_more), None
+        ):
+            index = lineup.index(continuation)
+            idle, room = self._capacity()
             if index and (idle < 1 or room < 1):
                 return
             pages = min(max(room // max(idle, 1), 1), MAX_PAGES)
-            line.insert(index, Worker(parts.part(pages), f"reader of {key}", pages))
+            part = continuation.next_part(pages)
+            lineup.insert(index, Worker(part, f"reader of {key}", pages))
 
-    def _look_ahead(self) -> None:
-        """Start the next readers, unless there is but one connection."""
-        while self._ahead and self._most > 1:
-            idle, room = self._free()
+    def _start_ahead(self) -> None:
+        """Start the next planned readers, unless there is only one connection."""
+        while self._planned and self._max_readers > 1:
+            idle, room = self._capacity()
             if idle < 1 or room < 1:
                 return
-            self._start(self._ahead.pop(0), min(max(room // idle, 1), MAX_PAGES))
+            self._start(self._planned.pop(0), min(max(room // idle, 1), MAX_PAGES))
 
     def _start(self, key: Key, pages: int | None = None) -> None:
         self._workers[key] = Worker(self._reader(key), f"reader of {key}", pages)
 
 
-def _cancel(line: Iterable[Worker[Item] | Continuation[Item]]) -> None:
-    for each in line:
-        if isinstance(each, Worker):
-            each.cancel()
+def _cancel(lineup: Iterable[Worker[Item] | Continuation[Item]]) -> None:
+    for entry in lineup:
+        if isinstance(entry, Worker):
+            entry.cancel()

@@ -1,6 +1,6 @@
-"""Reads one entity of one tenant: in full, or what has changed since the bookmark.
+"""Reads one entity of one tenant: in full, or the rows that have changed since the bookmark.
 
-Runs in a worker thread. It knows nothing of messages: the stream writes what it yields.
+A reader runs in a worker thread. It knows nothing of messages: the stream writes what it yields.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tap_acumatica.reading.formula_columns import FormulaColumns
 from tap_acumatica.reading.full_table import read_full_table
 from tap_acumatica.reading.incremental import IncrementalRead
 from tap_acumatica.reading.model import FullTableFallback, ReadStats
-from tap_acumatica.reading.pages import EntitySource, PageReader, refuse_other_values
+from tap_acumatica.reading.pages import EntitySource, PageReader, convert_value_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,10 +39,10 @@ class EntityReader:
         """Prepare a read.
 
         Args:
-            source: Where to ask.
+            source: Sends the queries.
             table: The entity.
-            settings: Common to the run.
-            start: Of an incremental read; None reads the entity in full.
+            settings: The settings that all reads of the run share.
+            start: Where an incremental read starts; None reads the entity in full.
         """
         if table.inquiry:
             settings = replace(settings, paging=replace(settings.paging, count=False))
@@ -54,20 +54,20 @@ class EntityReader:
 
     @property
     def table(self) -> Table:
-        """The entity, without what the server has refused of it so far."""
+        """The entity, without the columns that the server has refused so far."""
         return self._pages.table
 
     def __iter__(self) -> Iterator[ReadEvent | Continuation[ReadEvent]]:
-        """Read. Each `PageRead` holds a page's new rows.
+        """Yield the events of the read.
 
         Raises:
             AcumaticaError: The read cannot be completed.
         """
         events = self._inquiry() if self.table.inquiry else self._entity()
-        yield from refuse_other_values(self.table.entity_set, events)
+        yield from convert_value_errors(self.table.entity_set, events)
 
     def one_row(self) -> list[Row]:
-        """The one row of a singleton, or the first of a set."""
+        """Read the one row of a singleton, or the first row of a set."""
         return self._pages.source.one_row(self.table)
 
     def _entity(self) -> Iterator[ReadEvent | Continuation[ReadEvent]]:
@@ -83,7 +83,7 @@ class EntityReader:
         logger.info("%s: %s", self.table.entity_set, self._pages.stats)
 
     def _inquiry(self) -> Iterator[ReadEvent | Continuation[ReadEvent]]:
-        """Read an inquiry, without its formulas if the first query is refused."""
+        """Read an inquiry; if the first query is refused, read it without formulas."""
         try:
             yield from self._entity()
         except RequestFailed as failed:

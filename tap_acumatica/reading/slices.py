@@ -1,9 +1,9 @@
-"""Splits a window of the replication key, so that its parts are read side by side.
+"""Splits a window of the replication key into slices that are read in parallel.
 
-Parts meet at an instant: one ends below it (`lt`), the next begins at it (`ge`), so that each row
-is in one of them, whatever it displays. Each is about as wide as the pages that its reader may
-hold: the width follows from how dense rows lay in the pages before. A part that turns out to hold
-more is cut in its turn.
+Slices meet at an instant: one ends below it (`lt`), the next begins at it (`ge`), so that each row
+is in exactly one of them, no matter what it displays. A slice is about as wide as the pages that
+its reader may hold; the width follows from the density of rows in the pages before. A slice that
+turns out to hold more is cut in turn.
 """
 
 from __future__ import annotations
@@ -29,37 +29,38 @@ if TYPE_CHECKING:
     from tap_acumatica.reading.model import ReadEvent
     from tap_acumatica.reading.verification import Verifier
 
-FILLED: Final = 0.95
-"""How full the pages of a part are to be: one row too many would take a request more."""
+TARGET_FILL: Final = 0.95
+"""How full the pages of a slice should be: one row too many would take another request."""
 
 MIN_SLICE: Final = 2 * DISPLAY_MARGIN
-"""The least distance of a cut from a row that was read: it may be stored later than it shows."""
+"""Minimum distance of a cut from a row that was read, which may be stored later than it shows."""
 
-WIDENING: Final = 4
-"""How many times as wide as the part before a part may be."""
+MAX_WIDENING: Final = 4
+"""Maximum width of a slice, as a multiple of the width of the slice before."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowSlice:
-    """A part of a window.
+    """A slice of a window.
 
     Attributes:
-        pages: That its reader may hold.
-        found: Told how many rows the part has, once that is known.
+        window: The slice's bounds.
+        pages: Number of pages that its reader may hold.
+        on_count: Callback for the slice's number of rows, once it is known.
     """
 
     window: Window
     pages: int
-    found: Callable[[int], None] = field(default=lambda _: None)
+    on_count: Callable[[int], None] = field(default=lambda _: None)
 
 
 @dataclass(slots=True)
 class WindowRead:
-    """What the readers of a window's parts share.
+    """State that the readers of a window's slices share.
 
     Attributes:
-        reached: Where the clock is not proved, the instant before which the rows show that all
-            was delivered, once all parts are.
+        reached: If the clock is not proved: the instant before which all rows have been delivered
+            once all slices have been read, as the rows themselves show.
     """
 
     clock: ServerClock
@@ -67,127 +68,128 @@ class WindowRead:
     reached: datetime | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def reach(self, shown: Iterable[datetime]) -> None:
-        """Rows show these instants, the last one first.
+    def reach(self, instants: Iterable[datetime]) -> None:
+        """Take note of the instants that rows show, the last one first.
 
-        Those of the future show nothing: others may come below.
+        Instants in the future prove nothing: rows may still be added below them.
         """
-        newest = next((instant for instant in shown if instant <= self.clock.now), None)
+        newest = next((instant for instant in instants if instant <= self.clock.now), None)
         with self.lock:
             self.reached = latest(self.reached, newest and minus(newest))
 
 
 class WindowSplitter:
-    """Cuts one part, if its first pages show that it holds more than its reader."""
+    """Cuts one slice, if its first pages show that it has more rows than its reader may hold."""
 
     def __init__(
         self,
-        part: WindowSlice,
+        window_slice: WindowSlice,
         instants: InstantReader,
         read: Callable[[WindowSlice], Iterable[ReadEvent | Continuation[ReadEvent]]],
     ) -> None:
-        self._part = part
+        self._slice = window_slice
         self._instants = instants
         self._read = read
-        self._told = False
+        self._reported = False
         self.remaining: RemainingSlices | None = None
-        """What was cut off; None: nothing yet."""
+        """The rest that was cut off; None: nothing was cut off yet."""
 
-    def tell(self, rows: int) -> None:
-        """The part has so many rows, or had, before it was cut."""
-        if not self._told:
-            self._told = True
-            self._part.found(rows)
+    def report(self, rows: int) -> None:
+        """Report once how many rows the slice has, or had before it was cut."""
+        if not self._reported:
+            self._reported = True
+            self._slice.on_count(rows)
 
     def split(
         self, pager: CursorPager, page: list[Row], replication_key: str
     ) -> RemainingSlices | None:
-        """Cut the part behind a page, as far as its reader can go; None where that is needless."""
-        left = pager.left
-        if left is None or self.remaining is not None:
+        """Cut the slice behind a page, where its reader can still get; None if no cut is needed."""
+        rows_left = pager.remaining
+        if rows_left is None or self.remaining is not None:
             return None
-        self.tell(pager.delivered + left)
+        self.report(pager.delivered + rows_left)
         values = (page[0][replication_key], page[-1][replication_key])
-        room = max(self._part.pages * len(page) * FILLED - pager.delivered, 0)
-        if left <= room + len(page) / 2 or not all(map(self._instants.is_unambiguous, values)):
+        room = max(self._slice.pages * len(page) * TARGET_FILL - pager.delivered, 0)
+        if rows_left <= room + len(page) / 2 or not all(map(self._instants.is_unambiguous, values)):
             return None
         first, last = map(self._instants.read, values)
-        pace = RowDensity(len(page), max(last - first, MIN_SLICE))
-        end = last + max(pace.width(room), MIN_SLICE)
-        if end >= self._part.window.high:
+        density = RowDensity(len(page), max(last - first, MIN_SLICE))
+        end = last + max(density.width(room), MIN_SLICE)
+        if end >= self._slice.window.high:
             return None
         self.remaining = RemainingSlices(
-            Window(end, self._part.window.high), left - room, pace, self._read
+            Window(end, self._slice.window.high), rows_left - room, density, self._read
         )
-        self.remaining.page = len(page)
+        self.remaining.page_rows = len(page)
         pager.narrow(end)
         return self.remaining
 
 
 @dataclass(frozen=True, slots=True)
 class RowDensity:
-    """How dense rows lie in time."""
+    """Number of rows in a period."""
 
     rows: float
-    within: timedelta
+    period: timedelta
 
     def width(self, rows: float) -> timedelta:
-        """The time in which so many rows lie."""
-        return self.within * (rows / max(self.rows, 1))
+        """Return the period that has this number of rows."""
+        return self.period * (rows / max(self.rows, 1))
 
 
 class RemainingSlices(Continuation["ReadEvent"]):
-    """The rest of a window, handed out in parts."""
+    """The rest of a window, handed out in slices."""
 
     def __init__(
         self,
         window: Window,
         rows: float,
-        pace: RowDensity,
+        density: RowDensity,
         read: Callable[[WindowSlice], Iterable[ReadEvent | Continuation[ReadEvent]]],
     ) -> None:
-        """Take what was cut off.
+        """Take the rest that was cut off.
 
         Args:
-            window: With a lower bound.
-            rows: About how many it has.
-            pace: How dense they lie at its beginning.
-            read: Makes the reader of a part.
+            window: The rest; it has a lower bound.
+            rows: Its estimated number of rows.
+            density: The density of rows at its beginning.
+            read: Makes the reader of a slice.
         """
-        self.page = 0
-        """Rows of a page."""
+        self.page_rows = 0
+        """Number of rows in a page."""
         self.finish: Callable[[], Iterable[ReadEvent]] = tuple
         """Makes the reader of what follows the whole window."""
         self._window = window
         self._rows = rows
-        self._pace = pace
+        self._density = density
         self._read = read
-        self._known_to = window.low
+        self._density_from = window.low
+        """Beginning of the slice that the density was taken from."""
         self._last_width: timedelta | None = None
         self._lock = threading.Lock()
 
     @property
     @override
-    def left(self) -> bool:
+    def has_more(self) -> bool:
         return self._window.low is not None
 
     @override
-    def part(self, pages: int) -> Iterable[ReadEvent | Continuation[ReadEvent]]:
+    def next_part(self, pages: int) -> Iterable[ReadEvent | Continuation[ReadEvent]]:
         low = self._window.low
-        assert low is not None  # noqa: S101 - there is a part left
+        assert low is not None  # noqa: S101 - has_more
         with self._lock:
-            planned = pages * self.page * FILLED
+            planned = pages * self.page_rows * TARGET_FILL
             high = self._high(low, planned)
             self._rows -= planned
             self._window = Window(None if high == self._window.high else high, self._window.high)
 
-        def found(rows: int) -> None:
+        def correct(rows: int) -> None:
             with self._lock:
                 self._rows += planned - rows
-                if self._known_to is None or low >= self._known_to:
-                    self._known_to, self._pace = low, RowDensity(rows, high - low)
+                if self._density_from is None or low >= self._density_from:
+                    self._density_from, self._density = low, RowDensity(rows, high - low)
 
-        return self._read(WindowSlice(Window(low, high), pages, found))
+        return self._read(WindowSlice(Window(low, high), pages, correct))
 
     @override
     def after(self) -> Iterable[ReadEvent]:
@@ -196,10 +198,10 @@ class RemainingSlices(Continuation["ReadEvent"]):
     def _high(self, low: datetime, planned: float) -> datetime:
         if self._rows <= planned:
             return self._window.high
-        width = max(self._pace.width(planned), MIN_SLICE)
-        if self._pace.rows == 0 and self._last_width:
-            width = self._last_width * WIDENING
+        width = max(self._density.width(planned), MIN_SLICE)
+        if self._density.rows == 0 and self._last_width:
+            width = self._last_width * MAX_WIDENING
         elif self._last_width:
-            width = min(width, self._last_width * WIDENING)
+            width = min(width, self._last_width * MAX_WIDENING)
         self._last_width = width
         return min(low + width, self._window.high)

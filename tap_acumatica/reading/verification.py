@@ -1,4 +1,4 @@
-"""A proof for the user: the server counts again what was delivered."""
+"""Compares the delivered rows with a count of the server, if verify_counts asks for it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Verifier:
-    """Remembers which rows were delivered, and compares them with a count of the server.
+    """Remembers the delivered rows, and compares their number with a count of the server.
 
     It keeps the key of each row, so its memory grows with the table.
     """
@@ -36,24 +36,27 @@ class Verifier:
         self._delivered: dict[Any, Any] = {}
 
     def add(self, rows: Iterable[Row]) -> None:
-        """These rows are delivered."""
+        """Remember these rows as delivered."""
         key, replication_key = self._table.key, self._table.replication_key
         for row in rows:
             identity = tuple([row[name] for name in key]) if key else len(self._delivered)
             self._delivered[identity] = row[replication_key] if replication_key else None
 
     def verify(self, condition: str, ask: Ask) -> None:
-        """Compare with the rows that fit the condition now.
+        """Compare with the rows that match the condition now.
 
         Raises:
-            InconsistentAnswer: There are more than were delivered, or the server does not count.
+            InconsistentAnswer: There are more rows than delivered, or the server does not count.
         """
         self._compare(condition, len(self._delivered), ask)
 
     def verify_window(self, window: Window, settings: ReadSettings, ask: Ask) -> None:
-        """Compare with the rows of the window, but for those that the next run reads again.
+        """Compare with the rows of the window, except for those that the next run reads again.
 
-        Among the latter, transactions that were committed since may have left further rows.
+        Transactions that were committed meanwhile may have added rows to the latter.
+
+        Raises:
+            InconsistentAnswer: There are more rows than delivered, or the server does not count.
         """
         instants = settings.instants
         settled = window.high - settings.time_offset - DISPLAY_MARGIN
@@ -74,21 +77,21 @@ class Verifier:
         count = ask(query).content.count
         if count is None:
             message = (
-                f"Acumatica does not count the rows of {self._table.entity_set}, as verify_counts "
-                "asks: unset it, or exclude the entity."
+                f"Acumatica does not count the rows of {self._table.entity_set}, which "
+                "verify_counts requires: unset it, or exclude the entity."
             )
             raise InconsistentAnswer(message)
         if count > delivered:
             message = (
                 f"Acumatica counts {count} rows of {self._table.entity_set}, but {delivered} were "
-                "delivered: rows were added meanwhile, or the server kept some back; run again, "
-                "with a smaller page_size if it stays."
+                "delivered, so rows were added meanwhile, or the server held some back: run again, "
+                "with a smaller page_size if the error persists."
             )
             raise InconsistentAnswer(message)
 
 
 class NoVerifier(Verifier):
-    """Where no proof is asked for."""
+    """Does nothing, for reads that are not verified."""
 
     @override
     def add(self, rows: Iterable[Row]) -> None:
@@ -104,6 +107,6 @@ class NoVerifier(Verifier):
 
 
 def verifier_for(table: Table, settings: ReadSettings) -> Verifier:
-    """Return the verifier that the settings ask for; inquiries cannot be counted."""
-    counted = settings.verify_counts and not table.inquiry
-    return (Verifier if counted else NoVerifier)(table)
+    """Return the verifier for a read; inquiries cannot be counted, so they get none."""
+    verified = settings.verify_counts and not table.inquiry
+    return (Verifier if verified else NoVerifier)(table)

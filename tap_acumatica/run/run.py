@@ -144,7 +144,9 @@ class Run:
             everywhere=is_complete,
         )
         if is_complete:
-            require_found(names for discovered in by_tenant.values() for names in discovered.named)
+            require_found(
+                errors for discovered in by_tenant.values() for errors in discovered.expand_errors
+            )
         streams = {tenant: discovered.streams for tenant, discovered in by_tenant.items()}
         return union(streams, self.settings.plans.tenant_column)
 

@@ -43,12 +43,12 @@ def plan(
     content: dict[str, Any] | None = None,
     settings: PlanSettings | None = None,
     *,
-    given: bool = False,
+    from_catalog: bool = False,
 ) -> StreamPlan:
     content = content or entry()
     gaps = TenantGaps.of([content])
     return StreamPlan.of(
-        CatalogEntry.from_dict(content), gaps, settings or PlanSettings(), given=given
+        CatalogEntry.from_dict(content), gaps, settings or PlanSettings(), from_catalog=from_catalog
     )
 
 
@@ -82,7 +82,7 @@ def test_a_given_catalog_may_say_in_the_metadata_what_its_top_level_leaves_open(
         "forced-replication-method": "INCREMENTAL",
     }
     silent = entry(root, key_properties=None, replication_key=None, replication_method=None)
-    settled = plan(silent, given=True)
+    settled = plan(silent, from_catalog=True)
     assert (settled.key, settled.replication_key, settled.method) == (
         ("Name",),
         "At",

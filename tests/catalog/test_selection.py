@@ -1,4 +1,4 @@
-"""Of a catalog only what is selected is read, however it says so."""
+"""Only the selected streams of a catalog are read, in whichever way they are selected."""
 
 from __future__ import annotations
 
@@ -47,17 +47,18 @@ STREAMS: list[tuple[dict[str, Any], bool]] = [
 
 @pytest.mark.parametrize("indent", [None, 1])
 def test_the_text_and_the_object_of_a_catalog_select_the_same(indent: int | None) -> None:
-    catalog = {"streams": [each for each, _ in STREAMS], "more": [1]}
-    names = [each["tap_stream_id"] for each, wanted in STREAMS if wanted]
-    read = decode_selected(json.dumps(catalog, indent=indent))
-    assert [each["tap_stream_id"] for each in read["streams"]] == names
-    assert only_selected(catalog)["streams"] == [each for each, wanted in STREAMS if wanted]
+    catalog = {"streams": [entry for entry, _ in STREAMS], "more": [1]}
+    selected = [entry for entry, is_selected in STREAMS if is_selected]
+    decoded = decode_selected(json.dumps(catalog, indent=indent))
+    names = [entry["tap_stream_id"] for entry in decoded["streams"]]
+    assert names == [entry["tap_stream_id"] for entry in selected]
+    assert only_selected(catalog)["streams"] == selected
 
 
 def test_what_is_kept_is_as_it_was() -> None:
-    kept = stream("A", selected=True)
-    (read,) = decode_selected(json.dumps({"streams": [kept]}))["streams"]
-    assert json.loads(json.dumps(read, default=float)) == kept
+    entry = stream("A", selected=True)
+    (decoded,) = decode_selected(json.dumps({"streams": [entry]}))["streams"]
+    assert json.loads(json.dumps(decoded, default=float)) == entry
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"streams": {}}', '{"streams": [{"metadata": 1}]}'])

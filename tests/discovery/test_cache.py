@@ -1,4 +1,4 @@
-"""Metadata in files: as good as the server's, and no trouble when they are not."""
+"""Cached metadata: as good as the server's, and replaced if they are not."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def model(name: str = "A") -> Model:
     declared = EntityType(
         f"N.{name}", "N.Base", "Label", ["K"], [Property("K", "Edm.String", "Key")]
     )
-    found = EntitySet("N_A", declared.name, restricted={"X", "Y"}, filterable=False)
-    return Model(ODataVersion.V4, {declared.name: declared}, {}, {"N.E"}, [found])
+    entity_set = EntitySet("N_A", declared.name, restricted={"X", "Y"}, filterable=False)
+    return Model(ODataVersion.V4, {declared.name: declared}, {}, {"N.E"}, [entity_set])
 
 
 def model_of(cache: MetadataCache, source: Source, fetch: Callable[[], Model]) -> Model:
@@ -45,17 +45,17 @@ def model_of(cache: MetadataCache, source: Source, fetch: Callable[[], Model]) -
 def test_a_second_discovery_asks_nothing_and_finds_the_same(box: Sandbox, tmp_path: Path) -> None:
     settings = settings_for(box, metadata_cache=str(tmp_path / "made" / "on demand"))
     first = discover(settings)
-    asked = box.counters().total
+    requests = box.counters().total
     assert discover(settings) == first == discover(settings_for(box))
     assert box.counters().data_requests == 0
-    assert [each.kind for each in box.log].count("metadata") == 4, "of two interfaces, twice"
-    assert asked
+    assert [request.kind for request in box.log].count("metadata") == 4, "of two interfaces, twice"
+    assert requests
 
 
 def test_a_model_is_kept_whole(tmp_path: Path) -> None:
     cache = MetadataCache(tmp_path)
     assert model_of(cache, SOURCE, model) == model()
-    assert model_of(cache, SOURCE, lambda: pytest.fail("it is kept")) == model()
+    assert model_of(cache, SOURCE, lambda: pytest.fail("it is cached")) == model()
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_whatever_byte_was_changed_the_server_is_asked(data: st.DataObject) -> N
         model_of(cache, SOURCE, model)
         (file,) = Path(folder).iterdir()
         content = bytearray(file.read_bytes())
-        place = data.draw(st.integers(0, len(content) - 1))
-        content[place] ^= data.draw(st.integers(1, 255))
+        index = data.draw(st.integers(0, len(content) - 1))
+        content[index] ^= data.draw(st.integers(1, 255))
         file.write_bytes(content)
         assert model_of(cache, SOURCE, lambda: model("B")) == model("B")
 
@@ -119,12 +119,12 @@ def test_what_cannot_be_put_in_its_place_leaves_nothing_behind(
 ) -> None:
     cache = MetadataCache(tmp_path)
     model_of(cache, SOURCE, model)
-    (place,) = tmp_path.iterdir()
-    place.unlink()
-    (place / "in the way").mkdir(parents=True)
+    (path,) = tmp_path.iterdir()
+    path.unlink()
+    (path / "in the way").mkdir(parents=True)
     assert model_of(cache, SOURCE, lambda: model("B")) == model("B")
-    assert "cannot be kept" in caplog.text
-    assert list(tmp_path.iterdir()) == [place]
+    assert "cannot be cached" in caplog.text
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_that_cannot_be_made_is_no_reason_to_fail(
@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_made_is_no_reason_to_fail(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     assert model_of(MetadataCache(tmp_path / "file"), SOURCE, model) == model()
-    assert "cannot be kept" in caplog.text
+    assert "cannot be cached" in caplog.text
 
 
 def test_nobody_else_can_read_the_files(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_without_a_folder_nothing_is_kept() -> None:
 
 
 def works(folder: Path, settings: dict[str, Any], *arguments: str) -> bool:
-    """Whether the command ends well."""
+    """Whether the command succeeds."""
     config = folder / "c.json"
     config.write_text(json.dumps(settings), encoding="utf-8")
     with in_this_process():

@@ -303,7 +303,7 @@ def test_no_state_claims_more_than_was_delivered_before_it(data: st.DataObject, 
         rows = [m.record for m in messages[:index] if hasattr(m, "record")]
         history.sim.now += timedelta(minutes=1)
         rest, _, _ = run(history, config, messages[index].value)  # type: ignore[attr-defined]
-        assert all(map(history.is_to_come, missing(history, rows + rest)))
+        assert all(map(history.is_in_the_future, missing(history, rows + rest)))
 
 
 @settings(PROPERTY, max_examples=max(EXAMPLES // 4, 25))

@@ -34,10 +34,12 @@ OFFSETS = st.integers(-14 * 60, 14 * 60)
 
 
 def record(column: str, value: object, settings: RecordSettings | None = None) -> Any:
-    """What becomes of one value."""
-    (made,) = RecordConverter(COLUMNS, R, settings or RecordSettings()).convert([{column: value}])
-    assert list(made) == [column]
-    return made[column]
+    """Convert one value."""
+    (converted,) = RecordConverter(COLUMNS, R, settings or RecordSettings()).convert(
+        [{column: value}]
+    )
+    assert list(converted) == [column]
+    return converted[column]
 
 
 def label(minutes: int) -> str:
@@ -119,8 +121,8 @@ def test_a_wrong_label_is_not_handed_on(
     settings = RecordSettings(InstantReader(ignore_offsets=True), convert_to_utc=convert)
     value = "2021-09-20T21:07:59.13+03:00"
     assert record("CreatedDateTime", value, settings) == "2021-09-20T21:07:59.13Z"
-    told = RecordSettings(InstantReader(OSLO.zone, ignore_offsets=True), convert_to_utc=convert)
-    assert record("CreatedDateTime", "2024-07-01T12:00:00Z", told) == "2024-07-01T10:00:00Z"
+    zoned = RecordSettings(InstantReader(OSLO.zone, ignore_offsets=True), convert_to_utc=convert)
+    assert record("CreatedDateTime", "2024-07-01T12:00:00Z", zoned) == "2024-07-01T10:00:00Z"
 
 
 @pytest.mark.parametrize("column", [R, "CreatedDateTime", "OrderDate"])
@@ -175,8 +177,8 @@ def test_numbers_within_lists_and_objects_are_looked_at_too() -> None:
         {"type": "array", "items": {"type": "object", "properties": {"A": {"type": "number"}}}}
     )
     rows = [{"Lines": [{"A": Decimal("1.10")}, {"A": Decimal("NaN")}, None]}]
-    (made,) = RecordConverter({"Lines": nested}, None, RecordSettings()).convert(rows)
-    assert made == {"Lines": [{"A": Decimal("1.10")}, {"A": None}, None]}
+    (record,) = RecordConverter({"Lines": nested}, None, RecordSettings()).convert(rows)
+    assert record == {"Lines": [{"A": Decimal("1.10")}, {"A": None}, None]}
 
 
 @pytest.mark.parametrize("column", ["CreatedDateTime", "OrderDate"])
@@ -194,23 +196,23 @@ def test_an_instant_keeps_all_digits_of_its_second(
 
 
 def test_what_is_remembered_of_a_stream_ends_with_it() -> None:
-    """Many streams take no more memory than one, though no garbage is collected between them."""
-    records = RecordConverter({**COLUMNS, "Dates": DATES}, R, RecordSettings())
-    records.convert([{"OrderDate": "2024-01-01T00:00:00Z", "Dates": ["2024-01-01T00:00:00Z"]}])
-    ended = weakref.ref(records)
-    del records
-    assert ended() is None
+    """Many streams take no more memory than one, even if no garbage is collected meanwhile."""
+    converter = RecordConverter({**COLUMNS, "Dates": DATES}, R, RecordSettings())
+    converter.convert([{"OrderDate": "2024-01-01T00:00:00Z", "Dates": ["2024-01-01T00:00:00Z"]}])
+    reference = weakref.ref(converter)
+    del converter
+    assert reference() is None
 
 
 def test_columns_that_did_not_come_are_not_made_up() -> None:
-    (made,) = RecordConverter(COLUMNS, R, RecordSettings()).convert([{"Descr": "x"}])
-    assert made == {"Descr": "x"}
+    (record,) = RecordConverter(COLUMNS, R, RecordSettings()).convert([{"Descr": "x"}])
+    assert record == {"Descr": "x"}
 
 
 def test_records_keep_the_order_of_the_rows() -> None:
     rows = [{"Amount": Decimal(number)} for number in range(5)]
-    made = [each["Amount"] for each in RecordConverter(COLUMNS, R, RecordSettings()).convert(rows)]
-    assert made == [0, 1, 2, 3, 4]
+    records = RecordConverter(COLUMNS, R, RecordSettings()).convert(rows)
+    assert [record["Amount"] for record in records] == [0, 1, 2, 3, 4]
 
 
 @given(st.datetimes(), st.integers(0, 6), st.booleans())
@@ -219,11 +221,11 @@ def test_the_replication_key_is_written_as_any_instant_is(
 ) -> None:
     text = moment.isoformat(timespec="microseconds")[: 20 + digits].rstrip(".") + "Z"
     instants = InstantReader(ignore_offsets=ignored)
-    records = RecordConverter({"R": edm.INSTANT}, "R", RecordSettings(instants))
-    assert list(records.convert([{"R": text}])) == [{"R": bookmark_text(instants.read(text))}]
+    converter = RecordConverter({"R": edm.INSTANT}, "R", RecordSettings(instants))
+    assert list(converter.convert([{"R": text}])) == [{"R": bookmark_text(instants.read(text))}]
 
 
 def test_a_replication_key_that_only_looks_like_an_instant_is_an_error() -> None:
-    records = RecordConverter({"R": edm.INSTANT}, "R", RecordSettings())
+    converter = RecordConverter({"R": edm.INSTANT}, "R", RecordSettings())
     with pytest.raises(InconsistentAnswer):
-        list(records.convert([{"R": "2024-13-01T00:00:00Z"}]))
+        list(converter.convert([{"R": "2024-13-01T00:00:00Z"}]))

@@ -51,7 +51,7 @@ def line(message: Message) -> str:
 
 
 def read(text: str) -> Any:
-    """JSON with its numbers as they are written."""
+    """Parse JSON, with its numbers as text."""
     return json.loads(text, parse_float=str, parse_int=str, parse_constant=pytest.fail)
 
 
@@ -77,8 +77,8 @@ def test_a_decimal_arrives_with_the_digits_that_the_server_sent(digits: str) -> 
 def test_a_decimal_as_a_string_has_the_very_same_digits(digits: str) -> None:
     row = {"Amount": Decimal(digits)}
     settings = RecordSettings(decimals_as_strings=True)
-    (made,) = RecordConverter(COLUMNS, None, settings).convert([row])
-    assert json.loads(line(record(**made)))["record"]["Amount"] == digits
+    (converted,) = RecordConverter(COLUMNS, None, settings).convert([row])
+    assert json.loads(line(record(**converted)))["record"]["Amount"] == digits
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -123,7 +123,7 @@ def test_records_wait_for_the_next_other_message(monkeypatch: pytest.MonkeyPatch
     writer.write_message(StateMessage(value={}))
     assert stdout.flushed == len(stdout.getvalue())
     lines = stdout.getvalue().splitlines()
-    assert [json.loads(each)["type"] for each in lines] == ["RECORD"] * 3 + ["STATE"]
+    assert [json.loads(text)["type"] for text in lines] == ["RECORD"] * 3 + ["STATE"]
 
 
 ROWS = [
@@ -148,15 +148,15 @@ def test_records_written_at_once_are_the_messages_one_by_one(
 def test_a_state_is_written_and_flushed_if_it_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
     stdout = Stdout()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stdout))
-    states = StateDeduplicator(Writer())
+    deduplicator = StateDeduplicator(Writer())
     state: dict[str, Any] = {"bookmarks": {"Items": {"replication_key_value": "1"}}}
     for value in ("1", "1", "2", "2", "1"):
         state["bookmarks"]["Items"]["replication_key_value"] = value
-        states.write_state(state)  # type: ignore[arg-type] # as the SDK holds it
-    written = [json.loads(each) for each in stdout.getvalue().splitlines()]
-    assert [each["type"] for each in written] == ["STATE"] * 3
-    values = [each["value"]["bookmarks"]["Items"]["replication_key_value"] for each in written]
-    assert values == ["1", "2", "1"]
+        deduplicator.write_state(state)  # type: ignore[arg-type] # as the SDK holds it
+    messages = [json.loads(text) for text in stdout.getvalue().splitlines()]
+    assert [message["type"] for message in messages] == ["STATE"] * 3
+    states = [message["value"]["bookmarks"]["Items"] for message in messages]
+    assert [state["replication_key_value"] for state in states] == ["1", "2", "1"]
     assert stdout.flushed == len(stdout.getvalue())
 
 
@@ -167,7 +167,7 @@ def test_a_state_reaches_a_writer_of_another_kind_as_a_message() -> None:
         def write_message(self, message: Message) -> None:
             written.append(message)
 
-    states = StateDeduplicator(Other())
+    deduplicator = StateDeduplicator(Other())
     for _ in range(2):
-        states.write_state({"bookmarks": {"Items": {}}})
-    assert [each.value for each in written] == [{"bookmarks": {"Items": {}}}]
+        deduplicator.write_state({"bookmarks": {"Items": {}}})
+    assert [message.value for message in written] == [{"bookmarks": {"Items": {}}}]

@@ -1,4 +1,4 @@
-"""Bookmarks: what of a state counts, and that they never move down by themselves."""
+"""Bookmarks: how they are stored and read, and that they never move down by themselves."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_bookmark_of_another_replication_key_is_none() -> None:
 
 
 def test_a_bookmark_of_another_replication_key_holds_nothing_up() -> None:
-    """Or all rows up to it would be taken for read."""
+    """Otherwise all rows up to it would count as read."""
     state: dict[str, Any] = {}
     Bookmark(NOON).store(state, R)
     start = NOON - timedelta(days=1000)
@@ -107,7 +107,7 @@ def test_an_empty_state_is_no_bookmark(state: dict[str, Any]) -> None:
 
 
 def test_a_state_without_the_parts_of_our_own_counts() -> None:
-    """As one that was written by hand, or by another tap."""
+    """Such as one that was written by hand, or by another tap."""
     state = {"replication_key": R, "replication_key_value": "2026-06-01T12:00:00Z", "scope": None}
     assert Bookmark.of(state, R) == Bookmark(NOON)
 
@@ -142,7 +142,7 @@ PARTITION = {"context": {"_tenant": "A"}}
     ],
 )
 def test_a_state_without_bookmarks_is_refused(state: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match=r"holds no object bookmarks .* last STATE message"):
+    with pytest.raises(SettingsError, match=r"has no bookmarks object .* last STATE message"):
         require_shape(state)
 
 
@@ -176,12 +176,12 @@ def test_a_partition_that_stands_twice_is_refused() -> None:
 @given(st.lists(BOOKMARKS, max_size=2))
 def test_states_of_the_tap_are_taken(bookmarks: list[Bookmark]) -> None:
     partitions: list[dict[str, Any]] = [
-        {"context": {"_tenant": str(place)}} for place, _ in enumerate(bookmarks)
+        {"context": {"_tenant": str(index)}} for index, _ in enumerate(bookmarks)
     ]
     for partition, bookmark in zip(partitions, bookmarks, strict=True):
         bookmark.store(partition, R)
         partition["was_read"] = True
     require_shape({"bookmarks": {"Sales": {"partitions": partitions}, "New": {}}})
-    require_shape({"bookmarks": {str(place): each for place, each in enumerate(partitions)}})
+    require_shape({"bookmarks": {str(index): entry for index, entry in enumerate(partitions)}})
     require_shape({"currently_syncing": "Sales", "bookmarks": {}})
     require_shape({})

@@ -1,4 +1,4 @@
-"""Fetching ahead: in order, bounded, and with every error in its turn."""
+"""Fetching ahead: in order, bounded, and with each error after the items before it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tap_acumatica.reading.prefetch import MAX_PAGES, Prefetcher, Stopped
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PATIENCE = 10
+TIMEOUT = 10
 
 
 class Readers:
-    """Readers that bring numbered pages, and wait where they are told to."""
+    """Readers of numbered pages, which wait at their gates."""
 
     def __init__(self, pages: int = 3) -> None:
         self.pages = pages
         self.started: list[str] = []
-        self.brought: dict[str, int] = {}
+        self.fetched: dict[str, int] = {}
         self.threads: dict[str, threading.Thread] = {}
         self.gates: dict[str, threading.Event] = {}
         self.errors: dict[str, Exception] = {}
@@ -35,33 +35,33 @@ class Readers:
         self.threads[key] = threading.current_thread()
         for number in range(self.pages):
             if key in self.gates:
-                assert self.gates[key].wait(PATIENCE)
+                assert self.gates[key].wait(TIMEOUT)
             with self._changed:
-                self.brought[key] = number + 1
+                self.fetched[key] = number + 1
                 self._changed.notify_all()
             yield f"{key}{number}"
         if key in self.errors:
             raise self.errors[key]
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for what the threads are going to do."""
+        """Wait until the threads have made the condition true."""
         with self._changed:
-            assert self._changed.wait_for(condition, PATIENCE)
+            assert self._changed.wait_for(condition, TIMEOUT)
 
 
 def prefetcher(
     readers: Readers,
     plan: str = "abcd",
-    most: int = 2,
+    max_readers: int = 2,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Prefetcher[str, str]:
-    return Prefetcher(plan, readers, most, stopping)
+    return Prefetcher(plan, readers, max_readers, stopping)
 
 
-@pytest.mark.parametrize("most", [1, 2, 10])
-def test_everything_comes_in_order_however_many_readers_there_are(most: int) -> None:
+@pytest.mark.parametrize("max_readers", [1, 2, 10])
+def test_everything_comes_in_order_however_many_readers_there_are(max_readers: int) -> None:
     readers = Readers(pages=7)
-    ahead = prefetcher(readers, most=most)
+    ahead = prefetcher(readers, max_readers=max_readers)
     for key in "abcd":
         assert list(ahead.items(key)) == [f"{key}{number}" for number in range(7)]
     assert readers.started == list("abcd")
@@ -78,7 +78,7 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
 
 def test_with_one_connection_nothing_else_is_read_meanwhile() -> None:
     readers = Readers()
-    ahead = prefetcher(readers, most=1)
+    ahead = prefetcher(readers, max_readers=1)
     assert list(ahead.items("a"))
     assert readers.started == ["a"]
 
@@ -86,11 +86,11 @@ def test_with_one_connection_nothing_else_is_read_meanwhile() -> None:
 def test_later_readers_are_ready_when_their_turn_comes() -> None:
     readers = Readers(pages=2)
     readers.gates["a"] = threading.Event()
-    ahead = prefetcher(readers, most=3)
+    ahead = prefetcher(readers, max_readers=3)
     items = ahead.items("a")
 
     def let_go() -> None:
-        readers.until(lambda: readers.brought.get("b") == readers.brought.get("c") == 2)
+        readers.until(lambda: readers.fetched.get("b") == readers.fetched.get("c") == 2)
         readers.gates["a"].set()
 
     threading.Thread(target=let_go).start()
@@ -106,15 +106,15 @@ def test_a_reader_is_no_more_than_so_many_pages_ahead() -> None:
     items = ahead.items("a")
     for taken in range(1, 20):
         next(items)
-        readers.until(lambda taken=taken: readers.brought["a"] >= taken + MAX_PAGES)  # type: ignore[misc]
-        # What was taken, what waits, and the one in hand.
-        assert readers.brought["a"] <= taken + MAX_PAGES
+        readers.until(lambda taken=taken: readers.fetched["a"] >= taken + MAX_PAGES)  # type: ignore[misc]
+        # The pages that were taken, those that wait, and the one that is being fetched.
+        assert readers.fetched["a"] <= taken + MAX_PAGES
     items.close()  # type: ignore[attr-defined]
 
 
 def test_what_is_not_planned_or_out_of_turn_is_read_at_once() -> None:
     readers = Readers()
-    ahead = prefetcher(readers, plan="abcd", most=1)
+    ahead = prefetcher(readers, plan="abcd", max_readers=1)
     assert list(ahead.items("c")) == ["c0", "c1", "c2"]
     assert list(ahead.items("z")) == ["z0", "z1", "z2"]
     assert list(ahead.items("a")) == ["a0", "a1", "a2"]
@@ -124,7 +124,7 @@ def test_what_is_not_planned_or_out_of_turn_is_read_at_once() -> None:
 def test_an_error_comes_in_its_turn_and_only_there() -> None:
     readers = Readers()
     readers.errors["b"] = ValueError("broken")
-    ahead = prefetcher(readers, most=4)
+    ahead = prefetcher(readers, max_readers=4)
     assert list(ahead.items("a")) == ["a0", "a1", "a2"]
     items = ahead.items("b")
     assert [next(items) for _ in range(3)] == ["b0", "b1", "b2"]
@@ -139,24 +139,24 @@ def test_a_consumer_that_leaves_ends_the_reader() -> None:
     items = ahead.items("a")
     next(items)
     items.close()  # type: ignore[attr-defined]
-    readers.threads["a"].join(PATIENCE)
+    readers.threads["a"].join(TIMEOUT)
     assert not readers.threads["a"].is_alive()
-    assert readers.brought["a"] < 10
-    # And it can be read anew.
+    assert readers.fetched["a"] < 10
+    # It can be read again.
     assert next(iter(ahead.items("a"))) == "a0"
     ahead.cancel()
 
 
 def test_cancelling_ends_all_readers_and_starts_no_other() -> None:
     readers = Readers(pages=1000)
-    ahead = prefetcher(readers, most=3)
+    ahead = prefetcher(readers, max_readers=3)
     items = ahead.items("a")
     next(items)
-    readers.until(lambda: set(readers.brought) >= set("abc"))
+    readers.until(lambda: set(readers.fetched) >= set("abc"))
     ahead.cancel()
     started = [*readers.started]
     for thread in readers.threads.values():
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
         assert not thread.is_alive()
     assert readers.started == started
 
@@ -176,7 +176,7 @@ def test_a_run_that_is_to_stop_does_not_wait_for_a_page() -> None:
     with pytest.raises(Stopped):
         next(ahead.items("a"))
     readers.gates["a"].set()
-    readers.threads["a"].join(PATIENCE)
+    readers.threads["a"].join(TIMEOUT)
 
 
 def test_readers_do_not_keep_the_process_alive() -> None:
@@ -194,24 +194,24 @@ def test_a_reader_without_pages_is_at_its_end() -> None:
 
 def test_no_more_pages_wait_than_readers_may_hold() -> None:
     readers = Readers(pages=5)
-    ahead = prefetcher(readers, plan="abcdefgh", most=2)
+    ahead = prefetcher(readers, plan="abcdefgh", max_readers=2)
     taken = 0
     for key in "abcdefgh":
         for _ in ahead.items(key):
             taken += 1
-            assert sum(readers.brought.values()) <= taken + 2 * MAX_PAGES
+            assert sum(readers.fetched.values()) <= taken + 2 * MAX_PAGES
     assert taken == 40
 
 
 def test_a_reader_may_hold_all_its_pages_once_its_turn_has_come() -> None:
     readers = Readers(pages=50)
     readers.gates["a"] = threading.Event()
-    ahead = prefetcher(readers, plan="ab", most=2)
+    ahead = prefetcher(readers, plan="ab", max_readers=2)
     items = ahead.items("a")
     readers.gates["a"].set()
     next(items)
     items.close()  # type: ignore[attr-defined]
     items = ahead.items("b")
     next(items)
-    readers.until(lambda: readers.brought["b"] == 1 + MAX_PAGES)
+    readers.until(lambda: readers.fetched["b"] == 1 + MAX_PAGES)
     ahead.cancel()

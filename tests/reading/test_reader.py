@@ -1,4 +1,4 @@
-"""What a reader does about servers that refuse, cap, link or hide."""
+"""How a reader deals with servers that refuse, cap, link or hide."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def keyless(rows: int, server: Server, spread: int = 0) -> tuple[SimulatedTable,
 def read(
     sim: SimulatedTable, table: Table, size: int = 10, bookmark: Bookmark | None = None
 ) -> tuple[list[int], Bookmark]:
-    dated = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), bookmark or Bookmark())
+    start = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), bookmark or Bookmark())
     keys: list[int] = []
     last = bookmark or Bookmark()
-    for item in EntityReader(sim, table, ReadSettings(paging=Paging(size)), dated):
+    for item in EntityReader(sim, table, ReadSettings(paging=Paging(size)), start):
         match item:
             case PageRead():
                 keys += [row["K"] for row in item.rows]
@@ -259,9 +259,9 @@ def by_key(rows: int, server: Server, kind: edm.EdmType = edm.INTEGER) -> tuple[
 def test_a_count_that_is_taken_before_the_rows_does_not_end_a_read_early(
     kind: edm.EdmType, cap: int | None
 ) -> None:
-    """A row that is added between the two pushes the last one out of an answer that is full."""
+    """A row that is added between the two pushes the last row out of a full response."""
     sim, table = by_key(10, Server(counts_apart=True, cap=cap), kind)
-    there = {row["Version"] for row in sim.rows.values()}
+    initial = {row["Version"] for row in sim.rows.values()}
     added: list[Any] = []
 
     def add_one() -> None:
@@ -269,21 +269,21 @@ def test_a_count_that_is_taken_before_the_rows_does_not_end_a_read_early(
             added.append(sim.put((13 if kind is edm.INTEGER else f"{UUID(int=6)}!",), CLOCK))
 
     sim.between = add_one
-    assert there <= set(full(sim, table, size=6 if cap else 10))
+    assert initial <= set(full(sim, table, size=6 if cap else 10))
     assert added
 
 
 def test_a_link_that_skips_loses_no_row_where_the_table_shifts() -> None:
     sim, table = by_key(60, Server(cap=10, links=True), edm.TYPES["Edm.Guid"])
     keys = list(sim.rows)
-    there = {row["Version"] for key, row in sim.rows.items() if key not in keys[:3]}
+    initial = {row["Version"] for key, row in sim.rows.items() if key not in keys[:3]}
 
     def delete_one() -> None:
         if len(sim.queries) in {1, 2, 3}:
             del sim.rows[keys[len(sim.queries) - 1]]
 
     sim.between = delete_one
-    assert there <= set(full(sim, table, size=50))
+    assert initial <= set(full(sim, table, size=50))
 
 
 @pytest.mark.parametrize("nulls_last", [True, False])
@@ -308,20 +308,20 @@ def test_the_first_of_all_instants_is_a_date_like_any_other() -> None:
 
 
 def test_dates_of_the_last_century_do_not_tell_of_zones() -> None:
-    """Tables of zones differ about them: this server knows no local mean time."""
+    """Time-zone tables differ about them: this server knows no local mean time."""
     zone = ZoneInfo("America/New_York")
     server = Server(zone=zone, label="", cookie="TimeZone=GMTM0500G")
     sim, table = keyless(0, server)
     sim.key, table = ("K",), replace(table, key=("K",))
     sim.put((1,), at("0001-01-01T00:00:00"))
     sim.put((2,), CLOCK - timedelta(minutes=1))
-    dated = IncrementalStart(ClockCheck(InstantReader(zone), zone_is_set=True), Bookmark())
-    reader = EntityReader(sim, table, ReadSettings(instants=InstantReader(zone)), dated)
+    start = IncrementalStart(ClockCheck(InstantReader(zone), zone_is_set=True), Bookmark())
+    reader = EntityReader(sim, table, ReadSettings(instants=InstantReader(zone)), start)
     assert sum(len(item.rows) for item in reader if isinstance(item, PageRead)) == 2
 
 
 def test_a_row_of_the_future_does_not_move_an_unproved_bookmark() -> None:
-    """Values are five hours behind and say that they are in UTC, and so do filters."""
+    """Values and filters are five hours behind, and claim to be in UTC."""
     zone = ZoneInfo("America/New_York")
     sim, table = keyless(0, Server(zone=zone, label="Z", wall_filters=True, cookie=None))
     sim.key, table = ("K",), replace(table, key=("K",))
@@ -338,7 +338,7 @@ def test_a_replication_key_that_is_no_date_time_is_an_error_in_a_sentence(
 ) -> None:
     sim, table = keyless(3, Server())
     monkeypatch.setattr(Server, "shown", lambda *_: "2026-05-29T25:00:00Z")
-    with pytest.raises(InconsistentAnswer, match=r"Rows with other values.*run discovery again"):
+    with pytest.raises(InconsistentAnswer, match=r"values of Rows .*run discovery again"):
         read(sim, table)
 
 
@@ -350,9 +350,9 @@ def test_a_read_ends_with_one_line_of_what_it_took(caplog: pytest.LogCaptureFixt
         full(sim, table)
     (line,) = [text for text in caplog.messages if text.startswith("Rows: ")]
     pattern = r"Rows: 25 rows, 3 pages, (\d+) requests, 0 retries, \d+\.\d s"
-    found = re.fullmatch(pattern, line)
-    assert found
-    assert int(found[1]) == len(sim.queries)
+    match = re.fullmatch(pattern, line)
+    assert match
+    assert int(match[1]) == len(sim.queries)
     caplog.clear()
     with caplog.at_level(logging.INFO):
         read(sim, replace(table, replication_key=R))
@@ -360,8 +360,8 @@ def test_a_read_ends_with_one_line_of_what_it_took(caplog: pytest.LogCaptureFixt
     assert "window from the beginning to 2026-06-01T12:00:00.000000+00:00" in line
 
 
-def test_a_proof_by_count_leaves_out_what_is_added_where_no_frame_is_proved() -> None:
-    """Values are five hours behind and say that they are in UTC, and so do filters."""
+def test_a_proof_by_count_leaves_out_what_is_added_where_no_clock_is_proved() -> None:
+    """Values and filters are five hours behind, and claim to be in UTC."""
     zone = ZoneInfo("America/New_York")
     sim, table = keyless(0, Server(zone=zone, label="Z", wall_filters=True, cookie=None))
     sim.key, table = ("K",), replace(table, key=("K",))
@@ -373,11 +373,11 @@ def test_a_proof_by_count_leaves_out_what_is_added_where_no_frame_is_proved() ->
             sim.put((99,), CLOCK)
 
     sim.between = add_at_the_end
-    dated = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
+    start = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
     settings = ReadSettings(paging=Paging(20), verify_counts=True)
     rows = [
         row["K"]
-        for item in EntityReader(sim, table, settings, dated)
+        for item in EntityReader(sim, table, settings, start)
         if isinstance(item, PageRead)
         for row in item.rows
     ]
@@ -390,10 +390,10 @@ def test_a_row_that_changes_while_its_page_is_the_last_comes_again_in_the_same_r
     sim.key = ("K",)
     columns = {"K": edm.INTEGER, R: edm.INSTANT, "Version": edm.INTEGER}
     table = Table("Rows", columns, ("K",), replication_key=R)
-    dated = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
+    start = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
     delivered: dict[tuple[int], int] = {}
     changes = 0
-    for item in EntityReader(sim, table, ReadSettings(paging=Paging(10)), dated):
+    for item in EntityReader(sim, table, ReadSettings(paging=Paging(10)), start):
         if not isinstance(item, PageRead):
             continue
         delivered |= {(row["K"],): row["Version"] for row in item.rows}

@@ -1,4 +1,4 @@
-"""A large window is read in parts side by side: each row once, in order, in bounded memory."""
+"""A large window is read in parallel slices: each row once, in order, in bounded memory."""
 
 from __future__ import annotations
 
@@ -46,35 +46,35 @@ TABLE = Table(
 
 
 class Watched(SimulatedTable):
-    """A simulated table that tells what it was asked, and breaks where it is told to."""
+    """A simulated table that shows which windows were requested, and fails on demand."""
 
     def __init__(self, gaps: Iterable[float], server: Server | None = None) -> None:
-        """Rows so many seconds from each other."""
+        """Make rows with these gaps between them, in seconds."""
         super().__init__(("K",), server or Server(), CLOCK, Random(1))
         moment = CLOCK - timedelta(days=900)
         for number, gap in enumerate(gaps):
             moment += timedelta(seconds=gap)
             self.put((number,), moment)
-        self.broken: Callable[[Query], bool] = lambda _: False
+        self.fails: Callable[[Query], bool] = lambda _: False
 
     def read(self, query: Any, subject: str, decode: Callable[[bytes], Any]) -> Result[Any]:
-        if self.broken(query):
+        if self.fails(query):
             raise InconsistentAnswer(subject)
         return super().read(query, subject, decode)
 
     def windows(self) -> set[str]:
-        """The windows that were asked for."""
-        found = (re.search(rf"{R} lt (\S+)", query.filter) for query in self.queries)
-        return {each[1] for each in found if each}
+        """Return the upper bounds of the windows that were requested."""
+        bounds = (re.search(rf"{R} lt (\S+)", query.filter) for query in self.queries)
+        return {bound[1] for bound in bounds if bound}
 
 
 def read(
     sim: SimulatedTable, readers: int = 4, table: Table = TABLE, **settings: Any
 ) -> tuple[list[int], Bookmark]:
-    """The keys of the rows as they come, and the last bookmark."""
+    """Return the keys of the rows in order of arrival, and the last bookmark."""
     settings = {"paging": Paging(10), "readers": readers, **settings}
-    dated = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
-    reader = EntityReader(sim, table, ReadSettings(**settings), dated)
+    start = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
+    reader = EntityReader(sim, table, ReadSettings(**settings), start)
     ahead = Prefetcher[str, Any](["x"], lambda _: reader, readers, lambda: False)
     keys: list[int] = []
     bookmark = Bookmark()
@@ -89,7 +89,7 @@ def read(
 
 
 def irregular(rows: int) -> list[float]:
-    """Days and nights, weekends, an import of many rows, and years without any."""
+    """Return the gaps of days and nights, an import of many rows, and years without any."""
     random = Random(5)
     gaps = []
     for number in range(rows):
@@ -111,7 +111,7 @@ def test_parts_bring_each_row_once_and_in_order(readers: int, gaps: list[float])
 
 @pytest.mark.parametrize(("cap", "size"), [(None, 10), (7, 10), (7, 1000)])
 def test_few_requests_are_made_beyond_those_for_pages(cap: int | None, size: int) -> None:
-    """A part ends with its pages, and years without rows take a few wide parts."""
+    """A slice ends with its pages, and years without rows take a few wide slices."""
     for gaps in ([60.0] * 700, irregular(900)):
         sim = Watched(gaps, Server(cap=cap))
         keys, _ = read(sim, paging=Paging(size))
@@ -121,24 +121,24 @@ def test_few_requests_are_made_beyond_those_for_pages(cap: int | None, size: int
 
 
 def test_no_more_pages_are_in_memory_than_readers_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    held, most, lock = 0, 0, threading.Lock()
+    held, peak, lock = 0, 0, threading.Lock()
     counted = PageReader.counted
 
     def count(self: PageReader, rows: list[Row], max_bookmark: datetime | None = None) -> PageRead:
-        nonlocal held, most
+        nonlocal held, peak
         with lock:
             held += 1
-            most = max(most, held)
+            peak = max(peak, held)
         return counted(self, rows, max_bookmark)
 
     monkeypatch.setattr(PageReader, "counted", count)
     sims = {name: Watched([60.0] * 400) for name in "abcd"}
-    frames = ClockCheck(InstantReader(), zone_is_set=True)
+    clock_check = ClockCheck(InstantReader(), zone_is_set=True)
     settings = ReadSettings(paging=Paging(10), readers=3)
     ahead = Prefetcher[str, Any](
         "abcd",
         lambda name: EntityReader(
-            sims[name], TABLE, settings, IncrementalStart(frames, Bookmark())
+            sims[name], TABLE, settings, IncrementalStart(clock_check, Bookmark())
         ),
         3,
         lambda: False,
@@ -151,8 +151,8 @@ def test_no_more_pages_are_in_memory_than_readers_hold(monkeypatch: pytest.Monke
                 with lock:
                     held -= 1
         assert keys == list(range(400))
-    # Those of three readers, and the one that was being written.
-    assert most <= 3 * MAX_PAGES + 1
+    # The pages of three readers, and the one that was being written.
+    assert peak <= 3 * MAX_PAGES + 1
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_window_is_not_split_where_nothing_is_gained_or_its_rows_are_not_known
     sim = Watched([60.0] * 200)
     keys, _ = read(sim, **change)
     assert keys == list(range(200))
-    assert len(sim.windows() - {edm.instant_literal(CLOCK)}) <= 1, "that of the look at the frame"
+    assert len(sim.windows() - {edm.instant_literal(CLOCK)}) <= 1, "that of the clock check"
 
 
 def test_rows_without_a_key_are_not_split() -> None:
@@ -189,27 +189,27 @@ def test_an_error_in_a_part_comes_after_all_rows_before_it() -> None:
     sim = Watched([60.0] * 600)
     limit = edm.instant_literal(CLOCK - timedelta(days=900) + timedelta(seconds=60 * 300))
 
-    def broken(query: Query) -> bool:
+    def fails(query: Query) -> bool:
         window = re.search(rf"{R} ge (\S+) and {R} lt", query.filter)
         return bool(window and window[1] > limit)
 
-    sim.broken = broken
-    brought: list[int] = []
-    dated = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
+    sim.fails = fails
+    delivered: list[int] = []
+    start = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
     settings = ReadSettings(paging=Paging(10), readers=4)
     ahead = Prefetcher[str, Any](
-        ["x"], lambda _: EntityReader(sim, TABLE, settings, dated), 4, lambda: False
+        ["x"], lambda _: EntityReader(sim, TABLE, settings, start), 4, lambda: False
     )
 
     def consume() -> None:
         for item in ahead.items("x"):
             if isinstance(item, PageRead):
-                brought.extend(row["K"] for row in item.rows)
+                delivered.extend(row["K"] for row in item.rows)
 
     with pytest.raises(InconsistentAnswer):
         consume()
-    assert brought == list(range(len(brought)))
-    assert 250 < len(brought) < 350
+    assert delivered == list(range(len(delivered)))
+    assert 250 < len(delivered) < 350
 
 
 @pytest.mark.parametrize("paging", [True, False])
@@ -238,19 +238,19 @@ def ledger() -> Any:
 def test_a_split_table_arrives_complete_and_in_order_over_http(
     ledger: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_once, most, lock = 0, 0, threading.Lock()
+    running, peak, lock = 0, 0, threading.Lock()
     fetch = Client._fetch
 
     def counting(self: Client, *args: Any, **options: Any) -> Any:
-        nonlocal at_once, most
+        nonlocal running, peak
         with lock:
-            at_once += 1
-            most = max(most, at_once)
+            running += 1
+            peak = max(peak, running)
         try:
             return fetch(self, *args, **options)
         finally:
             with lock:
-                at_once -= 1
+                running -= 1
 
     monkeypatch.setattr(Client, "_fetch", counting)
     settings = settings_for(ledger, LEDGER, page_size=100, max_pool_size=4, verify_counts=True)
@@ -260,7 +260,7 @@ def test_a_split_table_arrives_complete_and_in_order_over_http(
     assert len(instants) == 4000
     assert instants == sorted(instants)
     assert len({(r["BatchNbr"], r["LineNbr"], r["Module"]) for r in output.records()}) == 4000
-    assert 1 < most <= 4
+    assert 1 < peak <= 4
 
 
 def test_a_split_read_that_fails_is_gone_on_with(ledger: Sandbox) -> None:

@@ -105,7 +105,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 
 def test_a_setting_that_there_is_none_of_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     validation.check(settings(enitites=["SOOrder"]))
-    assert "There is no setting enitites (but entities" in caplog.text
+    assert "There is no setting enitites (similar names: entities" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What happens to a table while it is read, drawn from a seed."""
+"""Histories: random changes to a table while it is read, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from uuid import UUID
 from support.simulation import Key, R, Row, Server, SimulatedTable, at
 
 NOWS = ("2026-06-01T12:00:00", "2026-03-08T08:10:00", "2026-11-01T06:40:00", "2026-11-01T07:30:00")
-"""The last three lie around the changes of New York's clocks."""
+"""The server's clock at the start; the last three are around clock changes in New York."""
 
 ANCIENT = ("0001-01-01T00:00:00", "1950-01-01T00:00:00")
 
-LATEST = timedelta(minutes=20)
-"""How long a transaction takes at the most."""
+MAX_DELAY = timedelta(minutes=20)
+"""Maximum duration of a transaction."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """As what a table is read: a data access class, or an inquiry with or without a key."""
+    """How a table is exposed: as a data access class, or as an inquiry with or without a key."""
 
     interface: str = "dac"
     protocol: str = "v4"
@@ -35,11 +35,11 @@ INQUIRIES = tuple(
 
 
 class History:
-    """A table, and the changes that come between requests.
+    """A table, and the changes to it between requests.
 
     Attributes:
-        late: Whether transactions take time, so that rows show up after their stamp.
-        shape: As what the table is read.
+        late: Whether transactions take time, so that rows become visible after their timestamp.
+        shape: How the table is exposed.
     """
 
     def __init__(self, seed: int, server: Server, *, late: bool = True, shape: Shape = DAC) -> None:
@@ -50,10 +50,11 @@ class History:
         self.kinds = tuple(self.random.choice(["int", "int", "str", "guid"]) for _ in range(width))
         self.nullable = self.random.random() < 0.2
         names = tuple(f"K{index}" for index in range(width))
-        # A server that compares wall clocks loses an hour in autumn, whoever reads it.
+        # A server that compares wall clocks loses an hour in autumn, for any reader.
         nows = NOWS[:1] if server.wall_filters else NOWS
         self.sim = SimulatedTable(names, server, at(self.random.choice(nows)), self.random)
-        self._waiting: list[tuple[int, Key, datetime]] = []
+        self._transactions: list[tuple[int, Key, datetime]] = []
+        """Open transactions: the number of queries after which they commit, key, timestamp."""
         self._fill()
 
     def _key(self) -> Key:
@@ -90,16 +91,16 @@ class History:
             self.sim.put(self._key(), instant)
 
     def change(self) -> None:
-        """Something happens between two requests."""
+        """Change the table between two requests."""
         sim, random = self.sim, self.random
         if sim.counting and random.random() < 0.7:
             return
         sim.now += timedelta(milliseconds=random.randrange(3000))
-        for waiting in [*self._waiting]:
-            due, key, instant = waiting
-            if due <= len(sim.queries) or sim.now - instant > LATEST:
+        for transaction in [*self._transactions]:
+            due, key, instant = transaction
+            if due <= len(sim.queries) or sim.now - instant > MAX_DELAY:
                 sim.put(key, instant)
-                self._waiting.remove(waiting)
+                self._transactions.remove(transaction)
         for _ in range(random.choice([0, 0, 1, 1, 3])):
             self._change_once()
 
@@ -116,7 +117,7 @@ class History:
             case 5 if self.late:
                 self._commit_late(random.choice([existing, existing, self._key()]))
             case 6 if self.late:
-                self._waiting.append((len(sim.queries) + 3, self._key(), sim.stamp()))
+                self._transactions.append((len(sim.queries) + 3, self._key(), sim.stamp()))
             case 7 if random.random() < 0.2:
                 instant = sim.stamp()
                 for key in random.sample(list(sim.rows), k=len(sim.rows) // 2):
@@ -127,7 +128,7 @@ class History:
                     sim.put(existing, sim.stamp())
 
     def _existing(self) -> Key:
-        """A row; what was changed of late is likelier to be changed again."""
+        """Return a row's key; rows that changed recently are likelier to change again."""
         rows = [*self.sim.rows]
         if self.random.random() < 0.5:
             dated = [key for key in rows if self.sim.rows[key][R] is not None]
@@ -135,36 +136,36 @@ class History:
         return self.random.choice(rows) if rows else self._key()
 
     def _commit_late(self, key: Key) -> None:
-        """A transaction ends that set its stamp a while ago; often soon after the row's last."""
+        """Commit a transaction with an earlier timestamp, often soon after the row's last one."""
         sim, random = self.sim, self.random
-        late = timedelta(seconds=random.randrange(int(LATEST.total_seconds())))
-        stamp = sim.stamp() - late
+        delay = timedelta(seconds=random.randrange(int(MAX_DELAY.total_seconds())))
+        stamp = sim.stamp() - delay
         last = sim.rows[key][R] if key in sim.rows else None
-        if last and timedelta(0) < sim.now - last < LATEST and random.random() < 0.8:
+        if last and timedelta(0) < sim.now - last < MAX_DELAY and random.random() < 0.8:
             stamp = min(last + timedelta(milliseconds=random.randrange(4000)), sim.now)
         sim.put(key, stamp)
 
     def settle(self) -> None:
-        """Nothing happens any more; what was in transactions is committed, and time passes."""
-        for _, key, instant in self._waiting:
+        """Commit all transactions, end all changes, and let time pass."""
+        for _, key, instant in self._transactions:
             self.sim.put(key, instant)
-        self._waiting.clear()
+        self._transactions.clear()
         self.sim.between = lambda: None
         self.sim.server.slow_above = None
         self.sim.now += timedelta(days=1, minutes=10)
 
     def surviving(self) -> dict[Key, int]:
-        """The last version of each row that is there."""
+        """Return the last version of each row that exists."""
         return {key: row["Version"] for key, row in self.sim.rows.items()}
 
-    def is_to_come(self, key: Key) -> bool:
-        """Whether the row is dated within a day ahead: it is read when that has passed."""
+    def is_in_the_future(self, key: Key) -> bool:
+        """Whether the row is dated up to a day ahead: it is read once that time has passed."""
         instant = self.sim.rows[key][R]
         return instant is not None and timedelta(0) < instant - self.sim.now < timedelta(days=1)
 
     def key_of(self, row: Row) -> Key:
-        """The key of a delivered row."""
+        """Return the key of a delivered row."""
         return tuple(row[name] for name in self.sim.key)
 
 
-__all__ = ["DAC", "INQUIRIES", "LATEST", "NOWS", "History", "R", "Shape"]
+__all__ = ["DAC", "INQUIRIES", "MAX_DELAY", "NOWS", "History", "R", "Shape"]

@@ -1,7 +1,7 @@
-"""A table on a server, simulated: it changes between requests and answers as oddly as servers may.
+"""A simulated server table, which changes between requests and answers as oddly as servers may.
 
-It reads the queries themselves, with a parser that the tap does not use, so that a wrong query
-gets what a server would give for it.
+It parses the queries with a parser that the tap does not use, so that a wrong query gets the
+response that a server would send.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 R = "LastModifiedDateTime"
 SECOND = timedelta(seconds=1)
-ENDLESS = 5000
-"""Requests after which a simulated read is held for one that never ends."""
+MAX_REQUESTS = 5000
+"""Number of requests after which a simulated read counts as endless."""
 EARLY = re.compile(r"\b0\d{3}-\d\d-\d\dT[\d:.]+")
-"""A date-time of a year that the parser of filters does not know."""
+"""A date-time of a year that the filter parser does not know."""
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -46,18 +46,26 @@ class Server:
     """How the simulated server behaves.
 
     Attributes:
-        cap: Rows that it sends at the most, whatever `$top` says, without a word.
+        cap: Maximum number of rows in a response, silently, regardless of `$top`.
         counts: Whether it knows `$count`.
         precision: Microseconds to which instants are displayed.
-        rounds: Whether the display rounds; else it cuts.
-        zone: Of the account: the wall clock that values show, but for "UTC".
-        label: What values show: true "UTC" with Z, or the wall clock with "Z", its "offset",
-            or nothing ("").
-        wall_filters: Whether filters are compared with the wall clock; else with instants.
-        nulls_last: Where nulls sort.
-        skews: Clocks of the machines behind the address.
+        rounds: Whether the display rounds instants; otherwise it cuts them.
+        zone: The account's time zone, whose wall clock values show unless the label is "UTC".
+        label: What values show: true "UTC" with Z, or the wall clock with "Z", with its "offset",
+            or without a label ("").
+        wall_filters: Whether filters compare the wall clock; otherwise they compare instants.
+        nulls_last: Whether nulls sort last.
+        skews: How far the clocks of the machines behind the address are off.
         cookie: The Locale cookie.
-        shuffles: Rows that the order leaves open come in another order each time.
+        shuffles: Whether rows of equal rank arrive in a different order each time.
+        slow_above: A `$top` above which requests time out.
+        empties: Text in a filter that makes the response empty, silently.
+        formulas: Columns by which an inquiry is neither filtered nor sorted: such a query gets an
+            empty body.
+        collates: Whether text is compared without regard to case, trailing blanks and hyphens.
+        links: Whether each page but the last carries a nextLink, by `$skip`.
+        counts_apart: Whether the table may change between counting and reading the rows of one
+            response.
     """
 
     cap: int | None = None
@@ -72,20 +80,14 @@ class Server:
     cookie: str | None = "TimeZone=GMTE0000U&Culture=en-US"
     shuffles: bool = True
     slow_above: int | None = None
-    """A `$top` above which requests time out."""
     empties: str | None = None
-    """What in a filter makes the answer empty, without a word."""
     formulas: frozenset[str] = frozenset()
-    """Columns by which an inquiry is neither filtered nor sorted: such a query gets no answer."""
     collates: bool = False
-    """Whether text is compared without regard to case, blanks at its end, and hyphens."""
     links: bool = False
-    """Whether each page but the last carries a nextLink, by `$skip`."""
     counts_apart: bool = False
-    """Whether the table may change between counting and reading the rows of one answer."""
 
     def compared(self, stored: datetime) -> datetime:
-        """What filters compare with."""
+        """Return the instant that filters compare."""
         if stored.year < 1000:
             return late_enough(stored)
         if not self.wall_filters:
@@ -93,7 +95,7 @@ class Server:
         return self._in_zone(stored).replace(tzinfo=UTC)
 
     def shown(self, stored: datetime | None) -> str | None:
-        """How the server displays an instant."""
+        """Return an instant as the server displays it."""
         if stored is None:
             return None
         step = self.precision
@@ -105,18 +107,18 @@ class Server:
         return text + {"UTC": "Z", "Z": "Z", "offset": wall.isoformat()[-6:], "": ""}[self.label]
 
     def _in_zone(self, moment: datetime) -> datetime:
-        """In the account's zone; the first year of all stays what it is."""
+        """Return an instant in the account's zone; the year 1 stays as it is."""
         return moment if moment.year == 1 else moment.astimezone(self.zone)
 
     def comparable(self, value: Any) -> Any:
-        """What sorting and filtering compare."""
+        """Return the value that sorting and filtering compare."""
         if self.collates and isinstance(value, str):
             return value.casefold().rstrip().replace("-", "")
         return value
 
 
 class SimulatedTable:
-    """The rows, and the requests that were made for them."""
+    """The rows of the table, and the queries for them."""
 
     def __init__(self, key: tuple[str, ...], server: Server, now: datetime, random: Random) -> None:
         self.key = key
@@ -128,7 +130,7 @@ class SimulatedTable:
         self.queries: list[Query] = []
         self.between: Callable[[], None] = lambda: None
         self.counting = False
-        """Whether rows were counted, and are to be read now."""
+        """Whether a query is between counting and reading."""
         self.versions = 0
         self._parsed: dict[str, Any] = {}
         self._links: dict[str, Query] = {}
@@ -141,19 +143,20 @@ class SimulatedTable:
         self.versions += 1
         if self.server.collates:
             compared = self._comparable(key)
-            for same in [k for k in self.rows if k != key and self._comparable(k) == compared]:
-                del self.rows[same]
+            equal = [k for k in self.rows if k != key and self._comparable(k) == compared]
+            for other in equal:
+                del self.rows[other]
         row = {**dict(zip(self.key, key, strict=True)), R: instant, "Version": self.versions}
         self.rows[key] = row
         return row
 
     def stamp(self) -> datetime:
-        """The clock of one of the server's machines, as SQL Server keeps it."""
+        """Return the time of one of the server's clocks, as precisely as SQL Server stores it."""
         moment = self.now + self.random.choice(self.server.skews)
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
     def versions_shown(self) -> dict[Key, int]:
-        """The last version of each row."""
+        """Return the last version of each row."""
         return {key: row["Version"] for key, row in self.rows.items()}
 
     # Requests
@@ -161,7 +164,7 @@ class SimulatedTable:
     def read(
         self, query: Query | Link, subject: str, decode: Callable[[bytes], Any]
     ) -> Result[Any]:
-        """Answer as a service does."""
+        """Answer a query as a service does."""
         with self._one_by_one:
             return self._answer(query, subject, decode)
 
@@ -172,7 +175,7 @@ class SimulatedTable:
         if isinstance(query, Link):
             query = self._links[query.url]
         self.queries.append(query)
-        assert len(self.queries) < ENDLESS, f"A read does not end: {self.queries[-9:]}"
+        assert len(self.queries) < MAX_REQUESTS, f"A read does not end: {self.queries[-9:]}"
         slow = self.server.slow_above
         if slow and query.top and query.top > slow:
             failed = classify(
@@ -191,14 +194,14 @@ class SimulatedTable:
             self.counting = False
         rows = self._matching(query)
         self._sort(rows, query.orderby or self.key)
-        behind = len(rows) - query.skip
+        available = len(rows) - query.skip
         rows = rows[query.skip :]
-        for most in (query.top, self.server.cap):
-            rows = rows if most is None else rows[:most]
+        for limit in (query.top, self.server.cap):
+            rows = rows if limit is None else rows[:limit]
         body: dict[str, Any] = {"value": [{**row, R: self.server.shown(row[R])} for row in rows]}
         if query.count and self.server.counts:
             body["@odata.count"] = total
-        if self.server.links and len(rows) < behind:
+        if self.server.links and len(rows) < available:
             link = f"Rows?$skiptoken={len(self._links)}"
             self._links[link] = replace(query, skip=query.skip + len(rows))
             body["@odata.nextLink"] = link
@@ -231,10 +234,10 @@ class SimulatedTable:
         if not condition:
             return True
         if condition not in self._parsed:
-            known = EARLY.sub(
-                lambda found: late_enough(at(found[0])).isoformat().partition("+")[0], condition
+            parsable = EARLY.sub(
+                lambda match: late_enough(at(match[0])).isoformat().partition("+")[0], condition
             )
-            self._parsed[condition] = ODataParser().parse(ODataLexer().tokenize(known))
+            self._parsed[condition] = ODataParser().parse(ODataLexer().tokenize(parsable))
         compared = {**row, R: row[R] and self.server.compared(row[R])}
         return bool(_value(self._parsed[condition], compared, self.server.comparable))
 
@@ -279,12 +282,12 @@ def _compared(node: Any, left: Any, right: Any) -> bool:
 
 
 def late_enough(early: datetime) -> datetime:
-    """An instant before the year 1000 as one of its first days, in the same order."""
+    """Map instants before the year 1000 to its first days, in the same order."""
     return at("1000-01-01T00:00:00") + (early - at("0001-01-01T00:00:00")) / 86_400
 
 
 def in_odata_4(query: Query) -> str:
-    """The query's filter, if all of its literals are of the query's version, as OData 4 has it."""
+    """Return the query's filter as OData 4 writes it; its literals must fit the query's version."""
     if query.protocol is ODataVersion.V4:
         assert not re.search("datetime'|guid'", query.filter)
         return query.filter
@@ -294,5 +297,5 @@ def in_odata_4(query: Query) -> str:
 
 
 def at(text: str) -> datetime:
-    """An instant, in UTC."""
+    """Return an instant in UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)

@@ -167,7 +167,7 @@ def test_metadata_are_fetched_only_of_what_globs_can_ask_for(
 def test_inquiries_that_are_all_excluded_are_not_asked_for(box: Sandbox, excluded: str) -> None:
     config = settings_for(box, tenants=["Company"], exclude_entities=[excluded])
     if excluded == "*":
-        with pytest.raises(DiscoveryError, match="no entity that fits"):
+        with pytest.raises(DiscoveryError, match="no entity that matches"):
             discover(config)
         assert metadata_paths(box) == []
     else:
@@ -338,7 +338,7 @@ def test_keys_from_the_settings_are_spelled_as_the_metadata_do_and_read_by(
 
 def test_a_key_column_that_is_none_is_refused_with_those_that_are_alike(box: Sandbox) -> None:
     config = inquiry_settings(box, V4, STATUS, inquiry_keys={STATUS: ["Warehose"]})
-    with pytest.raises(DiscoveryError, match=r"no column Warehose.*but Warehouse"):
+    with pytest.raises(DiscoveryError, match=r"no column Warehose.*\(similar names: Warehouse"):
         discover(config)
 
 
@@ -346,17 +346,17 @@ def test_a_key_of_an_inquiry_that_is_none_is_a_warning(
     box: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     discover(inquiry_settings(box, V4, STATUS, inquiry_keys={"GI_Inventory_Statos": ["Item"]}))
-    assert "no inquiry here (but GI_Inventory_Status" in caplog.text
+    assert "no such inquiry (similar names: GI_Inventory_Status" in caplog.text
 
 
 def test_parameters_of_an_inquiry_that_is_none_are_a_warning(
     box: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    parameters = {**VALUES, "DB-StorageDetail": {"Warehouse": "MAIN"}}
-    discover(inquiry_settings(box, V4, STATUS, inquiry_parameters=parameters))
-    (warning,) = [message for message in caplog.messages if "no inquiry here" in message]
-    assert warning.startswith("inquiry_parameters names DB-StorageDetail, which is no inquiry")
-    assert "but DB-StorageDetails" in warning
+    given = {**VALUES, "DB-StorageDetail": {"Warehouse": "MAIN"}}
+    discover(inquiry_settings(box, V4, STATUS, inquiry_parameters=given))
+    (warning,) = [each.message for each in caplog.records if "no such inquiry" in each.message]
+    assert warning.startswith("The setting inquiry_parameters names DB-StorageDetail, but")
+    assert "(similar names: DB-StorageDetails" in warning
 
 
 def test_a_catalog_from_before_the_keys_were_set_is_refused(box: Sandbox) -> None:
@@ -442,7 +442,7 @@ def test_an_inquiry_without_values_for_its_parameters_is_discovered_but_not_read
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"Warehouse": "MAIN", "Colour": "red"}, r"gives \(Warehouse, Colour\)"),
+        ({"Warehouse": "MAIN", "Colour": "red"}, r"sets \(Warehouse, Colour\)"),
         ({"Warehouse": {}}, r"The parameter Warehouse .* cannot be \{\}"),
     ],
 )
@@ -458,7 +458,7 @@ def test_values_that_do_not_fit_stop_the_run(
 
 def test_values_for_an_inquiry_that_has_no_parameters_stop_the_run(box: Sandbox) -> None:
     config = inquiry_settings(box, V4, STATUS, inquiry_parameters={STATUS: {"Item": 1}})
-    sentence = "has no parameters, though inquiry_parameters gives Item: take its entry out."
+    sentence = "has no parameters, but inquiry_parameters sets Item: remove its entry."
     assert sentence in str(run(config).error)
 
 
@@ -557,7 +557,7 @@ def test_a_formula_as_key_leaves_reading_to_the_other_columns(
         output = run({**config, "page_size": 100, **more})
         assert output.error is None
         assert len(output.records()) == len(box.inquiry_rows("GL-Journal"))
-    assert "GL-Journal cannot be sorted by Net" in caplog.text
+    assert "cannot be sorted by columns that seem to be formulas: Net." in caplog.text
 
 
 def test_a_broken_inquiry_is_an_error_and_never_without_rows(box: Sandbox) -> None:
@@ -680,7 +680,9 @@ def test_a_stream_of_an_interface_that_is_not_reached_is_an_error(box: Sandbox) 
 def test_a_table_name_of_another_tap_is_an_error(box: Sandbox) -> None:
     catalog = select_all(discover(inquiry_settings(box, V4, STATUS)))
     catalog["streams"][0]["table_name"] = "public.stock"
-    assert "none of the tap's" in str(run(inquiry_settings(box, V4), catalog=catalog).error)
+    assert "is not one that the tap writes" in str(
+        run(inquiry_settings(box, V4), catalog=catalog).error
+    )
 
 
 def test_what_the_catalog_keeps_of_an_inquiry_survives_the_sdk(box: Sandbox) -> None:

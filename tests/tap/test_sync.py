@@ -66,9 +66,9 @@ def test_entities_are_matched_by_alias_without_regard_to_case(box: Sandbox) -> N
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("SOLines", " (but SOLine, "),
-        ("px_objects_so_solines", " (but PX_Objects_SO_SOLine, "),
-        ("GI_Nothing", ": correct it, or take it out."),
+        ("SOLines", " (similar names: SOLine, "),
+        ("px_objects_so_solines", " (similar names: PX_Objects_SO_SOLine, "),
+        ("GI_Nothing", ": correct or remove it."),
     ],
 )
 def test_a_name_that_nothing_has_is_an_error(box: Sandbox, name: str, hint: str) -> None:

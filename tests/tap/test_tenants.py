@@ -82,15 +82,16 @@ def test_a_tenant_in_other_letters_is_another_one_with_a_warning(
 ) -> None:
     config = settings(three, SALES)
     first = run(config)
-    assert "The state knows" not in caplog.text
+    assert "The state spells" not in caplog.text
     second = run({**config, "tenants": ["a", "B"]}, state=first.state)
     assert {record["_tenant"] for record in second.records()} == {"a"}
     assert len(second.records()) == len(three.rows(SALES, "A"))
-    (warning,) = [message for message in caplog.messages if "The state knows" in message]
-    assert "knows the tenant a as A: it is read anew" in warning
+    warnings = [each.message for each in caplog.records if "The state spells" in each.message]
+    assert len(warnings) == 1
+    assert "spells the tenant a as A: it is read from the beginning" in warnings[0]
     caplog.clear()
     run({**config, "tenants": ["a", "B"]}, state=second.state)
-    assert "The state knows" not in caplog.text
+    assert "The state spells" not in caplog.text
 
 
 # One catalog
@@ -398,10 +399,10 @@ def test_related_records_that_only_one_tenant_has_are_read_there() -> None:
 
 @pytest.mark.parametrize("lacking", ["A", "B"])
 def test_what_expand_names_is_missing_only_where_all_tenants_lack_it(lacking: str) -> None:
-    named = {tenant: {"L": "No L." if tenant == lacking else None} for tenant in "AB"}
-    require_found(named.values())
+    errors = {tenant: {"L": "No L." if tenant == lacking else None} for tenant in "AB"}
+    require_found(errors.values())
     with pytest.raises(DiscoveryError, match="No L"):
-        require_found([named[lacking], named[lacking]])
+        require_found([errors[lacking], errors[lacking]])
 
 
 def inquiry(**changes: Any) -> StreamDescription:

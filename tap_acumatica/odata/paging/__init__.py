@@ -1,1 +1,1 @@
-"""The pagers: which request comes next, and when a read is complete. Pure: no network, no clock."""
+"""Pagers decide on the next request, and when a read is complete. Pure: no network, no clock."""

@@ -1,4 +1,4 @@
-"""The pager of full tables: it asks for the rows whose key is greater than the last one."""
+"""The pager of full tables, which requests the rows whose key is greater than the last one."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class KeyPager:
-    """Pages by `key gt last`: rows that come or go elsewhere do not move the place.
+    """Pages by `key gt last`: rows inserted or deleted elsewhere do not move the position.
 
     After a row with a null in its key there is nothing to compare with: the pager is done, and an
-    OffsetPager reads on.
+    OffsetPager continues.
     """
 
     resizable = True
@@ -46,35 +46,35 @@ class KeyPager:
         self._link: Link | None = None
         self._links = NextLinks(table)
         self._counting = ExpectedCount(paging)
-        self._with_nulls: set[tuple[Any, ...]] = set()
-        self._answers = 0
-        self._follow_ups = self._plan()
+        self._null_keys: set[tuple[Any, ...]] = set()
+        self._pages = 0
+        self._follow_ups = self._plan_follow_ups()
 
     @staticmethod
     def suits(table: Table) -> bool:
-        """Whether the server's `gt` on every key column is sure to follow its `$orderby`.
+        """Whether the server's `gt` surely agrees with its `$orderby` on every key column.
 
-        An inquiry shows labels and may sort by codes, and no count would tell.
+        An inquiry shows labels but may sort by codes, and no count would reveal the difference.
         """
         ordered = all(table.columns[name].ordered for name in table.key)
         return bool(table.key) and ordered and not table.inquiry
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left for this pager to ask."""
+        """Whether this pager has nothing left to request."""
         return self._complete or self.stopped_at_null_key
 
     def request(self) -> Query | Link:
-        """Return what to ask for next."""
+        """Return the next request."""
         if self._link:
             return self._link
-        after = "" if self._last is None else self._after(self._last)
+        after = "" if self._last is None else self._condition_after(self._last)
         query = self.table.query(self.condition, after, orderby=self.table.key)
-        return replace(query, top=self._counting.size, count=self._counting.wanted(self.delivered))
+        return replace(query, top=self._counting.size, count=self._counting.is_due(self.delivered))
 
     def accept(self, page: Page) -> list[Row]:
-        """Take the answer; return its rows that were not delivered before."""
-        self._answers += 1
+        """Accept the requested page; return those of its rows that were not delivered before."""
+        self._pages += 1
         self._counting.learn(page)
         fresh = self.known.new_rows(page.rows)
         if not self._link and self.known.overlaps(page.rows):
@@ -95,82 +95,84 @@ class KeyPager:
         return self.remember_nulls(fresh)
 
     def resize(self, size: int) -> None:
-        """Ask for so many rows from now on."""
+        """Request this number of rows from now on."""
         self._counting.size = size
 
     def then(self) -> Pager | None:
-        """Return what is still to be read, one pager after the other."""
+        """Return the pager for what remains to be read, one after the other."""
         return next(self._follow_ups, None)
 
     def instead(self, failed: RequestFailed) -> Pager | None:
-        """Return a pager that reads on by `$skip`, once rows were delivered."""
+        """Return a pager that continues by `$skip`, if rows have been delivered."""
         if not self.delivered:
             return None
-        return _SkippingOn(self, f"is read on by $skip: {failed}")
+        return _OffsetContinuation(self, f"is read by $skip from here on: {failed}")
 
     def remember_nulls(self, rows: list[Row]) -> list[Row]:
-        """Remember which of the delivered rows have a null in their key; return all of them."""
+        """Remember the delivered rows that have a null in their key; return all rows."""
         for name in self.table.key:
-            self._with_nulls.update(self._key(row) for row in rows if row[name] is None)
+            self._null_keys.update(self._key(row) for row in rows if row[name] is None)
         return rows
 
     def not_delivered(self, rows: list[Row]) -> list[Row]:
-        """Return those of the rows with a null in their key that were not delivered yet."""
-        return [row for row in rows if self._key(row) not in self._with_nulls]
+        """Return those rows, each with a null in its key, that were not delivered before."""
+        return [row for row in rows if self._key(row) not in self._null_keys]
 
-    def _plan(self) -> Iterator[Pager]:
-        """Yield the pagers that follow; each when the one before is done."""
+    def _plan_follow_ups(self) -> Iterator[Pager]:
+        """Yield the pagers that follow, each once the one before is done."""
         if self.stopped_at_null_key:
-            yield _SkippingOn(self, "is read on by $skip: a row has no value in its key")
+            yield _OffsetContinuation(
+                self, "is read by $skip from here on: a row has a null in its key."
+            )
         elif self._end_unproved:
-            yield _SkippingOn(self)
-        if self._may_have_passed_rows_over:
-            yield _RowsWithNulls(self)
+            yield _OffsetContinuation(self)
+        if self._may_have_passed_over_rows:
+            yield _NullKeyPager(self)
         if self._fell_short:
             yield _Recount(self)
 
     @property
     def _end_unproved(self) -> bool:
-        """Whether the end is only as good as the server's `gt`: it does not count.
+        """Whether only the server's `gt` says that this is the end, since it does not count.
 
-        A server may answer a filter on a key that it computes with no rows at all.
+        A server may answer a filter on a computed key with no rows at all.
         """
         return self._complete and self.delivered > 0 and not self._counting.known
 
     @property
-    def _may_have_passed_rows_over(self) -> bool:
-        """Whether rows with a null in their key may be missing: one answer did not hold all.
+    def _may_have_passed_over_rows(self) -> bool:
+        """Whether rows with a null in their key may be missing: one page did not hold all rows.
 
-        Where the server sorts nulls last, rows with a null in their key come behind a row and are
-        not greater than it. That as many rows came as there were at first says nothing of them:
-        others may have been added meanwhile.
+        If the server sorts nulls last, rows with a null in their key follow other rows without
+        being greater. The number of delivered rows proves nothing about them, even if it is the
+        one first counted, since other rows may have been added meanwhile.
         """
         whole = self._counting.covers(self.delivered) or not self.delivered
-        return not (self._complete and self._answers == 1 and whole)
+        return not (self._complete and self._pages == 1 and whole)
 
     @property
     def _fell_short(self) -> bool:
-        """Whether fewer rows came than there were at first, as far as that is known."""
+        """Whether fewer rows arrived than were counted with the first page."""
         known = self._complete and self._counting.known
         return known and not self._counting.covers(self.delivered)
 
     def _key(self, row: Row) -> tuple[Any, ...]:
         return tuple([row[name] for name in self.table.key])
 
-    def _after(self, row: Row) -> str:
-        """Rows behind this one: (A gt a) or (A eq a and B gt b) or ..."""
+    def _condition_after(self, row: Row) -> str:
+        """Return the filter for the rows after this one: (A gt a) or (A eq a and B gt b) or ..."""
         literals = [(name, self.table.literal(name, row[name])) for name in self.table.key]
         if len(literals) == 1:
             return "{} gt {}".format(*literals[0])
-        steps = []
+        alternatives = []
         for index, (name, literal) in enumerate(literals):
-            equal = [f"{n} eq {value}" for n, value in literals[:index]]
-            steps.append("(" + all_of(*equal, f"{name} gt {literal}") + ")")
-        return "(" + " or ".join(steps) + ")"
+            equal = [f"{column} eq {value}" for column, value in literals[:index]]
+            alternatives.append("(" + all_of(*equal, f"{name} gt {literal}") + ")")
+        return "(" + " or ".join(alternatives) + ")"
 
 
-class _SkippingOn(OffsetPager):
-    """Reads on behind the last row of a KeyPager by its place."""
+class _OffsetContinuation(OffsetPager):
+    """Continues by `$skip` behind the last row of a KeyPager."""
 
     def __init__(self, origin: KeyPager, announcement: str = "") -> None:
         super().__init__(origin.table, origin.paging, origin.condition)
@@ -189,7 +191,7 @@ class _SkippingOn(OffsetPager):
         return self._origin.then()
 
 
-class _RowsWithNulls(OffsetPager):
+class _NullKeyPager(OffsetPager):
     """Reads the rows with a null in their key, and delivers those that a KeyPager passed over."""
 
     def __init__(self, origin: KeyPager) -> None:
@@ -209,10 +211,10 @@ class _RowsWithNulls(OffsetPager):
 
 
 class _Recount:
-    """Counts once more, and has all rows read again by `$skip` if there are more than came.
+    """Counts once more, and has all rows read again by `$skip` if there are more than delivered.
 
-    Rows may have gone and others come behind the place; or the server does not sort as it was
-    asked to.
+    Rows may have been deleted and others inserted behind the position; or the server does not sort
+    as requested.
     """
 
     resizable = False
@@ -226,27 +228,29 @@ class _Recount:
         self._count = 0
 
     def request(self) -> Query:
-        """Return the query for the count; the one row that comes with it is not delivered."""
+        """Return the query for the count; the one row in its response is not delivered."""
         query = self.table.query(self._origin.condition, orderby=self.table.key)
         return replace(query, top=1, count=True)
 
     def accept(self, page: Page) -> list[Row]:
-        """Take the count."""
+        """Take the count; deliver no row."""
         self._count = page.count or 0
         self.done = True
         return []
 
     def resize(self, size: int) -> None:
-        """Do nothing: one row is the least."""
+        """Do nothing: one row is the minimum."""
 
     def then(self) -> Pager | None:
-        """Return a pager for all rows, if fewer were delivered than there are."""
+        """Return a pager for all rows if fewer were delivered than counted, else None."""
         delivered = self._origin.delivered
         if self._count <= delivered:
             return None
-        again = OffsetPager(self.table, self._origin.paging, self._origin.condition)
-        again.announcement = f"is read again: {delivered} rows came, but there are {self._count}."
-        return again
+        reread = OffsetPager(self.table, self._origin.paging, self._origin.condition)
+        reread.announcement = (
+            f"is read again: {delivered} rows were delivered, but the server counts {self._count}."
+        )
+        return reread
 
     def instead(self, failed: RequestFailed) -> Pager | None:  # noqa: ARG002 - of the protocol
         """Return None: there is no other way to count."""

@@ -1,4 +1,4 @@
-"""The pager that skips, for reads that nothing else orders for certain."""
+"""The pager that uses `$skip`, for reads that have no reliable order by key."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.table import Table
 
 STEPS_BACK: Final = 8
-"""Steps back in search of the place before a read starts over."""
+"""Number of steps back in search of a known row before a read starts over."""
 
 STARTS: Final = 100
-"""Times that a read starts over before giving up."""
+"""How often a read starts over before it gives up."""
 
 
 class OffsetPager:
-    """Pages by `$skip`, each overlapping the one before by a row, so that a shift shows.
+    """Pages by `$skip`; each page overlaps the one before by a row, so that a shift is noticed.
 
-    The overlap is the place to go on from. Where it is not in the answer, rows before it have
-    come or gone: the pager steps back by half a page until it finds the place again, or starts
-    over. Rows that come twice in this way are delivered twice, never dropped.
+    The row of the overlap is the position to continue from. If it is not in the page, rows before
+    it were inserted or deleted: the pager steps back by half a page until it finds a known row, or
+    starts over. Rows that arrive twice in this way are delivered twice, never dropped.
     """
 
     resizable = True
@@ -52,11 +52,11 @@ class OffsetPager:
 
     @staticmethod
     def suits(_: Table) -> bool:
-        """Whether a table can be read in this way: any can."""
+        """Whether a table can be read in this way: any table can."""
         return True
 
     def request(self) -> Query | Link:
-        """What to ask for next."""
+        """Return the next request."""
         if self._link:
             return self._link
         query = self.table.query(*self._conditions(), orderby=self._order())
@@ -65,11 +65,11 @@ class OffsetPager:
             query,
             top=None if size is None else size + self._overlap,
             skip=self._skip,
-            count=self._counting.wanted(self.delivered),
+            count=self._counting.is_due(self.delivered),
         )
 
     def accept(self, page: Page) -> list[Row]:
-        """Take the answer; return its rows that were not delivered before."""
+        """Accept the requested page; return those of its rows that were not delivered before."""
         self._check(page.rows)
         self._counting.learn(page)
         skipped = self._skip > 0 and self._link is None
@@ -82,23 +82,23 @@ class OffsetPager:
             return []
         self._steps = 0
         self.delivered += len(fresh)
-        self._go_on(page, fresh)
+        self._advance(page, fresh)
         return fresh
 
     def resize(self, size: int) -> None:
-        """Ask for so many new rows from now on."""
+        """Request this number of new rows from now on."""
         grows = self._counting.size is not None and size > self._counting.size
         if self.table.key and not grows:
-            # Rows that would come again are skipped, so that the answer is as small as can be.
+            # Known rows are skipped, so that the response is as small as possible.
             self._skip_to(self._skip + self._overlap)
         self._counting.size = size
 
     def then(self) -> Pager | None:
-        """Return None: the end is proved by the last answer."""
+        """Return None: the last page has proved the end."""
         return None
 
     def instead(self, failed: RequestFailed) -> Pager | None:  # noqa: ARG002 - of the protocol
-        """Return None: there is no plainer way to ask."""
+        """Return None: there is no plainer request."""
         return None
 
     def _conditions(self) -> Iterable[str]:
@@ -129,7 +129,7 @@ class OffsetPager:
         self._known.clear()
         self._skip = self._overlap = self._steps = 0
 
-    def _go_on(self, page: Page, fresh: list[Row]) -> None:
+    def _advance(self, page: Page, fresh: list[Row]) -> None:
         distinct = len(page.rows) - self._known.repeats(page.rows)
         whole = not self._counting.may_be_cut(page, self._overlap)
         self.done = not page.next_link and (
@@ -141,27 +141,27 @@ class OffsetPager:
         elif page.rows:
             self._known.last = self._known.identity(page.rows[-1])
         self._link = None
-        if page.next_link is not None and self._follows(page, fresh):
+        if page.next_link is not None and self._follows_link(page, fresh):
             self._link = self._links.follow(page.next_link)
             self._skip, self._overlap = read, 0
         elif not self.done:
             self._move(page.rows, read)
 
     def _at_end(self, rows: list[Row], fresh: list[Row]) -> bool:
-        """Whether a request that went on from the last row read brought no further one."""
+        """Whether a request that continued from the last row brought no new row."""
         if not rows:
             return self._skip == 0
         return not fresh and self._known.identity(rows[-1]) == self._known.last
 
-    def _follows(self, page: Page, fresh: list[Row]) -> bool:  # noqa: ARG002 - for subclasses
-        """Whether to go on with the server's nextLink: where the pager's own request leads nowhere.
+    def _follows_link(self, page: Page, fresh: list[Row]) -> bool:  # noqa: ARG002 - for subclasses
+        """Whether to follow the server's nextLink, as the pager's own request leads nowhere.
 
-        The server's link is often a `$skip`, without an overlap that would show a shift.
+        The server's link is often a `$skip` without an overlap that would reveal a shift.
         """
         return self._counting.size is None or not fresh
 
     def _move(self, rows: list[Row], read: int) -> None:  # noqa: ARG002 - for subclasses
-        """Set out for the rows behind the first `read` ones; `rows` are the last of them."""
+        """Continue behind the first `read` rows; `rows` are the last of them."""
         self._skip_to(read)
 
     def _skip_to(self, read: int) -> None:

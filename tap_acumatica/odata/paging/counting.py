@@ -1,4 +1,4 @@
-"""When to ask for a count, and which nextLinks were followed."""
+"""The expected number of rows, and the nextLinks that were followed."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
 
 
 class ExpectedCount:
-    """When to ask for `$count`: with the first page, and with each that should be the last.
+    """Decides when to request `$count`: with the first page, and with each that may be the last.
 
-    The count of the first page only tells when the end is near: rows that come or go meanwhile
-    make it wrong. The end is proved by an answer that reaches its own count and was not cut: a
-    server may count at another moment than it reads the rows, so that one that is cut could hold
-    as many rows as were counted, but others.
+    The count of the first page only tells when the end is near, since rows may come and go
+    meanwhile. The end is proved by a response that reaches its own count and was not cut: a server
+    may count at a different moment than it reads the rows, so a response that was cut could hold
+    as many rows as were counted, but different ones.
     """
 
     def __init__(self, paging: Paging) -> None:
         self.size = paging.size
-        self._asks = paging.count
+        self._enabled = paging.count
         self._expected: int | None = None
         self._cap = 0
 
-    def wanted(self, delivered: int) -> bool:
-        """Whether to ask for it with the next page, after so many rows."""
+    def is_due(self, delivered: int) -> bool:
+        """Whether to request the count with the next page, after this number of rows."""
         near = self._expected is None or self.size is None or self._expected - delivered < self.size
-        return self._asks and near
+        return self._enabled and near
 
     def covers(self, delivered: int) -> bool:
-        """Whether so many rows are all that there were at the first page."""
+        """Whether this number of rows is all that the first page counted."""
         return self._expected is not None and delivered >= self._expected
 
     def may_be_cut(self, page: Page, overlap: int = 0) -> bool:
-        """Whether it is as long as was asked for, or as an earlier one that was cut to less."""
+        """Whether the page is as long as requested, or as an earlier page that the server cut."""
         rows, cap = len(page.rows), self._cap
         full = self.size is not None and rows >= self.size + overlap
         if not full:
@@ -50,19 +50,19 @@ class ExpectedCount:
         """Whether the server counts."""
         return self._expected is not None
 
-    def left(self, delivered: int) -> int | None:
-        """How many more there were at the first page; None where the server does not count."""
+    def remaining(self, delivered: int) -> int | None:
+        """Return how many more rows the first page counted; None if the server does not count."""
         return None if self._expected is None else max(self._expected - delivered, 0)
 
     def expect(self, rows: int) -> None:
-        """There are about so many."""
+        """Set the expected number of rows."""
         self._expected = rows
 
     def learn(self, page: Page) -> None:
-        """Take what the first page says."""
+        """Take the count from the first page."""
         if self._expected is None:
             self._expected = page.count
-            self._asks = self._asks and page.count is not None
+            self._enabled = self._enabled and page.count is not None
 
 
 class NextLinks:
@@ -73,15 +73,15 @@ class NextLinks:
         self._followed: set[str] = set()
 
     def follow(self, link: str) -> Link:
-        """The link as the next request.
+        """Return the link as the next request.
 
         Raises:
-            InconsistentAnswer: It was followed before.
+            InconsistentAnswer: The link was followed before.
         """
         if link in self._followed:
             message = (
                 f"Acumatica's nextLinks for {self._table.entity_set} lead back to a page that was "
-                "read: set client_side_paging to true."
+                "already read: set client_side_paging to true."
             )
             raise InconsistentAnswer(message)
         self._followed.add(link)

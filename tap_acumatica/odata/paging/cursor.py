@@ -1,4 +1,4 @@
-"""The pager of incremental reads: it follows the replication key through a window."""
+"""The pager of incremental reads, which follows the replication key through a window."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.table import Table
 
 MAX_TIES: Final = 50_000
-"""Rows within a second that are read in one request where no key tells them apart."""
+"""Maximum number of rows of one second that are read in one request if there is no key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,11 @@ class Window:
 class CursorPager(OffsetPager):
     """Pages through a window of the replication key, in its order.
 
-    The base, at first the window's lower bound, follows the rows: as soon as a page reaches below
-    one second before its last row, and at most half of it lies within that second, the next
-    request starts there and skips nothing. Within a crowded second it skips like its parent, but
-    only where the order ends in a key; else the second is read in one request.
+    The base, at first the window's lower bound, follows the rows. Once a page begins earlier than
+    one second before its last row, and at most half of its rows lie within that second, the next
+    request starts at that second and skips nothing. Within a crowded second the pager uses `$skip`
+    like its parent, but only if the order ends in a key; otherwise it reads the second in one
+    request.
     """
 
     def __init__(
@@ -52,17 +53,17 @@ class CursorPager(OffsetPager):
         self._instants = instants
         self._base = window.low
         self._whole_second = False
-        self._looks_behind = False
+        self._probes_end = False
 
     @property
-    def left(self) -> int | None:
-        """Rows that are still to come, as far as the server counted them at first."""
-        return self._counting.left(self.delivered)
+    def remaining(self) -> int | None:
+        """Rows still to come, as far as the server counted them with the first page."""
+        return self._counting.remaining(self.delivered)
 
     def narrow(self, high: datetime) -> None:
         """End the window earlier, above all rows that were read."""
         self._window = Window(self._window.low, high)
-        # The count is that of the wider window: ask anew with each page.
+        # The count was that of the wider window: request it with each page from now on.
         self._counting.expect(self.delivered)
 
     @override
@@ -82,10 +83,10 @@ class CursorPager(OffsetPager):
     def _check(self, rows: list[Row]) -> None:
         low = minus(self._base) if self._base else None
         high = self._window.high + DISPLAY_MARGIN
-        before = None
+        previous = None
         values = [row.get(self._replication_key) for row in rows]
         if rows and self._instants.in_order(values):
-            # The others lie between these two.
+            # The other values lie between these two.
             values = [values[0], values[-1]]
         for value in values:
             if value is None:
@@ -95,37 +96,37 @@ class CursorPager(OffsetPager):
             instant = self._instants.read(value)
             if instant >= high or (low and instant < low):
                 raise not_obeyed(self.table, "$filter")
-            if before and instant < before:
+            if previous and instant < previous:
                 raise not_obeyed(self.table, "$orderby")
-            before = instant
+            previous = instant
 
     @override
-    def _go_on(self, page: Page, fresh: list[Row]) -> None:
-        if self._looks_behind and self._skip and fresh:
+    def _advance(self, page: Page, fresh: list[Row]) -> None:
+        if self._probes_end and self._skip and fresh:
             message = (
                 f"More rows of {self.table.entity_set} were changed within one second than the "
-                "server sends in one answer, and no key tells them apart: give the inquiry a key "
+                "server sends in one response, and no key tells them apart: give the inquiry a key "
                 "with inquiry_keys, or read it in full (replication method FULL_TABLE in the "
                 "catalog)."
             )
             raise InconsistentAnswer(message)
-        super()._go_on(page, fresh)
+        super()._advance(page, fresh)
 
     @override
-    def _follows(self, page: Page, fresh: list[Row]) -> bool:
-        # A second that is read as a whole is asked for again, not gone on in.
-        return super()._follows(page, page.rows if self._whole_second else fresh)
+    def _follows_link(self, page: Page, fresh: list[Row]) -> bool:
+        # A second that is read in one request is requested again, not continued.
+        return super()._follows_link(page, page.rows if self._whole_second else fresh)
 
     @override
     def _at_end(self, rows: list[Row], fresh: list[Row]) -> bool:
-        may_be_capped = self._whole_second and not self._looks_behind and bool(rows)
+        may_be_capped = self._whole_second and not self._probes_end and bool(rows)
         return not may_be_capped and super()._at_end(rows, fresh)
 
     @override
     def _step_back(self, rows: list[Row]) -> None:
         if self._whole_second:
             self._skip, self._overlap = 0, self._known.size
-            self._looks_behind = False
+            self._probes_end = False
         else:
             super()._step_back(rows)
 
@@ -134,7 +135,7 @@ class CursorPager(OffsetPager):
         base = self._base_after(rows)
         if base:
             self._base = base
-            self._whole_second = self._looks_behind = False
+            self._whole_second = self._probes_end = False
             self._skip = 0
             self._overlap = self._at_or_above(rows, base)
         elif self.table.key or not read:
@@ -143,7 +144,10 @@ class CursorPager(OffsetPager):
             self._read_whole_second(read)
 
     def _base_after(self, rows: list[Row]) -> datetime | None:
-        """One second before the last row, if these rows, the last read, show all since then."""
+        """Return one second before the last of these rows, if they hold all rows from there on.
+
+        None: the base has to stay where it is.
+        """
         if not rows or not all(
             self._instants.is_unambiguous(row[self._replication_key]) for row in (rows[0], rows[-1])
         ):
@@ -155,9 +159,9 @@ class CursorPager(OffsetPager):
         return None if crowded and self.table.key else base
 
     def _read_whole_second(self, read: int) -> None:
-        """Ask for all rows of the base again and more; once none is new, look behind the last."""
-        self._looks_behind = read > MAX_TIES or (self._whole_second and read == self._overlap)
-        if self._looks_behind:
+        """Request all rows from the base again, and more; if none is new, probe for the end."""
+        self._probes_end = read > MAX_TIES or (self._whole_second and read == self._overlap)
+        if self._probes_end:
             self._skip_to(read)
         else:
             self._skip, self._overlap = 0, read

@@ -1,4 +1,4 @@
-"""The place that a read has reached: the rows of its last page, to know them again."""
+"""The rows of a read's last page, by which a pager recognizes rows that arrive again."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class KnownRows:
     """The rows of the last page.
 
-    A row is known again by its key and replication key, since another version of it is another
-    row; without a key, by all its columns, as often as the page had it.
+    A row is recognized by its key and replication key, since a newer version of it counts as a new
+    row. Without a key it is recognized by all of its columns, as often as the page contained it.
     """
 
     def __init__(self, table: Table) -> None:
@@ -29,74 +29,73 @@ class KnownRows:
         self._table = table
         self._key = key
         self._columns = (*key, replication_key) if replication_key else key
-        self._parts: Callable[[Row], Any] = itemgetter(*self._columns) if key else _content
+        self._identify: Callable[[Row], Any] = itemgetter(*self._columns) if key else _content
         self._known: Counter[Any] = Counter()
         self._sequence: list[Any] = []
-        self._answer: tuple[list[Row], list[Any]] = ([], [])
+        self._identified: tuple[list[Row], list[Any]] = ([], [])
         self.last: Any = None
-        """Identity of the row to go on from."""
+        """Identity of the row to continue from."""
 
     @property
     def size(self) -> int:
-        """How many rows the page had."""
+        """Number of rows in the last page."""
         return len(self._sequence)
 
-    def identity(self, row: Row) -> Any:  # noqa: ANN401 - whatever tells rows apart
-        """What a row is known by."""
+    def identity(self, row: Row) -> Any:  # noqa: ANN401 - values of any column
+        """Return the values by which a row is recognized."""
         try:
-            return self._parts(row)
+            return self._identify(row)
         except KeyError:
             return tuple([row.get(name) for name in self._columns])
 
     def overlaps(self, rows: list[Row]) -> bool:
-        """Whether the last page had one of these rows."""
+        """Whether the last page contained one of these rows."""
         return not self._known.keys().isdisjoint(self._identities(rows))
 
     def remember(self, rows: list[Row]) -> None:
-        """These rows are the last page now."""
+        """Make these rows the last page."""
         self._sequence = self._identities(rows)
         self._known = Counter(self._sequence)
         self.last = self._sequence[-1] if rows else None
-        self._answer = ([], [])
+        self._identified = ([], [])
 
     def clear(self) -> None:
-        """Know no row any more."""
+        """Forget all rows."""
         self.remember([])
 
     def new_rows(self, rows: list[Row], *, in_sequence: bool = False) -> list[Row]:
-        """The rows that the last page did not have.
+        """Return the rows that the last page did not contain.
 
         Args:
-            rows: Of the next answer.
-            in_sequence: The answer starts at the end of the last page. Rows without a key are
-                then only known where the page ends as the answer begins: equal rows elsewhere
-                are others.
+            rows: The rows of the next page.
+            in_sequence: The next page begins at the end of the last one. Rows without a key are
+                then recognized only where the two meet: equal rows elsewhere are other rows.
 
         Raises:
-            InconsistentAnswer: The key does not tell rows apart.
+            InconsistentAnswer: The key does not identify rows.
         """
         if self._key:
-            return self._not_known(rows)
+            return self._new_by_key(rows)
         if in_sequence:
-            return rows[self._shared(rows) :]
-        left = self._known.copy()
+            return rows[self._shortest_overlap(rows) :]
+        unmatched = self._known.copy()
         fresh = []
         for row, identity in zip(rows, self._identities(rows), strict=True):
-            if left[identity]:
-                left[identity] -= 1
+            if unmatched[identity]:
+                unmatched[identity] -= 1
             else:
                 fresh.append(row)
         return fresh
 
     def repeats(self, rows: list[Row]) -> int:
-        """How many rows of one answer repeat another of it."""
+        """Return how many rows of a page repeat another row of the same page."""
         if not self._key:
             return 0
         identities = self._identities(rows)
         return len(identities) - len(set(identities))
 
-    def _not_known(self, rows: list[Row]) -> list[Row]:
-        """The rows that are new, each once (docs/acumatica.md, "Paging")."""
+    def _new_by_key(self, rows: list[Row]) -> list[Row]:
+        """Return the new rows, each once (docs/acumatica.md, "Paging")."""
         if self.repeats(rows):
             self._require_equal(rows)
         elif not self.overlaps(rows):
@@ -110,31 +109,31 @@ class KnownRows:
         return fresh
 
     def _require_equal(self, rows: list[Row]) -> None:
-        """Refuse rows of one answer that differ, but not in what they are known by."""
+        """Refuse different rows of one page that have the same identity."""
         seen: dict[Any, Row] = {}
         for row, identity in zip(rows, self._identities(rows), strict=True):
             other = seen.setdefault(identity, row)
             if other is not row and _content(other) != _content(row):
                 message = (
                     f"Two rows of {self._table.entity_set} have the same {', '.join(self._key)}: "
-                    "name more columns as its key, in the catalog or, for an inquiry, in "
-                    "inquiry_keys before discovery."
+                    "add columns to its key, in the catalog or, for an inquiry, in inquiry_keys "
+                    "before discovery."
                 )
                 raise InconsistentAnswer(message)
 
     def _identities(self, rows: list[Row]) -> list[Any]:
-        """What the rows of an answer are known by; made once, since it takes time for each row."""
-        of, identities = self._answer
-        if of is not rows:
+        """Return the identities of a page's rows; computed once for each page, to save time."""
+        identified_rows, identities = self._identified
+        if identified_rows is not rows:
             try:
-                identities = list(map(self._parts, rows))
+                identities = list(map(self._identify, rows))
             except KeyError:
                 identities = [self.identity(row) for row in rows]
-            self._answer = (rows, identities)
+            self._identified = (rows, identities)
         return identities
 
-    def _shared(self, rows: list[Row]) -> int:
-        """The length of the shortest end of the last page with which the answer begins."""
+    def _shortest_overlap(self, rows: list[Row]) -> int:
+        """Return the length of the shortest end of the last page with which this page begins."""
         identities = self._identities(rows)
         for length in range(1, min(len(identities), len(self._sequence)) + 1):
             if identities[:length] == self._sequence[-length:]:

@@ -1,9 +1,9 @@
-"""What all pagers have in common: pages in, new rows and the next request out.
+"""The pager protocol: pages go in, new rows and the next request come out.
 
-A pager knows no network and no clock. A table changes while it is read, the server may send fewer
-rows than it was asked for without a word, and it may display an instant up to a second off the one
-that it filters and sorts by. The rules that lose no row under these conditions are in
-docs/reliability.md; here is how they are kept.
+A pager knows neither the network nor a clock. A table may change while it is read, the server may
+silently send fewer rows than requested, and it may display an instant up to a second off the value
+that it filters and sorts by. The pagers follow the rules in docs/reliability.md, so that no row is
+lost all the same.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """How pages are asked for.
+    """How pages are requested.
 
     Attributes:
-        size: New rows asked for in one request; None leaves it to the server.
-        count: Ask for `$count` with the first and the last page.
+        size: Number of new rows in one request; None leaves it to the server.
+        count: Request `$count` with the first and the last page.
     """
 
     size: int | None = 2000
@@ -34,17 +34,19 @@ class Paging:
 
 
 class Pager(Protocol):
-    """Asks for one page after the other until nothing is left for it to ask.
+    """Requests one page after the other until it has nothing left to request.
 
-    A read begins with one pager. Whoever sends the requests goes on with the pager that `then`
-    gives, and in the place of a request that the server refuses with the one of `instead`.
+    A read begins with one pager. The caller sends its requests, continues with the pager that
+    `then` returns, and replaces a request that the server refuses by the pager that `instead`
+    returns.
 
     Attributes:
-        table: What is read; may be replaced between two pages by one with fewer columns.
-        done: Whether nothing is left for this pager to ask.
-        delivered: New rows so far.
-        resizable: Whether it can ask for fewer rows, where the server does not answer in time.
-        announcement: What the log says of the entity when this pager begins; empty: nothing.
+        table: The table to read; may be replaced between two pages by one with fewer columns.
+        done: Whether this pager has nothing left to request.
+        delivered: Number of new rows so far.
+        resizable: Whether the pager can request fewer rows after a timeout.
+        announcement: Text that is logged after the entity's name when this pager begins; empty
+            for none.
     """
 
     table: Table
@@ -56,37 +58,38 @@ class Pager(Protocol):
     def done(self) -> bool: ...  # noqa: D102 - see Attributes
 
     def request(self) -> Query | Link:
-        """Return what to ask for next; the same until an answer is accepted."""
+        """Return the next request; it stays the same until its page is accepted."""
         ...
 
     def accept(self, page: Page) -> list[Row]:
-        """Take the answer; return its rows that were not delivered before.
+        """Accept the requested page; return those of its rows that were not delivered before.
 
         Raises:
-            InconsistentAnswer: It does not fit the request.
+            InconsistentAnswer: The page contradicts the request.
         """
         ...
 
     def resize(self, size: int) -> None:
-        """Ask for so many new rows from now on."""
+        """Request this number of new rows from now on."""
         ...
 
     def then(self) -> Pager | None:
-        """Return the pager of what is still to be read once this one is done.
+        """Return the pager for what remains to be read once this one is done.
 
-        That is the proof that nothing stands behind the last row, rows that the way of reading
-        may have passed over, or all rows once more where too few came. None: the read is complete.
+        That can be the proof that nothing follows the last row, rows that this way of reading may
+        have passed over, or all rows once more if too few arrived. None: the read is complete.
         """
         ...
 
     def instead(self, failed: RequestFailed) -> Pager | None:
-        """Return a pager that asks in another way for what the server refused, or None."""
+        """Return a pager that requests in another way what the server refused, or None."""
         ...
 
 
 def not_obeyed(table: Table, option: str) -> InconsistentAnswer:
-    """The error of a server that ignores a query option."""
+    """Return the error for a server that ignores a query option."""
     return InconsistentAnswer(
-        f"Acumatica did not obey {option} for {table.entity_set}, so rows could be lost: set its "
-        "replication method to FULL_TABLE in the catalog if it is incremental, else exclude it."
+        f"Acumatica ignored {option} for {table.entity_set}, so rows could be lost: if the stream "
+        "is incremental, set its replication method to FULL_TABLE in the catalog, otherwise "
+        "exclude it."
     )

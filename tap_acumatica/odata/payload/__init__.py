@@ -1,1 +1,1 @@
-"""Response bodies as pages of rows, in JSON and Atom."""
+"""Decodes response bodies, JSON or Atom, into pages of rows."""

@@ -1,7 +1,7 @@
 """Atom feeds, the other format of OData 3, as pages of rows.
 
-A feed is read as a stream of elements: no tree is built, and what is not asked for is passed over.
-Facts: docs/acumatica.md, "Payloads".
+A feed is read as a stream of elements: no tree is built, and elements that were not requested are
+skipped. Facts: docs/acumatica.md, "Payloads".
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ import msgspec
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import BrokenPayload
-from tap_acumatica.odata.payload.page import Page, Row, known, other_values, refuse_other_case
+from tap_acumatica.odata.payload.page import (
+    Page,
+    Row,
+    refuse_other_case,
+    require_columns,
+    unexpected_values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,51 +32,56 @@ DATA: Final = "http://schemas.microsoft.com/ado/2007/08/dataservices"
 METADATA: Final = "http://schemas.microsoft.com/ado/2007/08/dataservices/metadata"
 
 CHUNK: Final = 2**16
-"""Bytes that are given to the parser at a time, so that it keeps no copy of the whole."""
+"""Bytes to pass to the parser at a time, so that it keeps no copy of the whole body."""
 
 MAX_BODY: Final = 2**30
-"""Bytes of an answer; the largest page of the widest inquiry has about a tenth."""
+"""Maximum bytes of a body; the largest page of the widest inquiry has about a tenth of them."""
 
 MAX_DEPTH: Final = 64
-"""Elements within each other."""
+"""Maximum number of nested elements."""
+
+_COUNT: Final = re.compile(r"\s*[+-]?[0-9]{1,40}\s*")
+_ERROR: Final = f"{METADATA} error"
+_TYPE: Final = f"{METADATA} type"
+_NULL: Final = f"{METADATA} null"
 
 
 class AtomDecoder:
-    """Decodes the Atom answers for one entity; what it gives equals what a `JsonDecoder` gives."""
+    """Decodes the Atom response bodies for one entity into the pages that a `JsonDecoder` makes."""
 
     def __init__(
         self, entity_set: str, columns: Mapping[str, edm.EdmType], required: Iterable[str] = ()
     ) -> None:
-        """As that of a `JsonDecoder`."""
+        """Prepare to decode; the arguments are those of a `JsonDecoder`."""
         self._entity_set = entity_set
         self._columns = columns
         self._row = edm.row_type(columns, required)
 
     def page(self, body: bytes) -> Page:
-        """A page of an entity set.
+        """Decode a page of an entity set.
 
         Raises:
-            BrokenPayload: No feed, cut off, or with a document type.
-            InconsistentAnswer: A feed, but not of the columns of this entity.
+            BrokenPayload: The body is no feed, was cut off, or has a document type.
+            InconsistentAnswer: The body is a feed, but lacks the columns of this entity.
         """
         feed = self._read(body)
-        if feed.root is not _Within.FEED:
-            message = "an entry in place of a feed"
+        if feed.root is not _Element.FEED:
+            message = "an entry instead of a feed"
             raise BrokenPayload(message)
-        rows = known(feed.rows, self._entity_set, self._columns)
+        rows = require_columns(feed.rows, self._entity_set, self._columns)
         for missing in self._columns.keys() - rows[0].keys() if rows else ():
-            refuse_other_case(self._entity_set, (missing,), feed.others)
+            refuse_other_case(self._entity_set, (missing,), feed.unrequested)
         return Page(rows, feed.count, feed.next_link)
 
     def singleton(self, body: bytes) -> Page:
-        """The one entry of a singleton, as a page of one row."""
-        return Page(known(self._read(body).rows, self._entity_set, self._columns))
+        """Decode the one entry of a singleton, as a page of one row."""
+        return Page(require_columns(self._read(body).rows, self._entity_set, self._columns))
 
     def _read(self, body: bytes) -> _Feed:
         if len(body) > MAX_BODY:
             message = f"more than {MAX_BODY} bytes"
             raise BrokenPayload(message)
-        feed = _Feed(self._columns, self._converted)
+        feed = _Feed(self._columns, self._convert)
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
         # Without a document type there are no entities, so nothing is expanded or fetched.
@@ -87,16 +98,16 @@ class AtomDecoder:
             raise BrokenPayload(message) from error
         return feed
 
-    def _converted(self, row: Row) -> Row:
+    def _convert(self, row: Row) -> Row:
         try:
             converted: Row = msgspec.convert(row, self._row, strict=False)
         except msgspec.ValidationError as error:
-            raise other_values(self._entity_set, error) from error
+            raise unexpected_values(self._entity_set, error) from error
         return converted
 
 
-class _Within(Enum):
-    """Where in a feed the reader is."""
+class _Element(Enum):
+    """The elements of a feed that are not skipped."""
 
     DOCUMENT = auto()
     FEED = auto()
@@ -108,25 +119,21 @@ class _Within(Enum):
     VALUE = auto()
 
 
-# Names as the parser gives them: the namespace, a blank, and the local name.
-_CHILDREN: Final[Mapping[_Within, Mapping[str, _Within]]] = {
-    _Within.DOCUMENT: {f"{ATOM} feed": _Within.FEED, f"{ATOM} entry": _Within.ENTRY},
-    _Within.FEED: {
-        f"{ATOM} entry": _Within.ENTRY,
-        f"{ATOM} link": _Within.LINK,
-        f"{METADATA} count": _Within.COUNT,
+# Element names as the parser reports them: the namespace, a blank, and the local name.
+_CHILDREN: Final[Mapping[_Element, Mapping[str, _Element]]] = {
+    _Element.DOCUMENT: {f"{ATOM} feed": _Element.FEED, f"{ATOM} entry": _Element.ENTRY},
+    _Element.FEED: {
+        f"{ATOM} entry": _Element.ENTRY,
+        f"{ATOM} link": _Element.LINK,
+        f"{METADATA} count": _Element.COUNT,
     },
-    _Within.ENTRY: {
-        f"{ATOM} content": _Within.CONTENT,
-        # Where the content is a file, they stand beside it.
-        f"{METADATA} properties": _Within.PROPERTIES,
+    _Element.ENTRY: {
+        f"{ATOM} content": _Element.CONTENT,
+        # If the content is a file, the properties stand beside it.
+        f"{METADATA} properties": _Element.PROPERTIES,
     },
-    _Within.CONTENT: {f"{METADATA} properties": _Within.PROPERTIES},
+    _Element.CONTENT: {f"{METADATA} properties": _Element.PROPERTIES},
 }
-_COUNT: Final = re.compile(r"\s*[+-]?[0-9]{1,40}\s*")
-_ERROR: Final = f"{METADATA} error"
-_TYPE: Final = f"{METADATA} type"
-_NULL: Final = f"{METADATA} null"
 
 
 def _refuse_document_type(*_: object) -> None:
@@ -158,91 +165,93 @@ class _Value:
 
 
 class _Feed:
-    """Takes the rows out of a feed, or of a single entry, as its elements come."""
+    """Collects the rows of a feed, or of a single entry, as its elements are parsed."""
 
-    def __init__(self, columns: Mapping[str, edm.EdmType], converted: Callable[[Row], Row]) -> None:
+    def __init__(self, columns: Mapping[str, edm.EdmType], convert: Callable[[Row], Row]) -> None:
         self.rows: list[Row] = []
-        self.others: set[str] = set()
-        """Columns that came without being asked for."""
+        self.unrequested: set[str] = set()
+        """Columns that were sent without being requested."""
         self.count: int | None = None
         self.next_link: str | None = None
-        self.root: _Within | None = None
-        self._children: Mapping[_Within, Mapping[str, _Within]] = {
-            **{within: {} for within in _Within},
+        self.root: _Element | None = None
+        self._children: Mapping[_Element, Mapping[str, _Element]] = {
+            **{element: {} for element in _Element},
             **_CHILDREN,
-            _Within.PROPERTIES: {f"{DATA} {name}": _Within.VALUE for name in columns},
+            _Element.PROPERTIES: {f"{DATA} {name}": _Element.VALUE for name in columns},
         }
-        self._converted = converted
-        self._within = [_Within.DOCUMENT]
-        self._passed_over = 0
+        self._convert = convert
+        self._open = [_Element.DOCUMENT]
+        """The open elements, from the outermost to the innermost one."""
+        self._skipped_depth = 0
+        """Number of open elements that are skipped."""
         self._row: Row = {}
         self._values: list[_Value] = []
         self._count_text: list[str] = []
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """An element begins."""
-        child = None if self._passed_over else self._children[self._within[-1]].get(name)
+        """Take the start of an element."""
+        child = None if self._skipped_depth else self._children[self._open[-1]].get(name)
         if child is None and not self._is_part(name):
-            self._pass_over(name)
+            self._skip(name)
             return
         if child is None:
             self._check_depth()
-            child = _Within.VALUE
-        self._within.append(child)
-        if child is _Within.VALUE:
+            child = _Element.VALUE
+        self._open.append(child)
+        if child is _Element.VALUE:
             null = attributes.get(_NULL, "").strip().lower() in {"true", "1"}
             local = name.rpartition(" ")[2]
             self._values.append(_Value(local, attributes.get(_TYPE, ""), null))
-        elif child is _Within.ENTRY:
+        elif child is _Element.ENTRY:
             self._row = {}
-        elif child is _Within.LINK and attributes.get("rel") == "next":
+        elif child is _Element.LINK and attributes.get("rel") == "next":
             self.next_link = attributes.get("href")
         self.root = self.root or child
 
     def _is_part(self, name: str) -> bool:
         """Whether an element is an item of a collection, or a property of an object."""
-        return bool(self._values) and not self._passed_over and name.startswith(DATA)
+        return bool(self._values) and not self._skipped_depth and name.startswith(DATA)
 
-    def _pass_over(self, name: str) -> None:
+    def _skip(self, name: str) -> None:
         if self.root is None:
             message = f"no Atom feed, but {name.rpartition(' ')[2]:.100}"
             raise BrokenPayload(message)
         if name == _ERROR:
-            message = "an error in place of rows"
+            message = "an error instead of rows"
             raise BrokenPayload(message)
-        if self._within[-1] is _Within.PROPERTIES and not self._passed_over:
-            self.others.add(name.rpartition(" ")[2])
-        self._passed_over += 1
+        if self._open[-1] is _Element.PROPERTIES and not self._skipped_depth:
+            self.unrequested.add(name.rpartition(" ")[2])
+        self._skipped_depth += 1
         self._check_depth()
 
     def _check_depth(self) -> None:
-        if len(self._within) + self._passed_over > MAX_DEPTH:
-            message = f"more than {MAX_DEPTH} elements within each other"
+        if len(self._open) + self._skipped_depth > MAX_DEPTH:
+            message = f"more than {MAX_DEPTH} nested elements"
             raise BrokenPayload(message)
 
     def end(self, _: str) -> None:
-        """An element ends."""
-        if self._passed_over:
-            self._passed_over -= 1
+        """Take the end of an element."""
+        if self._skipped_depth:
+            self._skipped_depth -= 1
             return
-        within = self._within.pop()
-        if within is _Within.VALUE:
+        element = self._open.pop()
+        if element is _Element.VALUE:
             value = self._values.pop()
             if self._values:
                 self._values[-1].parts.append((value.name, value.read()))
             else:
                 self._row[value.name] = value.read()
-        elif within is _Within.ENTRY:
-            self.rows.append(self._converted(self._row))
-        elif within is _Within.COUNT:
+        elif element is _Element.ENTRY:
+            self.rows.append(self._convert(self._row))
+        elif element is _Element.COUNT:
             text = "".join(self._count_text)
             self.count = int(text) if _COUNT.fullmatch(text) else None
 
     def characters(self, text: str) -> None:
-        """Text comes."""
-        if self._passed_over:
+        """Take text."""
+        if self._skipped_depth:
             return
         if self._values:
             self._values[-1].text.append(text)
-        elif self._within[-1] is _Within.COUNT:
+        elif self._open[-1] is _Element.COUNT:
             self._count_text.append(text)

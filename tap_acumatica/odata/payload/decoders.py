@@ -1,4 +1,4 @@
-"""Which decoder reads which format."""
+"""The decoder for each payload format."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ DECODERS: Final[Mapping[Format, type[JsonDecoder | AtomDecoder]]] = {
 
 
 def decoder_for(table: Table, required: Iterable[str] = ()) -> Decoder:
-    """Return the decoder of a table's answers.
+    """Return the decoder for a table's response bodies.
 
     Args:
-        table: What is read.
+        table: The table to read.
         required: Columns without which a row cannot be read.
     """
     return DECODERS[table.format](table.entity_set, table.columns, required)

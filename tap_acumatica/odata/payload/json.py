@@ -1,4 +1,4 @@
-"""Response bodies as pages of rows."""
+"""JSON response bodies as pages of rows."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from tap_acumatica.odata.payload.page import (
     Page,
     Path,
     Row,
-    known,
-    other_values,
     refuse_other_case,
+    require_columns,
+    unexpected_values,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Lists = dict[str, "Lists"]
-Names = dict[str, "Names"]
+ListColumns = dict[str, "ListColumns"]
+"""Columns that are lists or contain lists, by name, each with those within it."""
 
+ColumnTree = dict[str, "ColumnTree"]
+"""Columns by name, each with those within it."""
 
-_ANYTHING: Final = msgspec.json.Decoder(float_hook=Decimal)
+_ANY_JSON: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 _ESCAPES: Final = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -35,13 +37,15 @@ _ESCAPES: Final = re.compile(
     rb"|\\.",
     re.DOTALL,
 )
-"""Escapes in JSON; the group is half of a character, of which the other half is missing."""
+"""Escapes in JSON; the group is an unpaired surrogate, which is half of a character."""
+
+_WITHOUT_VALUE: Final = "an object without rows"
 
 
 class JsonDecoder:
-    """Decodes the JSON answers for one entity, values checked and converted on the way.
+    """Decodes the JSON response bodies for one entity, and checks and converts their values.
 
-    Numbers never pass through a float, and may come as numbers or as strings of digits.
+    Numbers never pass through a float, and may arrive as numbers or as strings of digits.
     """
 
     def __init__(
@@ -53,16 +57,21 @@ class JsonDecoder:
         """Prepare to decode.
 
         Args:
-            entity_set: For the sentences of errors.
-            columns: What rows may have.
+            entity_set: Name of the entity in error messages.
+            columns: Columns that rows may have.
             required: Columns without which a row cannot be read.
         """
         self._entity_set = entity_set
         self._columns = columns
-        self._lists = _lists({name: edm_type.schema for name, edm_type in columns.items()})
-        self._names = _names({name: edm_type.schema for name, edm_type in columns.items()})
-        self._missed: set[frozenset[Path]] = set()
-        self._told_of_halves = False
+        self._list_columns = _list_columns(
+            {name: edm_type.schema for name, edm_type in columns.items()}
+        )
+        self._column_tree = _column_tree(
+            {name: edm_type.schema for name, edm_type in columns.items()}
+        )
+        self._examined: set[frozenset[Path]] = set()
+        """Sets of missing columns whose names were compared with those that were sent."""
+        self._warned_of_surrogates = False
         row = edm.row_type(columns, required)
         envelope = msgspec.defstruct(
             "Envelope",
@@ -79,117 +88,114 @@ class JsonDecoder:
         )
 
     def page(self, body: bytes) -> Page:
-        """A page of an entity set.
+        """Decode a page of an entity set.
 
         Raises:
-            BrokenPayload: No JSON, or cut off.
-            InconsistentAnswer: JSON, but not the columns of this entity.
+            BrokenPayload: The body is no JSON, or was cut off.
+            InconsistentAnswer: The body is JSON, but does not have the columns of this entity.
         """
         envelope = self._decode(self._envelope, body)
         if envelope.value is msgspec.UNSET:
             raise BrokenPayload(_WITHOUT_VALUE)
-        rows = self._known(envelope.value)
+        rows = self._checked(envelope.value)
         self._refuse_other_case(rows, body)
         return Page(rows, envelope.count, envelope.next_link or envelope.older_link)
 
     def singleton(self, body: bytes) -> Page:
-        """The one object of a singleton, as a page of one row."""
+        """Decode the one object of a singleton, as a page of one row."""
         envelope = self._decode(self._envelope, body)
         if envelope.value is not msgspec.UNSET:
-            return Page(self._known(envelope.value))
-        return Page(self._known([self._decode(self._row, body)]))
+            return Page(self._checked(envelope.value))
+        return Page(self._checked([self._decode(self._row, body)]))
 
-    def _known(self, rows: list[Row]) -> list[Row]:
-        if self._lists:
+    def _checked(self, rows: list[Row]) -> list[Row]:
+        if self._list_columns:
             for row in rows:
-                self._check_whole(row, self._lists)
-        return known(rows, self._entity_set, self._columns)
+                self._require_whole_lists(row, self._list_columns)
+        return require_columns(rows, self._entity_set, self._columns)
 
-    def _check_whole(self, row: Row, lists: Lists) -> None:
-        """Refuse lists of which the server kept the rest back."""
-        for name, within in lists.items():
+    def _require_whole_lists(self, row: Row, list_columns: ListColumns) -> None:
+        """Refuse lists that the server sent only in part."""
+        for name, nested in list_columns.items():
             if row.get(name + edm.NEXT_LINK_SUFFIX) is not None:
                 message = (
-                    f"Acumatica sent only a part of {name} with a row of {self._entity_set}: take "
-                    "it out of the setting expand, and read the related entity as a stream."
+                    f"Acumatica sent only part of {name} with a row of {self._entity_set}: remove "
+                    "it from the setting expand, and read the related entity as a separate stream."
                 )
                 raise InconsistentAnswer(message)
             value = row.get(name)
-            for each in value if isinstance(value, list) else [value]:
-                if within and each:
-                    self._check_whole(each, within)
+            for item in value if isinstance(value, list) else [value]:
+                if nested and item:
+                    self._require_whole_lists(item, nested)
 
     def _refuse_other_case(self, rows: list[Row], body: bytes) -> None:
-        """Look at the names as they came, where rows lack some that were asked for."""
-        missing = frozenset(_missing(rows, self._names))
-        if missing and missing not in self._missed:
-            self._missed.add(missing)
-            sent = self._decode(_ANYTHING, body)["value"]
+        """If rows lack columns that were requested, compare the names that were sent."""
+        missing = frozenset(_missing(rows, self._column_tree))
+        if missing and missing not in self._examined:
+            self._examined.add(missing)
+            sent = self._decode(_ANY_JSON, body)["value"]
             for path in missing:
-                refuse_other_case(self._entity_set, path, _others(sent, path, self._names))
+                unrequested = _unrequested(sent, path, self._column_tree)
+                refuse_other_case(self._entity_set, path, unrequested)
 
     def _decode(self, decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:  # noqa: ANN401
         try:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
-            raise other_values(self._entity_set, error) from error
+            raise unexpected_values(self._entity_set, error) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            whole = _ESCAPES.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], body)
-            if whole == body:
+            repaired = _ESCAPES.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], body)
+            if repaired == body:
                 raise BrokenPayload(str(error)) from error
-        decoded = self._decode(decoder, whole)
-        if not self._told_of_halves:
-            self._told_of_halves = True
+        decoded = self._decode(decoder, repaired)
+        if not self._warned_of_surrogates:
+            self._warned_of_surrogates = True
             logger.warning(
-                "%s has texts with half a character, as they were cut off within it: U+FFFD takes "
-                "its place.",
+                "%s has texts that were cut off within a character: U+FFFD replaces the half "
+                "character.",
                 self._entity_set,
             )
         return decoded
 
 
-def _lists(columns: Mapping[str, edm.Schema]) -> Lists:
-    """The columns that are lists, or have some within."""
-    found = {}
+def _list_columns(columns: Mapping[str, edm.Schema]) -> ListColumns:
+    list_columns = {}
     for name, schema in columns.items():
-        within = _lists(schema.get("items", schema).get("properties", {}))
-        if within or "items" in schema:
-            found[name] = within
-    return found
+        nested = _list_columns(schema.get("items", schema).get("properties", {}))
+        if nested or "items" in schema:
+            list_columns[name] = nested
+    return list_columns
 
 
-def _names(columns: Mapping[str, edm.Schema]) -> Names:
-    """The columns, each with those within."""
+def _column_tree(columns: Mapping[str, edm.Schema]) -> ColumnTree:
     return {
-        name: _names(schema.get("items", schema).get("properties", {}))
+        name: _column_tree(schema.get("items", schema).get("properties", {}))
         for name, schema in columns.items()
     }
 
 
-def _missing(rows: list[Row], names: Names) -> set[Path]:
-    """The columns that the first row lacks, or what is within a column where it first comes."""
+def _missing(rows: list[Row], tree: ColumnTree) -> set[Path]:
+    """Return the paths of the columns that the first row, or a column's first object, lacks."""
     if not rows:
         return set()
-    missing: set[Path] = {(name,) for name in names.keys() - rows[0].keys()}
-    for name, within in names.items():
-        if within:
-            parts = next((found for row in rows if (found := _parts(row, name))), [])
-            missing |= {(name, *path) for path in _missing(parts, within)}
+    missing: set[Path] = {(name,) for name in tree.keys() - rows[0].keys()}
+    for name, nested in tree.items():
+        if nested:
+            objects = next(filter(None, (_objects_in(row, name) for row in rows)), [])
+            missing |= {(name, *path) for path in _missing(objects, nested)}
     return missing
 
 
-def _parts(row: Row, name: str) -> list[Row]:
-    """What is within a column: one object, or those of a list."""
+def _objects_in(row: Row, name: str) -> list[Row]:
+    """Return the objects in a column, which holds one object or a list of them."""
     value = row.get(name)
-    return [each for each in (value if isinstance(value, list) else [value]) if each is not None]
+    items = value if isinstance(value, list) else [value]
+    return [item for item in items if item is not None]
 
 
-def _others(rows: list[Row], path: Path, names: Names) -> set[str]:
-    """The names that came where a path ends, and were not asked for."""
+def _unrequested(rows: list[Row], path: Path, tree: ColumnTree) -> set[str]:
+    """Return the names that were sent beside the column of this path without being requested."""
     for name in path[:-1]:
-        rows = [part for row in rows for part in _parts(row, name)]
-        names = names[name]
-    return {name for row in rows for name in row} - names.keys()
-
-
-_WITHOUT_VALUE: Final = "an object without rows"
+        rows = [item for row in rows for item in _objects_in(row, name)]
+        tree = tree[name]
+    return {name for row in rows for name in row} - tree.keys()

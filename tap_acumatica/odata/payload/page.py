@@ -1,4 +1,4 @@
-"""A page of rows, as every format gives it."""
+"""A page of rows, the same for every payload format."""
 
 from __future__ import annotations
 
@@ -12,22 +12,19 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata import edm
 
-
 Row = dict[str, Any]
-
-
 Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The rows of one answer, in the server's order.
+    """The rows of one response, in the server's order.
 
     Attributes:
-        rows: Columns that were not asked for are left out; numbers are int or Decimal, instants
-            text.
-        count: `@odata.count`: rows that fit the filter, whatever `$top` and `$skip` say.
-        next_link: `@odata.nextLink`, or `odata.nextLink` in OData 3, as it came: the server has
+        rows: Without columns that were not requested. Numbers are int or Decimal, instants text.
+        count: `@odata.count`: number of rows that match the filter, regardless of `$top` and
+            `$skip`.
+        next_link: `@odata.nextLink`, or `odata.nextLink` in OData 3, unchanged: the server has
             more rows.
     """
 
@@ -37,48 +34,59 @@ class Page:
 
 
 class Decoder(Protocol):
-    """Makes pages of the answers for one entity."""
+    """Decodes the response bodies for one entity."""
 
     def page(self, body: bytes) -> Page:
-        """A page of an entity set."""
+        """Decode a page of an entity set."""
         ...
 
     def singleton(self, body: bytes) -> Page:
-        """The one object of a singleton, as a page of one row."""
+        """Decode the one object of a singleton, as a page of one row."""
         ...
 
 
-def refuse_other_case(entity_set: str, path: Path, others: Iterable[str]) -> None:
-    """Refuse a column that came in another case, given what came without being asked for.
+def refuse_other_case(entity_set: str, path: Path, unrequested: Iterable[str]) -> None:
+    """Refuse a missing column that was sent under a name in another case.
 
-    Names in a query are found in any case, but rows have them in one (docs/acumatica.md).
+    The server accepts names in any case in a query, but sends them in one (docs/acumatica.md).
+
+    Args:
+        entity_set: The entity that was requested.
+        path: Path of the missing column.
+        unrequested: Names of columns that were sent without being requested.
 
     Raises:
-        InconsistentAnswer: It did.
+        InconsistentAnswer: One of these names differs from the column's name only in case.
     """
-    for other in others:
-        if other.casefold() == path[-1].casefold():
+    for name in unrequested:
+        if name.casefold() == path[-1].casefold():
             message = (
-                f"Acumatica sends the column {'/'.join(path)} of {entity_set} as {other}: run "
+                f"Acumatica sends the column {'/'.join(path)} of {entity_set} as {name}: run "
                 "discovery again."
             )
             raise InconsistentAnswer(message)
 
 
-def known(rows: list[Row], entity_set: str, columns: Mapping[str, edm.EdmType]) -> list[Row]:
-    """The rows, of which each has one of the columns at least."""
+def require_columns(
+    rows: list[Row], entity_set: str, columns: Mapping[str, edm.EdmType]
+) -> list[Row]:
+    """Return the rows, if each has at least one of the columns.
+
+    Raises:
+        InconsistentAnswer: A row has none of them.
+    """
     if columns and not all(rows):
         message = (
-            f"Acumatica sent rows of {entity_set} with none of the columns that the catalog says: "
-            "run discovery again."
+            f"Acumatica sent rows of {entity_set} with none of the columns in the catalog: run "
+            "discovery again."
         )
         raise InconsistentAnswer(message)
     return rows
 
 
-def other_values(entity_set: str, error: Exception) -> InconsistentAnswer:
-    """The error of values that do not fit their columns."""
+def unexpected_values(entity_set: str, error: Exception) -> InconsistentAnswer:
+    """Return the error for values that do not fit their columns."""
     return InconsistentAnswer(
-        f"Acumatica sent {entity_set} with other values than the catalog says ({error}): run "
+        f"Acumatica sent values of {entity_set} that do not fit the catalog ({error}): run "
         "discovery again."
     )

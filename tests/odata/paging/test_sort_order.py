@@ -27,7 +27,7 @@ def test_no_collation_is_taken_for_disorder(words: list[str]) -> None:
     by_code = sorted(words)
     without_case = sorted(words, key=lambda word: (word.casefold(), word))
     without_hyphens = sorted(
-        words, key=lambda w: ("".join(c for c in w.casefold() if c.isalnum()), w)
+        words, key=lambda word: ("".join(c for c in word.casefold() if c.isalnum()), word)
     )
     assert not clearly_unsorted(rows([*without_case]), ("K",))
     assert not clearly_unsorted(rows([*without_hyphens]), ("K",))
@@ -51,10 +51,10 @@ def test_few_rows_and_nulls_prove_nothing() -> None:
 
 
 def by_windows(text: str) -> list[tuple[int, str]]:
-    """As the collations of Windows compare: no accents, no hyphens, signs before digits."""
+    """What Windows collations compare: no accents, no hyphens, punctuation before digits."""
     base = [c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)]
-    kept = [c for c in "".join(base).casefold() if c not in "-'"]
-    return [(c.isalnum() + c.isalpha(), c) for c in kept]
+    compared = [c for c in "".join(base).casefold() if c not in "-'"]
+    return [(c.isalnum() + c.isalpha(), c) for c in compared]
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def test_real_looking_keys_in_order_are_not_taken_for_disorder(
     texts = {" ".join(random.choices(words, k=random.randint(1, 2))) for _ in range(60)}
     keys = [(number // group, text) for number, text in enumerate(sorted(texts))]
 
-    def place(key: tuple[int, str]) -> Any:
+    def sort_key(key: tuple[int, str]) -> Any:
         return key[0], [collation(word) for word in key[1].split()]
 
-    in_order = [{"A": number, "B": text} for number, text in sorted(keys, key=place)]
+    in_order = [{"A": number, "B": text} for number, text in sorted(keys, key=sort_key)]
     for start in range(0, len(in_order), 10):
         assert not clearly_unsorted(in_order[start : start + 10], ("A", "B"))
     assert not clearly_unsorted(in_order, ("A", "B"))

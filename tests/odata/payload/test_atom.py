@@ -1,4 +1,4 @@
-"""An Atom feed becomes the page that the same rows as JSON become, or a plain error."""
+"""An Atom feed becomes the same page as its rows would as JSON, or a clear error."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ROOT = "https://host/odata/Company/"
 INQUIRY = "PM-Project Summary"
 DECODER = AtomDecoder(INQUIRY, COLUMNS)
 
-# What XML has; a carriage return is written as a reference.
+# The characters of XML; a carriage return is written as a reference.
 TEXTS = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff")
     | st.sampled_from("\t\n\r <>&'\"]")
@@ -68,8 +68,8 @@ ROWS = st.lists(
 
 def feed(rows: list[dict[str, Any]], **more: Any) -> bytes:
     digits = json.JSONDecoder(parse_float=str, parse_int=str)
-    shown = [digits.decode(json.dumps(row)) for row in rows]
-    return atom.feed(ROOT, INQUIRY, shown, TYPES, **more)
+    texts = [digits.decode(json.dumps(row)) for row in rows]
+    return atom.feed(ROOT, INQUIRY, texts, TYPES, **more)
 
 
 LINKS = st.none() | st.from_regex(r"[A-Za-z%20]+\?[$a-z=0-9&'()]+", fullmatch=True)
@@ -145,7 +145,7 @@ def test_a_single_entry_is_a_page_of_one_row() -> None:
     entry = wrapped(properties(LINE), "entry", around="{}")
     assert DECODER.singleton(entry) == Page([{"LineNbr": 1}])
     assert DECODER.singleton(wrapped(properties(LINE))) == Page([{"LineNbr": 1}])
-    with pytest.raises(BrokenPayload, match="an entry in place of a feed"):
+    with pytest.raises(BrokenPayload, match="an entry instead of a feed"):
         DECODER.page(entry)
 
 
@@ -193,9 +193,9 @@ def test_collections_and_objects_are_read_too() -> None:
         '<d:element m:null="true" /></d:Tags>'
         '<d:Point m:type="PX.Point"><d:X m:type="Edm.Decimal">1.10</d:X><d:Y>2</d:Y></d:Point>'
     )
-    (found,) = decoder.page(wrapped(properties(row))).rows
-    assert found["Tags"] == [1, None]
-    assert str(found["Point"]) == "{'X': Decimal('1.10')}"
+    (decoded,) = decoder.page(wrapped(properties(row))).rows
+    assert decoded["Tags"] == [1, None]
+    assert str(decoded["Point"]) == "{'X': Decimal('1.10')}"
 
 
 @pytest.mark.parametrize(
@@ -232,11 +232,11 @@ def test_rows_of_something_else_are_no_rows(content: str) -> None:
         (b"{}", "not well-formed"),
         (b"<html></html>", "no Atom feed, but html"),
         (b"<feed></feed>", "no Atom feed, but feed"),
-        (wrapped("<m:error><m:message>x</m:message></m:error>"), "an error in place of rows"),
+        (wrapped("<m:error><m:message>x</m:message></m:error>"), "an error instead of rows"),
         (wrapped(properties(LINE.replace("1", "&#x1;"))), "not well-formed"),
         (b"<?xml version='1.0' encoding='x-none'?><feed/>", "not well-formed"),
-        (wrapped("<a>" * MAX_DEPTH + "</a>" * MAX_DEPTH), "within each other"),
-        (wrapped(properties("<d:InventoryID>" * 99)), "within each other"),
+        (wrapped("<a>" * MAX_DEPTH + "</a>" * MAX_DEPTH), "nested elements"),
+        (wrapped(properties("<d:InventoryID>" * 99)), "nested elements"),
     ],
 )
 def test_what_is_no_feed_is_broken(body: bytes, problem: str) -> None:
@@ -281,12 +281,12 @@ def test_a_feed_that_is_cut_off_anywhere_is_broken(length: int) -> None:
 
 
 def test_what_is_passed_over_takes_no_memory() -> None:
-    passed_over = properties(LINE + f"<d:Other>{'x' * 1000}</d:Other>") + f"<a>{'y' * 1000}</a>"
-    body = wrapped("".join([f"<entry>{passed_over}</entry>"] * 5000), around="{}")
+    skipped = properties(LINE + f"<d:Other>{'x' * 1000}</d:Other>") + f"<a>{'y' * 1000}</a>"
+    body = wrapped("".join([f"<entry>{skipped}</entry>"] * 5000), around="{}")
     tracemalloc.start()
     page = DECODER.page(body)
-    _, most = tracemalloc.get_traced_memory()
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(page.rows) == 5000
     assert len(body) > 10_000_000
-    assert most < 4_000_000
+    assert peak < 4_000_000

@@ -1,4 +1,4 @@
-"""Bodies become pages of exact values, or an error that says what is wrong with them."""
+"""Bodies become pages of exact values, or an error that says what is wrong."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DECIMALS = st.from_regex(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,6})?", fullmatch=Tru
 
 
 def value(column: str, text: str) -> Any:
-    """What a value becomes, given as JSON text."""
+    """Decode one value of a column from JSON text."""
     (row,) = DECODER.page(f'{{"value":[{{"{column}":{text}}}]}}'.encode()).rows
     return row[column]
 
@@ -99,8 +99,8 @@ def test_half_a_character_is_replaced_and_said_once(
     body = f'{{"value":[{{"Descr":"{sent}","TermsID":"\\ud83d\\ude00"}}]}}'.encode()
     for _ in range(2):
         assert decoder.page(body).rows == [{"Descr": text, "TermsID": "\U0001f600"}]
-    (said,) = caplog.messages
-    assert "Terms" in said
+    (warning,) = caplog.messages
+    assert "Terms" in warning
 
 
 def test_half_a_character_hides_neither_a_cut_nor_a_name_in_another_case() -> None:
@@ -184,7 +184,7 @@ def test_another_shape_is_an_error(body: bytes) -> None:
     "body", [b'{"value":[{"name":"Terms","kind":"EntitySet"}]}', b'{"value":[{}]}']
 )
 def test_rows_of_something_else_are_no_rows(body: bytes) -> None:
-    """As of a service document, to which a wrong nextLink may lead."""
+    """Such as those of a service document, to which a wrong nextLink may lead."""
     for decode in (DECODER.page, DECODER.singleton):
         with pytest.raises(InconsistentAnswer, match="none of the columns"):
             decode(body)
