@@ -26,7 +26,7 @@ DIGEST_SIZE: Final = sha256().digest_size
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The source of metadata; the account belongs to it, since another may see other entities."""
+    """Identifies metadata; the account is a part, since another one may see other entities."""
 
     site: str
     tenant: str | None

@@ -28,7 +28,7 @@ def discover(model: Model, settings: DiscoverySettings) -> Iterator[StreamDescri
 
 
 def expand_errors(model: Model, settings: DiscoverySettings) -> dict[str, str | None]:
-    """Return, for each entity in the setting `expand`, the error message if there is none."""
+    """Return the error message, or None, for each entity in the setting `expand`."""
     unknown = {name.lower(): name for name in settings.expand}
     for entity in model.entities() if unknown else ():
         for name in lower_names(entity) & unknown.keys():

@@ -69,7 +69,7 @@ class ExpansionResolver:
             columns[name] = {"type": ["array", "null"], "items": row} if many else row
         return Expansions(tuple(resolved.values()), columns, self._errors)
 
-    def _target_columns(self, target: Entity, wanted: Iterable[str]) -> dict[str, Any]:
+    def _target_columns(self, target: Entity, configured: Iterable[str]) -> dict[str, Any]:
         """Return the columns of related rows: those in the setting, or all that can be read."""
         columns = {
             prop.name: prop for prop in target.properties if prop.name not in target.restricted
@@ -77,7 +77,7 @@ class ExpansionResolver:
         # The likeliest slip is a navigation property without its parentheses.
         navigations = [f"{name}()" for name in self._model.navigations(target.type_name)]
         kind = f"column of {target.name}"
-        resolved = [self._resolve(name, columns, kind, navigations) for name in wanted]
+        resolved = [self._resolve(name, columns, kind, navigations) for name in configured]
         names = resolved or [name for name in columns if name != ENCRYPTED]
         return {name: self._column(columns[name]) for name in names if name}
 

@@ -18,7 +18,7 @@ MAX_NESTED_COLUMNS: Final = 1000
 
 
 class Schemas:
-    """Makes JSON Schemas of columns. All columns but keys are nullable, whatever is declared."""
+    """Makes JSON Schemas of columns; all but keys are nullable, even if declared otherwise."""
 
     def __init__(self, model: Model, settings: DiscoverySettings) -> None:
         self._model = model

@@ -2,8 +2,8 @@
 
 While one page is written, the next ones are fetched, and with more than one connection later
 streams are fetched at the same time. A reader may leave parts of its work to further readers,
-which run in parallel and are consumed in its place. At most `max_readers` readers are fetching,
-and all readers together hold at most three pages for each of these.
+which run in parallel and are consumed in its place. At most `max_readers` readers fetch
+at the same time, and all readers together hold at most three times as many pages.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Stopped(Exception):  # noqa: N818 - no error
 
 
 class Continuation(ABC, Generic[Item]):
-    """Work that a reader leaves to others, which are started one by one as capacity allows."""
+    """Work that a reader leaves to further readers, started one by one as capacity allows."""
 
     @property
     @abstractmethod

@@ -103,7 +103,7 @@ class WindowSplitter:
     def split(
         self, pager: CursorPager, page: list[Row], replication_key: str
     ) -> RemainingSlices | None:
-        """Cut the slice behind a page, where its reader can still get; None if no cut is needed."""
+        """Cut off, behind a page, what the reader cannot hold; None if no cut is needed."""
         rows_left = pager.remaining
         if rows_left is None or self.remaining is not None:
             return None

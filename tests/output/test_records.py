@@ -184,15 +184,15 @@ def test_numbers_within_lists_and_objects_are_looked_at_too() -> None:
 @pytest.mark.parametrize("column", ["CreatedDateTime", "OrderDate"])
 @pytest.mark.parametrize("label", ["+01:00", ""])
 @pytest.mark.parametrize(
-    ("sent", "kept"),
+    ("sent", "expected"),
     [("1234567", "1234567"), ("0000001", "0000001"), ("1200000", "12"), ("123456780", "12345678")],
 )
 def test_an_instant_keeps_all_digits_of_its_second(
-    column: str, label: str, sent: str, kept: str
+    column: str, label: str, sent: str, expected: str
 ) -> None:
     settings = RecordSettings(InstantReader(OSLO.zone))
     value = f"2024-01-01T10:00:00.{sent}{label}"
-    assert record(column, value, settings) == f"2024-01-01T09:00:00.{kept}Z"
+    assert record(column, value, settings) == f"2024-01-01T09:00:00.{expected}Z"
 
 
 def test_what_is_remembered_of_a_stream_ends_with_it() -> None:

@@ -115,7 +115,7 @@ class KeyPager:
         return rows
 
     def not_delivered(self, rows: list[Row]) -> list[Row]:
-        """Return those rows, each with a null in its key, that were not delivered before."""
+        """Return the rows, which have a null in their key, that were not delivered before."""
         return [row for row in rows if self._key(row) not in self._null_keys]
 
     def _plan_follow_ups(self) -> Iterator[Pager]:

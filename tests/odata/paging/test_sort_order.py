@@ -1,4 +1,4 @@
-"""Whether a page looks sorted, whatever the collation."""
+"""Whether a page looks sorted, under any collation."""
 
 from __future__ import annotations
 
