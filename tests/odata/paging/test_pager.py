@@ -75,7 +75,7 @@ def test_a_null_in_the_key_is_read_on_from_by_place_and_not_delivered_again() ->
     assert pager.done
     assert pager.stopped_at_null_key
     by_place = following(pager)
-    assert by_place.announcement == "is read on by $skip: a row has no value in its key"
+    assert by_place.announcement == "is read by $skip from here on: a row has a null in its key."
     assert delivered(by_place, Page(rows(None, 2), 3)) == [2]
     nulls = following(by_place)
     assert query(nulls).filter == "(K eq null)"
@@ -104,7 +104,10 @@ def test_a_read_that_fell_short_is_counted_again_before_all_is_read_again(
     successor = recount.then()
     assert (successor is not None) == again
     if successor:
-        assert successor.announcement == "is read again: 2 rows came, but there are 3."
+        assert (
+            successor.announcement
+            == "is read again: 2 rows were delivered, but the server counts 3."
+        )
         assert query(successor).skip == 0
 
 
@@ -114,7 +117,7 @@ def test_a_refused_key_filter_is_replaced_once_rows_were_delivered() -> None:
     delivered(pager, Page(rows(1, 2), 4))
     successor = pager.instead(REFUSED)
     assert successor is not None
-    assert successor.announcement == "is read on by $skip: refused"
+    assert successor.announcement == "is read by $skip from here on: refused"
     assert query(successor).skip == 1
     assert delivered(successor, Page(rows(2, 3, 4), 4)) == [3, 4]
     assert query(following(successor)).filter == "(K eq null)", "what the key pager had planned"
