@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from tap_acumatica.odata.clock import EARLIEST_EVIDENCE
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.instants import bookmark_text, minus
 from tap_acumatica.reading.bookmarks import Bookmark
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 WAS_READ: Final = "was_read"
 """State key of a stream without a bookmark: it had rows before, so it is missed if refused."""
+
+_EARLIEST_BOOKMARK: Final = bookmark_text(EARLIEST_EVIDENCE)
 
 
 def bookmark_in(plan: StreamPlan, state: MutableMapping[str, Any]) -> Bookmark:
@@ -74,7 +77,11 @@ class PartitionProgress:
         self._max_bookmark = page.max_bookmark
 
     def written(self, records: Sequence[dict[str, Any]]) -> None:
-        """Take records that were written; those dated in the future do not move the bookmark."""
+        """Take records that were written.
+
+        Those dated in the future do not move the bookmark, nor do those from before 2000: a server
+        may store them hours from where another table of time zones reads them.
+        """
         if self._max_bookmark is None or not self.plan.incremental:
             return
         replication_key = self.plan.replication_key or ""
@@ -83,7 +90,8 @@ class PartitionProgress:
         if newest > limit:  # few records are dated in the future
             instants = (record[replication_key] for record in records)
             newest = max((instant for instant in instants if instant <= limit), default="")
-        self._newest = max(self._newest, newest)
+        if newest >= _EARLIEST_BOOKMARK:
+            self._newest = max(self._newest, newest)
 
     def move_bookmark(self) -> bool:
         """Move the bookmark to a second below the newest record that was written.

@@ -55,6 +55,18 @@ def test_records_of_the_future_do_not_move_it() -> None:
     assert not progress.move_bookmark()
 
 
+@pytest.mark.parametrize("year", [1, 1900, 1999])
+def test_records_from_before_2000_do_not_move_it(year: int) -> None:
+    """The server may store them hours from where the tap reads them."""
+    progress = PartitionProgress(plan(), {})
+    progress.begin_page(PageRead([], NOON))
+    progress.written([record(NOON.replace(year=year))])
+    assert not progress.move_bookmark()
+    progress.written([record(NOON.replace(year=year)), record(NOON - 5 * SECOND)])
+    assert progress.move_bookmark()
+    assert progress.bookmark.instant == NOON - 6 * SECOND
+
+
 def test_rows_without_a_date_do_not_move_it() -> None:
     progress = PartitionProgress(plan(), {})
     progress.begin_page(PageRead([]))
