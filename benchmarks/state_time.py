@@ -32,7 +32,7 @@ def main() -> int:
     writer.StateDeduplicator.write_state = timed  # type: ignore[method-assign] # to measure it
     tap = TapAcumatica(config=json.loads(config.read_text()))
     tap.sync()
-    tap.close()
+    tap.run.close()
     config.with_suffix(".seconds").write_text(str(spent))
     return 0
 

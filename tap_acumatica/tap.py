@@ -229,10 +229,6 @@ class TapAcumatica(Tap):
         assert isinstance(stream, EntityStream)  # noqa: S101 - all are
         return stream.bookmark(tenant)
 
-    def close(self) -> None:
-        """Stop reading ahead and sign out."""
-        self.run.close()
-
     # Command line
 
     @override

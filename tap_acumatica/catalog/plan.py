@@ -122,11 +122,6 @@ class StreamPlan:
         )
 
     @property
-    def selected(self) -> bool:
-        """Whether the stream is selected."""
-        return self.mask.get((), True)
-
-    @property
     def incremental(self) -> bool:
         """Whether the stream is read by windows of its replication key."""
         return self.method == INCREMENTAL

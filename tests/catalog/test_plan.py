@@ -58,7 +58,6 @@ def test_the_table_has_the_selected_columns_with_their_types() -> None:
     assert table.columns["At"] is edm.INSTANT
     assert (table.entity_set, table.key, table.replication_key) == ("Rows", ("K",), "At")
     assert plan().partitions == (None,)
-    assert plan().selected
 
 
 def test_a_full_table_has_no_replication_key_though_the_catalog_names_one() -> None:

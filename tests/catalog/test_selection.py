@@ -89,7 +89,7 @@ def test_a_stream_that_is_too_long_for_a_line_gets_more_of_them(
     with Sandbox(now=NOW, empty=True) as box:
         tap = TapAcumatica(config=settings_for(box), setup_mapper=False)
         text = tap.catalog_json_text
-        tap.close()
+        tap.run.close()
         assert json.loads(text) == {"streams": list(discover(settings_for(box)).values())}
     assert max(map(len, text.splitlines())) < 500
 

@@ -79,7 +79,7 @@ def check(
         try:
             return list(Checker(tap.run, tap.selected_plans, box.clock.now).findings())
         finally:
-            tap.close()
+            tap.run.close()
 
 
 def by_step(findings: list[Finding]) -> dict[str, Finding]:
@@ -716,7 +716,7 @@ def test_a_difference_of_clocks_is_told_in_the_unit_that_suits_it(
     with in_this_process():
         tap = TapAcumatica(config=settings_for(box, ACCOUNTS), setup_mapper=False)
         steps = by_step(list(Checker(tap.run, tap.selected_plans, lambda: now).findings()))
-        tap.close()
+        tap.run.close()
     assert words in steps["Clock"].text
 
 

@@ -156,7 +156,7 @@ def run(
         except Interrupted:
             assert max_messages is not None
         finally:
-            tap.close()
+            tap.run.close()
             for thread in set(threading.enumerate()) - others:
                 thread.join()
     rows = [message.record for message in collector.messages if hasattr(message, "record")]

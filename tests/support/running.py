@@ -130,7 +130,7 @@ def discover(settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
         try:
             return {stream["stream"]: stream for stream in tap.catalog_dict["streams"]}
         finally:
-            tap.close()
+            tap.run.close()
 
 
 def select_all(streams: dict[str, dict[str, Any]]) -> dict[str, Any]:

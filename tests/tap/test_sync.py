@@ -102,7 +102,7 @@ def test_no_line_of_the_catalog_is_longer_than_meltano_reads(box: Sandbox) -> No
 
     tap = TapAcumatica(config=settings_for(box), setup_mapper=False)
     assert max(map(len, tap.catalog_json_text.splitlines())) < 60_000
-    tap.close()
+    tap.run.close()
 
 
 def is_same(stored: Any, record: Any) -> bool:
