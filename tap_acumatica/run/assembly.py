@@ -160,7 +160,7 @@ def _interfaces(settings: Mapping[str, Any], address: Address) -> tuple[str, ...
     if not interfaces:
         message = (
             f"The setting url ({settings['url']}) leads to the interface {address.interfaces[0]} "
-            "only, which the setting interfaces excludes: set url to the site alone, or change "
+            "only, which the setting interfaces excludes: give only the site in url, or change "
             "interfaces."
         )
         raise SettingsError(message)
