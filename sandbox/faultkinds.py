@@ -271,7 +271,7 @@ def error_in_body(fault: Fault, _exchange: Exchange) -> Response:
 def login_limit(fault: Fault, exchange: Exchange) -> Response:
     """Refuse, since there are too many sessions, in a recorded ``form``.
 
-    The forms are ``redirect``, ``page`` (with a ``status``, 200), ``json`` and ``web_server``.
+    The forms are ``redirect``, ``page`` (with a ``status``, 200), ``json`` and ``iis``.
     """
     form = fault.text("form", "json")
     if form == "redirect":
@@ -279,7 +279,7 @@ def login_limit(fault: Fault, exchange: Exchange) -> Response:
         return Response(HTTPStatus.FOUND, b"", HTML, [("Location", address)])
     if form == "page":
         return titled_page("API Login Limit", fault.integer("status", HTTPStatus.OK))
-    if form == "web_server":
+    if form == "iis":
         text = b"The custom error module does not recognize this error."
         return Response(HTTPStatus.TOO_MANY_REQUESTS, text, "text/html")
     trace = "PX.LicensePolicy.PXLicensePolicy.CheckApiUsersLimits(PXLicense license)"

@@ -75,10 +75,10 @@ class RawResponse:
     def is_own(self) -> bool:
         """Whether it shows that Acumatica itself answered, not a firewall or the web server.
 
-        The body with which Acumatica refuses an entity is not known (docs/acumatica.md, "Error
-        bodies"). So anything that only an application sends will do: an error in the format of
-        OData or ASP.NET, a header of OData or one of Acumatica's cookies. A web page never does:
-        a server on the way would send the same, even within a session.
+        It is not known with which body Acumatica refuses an entity. So anything will do that only
+        an application sends: an error in the format of OData or ASP.NET, a header of OData or one
+        of Acumatica's cookies (docs/acumatica.md, "Error bodies"). A web page never does: a server
+        on the way would send the same, even within a session.
         """
         if self.is_page:
             return False

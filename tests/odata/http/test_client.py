@@ -378,7 +378,7 @@ PASSING = {
     "login limit as a page": Fault("login_limit", form="page"),
     "login limit as a page with 500": Fault("login_limit", form="page", status=500),
     "login limit in the server's words": Fault("login_limit", form="json"),
-    "login limit in the web server's words": Fault("login_limit", form="web_server"),
+    "login limit in the web server's words": Fault("login_limit", form="iis"),
     "page with 403": Fault("blocked", status=403),
     "page with 404": Fault("blocked", status=404),
     "gateway timeout": Fault("error", status=504, shape="html"),

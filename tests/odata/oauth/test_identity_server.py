@@ -301,7 +301,7 @@ LIMITS: dict[str, dict[str, Any]] = {
     "page": {"form": "page"},
     "page with 500": {"form": "page", "status": 500},
     "json": {"form": "json"},
-    "web server": {"form": "web_server"},
+    "web server": {"form": "iis"},
 }
 PASSING: dict[str, tuple[str, str, dict[str, Any], float | None]] = {
     "503": ("unavailable", "connect/token", {"retry_after": "7"}, 7.0),
