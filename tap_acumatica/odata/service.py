@@ -97,7 +97,8 @@ class Service:
                 the request.
         """
         if "$select=" in unquote(self._query_string(query)):
-            decode = partial(_without_others, decode, subject)
+            select = () if isinstance(query, Link) else query.select
+            decode = partial(_decode_selected, decode, subject, select)
         return self._send(
             _ServiceRequest(
                 partial(self._url, query=query),
@@ -252,11 +253,17 @@ def _is_not_found(failed: RequestFailed) -> bool:
     return failed.status == HTTPStatus.NOT_FOUND and failed.action is Action.SKIP
 
 
-def _without_others(decode: Callable[[bytes], Page], subject: str, body: bytes) -> Page:
-    """Decode rows of a query that names its columns; rows with others are not its answer."""
+def _decode_selected(
+    decode: Callable[[bytes], Page], subject: str, select: tuple[str, ...], body: bytes
+) -> Page:
+    """Decode the rows of a query that names its columns; rows with others are not its answer."""
     page = decode(body)
     if page.unrequested:
         raise of_another(subject, f"with {', '.join(sorted(page.unrequested))}")
+    if page.selected is not None:
+        missing = [name for name in select if name.lower() not in page.selected]
+        if missing:
+            raise of_another(subject, f"without {', '.join(missing)}")
     return page
 
 

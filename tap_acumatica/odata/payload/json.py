@@ -18,6 +18,7 @@ from tap_acumatica.odata.payload.page import (
     refuse_other_case,
     refuse_other_set,
     require_columns,
+    selected_columns,
     unexpected_values,
 )
 
@@ -107,8 +108,13 @@ class JsonDecoder:
         if envelope.value is msgspec.UNSET:
             raise ErrorInPayload(body) if envelope.message else BrokenPayload(_WITHOUT_VALUE)
         rows = self._checked(envelope.value)
-        unrequested = self._compare_names(rows, body)
-        return Page(rows, envelope.count, envelope.next_link or envelope.older_link, unrequested)
+        return Page(
+            rows,
+            envelope.count,
+            envelope.next_link or envelope.older_link,
+            self._compare_names(rows, body),
+            selected_columns(self._entity_set, _set_in(envelope)),
+        )
 
     def singleton(self, body: bytes) -> Page:
         """Decode the one object of a singleton, as a page of one row."""
@@ -123,9 +129,7 @@ class JsonDecoder:
         error = envelope.error or envelope.older_error
         if error and "error" not in self._columns:
             raise ErrorInPayload(msgspec.json.encode({"error": error}))
-        context = envelope.context or envelope.older_context
-        if isinstance(context, str):
-            refuse_other_set(self._entity_set, context.partition("#")[2])
+        refuse_other_set(self._entity_set, _set_in(envelope))
         return envelope
 
     def _checked(self, rows: list[Row]) -> list[Row]:
@@ -178,6 +182,12 @@ class JsonDecoder:
                 self._entity_set,
             )
         return decoded
+
+
+def _set_in(envelope: Any) -> str:  # noqa: ANN401 - the envelope's type is made at run time
+    """Return what the answer says it is about: its set and what follows; empty if nothing."""
+    context = envelope.context or envelope.older_context
+    return context.partition("#")[2] if isinstance(context, str) else ""
 
 
 def _list_columns(columns: Mapping[str, edm.Schema]) -> ListColumns:

@@ -20,6 +20,11 @@ Path = tuple[str, ...]
 SET_NAME: Final = re.compile(r"[^(/@]*?(?=[(/@]|&\$|$)")
 """Matches the name of a set in front of its columns, a key or other options."""
 
+COLUMNS_OF_SET: Final = re.compile(r"[^(/@]+\((.+)\)(?:/\$entity)?")
+"""Matches a set with its columns; the group lists them, with those within them in parentheses."""
+
+NESTED: Final = re.compile(r"\([^()]*\)")
+
 ALIAS: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 """Matches the names that a set may have beside the generated one, which has underscores."""
 
@@ -36,12 +41,14 @@ class Page:
             more rows.
         unrequested: Columns that the rows have without having been requested. They are only looked
             for if the first row lacks columns that were requested.
+        selected: The columns that the response says it has, in lower case; None if it does not say.
     """
 
     rows: list[Row]
     count: int | None = None
     next_link: str | None = None
     unrequested: frozenset[str] = frozenset()
+    selected: frozenset[str] | None = None
 
 
 class Decoder(Protocol):
@@ -100,6 +107,23 @@ def refuse_other_set(entity_set: str, sent: str) -> None:
     if _squeezed(name) == _squeezed(expected):
         return
     raise of_another(entity_set, f"of {name}")
+
+
+def selected_columns(entity_set: str, sent: str) -> frozenset[str] | None:
+    """Return the columns that an answer names behind its set, in lower case, or None.
+
+    Args:
+        entity_set: The entity that was requested; if its own name has parentheses, nothing is sure.
+        sent: The set's name in the answer, as in `refuse_other_set`.
+    """
+    match = COLUMNS_OF_SET.fullmatch(unquote(sent))
+    if match is None or "(" in entity_set:
+        return None
+    names, nested = match[1], 1
+    while nested:
+        names, nested = NESTED.subn("", names)
+    columns = frozenset(name.strip().lower() for name in names.split(","))
+    return None if "*" in columns or "" in columns else columns
 
 
 def _set_name(text: str) -> str:

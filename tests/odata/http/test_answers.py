@@ -165,6 +165,46 @@ def test_without_a_selection_any_columns_may_come() -> None:
         assert reader.rows(SETS[0]) == [{"DocType": "SO"}]
 
 
+@pytest.mark.parametrize("end", ["", "/$entity"])
+def test_an_answer_to_a_query_for_fewer_columns_is_another_one(end: str) -> None:
+    """Its rows would have nulls where the set has values."""
+    few = "DocType,LastModifiedDateTime"
+    whole = "DOCTYPE,RefNbr,LastModifiedDateTime, OrderTotal,Lines(DocType,Item(ID)),Extra"
+
+    def reply(call: Call) -> bytes:
+        columns = few if call.connection == 0 else whole
+        body = {
+            "@odata.context": f"https://host/$metadata#{SETS[0]}({columns}){end}",
+            "value": [{"DocType": "SO", "LastModifiedDateTime": "x"}],
+        }
+        return answer(json.dumps(body))
+
+    with hostile_server(reply) as server:
+        assert Reader(server).rows(SETS[0])
+        assert [call.connection for call in server.calls] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "fragment", "columns"),
+    [
+        ("Orders", "Orders(A,B(C,D(E)),F)", {"a", "b", "f"}),
+        ("Orders", "Orders(A%2CB)/$entity", {"a", "b"}),
+        ("Orders", "Orders", None),
+        ("Orders", "Orders()", None),
+        ("Orders", "Orders(*)", None),
+        ("Orders", "Orders(A,*,B())", None),
+        ("Orders", "Orders('5')/Lines", None),
+        ("Sales (2024)", "Sales (2024)", None),
+    ],
+)
+def test_an_answer_may_say_which_columns_it_has(
+    name: str, fragment: str, columns: set[str] | None
+) -> None:
+    decoder = JsonDecoder(name, {"A": edm.STRING})
+    body = {"@odata.context": f"https://host/$metadata#{fragment}", "value": []}
+    assert decoder.page(json.dumps(body).encode()).selected == columns
+
+
 def test_annotations_are_no_columns() -> None:
     rows = [{"@odata.etag": "x", "DocType": "SO", "RefNbr@odata.type": "y", "odata.type": "z"}]
     with hostile_server(lambda _: page(SETS[0], rows=rows)) as server:
