@@ -41,6 +41,7 @@ class Cause(StrEnum):
     EMPTY_BODY = "empty body"
     NOT_ACUMATICA = "not Acumatica"
     PAGE_IN_PLACE_OF_DATA = "page in place of data"
+    PAGE_TOO_LARGE = "page too large"
     QUERY_TOO_LONG = "query too long"
     QUERY_REFUSED = "query refused"
 

@@ -378,7 +378,7 @@ class Client:
         """Close a connection after a failure, so that no rest of it answers the next request."""
         connection.session.close()
         # A gateway gave up, but the server goes on.
-        is_gateway = outcome.status != HTTPStatus.INTERNAL_SERVER_ERROR
+        is_gateway = outcome.status > HTTPStatus.NOT_IMPLEMENTED
         connection.busy = failed.action is Action.SHRINK and is_gateway
 
     def _require_open(self, request: Request, auth: Auth) -> None:

@@ -121,6 +121,13 @@ NOT_SET_UP: Final = any_case("PXSetupNotEntered|required configuration data is n
 UNKNOWN_COLUMN: Final = any_case(r"\bKeyNotFoundException\b|given key .{0,200}was not present")
 TIMED_OUT: Final = any_case(r"time-?out\b.{0,80}\b(?:elapsed|expired)|timed[ -]out")
 
+TOP_TOO_LARGE: Final = any_case(r"limit of '\d+' for Top|\$top\b.{0,60}\b(?:exceed|limit|maximum)")
+NAMED_LIMITS: Final = (
+    r"limit of '\d+' for|node count limit|exceeded the maximum number allowed|recursion limit|"
+    r"nested too deeply"
+)
+"""Limits of a query that OData libraries and the database name."""
+
 UNCHANGING: Final = Persistence(Action.STOP, times=5, seconds=60.0, within=5.0)
 """A failure that is not known to pass: overload varies, or takes time to be noticed."""
 
@@ -361,6 +368,15 @@ RULES: Final[tuple[Rule, ...]] = (
         statuses=BAD_QUERY,
         pattern=any_case(r"Could not find a property named '([^']+)'"),
     ),
+    Rule(
+        Cause.PAGE_TOO_LARGE,
+        Action.SHRINK,
+        "Acumatica refused {subject} since the page is too large ({detail}): lower page_size.",
+        statuses=BAD_QUERY,
+        pattern=TOP_TOO_LARGE,
+        test=lambda response: response.resizable,
+    ),
+    Rule(*QUERY_REFUSED, statuses=BAD_QUERY, pattern=any_case(NAMED_LIMITS)),
     Rule(
         *QUERY_REFUSED,
         statuses=BAD_QUERY,

@@ -235,6 +235,22 @@ def test_a_connection_with_an_odd_answer_is_not_used_again(odd: bytes) -> None:
         assert [call.connection for call in server.calls][1:3] == [0, 1]
 
 
+@pytest.mark.parametrize("odd", [answer("", "204 No Content"), b"HTTP/1.1 103 Hints\r\n\r\n"])
+def test_a_connection_with_an_odd_answer_about_the_release_is_not_used_again(odd: bytes) -> None:
+    def reply(call: Call) -> bytes:
+        if call.target == "/entity":
+            return odd + page(SETS[0])
+        return page(set_of(call))
+
+    with hostile_server(reply) as server:
+        reader = Reader(server)
+        reader.rows(SETS[0])
+        assert reader.service.release() is None
+        # Both have the same key, so the set tells them apart only if it is named.
+        assert reader.rows(SETS[1]) == rows_of(SETS[1])
+        assert [call.connection for call in server.calls] == [0, 0, 1]
+
+
 # Which set an answer is about
 
 

@@ -625,6 +625,15 @@ def test_a_column_that_the_server_does_not_know_is_asked_for_once_more(
     assert len(waits) == 2
 
 
+def test_a_column_that_the_server_does_not_know_is_asked_for_in_another_way_without_patience(
+    box: Sandbox, connect: Callable[..., Tenant], waits: list[float]
+) -> None:
+    box.faults.add(Fault("unknown_column"))
+    with pytest.raises(RequestFailed) as raised:
+        connect(max_retry_time=0).get(query="?$select=TermsID")
+    assert (raised.value.action, waits) == (Action.REPHRASE, [])
+
+
 def test_an_error_in_a_body_is_told_in_the_server_s_words(
     box: Sandbox, tenant: Tenant, waits: list[float]
 ) -> None:
