@@ -6,24 +6,25 @@ import signal
 import sys
 from copy import deepcopy
 from functools import cached_property
+from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import _ConfigInput
-from singer_sdk.singerlib.catalog import CatalogEntry
+from singer_sdk.singerlib.catalog import Catalog, CatalogEntry
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_acumatica.catalog.absence import TenantGaps, require_tenant_keys
 from tap_acumatica.catalog.entry import as_text
+from tap_acumatica.catalog.given import settled
 from tap_acumatica.catalog.inquiries import require_inquiry_keys
 from tap_acumatica.catalog.plan import StreamPlan
 from tap_acumatica.catalog.related import prune
-from tap_acumatica.catalog.selection import only_selected
 from tap_acumatica.cli import app
-from tap_acumatica.cli.files import read_object
+from tap_acumatica.cli.files import read_catalog, read_object
 from tap_acumatica.cli.opening import open_tap
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.output.stream_maps import stream_map_errors
@@ -79,14 +80,18 @@ class TapAcumatica(Tap):
         """Set up the tap for one run.
 
         Args:
-            catalog: The SDK's argument; only the selected streams are kept.
+            catalog: The SDK's argument; its selected streams are kept, and settled.
             run: The run that the tap serves; whoever created it closes it.
             arguments: The SDK's other arguments.
         """
         self.run = run or Run()
         self.run.connect(self._plans, self._bookmark)
-        catalog = only_selected(catalog)
-        self._gaps = TenantGaps.of(catalog["streams"]) if isinstance(catalog, dict) else None
+        if isinstance(catalog, str | PurePath):
+            catalog = read_catalog(str(catalog))
+        elif isinstance(catalog, Catalog):
+            catalog = catalog.to_dict()
+        catalog = None if catalog is None else settled(catalog)
+        self._gaps = TenantGaps.of(catalog["streams"] if catalog else ())
         super().__init__(catalog=catalog, **arguments)
         self._state_writer = StateDeduplicator(self.message_writer)
 
@@ -130,7 +135,7 @@ class TapAcumatica(Tap):
             require_inquiry_keys(
                 entries, settings.discovery.inquiry_keys, settings.plans.tenant_column
             )
-            gaps = self._gaps or TenantGaps()
+            gaps = self._gaps
         else:
             discovered = [description.entry for description in self.descriptions]
             entries = [CatalogEntry.from_dict(entry) for entry in discovered]
@@ -138,9 +143,7 @@ class TapAcumatica(Tap):
         streams = []
         for entry in entries:
             prune(entry)
-            plan = StreamPlan.of(
-                entry, gaps, settings.plans, from_catalog=self.input_catalog is not None
-            )
+            plan = StreamPlan.of(entry, gaps, settings.plans)
             if plan.partitions:
                 streams.append(EntityStream(self, self.run, plan, entry))
         return streams

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_acumatica.catalog.absence import ABSENT_IN
+from tap_acumatica.catalog.given import FULL_TABLE, INCREMENTAL
 from tap_acumatica.catalog.related import Expansions
 from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.model import ENCRYPTED
@@ -87,7 +88,7 @@ class StreamDescription:
     @property
     def entry(self) -> dict[str, Any]:
         """The catalog entry."""
-        method = "INCREMENTAL" if self.replication_key else "FULL_TABLE"
+        method = INCREMENTAL if self.replication_key else FULL_TABLE
         stream_metadata: dict[str, Any] = {
             "inclusion": "available",
             "selected": self.selected,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from tap_acumatica.catalog.absence import TenantGaps
+from tap_acumatica.catalog.given import FULL_TABLE, INCREMENTAL
 from tap_acumatica.catalog.inquiries import InquiryParameters, fit_length, sortable_columns
 from tap_acumatica.catalog.location import StreamLocation, location_of
 from tap_acumatica.catalog.related import expansions_for, without_absent
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from singer_sdk.singerlib.catalog import CatalogEntry, SelectionMask
-
-INCREMENTAL: Final = "INCREMENTAL"
-FULL_TABLE: Final = "FULL_TABLE"
 
 Tenant = str | None
 
@@ -77,43 +75,30 @@ class StreamPlan:
     settings: PlanSettings = field(default_factory=PlanSettings)
 
     @classmethod
-    def of(
-        cls,
-        entry: CatalogEntry,
-        gaps: TenantGaps,
-        settings: PlanSettings,
-        *,
-        from_catalog: bool = False,
-    ) -> StreamPlan:
+    def of(cls, entry: CatalogEntry, gaps: TenantGaps, settings: PlanSettings) -> StreamPlan:
         """Make the plan from a catalog entry.
 
         Args:
-            entry: The entry, from discovery or from a catalog.
+            entry: The entry, from discovery or from a catalog that was settled
+                (`tap_acumatica/catalog/given.py`): its top level says key, replication key and
+                method.
             gaps: The streams and columns that tenants lack.
             settings: The settings that decide what streams read.
-            from_catalog: Whether the entry is from a catalog. The metadata of the stream may then
-                fill in what its top level leaves open or empty, as for all taps of the SDK.
 
         Raises:
             DiscoveryError: The tap did not write the entry's location.
         """
         name, root = entry.tap_stream_id, entry.metadata.root
         location = location_of(entry)
-        key = entry.key_properties or ()
-        replication_key, method = entry.replication_key, entry.replication_method
-        if from_catalog:
-            key = key or root.table_key_properties or ()
-            replication_key = replication_key or root.replication_key
-            method = method or root.forced_replication_method
         values = settings.inquiry_parameters if location.interface == INQUIRY else {}
         return cls(
             name=name,
             location=location,
             schema=entry.schema.to_dict(),
             mask=entry.metadata.resolve_selection(),
-            key=tuple(key),
-            replication_key=replication_key,
-            method=method or (INCREMENTAL if replication_key else FULL_TABLE),
+            key=tuple(entry.key_properties or ()),
+            replication_key=entry.replication_key,
+            method=entry.replication_method or FULL_TABLE,
             parameters=InquiryParameters(root.schema_name or "", name, location.entity_set, values),
             declared_key=tuple(root.table_key_properties or ()),
             singleton=entry.row_count == 1,

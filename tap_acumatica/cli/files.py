@@ -23,7 +23,7 @@ def read_object(file: str | IO[str]) -> dict[str, Any]:
     return _read(file, msgspec.json.decode)
 
 
-def read_catalog(file: IO[str]) -> dict[str, Any]:
+def read_catalog(file: str | IO[str]) -> dict[str, Any]:
     """Return the catalog in a file, without the streams that are not selected.
 
     Raises:

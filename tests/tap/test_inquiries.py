@@ -747,6 +747,10 @@ def test_an_inquiry_over_a_table_that_changes_between_requests_arrives_in_its_la
 
         box.before_request(change)
         first = run(config, catalog=catalog)
+        if not keyed and first.error:
+            # Only a key tells the rows of one second apart.
+            assert "inquiry_keys" in str(first.error)
+            return
         assert first.error is None
         changing = False
         box.clock.advance(7200)
@@ -763,3 +767,45 @@ def test_an_inquiry_over_a_table_that_changes_between_requests_arrives_in_its_la
             for row in box.inquiry_rows("Inventory-Status")
         }
         assert {key: delivered.get(key) for key in surviving} == surviving
+
+
+def order_lines(box: Sandbox) -> str:
+    """Add an inquiry with rows that are alike but for columns that are no declared key."""
+    source = "{SOLine} l"
+    columns = "OrderNbr:s* = l.OrderNbr\nItem:i* = l.InventoryID\nQuantity:d = l.OrderQty"
+    box.inquiries.add(Inquiry("Lines of Orders", source, columns))
+    return "GI_Lines_of_Orders"
+
+
+@pytest.mark.parametrize("path", [V4, V3])
+@pytest.mark.parametrize("with_catalog", [True, False])
+def test_rows_with_the_same_declared_key_all_arrive(
+    box: Sandbox, caplog: pytest.LogCaptureFixture, path: str, with_catalog: bool
+) -> None:
+    stream = order_lines(box)
+    line = box.rows("PX_Objects_SO_SOLine")[0]
+    for number, quantity in enumerate((1, 1, 2), start=900):
+        box.insert("PX_Objects_SO_SOLine", {**line, "LineNbr": number, "OrderQty": quantity})
+    config = inquiry_settings(box, path, stream)
+    catalog = {"catalog": select_all(discover(config))} if with_catalog else {}
+    with caplog.at_level(logging.WARNING):
+        output = run(config, **catalog)
+    assert output.error is None
+    rows = box.inquiry_rows("Lines of Orders")
+    assert comparable(output.records()) == comparable(rows)
+    keys = {tuple(m["key_properties"]) for m in output.messages if m["type"] == "SCHEMA"}
+    assert keys == {()}
+    assert f"are appended to those in the target ({stream})" in caplog.text
+
+
+def test_a_declared_key_may_be_deselected_in_an_inquiry_without_a_key(box: Sandbox) -> None:
+    stream = order_lines(box)
+    config = inquiry_settings(box, V4, stream)
+    streams = discover(config)
+    for node in streams[stream]["metadata"]:
+        if node["breadcrumb"] == ["properties", "OrderNbr"]:
+            node["metadata"]["selected"] = False
+    output = run(config, catalog=select_all(streams))
+    assert output.error is None
+    assert {tuple(record) for record in output.records()} == {("Item", "Quantity")}
+    assert len(output.records()) == len(box.rows("PX_Objects_SO_SOLine"))
