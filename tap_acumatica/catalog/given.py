@@ -137,7 +137,7 @@ def _facts(entry: _Entry) -> dict[str, Any]:
     methods = _spoken(
         entry.replication_method, root.replication_method, root.forced_replication_method
     )
-    _require_one("method", name, methods)
+    _require_one("methods", name, methods)
     method = next(iter(methods), INCREMENTAL if any(replication_keys) else FULL_TABLE)
     if method not in {INCREMENTAL, FULL_TABLE}:
         message = (
@@ -146,7 +146,7 @@ def _facts(entry: _Entry) -> dict[str, Any]:
         )
         raise DiscoveryError(message)
     if method == INCREMENTAL:
-        _require_one("key", name, replication_keys)
+        _require_one("keys", name, replication_keys)
         if not any(replication_keys):
             message = (
                 f"The catalog gives {name} the replication method {INCREMENTAL}, but no "
@@ -168,7 +168,7 @@ def _spoken(*values: str | None) -> list[str]:
 def _require_one(what: str, stream: str, values: Sequence[str]) -> None:
     if len(values) > 1:
         message = (
-            f"The catalog names different replication {what}s for {stream} ({values[0] or 'none'} "
+            f"The catalog names different replication {what} for {stream} ({values[0] or 'none'} "
             f"and {values[1] or 'none'}), at its top level and in its metadata: make them the same."
         )
         raise DiscoveryError(message)
