@@ -142,7 +142,7 @@ def _facts(entry: _Entry) -> dict[str, Any]:
     if method not in {INCREMENTAL, FULL_TABLE}:
         message = (
             f"The catalog gives {name} the replication method {method}, which the tap does not "
-            f"have: set {INCREMENTAL} or {FULL_TABLE}."
+            f"have: set {INCREMENTAL} or {FULL_TABLE} in its place."
         )
         raise DiscoveryError(message)
     if method == INCREMENTAL:
@@ -150,7 +150,7 @@ def _facts(entry: _Entry) -> dict[str, Any]:
         if not any(replication_keys):
             message = (
                 f"The catalog gives {name} the replication method {INCREMENTAL}, but no "
-                f"replication key: name a date-time column, or set {FULL_TABLE}."
+                f"replication key: name a date-time column, or set {FULL_TABLE} in its place."
             )
             raise DiscoveryError(message)
     return {
