@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from tap_acumatica.discovery.entities import discover, expand_errors
 from tap_acumatica.discovery.filters import interfaces_of, is_pattern
 from tap_acumatica.discovery.inquiries import discover_inquiries, stream_names
+from tap_acumatica.discovery.left_out import say_what_is_left_out
 from tap_acumatica.odata.addresses import DAC, INQUIRY, INTERFACES
 from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.log import logger
@@ -95,6 +96,8 @@ def discovered(
     for error in missing:
         logger.warning("%s The streams of this interface are left out.", error)
     models = {interface: result.content for interface, result in results.items()}
+    for interface, model in models.items():
+        say_what_is_left_out(interface, model)
     names: dict[str, Sequence[Sequence[str]]] = {}
     if DAC in models:
         names[DAC] = [entity.names for entity in models[DAC].entities()]
