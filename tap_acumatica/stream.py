@@ -122,6 +122,7 @@ class EntityStream(Stream):
             table.replication_key,
             self._run.settings.records,
             self.plan.absent_columns(tenant),
+            self.name,
         )
         if self.ABORT_AT_RECORD_COUNT is not None:
             self._complete = False

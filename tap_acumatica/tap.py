@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from tap_acumatica.catalog.absence import TenantGaps, require_tenant_keys
 from tap_acumatica.catalog.entry import as_text
-from tap_acumatica.catalog.given import settled
+from tap_acumatica.catalog.given import declared_types, settled
 from tap_acumatica.catalog.inquiries import require_inquiry_keys
 from tap_acumatica.catalog.plan import StreamPlan
 from tap_acumatica.catalog.related import prune
@@ -91,7 +91,9 @@ class TapAcumatica(Tap):
         elif isinstance(catalog, Catalog):
             catalog = catalog.to_dict()
         catalog = None if catalog is None else settled(catalog)
-        self._gaps = TenantGaps.of(catalog["streams"] if catalog else ())
+        given_streams = catalog["streams"] if catalog else ()
+        self._gaps = TenantGaps.of(given_streams)
+        self._types = declared_types(given_streams)
         super().__init__(catalog=catalog, **arguments)
         self._state_writer = StateDeduplicator(self.message_writer)
 
@@ -143,7 +145,8 @@ class TapAcumatica(Tap):
         streams = []
         for entry in entries:
             prune(entry)
-            plan = StreamPlan.of(entry, gaps, settings.plans)
+            types = self._types.get(entry.tap_stream_id)
+            plan = StreamPlan.of(entry, gaps, settings.plans, types)
             if plan.partitions:
                 streams.append(EntityStream(self, self.run, plan, entry))
         return streams

@@ -15,10 +15,17 @@ from tap_acumatica.catalog.selection import only_selected
 from tap_acumatica.odata.errors import DiscoveryError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 INCREMENTAL: Final = "INCREMENTAL"
 FULL_TABLE: Final = "FULL_TABLE"
+
+SQL_DATATYPE: Final = "sql-datatype"
+"""Key in the metadata of a column: the Edm type of its values on the wire."""
+
+
+TOP_LEVEL: Final = 2
+"""Length of the breadcrumb of a column that is no part of another one."""
 
 
 class _Column(msgspec.Struct):
@@ -96,6 +103,18 @@ def settled(catalog: Mapping[str, Any]) -> dict[str, Any]:
             raise DiscoveryError(message)
         entries[entry.tap_stream_id] = {**stream, **_facts(entry), "metadata": _metadata(stream)}
     return {**catalog, "streams": list(entries.values())}
+
+
+def declared_types(streams: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Return the Edm types of the columns by stream, as far as settled entries say them."""
+    return {
+        stream["tap_stream_id"]: {
+            node["breadcrumb"][1]: node["metadata"][SQL_DATATYPE]
+            for node in stream["metadata"]
+            if len(node["breadcrumb"]) == TOP_LEVEL and node["metadata"].get(SQL_DATATYPE)
+        }
+        for stream in streams
+    }
 
 
 def _convert(stream: Any, shape: type[Any]) -> Any:  # noqa: ANN401 - of this shape

@@ -59,6 +59,7 @@ class StreamPlan:
             identify rows.
         singleton: Whether the entity is one object, not a set.
         gaps: The streams and columns that tenants lack.
+        types: The columns' Edm types, as far as the catalog says them.
     """
 
     name: str
@@ -73,9 +74,16 @@ class StreamPlan:
     singleton: bool = False
     gaps: TenantGaps = field(default_factory=TenantGaps)
     settings: PlanSettings = field(default_factory=PlanSettings)
+    types: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, entry: CatalogEntry, gaps: TenantGaps, settings: PlanSettings) -> StreamPlan:
+    def of(
+        cls,
+        entry: CatalogEntry,
+        gaps: TenantGaps,
+        settings: PlanSettings,
+        types: Mapping[str, str] | None = None,
+    ) -> StreamPlan:
         """Make the plan from a catalog entry.
 
         Args:
@@ -84,6 +92,8 @@ class StreamPlan:
                 method.
             gaps: The streams and columns that tenants lack.
             settings: The settings that decide what streams read.
+            types: The columns' Edm types, as far as they are known: a user may have given columns
+                another schema. None: the schemas tell them.
 
         Raises:
             DiscoveryError: The tap did not write the entry's location.
@@ -104,6 +114,7 @@ class StreamPlan:
             singleton=entry.row_count == 1,
             gaps=gaps,
             settings=settings,
+            types=types or {},
         )
 
     @property
@@ -155,11 +166,10 @@ class StreamPlan:
             DiscoveryError: A column of the key is not selected.
         """
         schemas = self._columns(tenant)
-        columns = {
-            name: edm.from_schema(schema)
-            for name, schema in schemas.items()
-            if self.mask["properties", name]
+        types = {
+            name: edm.of_column(schema, self.types.get(name)) for name, schema in schemas.items()
         }
+        columns = {name: type_ for name, type_ in types.items() if self.mask["properties", name]}
         key = tuple(name for name in self.key if name != self.settings.tenant_column)
         if not columns.keys() >= set(key):
             message = (
@@ -183,7 +193,7 @@ class StreamPlan:
         )
         if not self.is_inquiry:
             return table
-        usable = [name for name in sortable_columns(schemas, self.declared_key) if name in columns]
+        usable = [name for name in sortable_columns(types, self.declared_key) if name in columns]
         return replace(
             table,
             key=key if set(key) <= set(usable) else (),

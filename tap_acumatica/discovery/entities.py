@@ -53,7 +53,7 @@ def expand_errors(model: Model, settings: DiscoverySettings) -> dict[str, str | 
 def _describe(
     entity: Entity, model: Model, settings: DiscoverySettings, schemas: Schemas
 ) -> StreamDescription:
-    types = {prop.name: prop.type for prop in entity.properties}
+    types = {prop.name: schemas.declared(prop) for prop in entity.properties}
     key = entity.key
     unusable = [name for name in key if name in entity.restricted or name not in types]
     if unusable:

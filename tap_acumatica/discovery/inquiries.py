@@ -78,7 +78,7 @@ def discover_inquiries(model: Model, settings: DiscoverySettings) -> Iterator[St
 def _describe(
     inquiry: Inquiry, name: str, model: Model, settings: DiscoverySettings, schemas: Schemas
 ) -> StreamDescription:
-    types = {prop.name: prop.type for prop in inquiry.properties}
+    types = {prop.name: schemas.declared(prop) for prop in inquiry.properties}
     columns = {prop.name: schemas.column(prop, required=False) for prop in inquiry.properties}
     key = _key(setting_of_inquiry(settings.inquiry_keys, name, inquiry.title) or (), name, types)
     appended_columns = appended(list(types), inquiry.key)

@@ -44,7 +44,7 @@ class Schemas:
         edm_type = edm.TYPES.get(type_name)
         decimal = edm_type is not None and edm_type.conversion is edm.Conversion.DECIMAL
         if decimal and self._settings.decimals_as_strings:
-            return {"type": "string", "format": "x-singer.decimal"}
+            return {"type": "string", "format": edm.DECIMAL_FORMAT}
         if edm_type:
             return dict(edm_type.schema)
         item = edm.collection_of(type_name)
@@ -64,6 +64,10 @@ class Schemas:
             return {"type": "object", "properties": properties}
         self._unknown.setdefault(type_name, self._column)
         return dict(edm.UNKNOWN.schema)
+
+    def declared(self, prop: Property) -> str:
+        """Return the name of a property's type, that of text for what is sent as text."""
+        return "Edm.String" if prop.type in self._model.enums else prop.type
 
     def warn_of_unknown_types(self) -> None:
         """Say once that there are types whose values are read as text."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.odata import edm
 from tap_acumatica.odata.addresses import INTERFACES
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.log import logger
@@ -59,7 +58,7 @@ def require_readable(plans: Iterable[StreamPlan], interfaces: Collection[str]) -
             raise SettingsError(message)
         table = plan.table()
         key = table.replication_key
-        if key and table.columns.get(key) is not edm.INSTANT:
+        if key and not (key in table.columns and table.columns[key].is_instant):
             message = (
                 f"The replication key {key} of {plan.name} is not a selected date-time column: "
                 "select it, name another one in the catalog, or set the replication method to "

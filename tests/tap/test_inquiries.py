@@ -20,6 +20,7 @@ from sandbox.inquiries import Inquiry, Parameter
 from sandbox.inquiries.made import INQUIRIES
 from tap_acumatica.catalog.inquiries import appended, fit_length, sortable_columns
 from tap_acumatica.discovery.inquiries import stream_names
+from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import (
     DiscoveryError,
     InconsistentAnswer,
@@ -282,8 +283,7 @@ def test_columns_that_are_appended_are_the_last_keys_but_never_the_first_column(
     last_columns = appended(columns, declared)
     assert last_columns >= set(columns[results:])
     assert columns[0] not in last_columns
-    schemas: dict[str, Any] = {name: {"type": ["string", "null"]} for name in columns}
-    assert sortable_columns(schemas, declared) == [
+    assert sortable_columns(dict.fromkeys(columns, edm.STRING), declared) == [
         name for name in columns if name not in last_columns
     ]
 
@@ -296,7 +296,8 @@ def test_an_inquiry_is_not_ordered_by_what_cannot_be_written_or_sorted() -> None
         "E": {"type": "array"},
         "Ж": {"type": ["string", "null"], "format": "date-time"},
     }
-    assert sortable_columns(schemas, ()) == ["A", "Ж"]
+    types = {name: edm.from_schema(schema) for name, schema in schemas.items()}
+    assert sortable_columns(types, ()) == ["A", "Ж"]
     assert fit_length(["A", "Ж", "B"], 8) == ("A",)
     assert fit_length(["A", "Ж", "B"], 9) == ("A", "Ж")
 
