@@ -7,7 +7,7 @@ import sys
 from copy import deepcopy
 from functools import cached_property
 from pathlib import PurePath
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
 from singer_sdk.helpers._classproperty import classproperty
@@ -27,16 +27,21 @@ from tap_acumatica.cli import app
 from tap_acumatica.cli.files import read_catalog, read_object
 from tap_acumatica.cli.opening import open_tap
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
-from tap_acumatica.output.stream_maps import stream_map_errors
+from tap_acumatica.output.stream_maps import name_expressions, stream_map_errors
 from tap_acumatica.output.writer import StateDeduplicator, Writer
-from tap_acumatica.reading.bookmarks import require_shape, warn_of_other_spellings
+from tap_acumatica.reading.bookmarks import require_shape, tenants_in, warn_of_other_spellings
 from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run.assembly import assemble
 from tap_acumatica.run.progress import show_progress
 from tap_acumatica.run.run import Run
-from tap_acumatica.run.selection import require_readable, require_sensible, warn_of_selection
+from tap_acumatica.run.selection import (
+    require_all_tenants,
+    require_readable,
+    require_sensible,
+    warn_of_selection,
+)
 from tap_acumatica.settings import validation
-from tap_acumatica.settings.environment import settings_of_environment
+from tap_acumatica.settings.environment import PREFIX, settings_of_environment
 from tap_acumatica.settings.schema import SCHEMA
 from tap_acumatica.stream import EntityStream
 
@@ -116,7 +121,7 @@ class TapAcumatica(Tap):
     @override
     def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 - a property of the class
         cls.append_builtin_config(cls.config_jsonschema)
-        return settings_of_environment(cls.config_jsonschema, cls._env_var_prefix)
+        return settings_of_environment(cls.config_jsonschema, PREFIX)
 
     # Discovery
 
@@ -175,7 +180,7 @@ class TapAcumatica(Tap):
     def load_state(self, state: dict[str, Any]) -> None:
         require_shape(state)
         plans = self.run.settings.plans
-        warn_of_other_spellings(state, self.config["tenant_column"], plans.tenants)
+        warn_of_other_spellings(state, plans.tenants)
         super().load_state(state)
 
     @override
@@ -184,6 +189,8 @@ class TapAcumatica(Tap):
             prune(entry)
         with stream_map_errors():
             super().setup_mapper()
+        for stream_maps in self.mapper.stream_maps.values():
+            name_expressions(stream_maps)
 
     def selected_streams(self) -> list[EntityStream]:
         """Return the streams to read.
@@ -225,8 +232,10 @@ class TapAcumatica(Tap):
         plans = self.selected_plans()
         self.run.interruptible = False
         warn_of_selection(plans)
+        if self.config.get("emit_activate_version_messages"):
+            require_all_tenants(plans, tenants_in(self.state))
         total = sum(len(plan.partitions) for plan in plans)
-        with show_progress(total) as self.run.progress, stream_map_errors():
+        with show_progress(total) as self.run.progress:
             self.sync_all()
         self.run.require_complete(plans)
 
@@ -278,8 +287,8 @@ class TapAcumatica(Tap):
         about: bool = False,
         about_format: str | None = None,
         config: _ConfigInput | None = None,
-        state: IO[str] | None = None,
-        catalog: IO[str] | None = None,
+        state: str | None = None,
+        catalog: str | None = None,
     ) -> None:
         """Run a sync.
 
@@ -287,8 +296,8 @@ class TapAcumatica(Tap):
             about: Print a description of the tap and exit.
             about_format: The format of that description.
             config: The settings.
-            state: File with the state.
-            catalog: File with the catalog.
+            state: Path of the file with the state.
+            catalog: Path of the file with the catalog.
         """
         if about:
             cls.print_about(about_format)

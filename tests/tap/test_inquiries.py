@@ -810,3 +810,13 @@ def test_a_declared_key_may_be_deselected_in_an_inquiry_without_a_key(box: Sandb
     assert output.error is None
     assert {tuple(record) for record in output.records()} == {("Item", "Quantity")}
     assert len(output.records()) == len(box.rows("PX_Objects_SO_SOLine"))
+
+
+def test_all_inquiries_without_their_parameters_are_named_at_once(box: Sandbox) -> None:
+    config = inquiry_settings(box, V4, *VALUES, inquiry_parameters={})
+    error = run(config).error
+    assert isinstance(error, SettingsError)
+    for stream in ("GI_DB_StorageDetails", "GI_ItemAvailabilityData", "GI_Invoices_of_a_Period"):
+        assert f"The inquiry {stream} has other parameters" in str(error)
+    for parameter in ("Warehouse", "InventoryID", "From", "Least", "Released", "Account"):
+        assert f"{parameter} (" in str(error)
