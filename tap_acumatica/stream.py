@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ from typing_extensions import override
 from tap_acumatica.catalog.related import fill_nulls
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
 from tap_acumatica.output.records import RecordConverter
+from tap_acumatica.output.stream_maps import stream_map_errors
 from tap_acumatica.output.writer import Writer
 from tap_acumatica.reading.model import Checkpoint, FullTableFallback
 from tap_acumatica.reading.prefetch import Stopped
@@ -83,6 +85,12 @@ class EntityStream(Stream):
         column = self.plan.settings.tenant_column
         return context[column] if context and column else None
 
+    @override
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
+        """Leave out what the SDK says about any error: the last line says what happened."""
+        if level < logging.ERROR:
+            super().log(message, *args, level=level, **kwargs)
+
     # Reading
 
     @override
@@ -122,6 +130,7 @@ class EntityStream(Stream):
             table.replication_key,
             self._run.settings.records,
             self.plan.absent_columns(tenant),
+            self.name,
         )
         if self.ABORT_AT_RECORD_COUNT is not None:
             self._complete = False
@@ -171,7 +180,8 @@ class EntityStream(Stream):
         if flattening and flattening.enabled:
             expansions = self.plan.location.expansions
             fill_nulls(record, self.schema["properties"], expansions, flattening.max_level)
-        yield from super()._generate_record_messages(record)
+        with stream_map_errors():
+            yield from super()._generate_record_messages(record)
 
     @override
     def _sync_records(

@@ -40,6 +40,9 @@ class TapCommand(SingerCommand, click.Group):
             if parameter.name == "catalog":
                 # --test needs the catalog while the other parameters are being parsed.
                 parameter.is_eager = True
+            if parameter.name in {"catalog", "state"}:
+                # The tap opens the file itself: click would end with its usage instead.
+                parameter.type = click.STRING
 
         def sync(**options: Any) -> None:  # noqa: ANN401 - the SDK's
             context = click.get_current_context()

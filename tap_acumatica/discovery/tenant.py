@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.discovery.entities import discover, expand_errors
-from tap_acumatica.discovery.filters import interfaces_of
+from tap_acumatica.discovery.filters import interfaces_of, is_pattern
 from tap_acumatica.discovery.inquiries import discover_inquiries, stream_names
+from tap_acumatica.discovery.left_out import say_what_is_left_out
 from tap_acumatica.odata.addresses import DAC, INQUIRY, INTERFACES
 from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.log import logger
@@ -95,12 +96,17 @@ def discovered(
     for error in missing:
         logger.warning("%s The streams of this interface are left out.", error)
     models = {interface: result.content for interface, result in results.items()}
+    for interface, model in models.items():
+        say_what_is_left_out(interface, model)
     names: dict[str, Sequence[Sequence[str]]] = {}
     if DAC in models:
         names[DAC] = [entity.names for entity in models[DAC].entities()]
     if INQUIRY in models:
         titles = (inquiry.title for inquiry in models[INQUIRY].inquiries())
         names[INQUIRY] = list(stream_names(titles).items())
+    settings = settings.naming(
+        name for group in names.values() for aliases in group for name in aliases
+    )
     streams = [
         stream
         for interface, model in models.items()
@@ -161,11 +167,6 @@ def require_asked_for(
         raise DiscoveryError(message)
     for message in messages.values():
         logger.warning("%s", message)
-
-
-def is_pattern(glob: str) -> bool:
-    """Whether a glob may match several names."""
-    return any(wildcard in glob for wildcard in "*?[")
 
 
 def _unmatched(glob: str, interfaces: Collection[str], names: Collection[str]) -> str:

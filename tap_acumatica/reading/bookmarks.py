@@ -123,13 +123,21 @@ def require_shape(state: Mapping[str, Any]) -> None:
                 raise SettingsError(message)
 
 
-def warn_of_other_spellings(state: Mapping[str, Any], column: str, tenants: Sequence[str]) -> None:
+def tenants_in(state: Mapping[str, Any]) -> list[str]:
+    """Return the tenants of which a state holds bookmarks, whatever their column was called."""
+    return sorted(
+        {
+            str(tenant)
+            for entry in state.get("bookmarks", {}).values()
+            for partition in entry.get("partitions", ())
+            for tenant in partition["context"].values()
+        }
+    )
+
+
+def warn_of_other_spellings(state: Mapping[str, Any], tenants: Sequence[str]) -> None:
     """Warn of tenants that the state spells in another case: they are read as new tenants."""
-    known = {
-        str(partition["context"].get(column))
-        for entry in state.get("bookmarks", {}).values()
-        for partition in entry.get("partitions", ())
-    }
+    known = tenants_in(state)
     for tenant in tenants:
         spellings = [name for name in known if name.casefold() == tenant.casefold()]
         if spellings and tenant not in spellings:

@@ -141,7 +141,7 @@ class JsonDecoder:
     def _require_whole_lists(self, row: Row, list_columns: ListColumns) -> None:
         """Refuse lists that the server sent only in part."""
         for name, nested in list_columns.items():
-            if row.get(name + edm.NEXT_LINK_SUFFIX) is not None:
+            if row.pop(name + edm.NEXT_LINK_SUFFIX, None) is not None:
                 message = (
                     f"Acumatica sent only part of {name} with a row of {self._entity_set}: remove "
                     "it from the setting expand, and read the related entity as a separate stream."
