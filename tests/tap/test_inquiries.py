@@ -623,7 +623,7 @@ def test_odd_answers_lose_no_row_of_an_inquiry(box: Sandbox, kind: str) -> None:
 TIES = Inquiry(
     "Ties",
     "{SOLine} l",
-    "Order:s = l.OrderNbr\nCompany:s = 'Company'\nLine:s~ = l.OrderNbr||'/'||l.LineNbr||'/'||l.OrderQty",
+    "Order:s = l.OrderNbr\nLine:s~ = l.OrderNbr||'/'||l.LineNbr||'/'||l.OrderQty",
 )
 """An inquiry in which nothing that can be sorted tells the lines of an order apart."""
 ACTIVATES: dict[str, Any] = {"page_size": 20, "emit_activate_version_messages": True}
@@ -650,9 +650,8 @@ def test_rows_that_tie_arrive_once_each_in_one_answer_or_in_many(
 def test_rows_that_tie_and_do_not_come_in_one_answer_are_an_error_that_names_the_key(
     box: Sandbox,
 ) -> None:
-    box.inquiries.add(
-        replace(TIES, column_lines=TIES.column_lines.replace("l.OrderNbr\n", "'1'\n"))
-    )
+    columns = TIES.column_lines.replace("l.OrderNbr\n", "'the same'\n")
+    box.inquiries.add(replace(TIES, column_lines=columns))
     box.faults.add(Fault("rows_cap", rows=30))
     output = run(inquiry_settings(box, V4, "GI_Ties", **ACTIVATES))
     assert isinstance(output.error, InconsistentAnswer)
