@@ -37,8 +37,6 @@ MAX_BYTES: Final = 16 * 2**20
 MAX_READS: Final = 6
 """How often a table is read, whole or in pages, until the rows are proved to be complete."""
 
-KEY: Final = "give it a key (inquiry_keys, or key_properties in the catalog)"
-
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -160,7 +158,7 @@ class _Requests(ABC):
         return InconsistentAnswer(
             f"{self.table.entity_set} was different each time it was read, so rows may have been "
             "passed over: read it at a quieter time, deselect columns that change by themselves, "
-            f"or {KEY}."
+            "or give it a key, in the catalog or, for an inquiry, in inquiry_keys."
         )
 
 
@@ -377,7 +375,8 @@ class _PagedRead(_Requests):
         if self._rank(rows[0]) == self._rank(self._ties[-1]):
             message = (
                 f"More rows of {self.table.entity_set} have the same place in the order than the "
-                f"server sends in one response, and no key tells them apart: {KEY}."
+                "server sends in one response, and no key tells them apart: give it a key, in the "
+                "catalog or, for an inquiry, in inquiry_keys."
             )
             raise InconsistentAnswer(message)
         return self._advance(self._ties)
