@@ -183,6 +183,7 @@ class StreamPlan:
             entity_set=self.location.entity_set,
             columns=columns,
             key=key,
+            order=tuple(name for name in self.declared_key if name in schemas),
             replication_key=self.replication_key if self.incremental else None,
             # Without $select the set shows its own key, by which the server orders it.
             select=bool(key) or self.singleton,

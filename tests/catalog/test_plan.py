@@ -61,6 +61,12 @@ def test_a_full_table_has_no_replication_key_though_the_catalog_names_one() -> N
     assert full.table().replication_key is None
 
 
+def test_a_table_without_a_key_is_ordered_by_the_one_that_the_metadata_declare() -> None:
+    root = {"table-key-properties": ["_tenant", "K", "Gone"]}
+    table = plan(entry(root, key_properties=[])).table()
+    assert (table.key, table.order) == ((), ("K",))
+
+
 @pytest.mark.parametrize(("key", "method"), [("At", "INCREMENTAL"), (None, "FULL_TABLE")])
 def test_the_method_follows_from_the_replication_key_where_nothing_names_it(
     key: str | None, method: str
