@@ -44,9 +44,11 @@ class Bookmark:
             ValueError: The bookmark's value is no date-time.
         """
         value = state.get(VALUE)
-        if not value or state.get("replication_key") != replication_key:
+        if value and state.get("replication_key") != replication_key:
             return cls()
-        return cls(_instant(value), state.get(UNDATED), state.get(SCOPE) or {})
+        # A first read has a scope before it has an instant: its first bookmark inherits it.
+        instant = _instant(value) if value else None
+        return cls(instant, state.get(UNDATED), state.get(SCOPE) or {})
 
     def narrower_than(self, scope: Mapping[str, Any]) -> bool:
         """Whether this scope may contain rows that the bookmark's scope did not."""

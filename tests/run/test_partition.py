@@ -67,6 +67,16 @@ def test_records_from_before_2000_do_not_move_it(year: int) -> None:
     assert progress.bookmark.instant == NOON - 6 * SECOND
 
 
+def test_the_first_bookmark_keeps_the_scope_of_its_read() -> None:
+    """Otherwise a later run could not see that the settings have changed since."""
+    progress = PartitionProgress(plan(), {})
+    progress.store(Bookmark(scope={"include_deleted": True}))
+    progress.begin_page(PageRead([], NOON))
+    progress.written([record(NOON - 5 * SECOND)])
+    progress.move_bookmark()
+    assert progress.bookmark == Bookmark(NOON - 6 * SECOND, scope={"include_deleted": True})
+
+
 def test_rows_without_a_date_do_not_move_it() -> None:
     progress = PartitionProgress(plan(), {})
     progress.begin_page(PageRead([]))
