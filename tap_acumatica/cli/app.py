@@ -16,7 +16,7 @@ from tap_acumatica.cli.check import check_command
 from tap_acumatica.cli.login import login_command
 from tap_acumatica.cli.opening import CommandTap, open_tap
 from tap_acumatica.cli.stdout import OutputFailed, complete_stdout
-from tap_acumatica.odata.errors import AcumaticaError, SettingsError
+from tap_acumatica.odata.errors import AcumaticaError, Defect, SettingsError
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.reading.prefetch import Stopped
 
@@ -74,10 +74,7 @@ class TapCommand(SingerCommand, click.Group):
         except OutputFailed as failed:
             _say(str(failed))
         except Exception as error:  # noqa: BLE001 - the last resort: a sentence, not a traceback
-            _say(
-                f"{type(error).__name__}: {error}. This should not happen: please report it with "
-                "the traceback that TAP_ACUMATICA_LOGLEVEL=DEBUG shows."
-            )
+            _say(str(Defect(error)))
             logger.debug("Traceback", exc_info=True)
         sys.exit(1)
 

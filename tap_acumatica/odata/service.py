@@ -94,6 +94,10 @@ class Service:
             _ServiceRequest(url, subject, decode, query.format.accept, query.protocol)
         )
 
+    def trust(self) -> None:
+        """Let requests for the tenant be retried for their whole time again."""
+        self.client.trust(self._owner)
+
     @property
     def root(self) -> str | None:
         """The address that answered, or None if none has answered yet."""

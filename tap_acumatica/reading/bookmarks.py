@@ -98,7 +98,7 @@ def require_shape(state: Mapping[str, Any]) -> None:
     """Refuse a state that the tap did not write: ignoring it would read everything again.
 
     Raises:
-        SettingsError: The state is another object, or damaged.
+        SettingsError: The state is another object, or damaged, or a bookmark is not a date-time.
     """
     if state and not isinstance(state.get("bookmarks"), dict):
         message = (
@@ -109,10 +109,18 @@ def require_shape(state: Mapping[str, Any]) -> None:
     for stream, entry in state.get("bookmarks", {}).items():
         try:
             partitions = msgspec.convert(entry, _Partitioned).partitions
+            for part in (entry, *entry.get("partitions", ())):
+                Bookmark.of(part, part.get("replication_key"))
         except msgspec.ValidationError as error:
             message = (
                 f"The state of {stream} is damaged ({error}): correct it, or remove the stream's "
                 "entry to read the stream from the beginning."
+            )
+            raise SettingsError(message) from error
+        except ValueError as error:
+            message = (
+                f"The bookmark of {stream} is not a date-time ({error}): correct the state, or "
+                "remove the stream's entry."
             )
             raise SettingsError(message) from error
         contexts = [partition.context for partition in partitions]

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.odata.clock import EARLIEST_EVIDENCE
-from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.instants import bookmark_text, minus
 from tap_acumatica.reading.bookmarks import Bookmark
 
@@ -21,21 +20,6 @@ WAS_READ: Final = "was_read"
 """State key of a stream without a bookmark: it had rows before, so it is missed if refused."""
 
 _EARLIEST_BOOKMARK: Final = bookmark_text(EARLIEST_EVIDENCE)
-
-
-def bookmark_in(plan: StreamPlan, state: MutableMapping[str, Any]) -> Bookmark:
-    """Return the bookmark in a partition's state.
-
-    The SDK's own starting value would also take start_date into account.
-
-    Raises:
-        AcumaticaError: The bookmark in the state is not a date-time.
-    """
-    try:
-        return Bookmark.of(state, plan.replication_key)
-    except ValueError as error:
-        message = f"The bookmark of {plan.name} is not a date-time ({error}): correct the state."
-        raise AcumaticaError(message) from error
 
 
 @dataclass(slots=True)
@@ -69,7 +53,7 @@ class PartitionProgress:
     @property
     def bookmark(self) -> Bookmark:
         """The bookmark in the state."""
-        return bookmark_in(self.plan, self.state)
+        return Bookmark.of(self.state, self.plan.replication_key)
 
     def begin_page(self, page: PageRead) -> None:
         """Take a page whose records are about to be written."""

@@ -10,7 +10,7 @@ from tap_acumatica.discovery.cache import MetadataCache
 from tap_acumatica.discovery.relations import require_found
 from tap_acumatica.discovery.tenant import require_asked_for
 from tap_acumatica.discovery.union import union
-from tap_acumatica.odata.errors import AcumaticaError
+from tap_acumatica.odata.errors import AcumaticaError, Defect
 from tap_acumatica.odata.http.client import UNLIMITED, RetryLimits
 from tap_acumatica.odata.log import logger
 from tap_acumatica.reading.model import IncrementalStart
@@ -134,7 +134,7 @@ class Run:
             try:
                 by_tenant[tenant] = self.instance.discovered(tenant)
             except AcumaticaError as error:
-                self.failures.fail(tenant, error)
+                self.failures.give_up(tenant, error)
                 logger.error("%s The tenant %s is left out.", error, tenant)
         is_complete = len(by_tenant) == len(self.instance.tenants)
         require_asked_for(
@@ -207,24 +207,36 @@ class Run:
 
     # Failures
 
-    def skip(self, tenant: Tenant, error: RequestFailed, *, expected: bool) -> None:
+    def succeed(self, tenant: Tenant) -> None:
+        """Record that a stream of the tenant was read: the server is up."""
+        self.failures.succeed(tenant)
+        for service in self.instance.services_of(tenant).values():
+            service.trust()
+
+    def skip(self, stream: str, tenant: Tenant, error: RequestFailed, *, expected: bool) -> None:
         """Continue without a stream that the server refused; see `RunFailures.refuse`."""
         logger.warning("%s The stream is skipped.", error)
-        self.failures.refuse(tenant, error, expected=expected)
+        self.failures.refuse(stream, tenant, error, expected=expected)
 
-    def give_up(self, tenant: Tenant, error: AcumaticaError) -> None:
-        """Continue without a tenant.
+    def fail(self, stream: str, tenant: Tenant, error: Exception) -> None:
+        """Continue without the rest of a stream or, if the error concerns it, of its tenant.
 
         Raises:
             AcumaticaError: See `RunFailures.fail`.
         """
-        self.failures.fail(tenant, error)
+        if not isinstance(error, AcumaticaError):
+            logger.debug("Traceback", exc_info=error)
+            error = Defect(error)
+        self.failures.fail(stream, tenant, error)
+        if not self.failures.has_failed(tenant):
+            logger.error("%s The rest of the stream %s is not read.", error, stream)
+            return
         logger.error("%s The rest of the tenant %s is not read.", error, tenant)
         if self._readers:
             self._readers.drop(lambda key: key[1] == tenant)
 
     def require_complete(self, plans: Sequence[StreamPlan]) -> None:
-        """Raise an error if expected rows are missing, or if all streams of a tenant were refused.
+        """Raise an error if a stream failed, or if all streams of a tenant were refused.
 
         Raises:
             AcumaticaError: See `RunFailures.require_all`.

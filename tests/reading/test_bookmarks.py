@@ -167,6 +167,17 @@ def test_a_damaged_entry_is_refused_with_the_stream_that_it_is_of(entry: object)
         require_shape({"bookmarks": {"Other": {}, "Sales": entry}})
 
 
+@pytest.mark.parametrize("value", ["yesterday", 7])
+@pytest.mark.parametrize("partitioned", [True, False])
+def test_a_bookmark_that_is_no_date_time_is_refused_before_anything_is_read(
+    value: object, *, partitioned: bool
+) -> None:
+    entry = {"replication_key": R, "replication_key_value": value}
+    entry = {"partitions": [{**PARTITION, **entry}]} if partitioned else entry
+    with pytest.raises(SettingsError, match=r"The bookmark of Sales is not a .*: correct the"):
+        require_shape({"bookmarks": {"Other": {}, "Sales": entry}})
+
+
 def test_a_partition_that_stands_twice_is_refused() -> None:
     state = {"bookmarks": {"Sales": {"partitions": [PARTITION, {**PARTITION}]}}}
     with pytest.raises(SettingsError, match=r"holds the partition .*'A'.* twice"):

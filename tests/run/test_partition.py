@@ -10,11 +10,10 @@ from singer_sdk.singerlib.catalog import CatalogEntry
 
 from tap_acumatica.catalog.absence import TenantGaps
 from tap_acumatica.catalog.plan import PlanSettings, StreamPlan
-from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.instants import bookmark_text
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.model import PageRead
-from tap_acumatica.run.partition import PartitionProgress, bookmark_in
+from tap_acumatica.run.partition import PartitionProgress
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -121,10 +120,3 @@ def test_a_checkpoint_replaces_what_the_records_showed() -> None:
     progress.store(Bookmark(NOON, "2026-06-01"))
     assert not progress.move_bookmark()
     assert progress.bookmark == Bookmark(NOON, "2026-06-01")
-
-
-@pytest.mark.parametrize("value", ["yesterday", 7])
-def test_a_bookmark_that_is_no_date_time_names_the_stream(value: object) -> None:
-    state = {"replication_key": "At", "replication_key_value": value}
-    with pytest.raises(AcumaticaError, match=r"The bookmark of Rows .*: correct the state"):
-        bookmark_in(plan(), state)
