@@ -120,7 +120,7 @@ class EntityStream(Stream):
         else:
             self._run.succeed(tenant)
             if self.ABORT_AT_RECORD_COUNT is None:
-                progress.complete()
+                progress.complete(self.plan.table(tenant).columns)
 
     def _read(self, tenant: Tenant, progress: PartitionProgress) -> Iterator[list[Record]]:
         table = self.plan.table(tenant)

@@ -28,7 +28,13 @@ from tap_acumatica.cli.opening import open_tap
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.output.stream_maps import stream_map_errors
 from tap_acumatica.output.writer import StateDeduplicator, Writer
-from tap_acumatica.reading.bookmarks import require_shape, warn_of_other_spellings
+from tap_acumatica.reading.bookmarks import (
+    SITE,
+    TENANT,
+    require_same_origin,
+    require_shape,
+    warn_of_other_spellings,
+)
 from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run.assembly import assemble
 from tap_acumatica.run.progress import show_progress
@@ -87,8 +93,9 @@ class TapAcumatica(Tap):
         self.run.connect(self._plans, self._bookmark)
         catalog = only_selected(catalog)
         self._gaps = TenantGaps.of(catalog["streams"]) if isinstance(catalog, dict) else None
+        self._origin: dict[str, str] = {}
         super().__init__(catalog=catalog, **arguments)
-        self._state_writer = StateDeduplicator(self.message_writer)
+        self._state_writer = StateDeduplicator(self.message_writer, self._origin)
 
     # Settings
 
@@ -168,8 +175,12 @@ class TapAcumatica(Tap):
     @override
     def load_state(self, state: dict[str, Any]) -> None:
         require_shape(state)
-        plans = self.run.settings.plans
-        warn_of_other_spellings(state, self.config["tenant_column"], plans.tenants)
+        settings = self.run.settings
+        require_same_origin(state, settings.site_name, settings.tenant)
+        warn_of_other_spellings(state, self.config["tenant_column"], settings.plans.tenants)
+        self._origin[SITE] = settings.site_name
+        if tenant := settings.tenant or state.get(TENANT):
+            self._origin[TENANT] = tenant
         super().load_state(state)
 
     @override

@@ -224,7 +224,7 @@ def collection_of(name: str) -> str | None:
     return match.group(1) if match else None
 
 
-def _signature(schema: Schema) -> tuple[str, ...]:
+def signature(schema: Schema) -> tuple[str, ...]:
     """Return what distinguishes schemas: the type, disregarding null, and a string's keywords."""
     types = schema.get("type", "string")
     kind = types if isinstance(types, str) else next((t for t in types if t != "null"), "string")
@@ -233,7 +233,7 @@ def _signature(schema: Schema) -> tuple[str, ...]:
 
 
 _BY_SIGNATURE: Final[Mapping[tuple[str, ...], EdmType]] = {
-    _signature(edm_type.schema): edm_type
+    signature(edm_type.schema): edm_type
     for edm_type in (*TYPES.values(), INTEGER, NUMBER, UNKNOWN)
 }
 
@@ -242,14 +242,14 @@ def from_schema(schema: Schema) -> EdmType:
     """Return the type behind a column's JSON Schema, so that a sync needs only the catalog."""
     if schema.get("format") == "x-singer.decimal":
         return NUMBER
-    signature = _signature(schema)
-    if signature == ("array",):
+    kind = signature(schema)
+    if kind == ("array",):
         item = from_schema(schema.get("items", {})).wire
         wire = list[item | None]  # type: ignore[valid-type] # made at run time
         return EdmType(schema, wire, sortable=False)
-    if signature == ("object",):
+    if kind == ("object",):
         return EdmType(schema, row_type(columns_of(schema)), sortable=False)
-    return _BY_SIGNATURE.get(signature, UNKNOWN)
+    return _BY_SIGNATURE.get(kind, UNKNOWN)
 
 
 def columns_of(schema: Schema) -> dict[str, EdmType]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tap_acumatica.odata import csdl, diagnosis
-from tap_acumatica.odata.addresses import DAC, INTERFACES, Address
+from tap_acumatica.odata.addresses import DAC, DEFAULT_PORTS, INTERFACES, Address
 from tap_acumatica.odata.diagnosis import NoService
 from tap_acumatica.odata.errors import Cause, InconsistentAnswer, RequestFailed
 from tap_acumatica.odata.http.client import Request, Result
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.query import Query
 
 Content = TypeVar("Content")
-
-DEFAULT_PORTS: Final[Mapping[str, str]] = {"http": ":80", "https": ":443"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 VALUE: Final = "replication_key_value"
 UNDATED: Final = "undated_rows_read_on"
 SCOPE: Final = "scope"
+COLUMNS: Final = "columns"
+SITE: Final = "site"
+"""State key beside the bookmarks: the site that they are of."""
+TENANT: Final = "tenant"
+"""State key beside the bookmarks: the tenant of those that have no partitions, if it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +35,14 @@ class Bookmark:
             one.
         scope: The values that the settings had that decide which rows exist; those at their
             default are left out.
+        columns: The columns that the rows were read with (`memory.column_codes`); empty if the
+            state does not say.
     """
 
     instant: datetime | None = None
     undated_read_on: str | None = None
     scope: Mapping[str, Any] = field(default_factory=dict)
+    columns: str = ""
 
     @classmethod
     def of(cls, state: Mapping[str, Any], replication_key: str | None) -> Bookmark:
@@ -48,7 +56,8 @@ class Bookmark:
             return cls()
         # A first read has a scope before it has an instant: its first bookmark inherits it.
         instant = _instant(value) if value else None
-        return cls(instant, state.get(UNDATED), state.get(SCOPE) or {})
+        columns = state.get(COLUMNS) or ""
+        return cls(instant, state.get(UNDATED), state.get(SCOPE) or {}, columns)
 
     def narrower_than(self, scope: Mapping[str, Any]) -> bool:
         """Whether this scope may contain rows that the bookmark's scope did not."""
@@ -71,11 +80,21 @@ class Bookmark:
         else:
             state["replication_key"] = replication_key
             state[VALUE] = bookmark_text(max(self.instant, stored or self.instant))
-        for name, value in ((UNDATED, self.undated_read_on), (SCOPE, dict(self.scope))):
+        parts = {
+            UNDATED: self.undated_read_on,
+            SCOPE: dict(self.scope),
+            COLUMNS: self.columns,
+        }
+        for name, value in parts.items():
             if value:
                 state[name] = value
             else:
                 state.pop(name, None)
+
+
+class _Origin(msgspec.Struct):
+    site: str | None = None
+    tenant: str | None = None
 
 
 class _Scope(msgspec.Struct):
@@ -84,6 +103,7 @@ class _Scope(msgspec.Struct):
 
 class _Entry(msgspec.Struct):
     scope: _Scope | None = None
+    columns: str | None = None
 
 
 class _Partition(_Entry, kw_only=True):
@@ -106,6 +126,11 @@ def require_shape(state: Mapping[str, Any]) -> None:
             "target wrote it, which is the value of the last STATE message."
         )
         raise SettingsError(message)
+    try:
+        msgspec.convert(state, _Origin)
+    except msgspec.ValidationError as error:
+        message = f"The state is damaged ({error}): correct it, or start without it."
+        raise SettingsError(message) from error
     for stream, entry in state.get("bookmarks", {}).items():
         try:
             partitions = msgspec.convert(entry, _Partitioned).partitions
@@ -131,6 +156,38 @@ def require_shape(state: Mapping[str, Any]) -> None:
                     "them."
                 )
                 raise SettingsError(message)
+
+
+def require_same_origin(state: Mapping[str, Any], site: str, tenant: str | None) -> None:
+    """Refuse a state of another site or tenant: its bookmarks would leave out rows of this one.
+
+    A state that does not name them was written by an older release, and is taken as it is.
+
+    Args:
+        state: The state.
+        site: `Address.site_name` of the settings.
+        tenant: The tenant that the address or the account names; None if the settings name
+            tenants, which are partitions of the state, or if nothing names it.
+
+    Raises:
+        SettingsError: The state is of another site or tenant.
+    """
+    if not state.get("bookmarks"):
+        return
+    state_site, state_tenant = state.get(SITE), state.get(TENANT)
+    if state_site and state_site != site:
+        message = (
+            f"The state is of the site {state_site}, but the setting url leads to {site}: if the "
+            f"instance has moved, set {SITE} in the state to {site}; else start without this state."
+        )
+        raise SettingsError(message)
+    if state_tenant and tenant and state_tenant.casefold() != tenant.casefold():
+        message = (
+            f"The state is of the tenant {state_tenant}, but the settings lead to {tenant}: if the "
+            f"tenant was renamed, set {TENANT} in the state to {tenant}; else start without this "
+            "state."
+        )
+        raise SettingsError(message)
 
 
 def warn_of_other_spellings(state: Mapping[str, Any], column: str, tenants: Sequence[str]) -> None:

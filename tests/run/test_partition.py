@@ -10,8 +10,10 @@ from singer_sdk.singerlib.catalog import CatalogEntry
 
 from tap_acumatica.catalog.absence import TenantGaps
 from tap_acumatica.catalog.plan import PlanSettings, StreamPlan
+from tap_acumatica.odata import edm
 from tap_acumatica.odata.instants import bookmark_text
 from tap_acumatica.reading.bookmarks import Bookmark
+from tap_acumatica.reading.memory import column_codes
 from tap_acumatica.reading.model import PageRead
 from tap_acumatica.run.partition import PartitionProgress
 
@@ -91,8 +93,8 @@ def test_a_full_table_moves_none_and_is_remembered_once_it_was_read() -> None:
     progress.written([record(NOON)])
     assert not progress.move_bookmark()
     assert not progress.was_read
-    progress.complete()
-    assert state == {"was_read": True}
+    progress.complete({"K": edm.INTEGER})
+    assert state == {"was_read": True, "key": ["K"], "columns": column_codes({"K": edm.INTEGER})}
     assert PartitionProgress(plan(incremental=False), state).expected
 
 
