@@ -58,8 +58,8 @@ class IncrementalRead:
             )
             self._log_stats()
             return
+        self._warn_of_later_columns(bookmark)
         if bookmark != self._start.bookmark:
-            self._warn_of_later_columns(bookmark)
             yield Checkpoint(bookmark)
         self._pages.stats.window = window
         read = WindowRead(clock, verifier_for(self._pages.table, self._settings))
