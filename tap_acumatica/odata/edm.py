@@ -233,8 +233,7 @@ def signature(schema: Schema) -> tuple[str, ...]:
 
 
 _BY_SIGNATURE: Final[Mapping[tuple[str, ...], EdmType]] = {
-    signature(edm_type.schema): edm_type
-    for edm_type in (*TYPES.values(), INTEGER, NUMBER, UNKNOWN)
+    signature(edm_type.schema): edm_type for edm_type in (*TYPES.values(), INTEGER, NUMBER, UNKNOWN)
 }
 
 

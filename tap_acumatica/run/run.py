@@ -198,11 +198,13 @@ class Run:
         if plan.incremental and self._bookmarks:
             clock_check = self.instance.clock_checks[service_key]
             start = IncrementalStart(clock_check, self._bookmarks(plan, tenant))
+        service = self.instance.services[service_key]
         return EntityReader(
-            self.instance.services[service_key],
+            service,
             plan.table(tenant),
             replace(reading, scope={**reading.scope, **plan.scope}),
             start,
+            service.metadata,
         )
 
     # Failures

@@ -213,9 +213,15 @@ def test_a_state_without_bookmarks_may_be_of_anything() -> None:
 @pytest.mark.parametrize(
     ("origin", "words"),
     [
-        ({"site": "erp.example"}, "of the site erp.example, but .* to erp.example/site: .* set site"),
+        (
+            {"site": "erp.example"},
+            "of the site erp.example, but .* to erp.example/site: .* set site",
+        ),
         ({"site": "other.example/site"}, "of the site other.example/site, but .* to erp.example/s"),
-        ({"tenant": "Other"}, "of the tenant Other, but the settings lead to Company: .* set tenant"),
+        (
+            {"tenant": "Other"},
+            "of the tenant Other, but the settings lead to Company: .* set tenant",
+        ),
     ],
 )
 def test_a_state_of_another_origin_is_refused(origin: dict[str, Any], words: str) -> None:

@@ -277,3 +277,30 @@ def test_an_outage_of_one_tenant_ends_with_it(waits: list[float], pool: int) -> 
             assert 800 < sum(waits) < 900 + 2 * 60
         for sentence, tenant in zip(output.error.sentences, "BC", strict=True):
             assert sentence.startswith(f"The tenant {tenant} was not read completely; ")
+
+
+# Columns that are gone
+
+
+@pytest.mark.parametrize("tracking_type", ["date", "none"])
+@pytest.mark.parametrize("length", [256, 2048])
+@pytest.mark.parametrize("data_format", ["json", "atom"])
+def test_a_column_that_is_gone_is_never_nulled(
+    box: Sandbox, tmp_path: Path, length: int, tracking_type: str, data_format: str
+) -> None:
+    """The entity may be so wide that its columns are not named."""
+    config = settings(
+        box,
+        max_url_length=length,
+        metadata_cache=str(tmp_path),
+        tracking_type=tracking_type,
+        data_format=data_format,
+    )
+    catalog = select_all(discover(config))
+    box.declare(ORDERS, without=["OrderDesc"])
+    output = run(config, catalog=catalog)
+    assert isinstance(output.error, StreamsFailed)
+    assert list(output.error.failed) == [ORDERS]
+    assert f"no longer has the column OrderDesc of {ORDERS}: run disc" in str(output.error)
+    assert output.records(ORDERS) == []
+    assert incomplete(box, output) == [ORDERS]
