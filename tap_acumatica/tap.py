@@ -37,6 +37,7 @@ from tap_acumatica.reading.bookmarks import (
 )
 from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run.assembly import assemble
+from tap_acumatica.run.partition import streams_read
 from tap_acumatica.run.progress import show_progress
 from tap_acumatica.run.run import Run
 from tap_acumatica.run.selection import require_readable, require_sensible, warn_of_selection
@@ -233,7 +234,7 @@ class TapAcumatica(Tap):
         total = sum(len(plan.partitions) for plan in plans)
         with show_progress(total) as self.run.progress, stream_map_errors():
             self.sync_all()
-        self.run.require_complete(plans)
+        self.run.require_complete(plans, streams_read(self.state))
 
     def _bookmark(self, plan: StreamPlan, tenant: Tenant) -> Bookmark:
         stream = self.streams[plan.name]

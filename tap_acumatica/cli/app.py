@@ -19,6 +19,7 @@ from tap_acumatica.cli.stdout import OutputFailed, complete_stdout
 from tap_acumatica.odata.errors import AcumaticaError, Defect, SettingsError
 from tap_acumatica.odata.log import logger, masking
 from tap_acumatica.reading.prefetch import Stopped
+from tap_acumatica.run.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +88,9 @@ def command(tap: type[CommandTap], singer_command: click.Command) -> click.Comma
 
 def discover(tap: type[CommandTap], ctx: click.Context) -> None:
     """Print the catalog."""
-    with open_tap(tap, ctx.params.get("config"), setup_mapper=False) as opened:
+    # Without a terminal this is the discovery for a run: one name that is gone must not fail it.
+    run = Run(strict=sys.stdout.isatty())
+    with open_tap(tap, ctx.params.get("config"), setup_mapper=False, run=run) as opened:
         # Bytes, since JSON is UTF-8 in every locale.
         click.echo(opened.catalog_json_text.encode())
 
@@ -95,7 +98,8 @@ def discover(tap: type[CommandTap], ctx: click.Context) -> None:
 def test(tap: type[CommandTap], ctx: click.Context, option: str) -> None:
     """Write the SCHEMA message, or one record, of each selected stream."""
     catalog = ctx.params.get("catalog")
-    with open_tap(tap, ctx.params.get("config"), catalog=catalog) as opened:
+    run = Run(strict=True)
+    with open_tap(tap, ctx.params.get("config"), catalog=catalog, run=run) as opened:
         streams = opened.selected_streams()
         if option == CliTestOptionValue.Schema.value:
             for stream in streams:

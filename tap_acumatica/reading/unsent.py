@@ -1,7 +1,7 @@
 """Columns that no row of an answer has: they are gone, or the server leaves nulls out.
 
-A query that names a column that is gone is refused. But where the columns do not fit into a URL, none
-is named, and such a column would be null in all records.
+A query that names a column that is gone is refused. But where the columns do not fit into a URL,
+none is named, and such a column would be null in all records.
 """
 
 from __future__ import annotations

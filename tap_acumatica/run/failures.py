@@ -159,11 +159,14 @@ class RunFailures:
         if self._given_up:
             raise TenantsFailed(self._given_up)
 
-    def require_all(self, stream_counts: Mapping[Tenant, int]) -> None:
+    def require_all(
+        self, stream_counts: Mapping[Tenant, int], end: AcumaticaError | None = None
+    ) -> None:
         """Raise an error if a stream failed, or if all streams of a tenant were refused.
 
         Args:
             stream_counts: The number of streams that were to be read from each tenant.
+            end: What is missing beside them.
 
         Raises:
             AcumaticaError: Something is missing; the error has a sentence for each stream that
@@ -173,14 +176,14 @@ class RunFailures:
         for tenant, refused in self._refused.items():
             if len(refused) == stream_counts[tenant]:
                 errors.setdefault(tenant, list(refused.values())[-1])
+        if errors and self._several_tenants:
+            raise TenantsFailed(errors, end)
+        if end:
+            raise self._with_streams(self._tenants[0], end)
         for tenant, error in errors.items():
-            if stream_counts[tenant] == 1 and isinstance(error, StreamsFailed) and not error.end:
-                errors[tenant] = next(iter(error.failed.values()))
-        if not errors:
-            return
-        if self._several_tenants:
-            raise TenantsFailed(errors)
-        raise next(iter(errors.values()))
+            if isinstance(error, StreamsFailed) and stream_counts[tenant] == 1:
+                raise next(iter(error.failed.values()))
+            raise error
 
     def _errors(self) -> dict[Tenant, AcumaticaError]:
         """Return the error of each tenant that was given up, or of which a stream failed."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.odata.clock import EARLIEST_EVIDENCE
 from tap_acumatica.odata.instants import bookmark_text, minus
-from tap_acumatica.reading.bookmarks import COLUMNS, Bookmark
+from tap_acumatica.reading.bookmarks import COLUMNS, VALUE, Bookmark
 from tap_acumatica.reading.memory import column_codes
 
 if TYPE_CHECKING:
@@ -24,6 +24,16 @@ WAS_READ: Final = "was_read"
 """State key of a stream without a bookmark: it had rows before, so it is missed if refused."""
 
 _EARLIEST_BOOKMARK: Final = bookmark_text(EARLIEST_EVIDENCE)
+
+
+def streams_read(state: Mapping[str, Any]) -> set[str]:
+    """Return the streams of which earlier runs read rows, according to a state."""
+    return {
+        stream
+        for stream, entry in state.get("bookmarks", {}).items()
+        for part in (entry, *entry.get("partitions", ()))
+        if part.get(VALUE) or part.get(WAS_READ)
+    }
 
 
 @dataclass(slots=True)

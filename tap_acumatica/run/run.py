@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tap_acumatica.discovery.cache import MetadataCache
 from tap_acumatica.discovery.relations import require_found
-from tap_acumatica.discovery.tenant import require_asked_for
+from tap_acumatica.discovery.tenant import may_ask_for, require_asked_for, require_not_gone
 from tap_acumatica.discovery.union import union
 from tap_acumatica.odata.errors import AcumaticaError, Defect
 from tap_acumatica.odata.http.client import UNLIMITED, RetryLimits
@@ -21,7 +21,7 @@ from tap_acumatica.run.instance import Instance
 from tap_acumatica.run.progress import NoProgress, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from tap_acumatica.catalog.entry import StreamDescription
     from tap_acumatica.catalog.plan import StreamPlan, Tenant
@@ -45,17 +45,26 @@ class Run:
         progress: Counts and shows the run's progress.
     """
 
-    def __init__(self, limits: RetryLimits = UNLIMITED, *, cached_metadata: bool = True) -> None:
+    def __init__(
+        self,
+        limits: RetryLimits = UNLIMITED,
+        *,
+        cached_metadata: bool = True,
+        strict: bool = False,
+    ) -> None:
         """Create the run; nothing is sent yet.
 
         Args:
             limits: Upper bounds of the timeout and the retry time in the settings.
             cached_metadata: Whether cached metadata of earlier runs may be used.
+            strict: Whether a name in `entities` that does not exist is an error. If not, it is left
+                out with a warning, so that the other streams are read.
         """
         self.interruptible = True
         self.stop_signal: int | None = None
         self.progress: Progress = NoProgress()
         self._limits = limits
+        self._strict = strict
         self._metadata_cache = None if cached_metadata else MetadataCache()
         self._settings: RunSettings | None = None
         self._instance: Instance | None = None
@@ -142,6 +151,7 @@ class Run:
             self.settings.discovery,
             self.settings.interfaces,
             everywhere=is_complete,
+            strict=self._strict,
         )
         if is_complete:
             require_found(
@@ -237,11 +247,30 @@ class Run:
         if self._readers:
             self._readers.drop(lambda key: key[1] == tenant)
 
-    def require_complete(self, plans: Sequence[StreamPlan]) -> None:
+    def require_complete(self, plans: Sequence[StreamPlan], known: Collection[str] = ()) -> None:
         """Raise an error if a stream failed, or if all streams of a tenant were refused.
 
+        Args:
+            plans: The plans of the streams that were to be read.
+            known: The streams that earlier runs read.
+
         Raises:
-            AcumaticaError: See `RunFailures.require_all`.
+            AcumaticaError: See `RunFailures.require_all`; or a stream is gone that the setting
+                `entities` asks for.
         """
         stream_counts = Counter(tenant for plan in plans for tenant in plan.partitions)
-        self.failures.require_all(stream_counts)
+        try:
+            self._require_not_gone(plans, known)
+        except AcumaticaError as error:
+            self.failures.require_all(stream_counts, error)
+        else:
+            self.failures.require_all(stream_counts)
+
+    def _require_not_gone(self, plans: Sequence[StreamPlan], known: Collection[str]) -> None:
+        """Refuse to be without streams that were read before and that `entities` asks for."""
+        settings, tenants = self.settings.discovery, self.instance.tenants
+        lost = set(known) - {plan.name for plan in plans}
+        names = [(plan.name, plan.location.entity_set) for plan in plans]
+        if not may_ask_for(settings, lost, names) or any(map(self.failures.has_failed, tenants)):
+            return
+        require_not_gone(lost, [self.instance.discovered(tenant) for tenant in tenants], settings)

@@ -63,7 +63,7 @@ class LeavingOutNulls:
         return Model(types={"X.Row": rows, "X.Line": lines}, sets=[EntitySet("Rows", "X.Row")])
 
     def delivered(self, table: Table) -> list[dict[str, Any]]:
-        reader = EntityReader(self, table, ReadSettings(), metadata=self.metadata)  # type: ignore[arg-type] # no links
+        reader = EntityReader(self, table, ReadSettings(), metadata=self.metadata)
         return [row for event in reader if isinstance(event, PageRead) for row in event.rows]
 
 
@@ -104,7 +104,10 @@ def test_columns_that_were_not_asked_for_are_not_missed() -> None:
 
 @pytest.mark.parametrize(("declared", "error"), [(["Qty", "Item"], False), (["Qty"], True)])
 def test_a_column_of_related_records_may_be_gone_too(declared: list[str], *, error: bool) -> None:
-    rows = [{"K": 1, "Lines": [{"Qty": 1}, {"Qty": 2}]}, {"K": 2, "Lines": None}]
+    rows: list[dict[str, Any]] = [
+        {"K": 1, "Lines": [{"Qty": 1}, {"Qty": 2}]},
+        {"K": 2, "Lines": None},
+    ]
     server = LeavingOutNulls(rows, "", lines=declared)
     table = Table("Rows", {"K": edm.INTEGER, "Lines": LINES}, ("K",), select=False)
     if error:

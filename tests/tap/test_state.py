@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.running import (
+    COMMAND,
     NOW,
+    Output,
     discover,
     last_line,
     run,
@@ -19,6 +24,7 @@ from support.running import (
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.run.failures import StreamsFailed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,3 +193,98 @@ def test_a_read_that_is_interrupted_remembers_the_columns_of_its_rows(
     box.faults.clear()
     assert run(config, catalog=select_all(whole), state=first.state).error is None
     assert len(later(caplog)) == 1
+
+
+# Names that are gone
+
+GONE = "The instance no longer has "
+
+
+@pytest.mark.parametrize("with_catalog", [True, False])
+@pytest.mark.parametrize(
+    "name", [SALES, "SOOrder", "SalesOrder", "salesorder", "PX_Objects_SO_SOO*"]
+)
+@pytest.mark.parametrize("pool", [1, 4])
+def test_a_name_that_is_gone_fails_the_run_in_the_end_but_not_the_others(
+    box: Sandbox, name: str, pool: int, *, with_catalog: bool
+) -> None:
+    config = settings_for(box, name, TERMS, USERS, max_pool_size=pool)
+
+    def sync(state: dict[str, Any]) -> Output:
+        catalog = select_all(discover(config)) if with_catalog else None
+        return run(config, catalog=catalog, state=state)
+
+    first = sync({})
+    assert first.error is None
+    assert first.records(SALES)
+    box.hide(SALES)
+    box.clock.advance(7200)
+    assert sync({}).error is None, "no state knows it"
+    second = sync(first.state)
+    assert str(second.error).startswith(f"{GONE}{SALES}, which earlier runs read and the ")
+    assert len(second.records(USERS)) == len(box.rows(USERS))
+    assert second.state["bookmarks"][SALES] == first.state["bookmarks"][SALES]
+    state = second.state
+    del state["bookmarks"][SALES]
+    assert sync(state).error is None
+
+
+def test_a_stream_that_is_no_longer_asked_for_is_not_missed(box: Sandbox) -> None:
+    state = run(settings_for(box, SALES, TERMS, USERS)).state
+    catalog = select_all(discover(settings_for(box, TERMS)))
+    box.reset_counters()
+    assert run(settings_for(box, "Terms"), catalog=catalog, state=state).error is None
+    assert box.counters().metadata_requests == 0
+    globs = settings_for(box, "PX_*_Terms", "PX_*_SOOrder", "PX_*_Users")
+    streams = discover(globs)
+    del streams[SALES]
+    output = run(globs, catalog=select_all(streams), state=state)
+    assert output.error is None, "it is not selected, but not gone"
+    box.hide(SALES)
+    assert run(settings_for(box, "Terms"), catalog=catalog, state=state).error is None
+    assert run(settings_for(box), catalog=catalog, state=state).error is None
+
+
+def test_a_name_that_is_gone_and_a_stream_that_fails_are_both_named(box: Sandbox) -> None:
+    config = settings_for(box, SALES, TERMS, USERS)
+    state = run(config).state
+    box.hide(SALES)
+    box.faults.add(Fault("empty_body", match=USERS))
+    error = run(config, state=state).error
+    assert isinstance(error, StreamsFailed)
+    first, last = error.sentences
+    assert first.startswith(f"The stream {USERS} was not read completely.")
+    assert last.startswith(f"{GONE}{SALES}, ")
+
+
+def test_a_name_that_is_gone_is_an_error_in_a_check_and_none_where_discovery_feeds_a_run(
+    box: Sandbox, tmp_path: Path
+) -> None:
+    config = write_json(tmp_path / "c.json", settings_for(box, "Nothing", TERMS))
+    discovery = run_command("--config", config, "--discover")
+    assert discovery.returncode == 0
+    assert [stream["stream"] for stream in json.loads(discovery.stdout)["streams"]] == [TERMS]
+    assert "asks for Nothing, but the instance has no such entity" in discovery.stderr
+    checked = run_command("check", "--config", config)
+    assert checked.returncode == 1
+    assert "asks for Nothing, but" in checked.stdout
+
+
+def test_a_name_that_is_gone_is_an_error_at_a_terminal(box: Sandbox, tmp_path: Path) -> None:
+    config = write_json(tmp_path / "c.json", settings_for(box, "Nothing", TERMS))
+    master, slave = pty.openpty()
+    try:
+        discovery = subprocess.run(  # noqa: S603 - our own command
+            [*COMMAND, "--config", config, "--discover"],
+            stdin=subprocess.DEVNULL,
+            stdout=slave,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    finally:
+        os.close(slave)
+        os.close(master)
+    assert discovery.returncode == 1
+    assert "asks for Nothing, but the instance has no such entity" in last_line(discovery)

@@ -75,7 +75,10 @@ def test_entities_are_matched_by_alias_without_regard_to_case(box: Sandbox) -> N
 def test_a_name_that_nothing_has_is_an_error(box: Sandbox, name: str, hint: str) -> None:
     sentence = f"The setting entities asks for {name}, but the instance has no such entity{hint}"
     with pytest.raises(DiscoveryError, match=re.escape(sentence)):
-        discover(settings_for(box, "SOOrder", name))
+        discover(settings_for(box, "SOOrder", name), strict=True)
+    assert discover(settings_for(box, "SOOrder", name)).keys() == {SALES}, "for a run"
+    with pytest.raises(DiscoveryError, match=re.escape(sentence)):
+        discover(settings_for(box, name))
 
 
 def test_a_glob_may_fit_nothing_with_a_warning(
