@@ -117,7 +117,7 @@ class RunFailures:
         self._outages[tenant] += 1
         if self._outages[tenant] == MAX_OUTAGES:
             message = (
-                f"The streams behind {stream} were not read, since {MAX_OUTAGES} in a row failed "
+                f"No stream behind {stream} was read, since {MAX_OUTAGES} in a row failed "
                 "for reasons that usually pass: try later; the next run reads them."
             )
             self.give_up(tenant, AcumaticaError(message))

@@ -211,7 +211,7 @@ def test_an_outage_costs_its_patience_once_and_ends_after_three_streams(
     assert isinstance(output.error, StreamsFailed)
     assert list(output.error.failed) == [BATCHES, LEDGER, ITEMS]
     assert re.match(
-        f"The streams behind {ITEMS} were not read, since 3 in a row failed",
+        f"No stream behind {ITEMS} was read, since 3 in a row failed",
         output.error.sentences[-1],
     )
     assert requested(box) == [TERMS, BATCHES, LEDGER, ITEMS]
