@@ -29,9 +29,17 @@ from tap_acumatica.cli.opening import open_tap
 from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
 from tap_acumatica.output.stream_maps import name_expressions, stream_map_errors
 from tap_acumatica.output.writer import StateDeduplicator, Writer
-from tap_acumatica.reading.bookmarks import require_shape, tenants_in, warn_of_other_spellings
+from tap_acumatica.reading.bookmarks import (
+    SITE,
+    TENANT,
+    require_same_origin,
+    require_shape,
+    tenants_in,
+    warn_of_other_spellings,
+)
 from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run.assembly import assemble
+from tap_acumatica.run.partition import streams_read
 from tap_acumatica.run.progress import show_progress
 from tap_acumatica.run.run import Run
 from tap_acumatica.run.selection import (
@@ -99,8 +107,9 @@ class TapAcumatica(Tap):
         given_streams = catalog["streams"] if catalog else ()
         self._gaps = TenantGaps.of(given_streams)
         self._types = declared_types(given_streams)
+        self._origin: dict[str, str] = {}
         super().__init__(catalog=catalog, **arguments)
-        self._state_writer = StateDeduplicator(self.message_writer)
+        self._state_writer = StateDeduplicator(self.message_writer, self._origin)
 
     # Settings
 
@@ -179,8 +188,12 @@ class TapAcumatica(Tap):
     @override
     def load_state(self, state: dict[str, Any]) -> None:
         require_shape(state)
-        plans = self.run.settings.plans
-        warn_of_other_spellings(state, plans.tenants)
+        settings = self.run.settings
+        require_same_origin(state, settings.site_name, settings.tenant)
+        warn_of_other_spellings(state, settings.plans.tenants)
+        self._origin[SITE] = settings.site_name
+        if tenant := settings.tenant or state.get(TENANT):
+            self._origin[TENANT] = tenant
         super().load_state(state)
 
     @override
@@ -237,7 +250,7 @@ class TapAcumatica(Tap):
         total = sum(len(plan.partitions) for plan in plans)
         with show_progress(total) as self.run.progress:
             self.sync_all()
-        self.run.require_complete(plans)
+        self.run.require_complete(plans, streams_read(self.state))
 
     def _bookmark(self, plan: StreamPlan, tenant: Tenant) -> Bookmark:
         stream = self.streams[plan.name]

@@ -79,7 +79,7 @@ def _findings(
 ) -> Generator[Finding]:
     with silenced() as restore:
         # A check asks the server itself, not the metadata cache.
-        run = Run(RETRY_LIMITS, cached_metadata=False)
+        run = Run(RETRY_LIMITS, cached_metadata=False, strict=True)
         try:
             with open_tap(tap, config(), catalog=catalog, setup_mapper=False, run=run) as opened:
                 restore(run.settings.client.verbosity)

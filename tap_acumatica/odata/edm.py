@@ -143,9 +143,9 @@ class EdmType:
     @property
     def is_instant(self) -> bool:
         """Whether values are instants, and written as such or as their text."""
-        texts = {_signature(INSTANT.schema), _signature(STRING.schema)}
+        texts = {signature(INSTANT.schema), signature(STRING.schema)}
         return self.conversion is Conversion.INSTANT and (
-            self.written is None or _signature(self.written) in texts
+            self.written is None or signature(self.written) in texts
         )
 
     def literal_for(self, value: Any, protocol: ODataVersion) -> str:  # noqa: ANN401 - of its own type
@@ -238,7 +238,7 @@ def collection_of(name: str) -> str | None:
     return match.group(1) if match else None
 
 
-def _signature(schema: Schema) -> tuple[str, ...]:
+def signature(schema: Schema) -> tuple[str, ...]:
     """Return what distinguishes schemas: the type, disregarding null, and a string's keywords."""
     types = schema.get("type", "string")
     kind = types if isinstance(types, str) else next((t for t in types if t != "null"), "string")
@@ -247,8 +247,7 @@ def _signature(schema: Schema) -> tuple[str, ...]:
 
 
 _BY_SIGNATURE: Final[Mapping[tuple[str, ...], EdmType]] = {
-    _signature(edm_type.schema): edm_type
-    for edm_type in (*TYPES.values(), INTEGER, NUMBER, UNKNOWN)
+    signature(edm_type.schema): edm_type for edm_type in (*TYPES.values(), INTEGER, NUMBER, UNKNOWN)
 }
 
 
@@ -256,14 +255,14 @@ def from_schema(schema: Schema) -> EdmType:
     """Return the type behind a column's JSON Schema, so that a sync needs only the catalog."""
     if schema.get("format") == DECIMAL_FORMAT:
         return NUMBER
-    signature = _signature(schema)
-    if signature == ("array",):
+    kind = signature(schema)
+    if kind == ("array",):
         item = from_schema(schema.get("items", {})).wire
         wire = list[item | None]  # type: ignore[valid-type] # made at run time
         return EdmType(schema, wire, sortable=False)
-    if signature == ("object",):
+    if kind == ("object",):
         return EdmType(schema, row_type(columns_of(schema)), sortable=False)
-    return _BY_SIGNATURE.get(signature, UNKNOWN)
+    return _BY_SIGNATURE.get(kind, UNKNOWN)
 
 
 def of_column(schema: Schema, declared: str | None) -> EdmType:
@@ -277,10 +276,10 @@ def of_column(schema: Schema, declared: str | None) -> EdmType:
     if declared is None:
         return own
     edm_type = TYPES.get(declared, UNKNOWN)
-    natural = _signature(edm_type.schema)
+    natural = signature(edm_type.schema)
     if schema.get("format") == DECIMAL_FORMAT and edm_type.conversion is Conversion.DECIMAL:
         return replace(own, schema=schema)
-    alternatives = {_signature(schema) for schema in _alternatives(schema)}
+    alternatives = {signature(schema) for schema in _alternatives(schema)}
     if natural in alternatives:
         return _BY_SIGNATURE[natural]
     if edm_type is UNKNOWN and alternatives & {("array",), ("object",)}:

@@ -101,6 +101,17 @@ class InconsistentAnswer(AcumaticaError):  # noqa: N818 - what the server did, n
     cause = Cause.INCONSISTENT_ANSWER
 
 
+class Defect(AcumaticaError):  # noqa: N818 - the field's term
+    """A defect of the tap showed in an error that nothing expects."""
+
+    def __init__(self, error: Exception) -> None:
+        message = (
+            f"{type(error).__name__}: {error}. This should not happen: please report it with the "
+            "traceback that TAP_ACUMATICA_LOGLEVEL=DEBUG shows."
+        )
+        super().__init__(message)
+
+
 class BrokenPayload(Exception):  # noqa: N818 - caught by the client, never seen by users
     """A body is not what its headers say: cut off, or not JSON at all."""
 
@@ -209,3 +220,23 @@ SITE_WIDE: Final = frozenset(
     }
 )
 """Causes that affect all tenants of a site alike."""
+
+TENANT_WIDE: Final = SITE_WIDE | {
+    Cause.API_LOGIN_LIMIT,
+    Cause.LICENCE_LIMIT,
+    Cause.TOKEN_ENDED,
+    Cause.TOKEN_REFUSED,
+    Cause.NOT_ACUMATICA,
+    Cause.NO_TOKEN_IN_TIME,
+    Cause.ACCOUNT_LOCKED_AT_SIGN_IN,
+    Cause.API_LOGIN_LIMIT_AT_SIGN_IN,
+    Cause.IDENTITY_SERVER_ERROR,
+    Cause.NO_IDENTITY_SERVER,
+    Cause.APPLICATION_REFUSED,
+    Cause.SCOPE_REFUSED,
+    Cause.REFRESH_TOKEN_REFUSED,
+    Cause.NO_TOKEN_IN_THE_ANSWER,
+    Cause.NOT_SIGNED_IN,
+    Cause.UNKNOWN_TENANT,
+}
+"""Causes that affect all streams of a tenant alike."""

@@ -13,9 +13,10 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.odata.dialect import ODataVersion
+from tap_acumatica.odata.edm import collection_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 ENCRYPTED: Final = "Password"
 """Columns of this name arrive encrypted, so they are not selected by default."""
@@ -166,6 +167,26 @@ class Model:
         """Return the entity of a type, which need not have an entity set."""
         by_type = self._sets_by_type()
         return self._entity(type_name, by_type.get(type_name, []), self._restrictions(by_type))
+
+    def declares(self, entity_set: str, path: Sequence[str]) -> bool:
+        """Whether an entity set has a column; for related records the path begins with their name.
+
+        What is not declared at all has any column.
+        """
+        declared = next((each for each in self.sets if each.name == entity_set), None)
+        return declared is None or self._has(declared.entity_type, path)
+
+    def _has(self, type_name: str, path: Sequence[str]) -> bool:
+        types = list(self.bases(type_name)) or [
+            complex_type for name, complex_type in self.complex_types.items() if name == type_name
+        ]
+        columns = {prop.name: prop.type for each in types for prop in each.properties}
+        columns |= self.navigations(type_name)
+        target = columns.get(path[0])
+        if not types or target is None:
+            return not types
+        item = collection_of(target) or target
+        return len(path) == 1 or self._has(item, path[1:])
 
     def _sets_by_type(self) -> dict[str, list[EntitySet]]:
         by_type: dict[str, list[EntitySet]] = {}

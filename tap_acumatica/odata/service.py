@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tap_acumatica.odata import csdl, diagnosis
-from tap_acumatica.odata.addresses import DAC, INTERFACES, Address
+from tap_acumatica.odata.addresses import DAC, DEFAULT_PORTS, INTERFACES, Address
 from tap_acumatica.odata.diagnosis import NoService
 from tap_acumatica.odata.errors import Action, Cause, InconsistentAnswer, RequestFailed
 from tap_acumatica.odata.http.client import Request, Result
@@ -37,8 +37,6 @@ Content = TypeVar("Content")
 
 MIN_RESIZABLE: Final = 100
 """Rows; a smaller page is not made smaller still if a status tells that it took too long."""
-
-DEFAULT_PORTS: Final[Mapping[str, str]] = {"http": ":80", "https": ":443"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +107,10 @@ class Service:
                 resizable=not isinstance(query, Link) and (query.top or 0) >= MIN_RESIZABLE,
             )
         )
+
+    def trust(self) -> None:
+        """Let requests for the tenant be retried for their whole time again."""
+        self.client.trust(self._owner)
 
     @property
     def root(self) -> str | None:

@@ -631,3 +631,22 @@ def test_a_next_link_may_be_spelled_in_another_way(stack: ExitStack, path: str) 
     service = connect(stack, box, box.url, "Company B")
     rows(service)
     assert rows(service, Link(f"{path}{TERMS}?$skip=1&$orderby=TermsID")) == ROWS[1:]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://erp.example/Site",
+        "https://ERP.example/site/",
+        "http://erp.example:80/SITE",
+        "https://erp.example:443/Site/t/Company/api/odata/gi",
+        "https://somebody:secret@erp.example/Site/odatav4/Company",
+    ],
+)
+def test_a_site_has_one_name_however_its_address_is_written(url: str) -> None:
+    assert Address.parse(url).site_name == "erp.example/site"
+
+
+def test_sites_beside_each_other_have_different_names() -> None:
+    urls = ("https://a.b", "https://a.b:8443", "https://a.b/x", "https://a.b/y", "https://a.c/x")
+    assert len({Address.parse(url).site_name for url in urls}) == len(urls)

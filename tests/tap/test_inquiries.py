@@ -29,6 +29,7 @@ from tap_acumatica.odata.errors import (
     SettingsError,
 )
 from tap_acumatica.odata.paging import keyless
+from tap_acumatica.run.failures import StreamsFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -547,7 +548,7 @@ def test_a_formula_as_replication_key_is_read_in_full_and_claims_no_window(
     second = run(config, state=first.state)
     assert len(second.records(name)) == len(rows)
     box.forbid("Formula & Dates 100%")
-    assert isinstance(run(config, state=second.state).error, RequestFailed)
+    assert isinstance(run(config, state=second.state).error, StreamsFailed)
 
 
 def test_a_formula_as_key_leaves_reading_to_the_other_columns(

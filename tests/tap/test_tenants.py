@@ -27,7 +27,7 @@ from tap_acumatica.discovery.relations import require_found
 from tap_acumatica.discovery.union import union
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.expand import Expansion
-from tap_acumatica.run.failures import TenantsFailed
+from tap_acumatica.run.failures import MAX_OUTAGES, TenantsFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -482,16 +482,16 @@ def test_a_tenant_that_is_down_does_not_stop_the_others(three: Sandbox) -> None:
     second = run(settings(three, *DATED), catalog=catalog, state=first.state)
     assert isinstance(second.error, TenantsFailed)
     (sentence,) = second.error.sentences
-    assert sentence.startswith(
-        "The tenant B was not read completely; the next run continues from there. Ac"
-    )
+    beginning = "The tenant B was not read completely; the next run continues from there. The str"
+    assert sentence.startswith(beginning)
+    assert "No stream behind" in sentence
     after = bookmarks(second)
     assert len(after) == 15
     for (stream, tenant), bookmark in after.items():
         assert (bookmark == before[stream, tenant]) == (tenant == "B")
     assert (
         len([request for request in three.log if "/t/B/" in request.path and request.status == 503])
-        == 1
+        == MAX_OUTAGES
     )
     assert three.counters().sessions_open == 0
 
@@ -506,7 +506,7 @@ def test_a_tenant_that_fails_in_the_middle_keeps_what_it_reached(three: Sandbox)
     assert 0 < delivered(output, BATCHES)["B"] < len(three.rows(BATCHES, "B"))
     assert bookmark_of[BATCHES, "B"] not in {None, bookmark_of[BATCHES, "A"]}
     assert bookmark_of[BATCHES, "A"] == bookmark_of[SALES, "C"]
-    assert delivered(output, SALES)["B"] == 0
+    assert delivered(output, SALES)["B"] == len(three.rows(SALES, "B"))
     three.faults.clear()
     rest = run(config, catalog=catalog, state=output.state)
     assert rest.error is None

@@ -152,6 +152,11 @@ TOO_LONG: Final = (
     Action.STOP,
     "The server refused the URL for {subject} as too long ({status}): lower max_url_length.",
 )
+COLUMN_IS_GONE: Final = (
+    Cause.COLUMN_IS_GONE,
+    Action.STOP,
+    "Acumatica no longer has the column {column} of {subject}: run discovery again.",
+)
 QUERY_REFUSED: Final = (
     Cause.QUERY_REFUSED,
     Action.REPHRASE,
@@ -362,9 +367,7 @@ RULES: Final[tuple[Rule, ...]] = (
         pattern=any_case(r"(?:Filter on|Property|Field) '([^']+)' (?:is not allowed|cannot be)"),
     ),
     Rule(
-        Cause.COLUMN_IS_GONE,
-        Action.STOP,
-        "Acumatica no longer has the column {column} of {subject}: run discovery again.",
+        *COLUMN_IS_GONE,
         statuses=BAD_QUERY,
         pattern=any_case(r"Could not find a property named '([^']+)'"),
     ),
