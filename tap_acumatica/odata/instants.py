@@ -20,6 +20,7 @@ DISPLAY_MARGIN: Final = timedelta(seconds=1)
 DAY: Final = timedelta(days=1)
 
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
 _ZONE_CODE: Final = re.compile(r"TimeZone=GMT([EMP])(\d\d)(\d\d)")
 _SIGNS: Final = {"E": 0, "P": 1, "M": -1}
 _LENGTH_TO_SECONDS: Final = len("2024-02-01T08:00:00")
@@ -102,7 +103,12 @@ def in_utc(text: str) -> datetime:
 
 def minus(moment: datetime, by: timedelta = DISPLAY_MARGIN) -> datetime:
     """Return the instant that much earlier, but not below the earliest possible one."""
-    return max(moment, _EARLIEST + by) - by
+    return moment - min(by, moment - _EARLIEST)
+
+
+def plus(moment: datetime, by: timedelta) -> datetime:
+    """Return the instant that much later, but not above the latest possible one."""
+    return moment + min(by, _LATEST - moment)
 
 
 def bookmark_text(moment: datetime) -> str:
