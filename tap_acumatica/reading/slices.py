@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from tap_acumatica.odata.instants import DISPLAY_MARGIN, latest, minus, plus
+from tap_acumatica.odata.instants import DISPLAY_MARGIN, plus
 from tap_acumatica.odata.paging.cursor import Window
 from tap_acumatica.reading.prefetch import Continuation
 
@@ -63,23 +63,21 @@ class WindowRead:
     """State that the readers of a window's slices share.
 
     Attributes:
-        reached: If the clock is not proved: the instant before which all rows have been delivered
-            once all slices have been read, as the rows themselves show.
+        clock: The server's clock, as far as it is proved for the rows so far.
     """
 
     clock: ServerClock
     verifier: Verifier
-    reached: datetime | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    _confirmed: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def reach(self, instants: Iterable[datetime]) -> None:
-        """Take note of the instants that rows show, the last one first.
-
-        Instants in the future prove nothing: rows may still be added below them.
-        """
-        newest = next((instant for instant in instants if instant <= self.clock.now), None)
-        with self.lock:
-            self.reached = latest(self.reached, newest and minus(newest))
+    def confirm(self, clock: ServerClock) -> ServerClock:
+        """Take what is proved for the values of a page; return what is proved for all pages."""
+        with self._lock:
+            if self._confirmed:
+                clock = min(clock, self.clock, key=lambda each: (each.max_bookmark, each.proved))
+            self.clock, self._confirmed = clock, True
+            return clock
 
 
 class WindowSplitter:

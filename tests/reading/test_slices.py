@@ -128,12 +128,12 @@ def test_no_more_pages_are_in_memory_than_readers_hold(monkeypatch: pytest.Monke
     held, peak, lock = 0, 0, threading.Lock()
     counted = PageReader.counted
 
-    def count(self: PageReader, rows: list[Row], max_bookmark: datetime | None = None) -> PageRead:
+    def count(self: PageReader, rows: list[Row], seen: datetime | None = None) -> PageRead:
         nonlocal held, peak
         with lock:
             held += 1
             peak = max(peak, held)
-        return counted(self, rows, max_bookmark)
+        return counted(self, rows, seen)
 
     monkeypatch.setattr(PageReader, "counted", count)
     sims = {name: Watched([60.0] * 400) for name in "abcd"}
@@ -227,6 +227,7 @@ def test_slices_of_rows_of_all_times_fill_the_window_without_gap(
     rest = splitter.split(pager, page, R)  # type: ignore[arg-type] # a fake
     if rest is None:
         return
+    assert pager.end is not None
     ends = [pager.end]
     while rest.has_more and len(slices) < 500:
         rest.next_part(3)
