@@ -71,6 +71,8 @@ ENDPOINT_FORMS: Final = (
 )
 """The known forms, those of current releases first."""
 
+DEFAULT_PORTS: Final[Mapping[str, str]] = {"http": ":80", "https": ":443"}
+
 TENANT_PATH: Final = re.compile(r"(?P<site>.*)/t/(?P<tenant>[^/]+)", re.IGNORECASE)
 """Matches the path of an address that names a tenant but no interface."""
 
@@ -118,6 +120,13 @@ class Address:
             )
             raise SettingsError(message)
         return cls(origin + path.rstrip("/"), None)
+
+    @property
+    def site_name(self) -> str:
+        """The site as its users tell it from others: host, unusual port and virtual directory."""
+        parts = urlsplit(self.site)
+        host = parts.netloc.rpartition("@")[2].removesuffix(DEFAULT_PORTS.get(parts.scheme, ""))
+        return f"{host}{unquote(parts.path)}".lower()
 
     @property
     def interfaces(self) -> tuple[str, ...]:

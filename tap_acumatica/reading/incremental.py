@@ -16,6 +16,7 @@ from tap_acumatica.odata.paging.cursor import CursorPager, Window
 from tap_acumatica.reading import prefetch
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.full_table import read_full_table
+from tap_acumatica.reading.memory import column_codes, later_columns
 from tap_acumatica.reading.model import Checkpoint
 from tap_acumatica.reading.pages import convert_value_errors
 from tap_acumatica.reading.slices import WindowRead, WindowSlice, WindowSplitter
@@ -58,6 +59,7 @@ class IncrementalRead:
             )
             self._log_stats()
             return
+        self._warn_of_later_columns(bookmark)
         if bookmark != self._start.bookmark:
             yield Checkpoint(bookmark)
         self._pages.stats.window = window
@@ -76,8 +78,9 @@ class IncrementalRead:
         scope = dict(self._settings.scope)
         if self._settings.start_date is not None:
             scope["start_date"] = bookmark_text(self._settings.start_date)
+        columns = column_codes(self._pages.table.columns)
         if bookmark.instant is None:
-            return Bookmark(scope=scope)
+            return Bookmark(scope=scope, columns=columns)
         if bookmark.instant > clock.horizon:
             message = (
                 f"The bookmark of {entity_set} ({bookmark_text(bookmark.instant)}) is ahead of the "
@@ -92,8 +95,20 @@ class IncrementalRead:
                 dict(bookmark.scope),
                 scope,
             )
-            return Bookmark(scope=scope)
-        return replace(bookmark, scope=scope)
+            return Bookmark(scope=scope, columns=columns)
+        return replace(bookmark, scope=scope, columns=columns)
+
+    def _warn_of_later_columns(self, bookmark: Bookmark) -> None:
+        """Say which columns the rows that were read before lack, once for each column."""
+        memory = self._start.bookmark.columns
+        later = later_columns(memory, self._pages.table.columns) if memory else []
+        if later and bookmark.instant:
+            logger.warning(
+                "%s has columns that were not read before (%s): they stay null in the rows that do "
+                "not change. To read all rows again, remove the stream's entry from the state.",
+                self._pages.table.entity_set,
+                ", ".join(later),
+            )
 
     def _window(self, bookmark: Bookmark, clock: ServerClock) -> Window:
         low = (

@@ -13,6 +13,7 @@ from tap_acumatica.odata.payload.decoders import decoder_for
 from tap_acumatica.odata.payload.page import unexpected_values
 from tap_acumatica.reading.model import PageRead
 from tap_acumatica.reading.page_size import PageSize
+from tap_acumatica.reading.unsent import UnsentColumns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from tap_acumatica.odata.http.client import Result
+    from tap_acumatica.odata.model import Model
     from tap_acumatica.odata.paging.pager import Pager, Paging
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Link, Query
@@ -42,12 +44,19 @@ class RowSource(Protocol):
 class EntitySource:
     """Sends the queries for one entity, and counts them; parallel readers may share it."""
 
-    def __init__(self, source: RowSource, table: Table, stats: ReadStats) -> None:
+    def __init__(
+        self,
+        source: RowSource,
+        table: Table,
+        stats: ReadStats,
+        metadata: Callable[[], Model] | None = None,
+    ) -> None:
         replication_key = [table.replication_key] if table.replication_key else []
         self._source = source
         self._subject = table.entity_set
         self._decoder = decoder_for(table, (*table.key, *replication_key))
         self._stats = stats
+        self._unsent = UnsentColumns(table, metadata)
 
     def ask(self, query: Query | Link) -> Result[Page]:
         """Send a query; repeat it at once after a timeout.
@@ -76,6 +85,7 @@ class EntitySource:
     def _send(self, query: Query | Link, decode: Callable[[bytes], Page]) -> Result[Page]:
         result = self._source.read(query, self._subject, decode)
         self._stats.add(requests=1 + result.retries, retries=result.retries)
+        self._unsent.require_declared(query, result.content.rows)
         return result
 
 

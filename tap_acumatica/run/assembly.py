@@ -53,6 +53,17 @@ class RunSettings:
     time_zone: str | None = None
 
     @property
+    def site_name(self) -> str:
+        """The site to read, as the state names it."""
+        return self.address.site_name
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant that the address or the account names; None if `tenants` does, or nothing."""
+        named_elsewhere = not self.plans.tenants and self.account.tenants
+        return self.account.tenants[0] if named_elsewhere else None
+
+    @property
     def instants(self) -> InstantReader:
         """The reader of date-times."""
         return self.reading.instants
@@ -160,7 +171,7 @@ def _interfaces(settings: Mapping[str, Any], address: Address) -> tuple[str, ...
     if not interfaces:
         message = (
             f"The setting url ({settings['url']}) leads to the interface {address.interfaces[0]} "
-            "only, which the setting interfaces excludes: set url to the site alone, or change "
+            "only, which the setting interfaces excludes: give only the site in url, or change "
             "interfaces."
         )
         raise SettingsError(message)

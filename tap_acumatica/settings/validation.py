@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
@@ -17,6 +18,7 @@ from tap_acumatica.odata.instants import in_utc
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.urls import may_carry_secrets
 from tap_acumatica.settings import accounts
+from tap_acumatica.settings.environment import PREFIX
 from tap_acumatica.settings.schema import SCHEMA, SECRETS
 from tap_acumatica.suggestions import did_you_mean
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE: Final = re.compile(r"(?!\s)[\t -~\xa0-\xff]*(?<!\s)")
+
+COOKIELESS: Final = re.compile(r"/\((?:[A-Za-z]\([^()]*\))+\)(?=/|$)")
+"""Matches a session without cookies in a path, such as `/(W(1))`."""
 
 FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
 """Headers that say where a request ends: with wrong ones the server waits for more."""
@@ -67,7 +72,7 @@ def _sentence(error: ValidationError) -> str:
     if error.validator == "required":
         settings: Any = error.instance
         name = next(required for required in rule if required not in settings)
-        return f"The setting {name} is missing: {_description(name)}"
+        return _missing(name)
     name = str(error.path[0]) if error.path else "settings"
     subscripts = "".join(f"[{key}]" for key in list(error.path)[1:])
     value = "" if name in SECRETS else f" (found {error.instance!r})"
@@ -79,6 +84,16 @@ def _sentence(error: ValidationError) -> str:
         "minLength": "must not be empty",
     }.get(str(error.validator), f"does not satisfy {error.validator} {rule}")
     return f"The setting {name}{subscripts} {requirement}{value}: {_description(name)}"
+
+
+def _missing(name: str) -> str:
+    variable = f"{PREFIX}{name.upper()}"
+    if variable in os.environ:
+        return (
+            f"The setting {name} is missing, since {variable} is read from the environment only "
+            "with --config=ENV: add this option."
+        )
+    return f"The setting {name} is missing: {_description(name)}"
 
 
 def _types(rule: Any) -> str:  # noqa: ANN401 - the schema keyword decides the type
@@ -93,10 +108,12 @@ def _description(name: str) -> str:
 def _beyond_schema(settings: Mapping[str, Any]) -> Iterator[str]:
     address_problems = list(_address_problems(settings))
     yield from address_problems
-    yield from (
-        f"The setting {name} is missing: {_description(name)}"
-        for name in accounts.missing(settings)
-    )
+    if settings.get("auth_method") != "oauth" and ":" in (settings.get("username") or ""):
+        yield (
+            "The setting username contains a colon, at which the server would end it: correct it, "
+            "or sign in by OAuth."
+        )
+    yield from (_missing(name) for name in accounts.missing(settings))
     if settings.get("auth_method") == "oauth" and not address_problems:
         yield from accounts.problems(settings)
     yield from _time_problems(settings)
@@ -170,6 +187,11 @@ def _address_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     if address.username or address.password:
         yield (
             "The setting url contains a user name or password: move them to username and password."
+        )
+    elif COOKIELESS.search(unquote(address.path)):
+        yield (
+            "The setting url contains the mark of a browser's session in parentheses "
+            f"({settings['url']}): remove that part of it."
         )
     elif address.scheme not in {"http", "https"} or not address.hostname:
         yield (

@@ -125,11 +125,21 @@ def test_the_settings_of_the_sdk_are_refused_in_sentences_too(
     assert sentence in str(error)
 
 
-def test_a_map_that_fails_on_a_record_is_refused_in_a_sentence(box: Sandbox) -> None:
-    maps = {"PX_SM_Users": {"x": "nope(Username)"}}
-    error = run(settings_for(box, "PX_SM_Users", stream_maps=maps)).error
+@pytest.mark.parametrize(
+    "maps",
+    [
+        {"x": "nope(Username)"},
+        {"x": "int(Username)"},
+        {"x": "Username + 1"},
+        {"x": "Missing"},
+        {"__filter__": "Username > 1"},
+    ],
+)
+def test_an_expression_that_fails_on_a_record_is_named(box: Sandbox, maps: dict[str, str]) -> None:
+    error = run(settings_for(box, "PX_SM_Users", stream_maps={"PX_SM_Users": maps})).error
     assert isinstance(error, SettingsError)
-    assert "The setting stream_maps cannot be used (" in str(error)
+    (expression,) = maps.values()
+    assert f"The setting stream_maps cannot be used ({expression!r} failed on" in str(error)
 
 
 # The environment
@@ -191,6 +201,9 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("ftp://host", "must be an address that starts with https:// (found 'ftp://host')"),
         ("https://", "must be an address that starts with https://"),
         ("https://odata:5ecret@host", "contains a user name or password: move them to"),
+        ("https://host/ERP/(W(1))/Main", "the mark of a browser's session"),
+        ("https://host/(S(abc)W(12))/t/Company", "remove that part"),
+        ("https://host/%28W%281%29%29", "the mark of a browser's session"),
         ("https://[::1", "is not a valid address (Invalid IPv6 URL)"),
         ("https://host:port", "is not a valid address"),
         ("https://host:99999", "is not a valid address"),
@@ -205,9 +218,15 @@ def test_an_address_that_cannot_work_is_refused(url: str, sentence: str) -> None
     assert sentence in message
 
 
+def test_a_user_name_with_a_colon_is_refused_where_it_would_end_there() -> None:
+    message = refusal(username="Company:odata")
+    assert message.startswith("The setting username contains a colon")
+
+
 @pytest.mark.parametrize(
     "url",
     [
+        "https://host/ERP (W)/t/A(1)",
         "https://host",
         "HTTPS://Host/ERP",
         "http://localhost:8080",

@@ -51,9 +51,9 @@ class OffsetPager:
         self._links = NextLinks(table)
 
     @staticmethod
-    def suits(_: Table) -> bool:
-        """Whether a table can be read in this way: any table can."""
-        return True
+    def suits(table: Table) -> bool:
+        """Whether the order by key leaves no ties, so that positions mean the same each time."""
+        return bool(table.key)
 
     def request(self) -> Query | Link:
         """Return the next request."""
