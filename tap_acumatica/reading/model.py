@@ -64,10 +64,12 @@ class PageRead:
     Attributes:
         max_bookmark: Latest instant to which these rows may move the bookmark; None: they do not
             move it.
+        seen: The server's time when it sent the page; None if it did not say.
     """
 
     rows: list[Row]
     max_bookmark: datetime | None = None
+    seen: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

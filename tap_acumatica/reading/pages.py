@@ -122,7 +122,7 @@ class PageReader:
         """How pages are requested now."""
         return replace(self._paging, size=self._page_size.rows)
 
-    def read(self, pager: Pager, max_bookmark: datetime | None = None) -> Iterator[PageRead]:
+    def read(self, pager: Pager) -> Iterator[PageRead]:
         """Send the pager's requests; yield the new rows of each page that has some.
 
         Raises:
@@ -133,22 +133,22 @@ class PageReader:
         while not pager.done:
             ask = self.source.ask_once if pager.resizable else self.source.ask
             try:
-                page = ask(pager.request()).content
+                result = ask(pager.request())
             except RequestFailed as failed:
                 pager = self._instead(pager, failed)
                 continue
-            rows = pager.accept(page)
+            rows = pager.accept(result.content)
             self._page_size.good_page(pager)
             if rows:
-                yield self.counted(rows, max_bookmark)
+                yield self.counted(rows, result.date)
         successor = pager.then()
         if successor:
-            yield from self.read(successor, max_bookmark)
+            yield from self.read(successor)
 
-    def counted(self, rows: list[Row], max_bookmark: datetime | None = None) -> PageRead:
+    def counted(self, rows: list[Row], seen: datetime | None = None) -> PageRead:
         """Count these rows, and return their event."""
         self.stats.add(pages=1, rows=len(rows))
-        return PageRead(rows, max_bookmark)
+        return PageRead(rows, seen=seen)
 
     def _begin(self, pager: Pager) -> None:
         """Give a pager the columns and the page size that the server has accepted so far."""
