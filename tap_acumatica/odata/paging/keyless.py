@@ -278,8 +278,8 @@ class _Agreement:
 class _PagedRead(_Requests):
     """Reads all rows in pages, each of which begins with the last row of the one before.
 
-    A page ends in front of its last rows that may tie, since more such rows may follow. If the
-    overlap does not come, or comes twice, the table has shifted, and the read is given up.
+    A page ends in front of its last rows that may tie, since more such rows may follow. If another
+    row comes first, the table has shifted, and the read is given up.
     """
 
     def __init__(self, table: Table, paging: Paging, condition: str, agreement: _Agreement) -> None:
@@ -332,8 +332,6 @@ class _PagedRead(_Requests):
             if not rows or self._rank(rows[0]) != self._last_rank:
                 return self._finish()
             rows = rows[1:]
-            if rows and self._rank(rows[0]) == self._last_rank:
-                return self._finish()
         return self._take_page(rows)
 
     def _take_page(self, rows: list[Row]) -> list[Row]:
