@@ -64,10 +64,12 @@ class PageRead:
     Attributes:
         max_bookmark: Latest instant to which these rows may move the bookmark; None: they do not
             move it.
+        refused: Columns that the server refused, so that the rows lack them.
     """
 
     rows: list[Row]
     max_bookmark: datetime | None = None
+    refused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
