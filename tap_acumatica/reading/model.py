@@ -65,11 +65,13 @@ class PageRead:
         max_bookmark: Latest instant to which these rows may move the bookmark; None: they do not
             move it.
         seen: The server's time when it sent the page; None if it did not say.
+        refused: Columns that the server refused, so that the rows lack them.
     """
 
     rows: list[Row]
     max_bookmark: datetime | None = None
     seen: datetime | None = None
+    refused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ class PageReader:
     def counted(self, rows: list[Row], seen: datetime | None = None) -> PageRead:
         """Count these rows, and return their event."""
         self.stats.add(pages=1, rows=len(rows))
-        return PageRead(rows, seen=seen)
+        return PageRead(rows, seen=seen, refused=self.table.refused)
 
     def _begin(self, pager: Pager) -> None:
         """Give a pager the columns and the page size that the server has accepted so far."""
@@ -169,15 +169,14 @@ class PageReader:
             return pager
         if failed.action is not Action.REPHRASE or self.table.inquiry:
             raise failed
-        if failed.column in self.table.optional_columns:
+        if failed.column and failed.column in self.table.optional_columns:
             logger.warning("%s The column is left out.", failed)
             self.table = self.table.without(failed.column)
         elif failed.column and any(
             expansion.selects(failed.column) for expansion in self.table.expand
         ):
             logger.warning("%s The column is left out of the related records.", failed)
-            expand = tuple(expansion.without(failed.column) for expansion in self.table.expand)
-            self.table = replace(self.table, expand=expand)
+            self.table = self.table.without_related(failed.column)
         elif successor := pager.instead(failed):
             self._begin(successor)
             return successor
