@@ -94,6 +94,13 @@ class InconsistentAnswer(AcumaticaError):  # noqa: N818 - what the server did, n
     cause = Cause.INCONSISTENT_ANSWER
 
 
+class DoubtfulAnswer(InconsistentAnswer):
+    """A response that contradicts its request, as one made of the server's internal pages may.
+
+    The same request may be answered well another time.
+    """
+
+
 class BrokenPayload(Exception):  # noqa: N818 - caught by the client, never seen by users
     """A body is not what its headers say: cut off, or not JSON at all."""
 

@@ -52,6 +52,13 @@ class Table:
         columns = {name: type_ for name, type_ in self.columns.items() if name != column}
         return replace(self, columns=columns)
 
+    def narrow(self) -> Table:
+        """Return the table with only the columns that identify a row and date it."""
+        if not self.key:
+            return self
+        names = (*self.key, self.replication_key) if self.replication_key else self.key
+        return replace(self, columns={name: self.columns[name] for name in names}, select=True)
+
     def query(self, *conditions: str, orderby: tuple[str, ...] = ()) -> Query:
         """Return a query for the table's columns in the rows that satisfy all conditions."""
         expand = tuple(expansion for expansion in self.expand if expansion.name in self.columns)

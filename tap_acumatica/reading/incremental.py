@@ -46,7 +46,7 @@ class IncrementalRead:
         Raises:
             AcumaticaError: The read cannot be completed.
         """
-        clock = self._start.clock_check.clock(self._pages.table, self._pages.source.ask)
+        clock = self._start.clock_check.clock(self._pages.table, self._pages.look)
         bookmark = self._usable_bookmark(clock)
         window = self._window(bookmark, clock)
         if window.low and window.low >= window.high:

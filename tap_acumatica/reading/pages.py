@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from tap_acumatica.odata.errors import Action, RequestFailed
+from tap_acumatica.odata.errors import Action, DoubtfulAnswer, RequestFailed
 from tap_acumatica.odata.http.retry import retry_timeouts
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.payload.decoders import decoder_for
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from tap_acumatica.reading.model import ReadStats
 
     Event = TypeVar("Event")
+
+
+MAX_DOUBTFUL: Final = 3
+"""Answers in a row that contradict their request before the read ends with an error."""
 
 
 class RowSource(Protocol):
@@ -112,6 +116,18 @@ class PageReader:
         """How pages are requested now."""
         return replace(self._paging, size=self._page_size.rows)
 
+    def look(self, query: Query) -> Result[Page]:
+        """Send a query for a few rows, with a count that may prove that counts are right.
+
+        Raises:
+            RequestFailed: There is no usable response.
+        """
+        evidence = self._paging.evidence
+        counts = self._paging.count and not evidence.counts_proved
+        result = self.source.ask(replace(query, count=counts))
+        evidence.learn(result.content)
+        return result
+
     def read(self, pager: Pager, max_bookmark: datetime | None = None) -> Iterator[PageRead]:
         """Send the pager's requests; yield the new rows of each page that has some.
 
@@ -120,6 +136,7 @@ class PageReader:
             InconsistentAnswer: A page contradicts its query.
         """
         self._begin(pager)
+        doubtful = 0
         while not pager.done:
             ask = self.source.ask_once if pager.resizable else self.source.ask
             try:
@@ -127,10 +144,17 @@ class PageReader:
             except RequestFailed as failed:
                 pager = self._instead(pager, failed)
                 continue
-            rows = pager.accept(page)
+            try:
+                rows = pager.accept(page)
+            except DoubtfulAnswer:
+                doubtful += 1
+                if doubtful == MAX_DOUBTFUL:
+                    raise
+                continue
+            doubtful = 0
             self._page_size.good_page(pager)
             if rows:
-                yield self.counted(rows, max_bookmark)
+                yield self.counted(rows, None if pager.in_doubt else max_bookmark)
         successor = pager.then()
         if successor:
             yield from self.read(successor, max_bookmark)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tap_acumatica.odata.errors import Action, RequestFailed
 from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.reading.formula_columns import FormulaColumns
 from tap_acumatica.reading.full_table import read_full_table
 from tap_acumatica.reading.incremental import IncrementalRead
@@ -44,8 +45,8 @@ class EntityReader:
             settings: The settings that all reads of the run share.
             start: Where an incremental read starts; None reads the entity in full.
         """
-        if table.inquiry:
-            settings = replace(settings, paging=replace(settings.paging, count=False))
+        paging = Paging(settings.paging.size, settings.paging.count and not table.inquiry)
+        settings = replace(settings, paging=paging)
         self._settings = settings
         self._start = start
         stats = ReadStats()
