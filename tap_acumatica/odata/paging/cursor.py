@@ -196,12 +196,12 @@ class CursorPager(OffsetPager):
         return None if crowded and self.table.key else base
 
     def _read_whole_second(self, read: int) -> None:
-        """Request all rows from the base again, and more, unless they are too many."""
-        self._whole_second = True
-        if read > MAX_TIES:
+        """Request all rows from the base again, and more, unless more do not come."""
+        if read > MAX_TIES or (self._whole_second and read == self._overlap):
             self._skip_to(read)
         else:
             self._skip, self._overlap = 0, read
+        self._whole_second = True
 
     def _at_or_above(self, rows: list[Row], base: datetime) -> int:
         return len(rows) - bisect_left(rows, base, key=self._instant)
