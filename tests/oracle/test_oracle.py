@@ -170,9 +170,11 @@ def is_allowed(shape: Shape, error: AcumaticaError) -> bool:
 
 def missing(history: History, delivered: list[Row]) -> dict[Any, Any]:
     """The rows whose last version was not delivered."""
-    versions = {history.key_of(row): row["Version"] for row in delivered}
+    versions = {history.sim.key_of(row): row["Version"] for row in delivered}
     return {
-        key: version for key, version in history.surviving().items() if versions.get(key) != version
+        key: version
+        for key, version in history.sim.versions_shown().items()
+        if versions.get(key) != version
     }
 
 
@@ -286,7 +288,7 @@ def test_every_row_that_was_there_all_the_time_is_in_a_full_read(
         if not is_allowed(shape, error):
             raise
         return
-    assert not (before - deleted) - {history.key_of(row) for row in rows}
+    assert not (before - deleted) - {history.sim.key_of(row) for row in rows}
 
 
 @settings(PROPERTY, max_examples=EXAMPLES // 2)
