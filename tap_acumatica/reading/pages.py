@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tap_acumatica.odata.errors import Action, DoubtfulAnswer, RequestFailed
 from tap_acumatica.odata.http.retry import retry_timeouts
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from tap_acumatica.reading.model import ReadStats
 
     Event = TypeVar("Event")
-
-
-MAX_DOUBTFUL: Final = 3
-"""Answers in a row that contradict their request before the read ends with an error."""
 
 
 class RowSource(Protocol):
@@ -136,7 +132,6 @@ class PageReader:
             InconsistentAnswer: A page contradicts its query.
         """
         self._begin(pager)
-        doubtful = 0
         while not pager.done:
             ask = self.source.ask_once if pager.resizable else self.source.ask
             try:
@@ -146,12 +141,9 @@ class PageReader:
                 continue
             try:
                 rows = pager.accept(page)
-            except DoubtfulAnswer:
-                doubtful += 1
-                if doubtful == MAX_DOUBTFUL:
-                    raise
+            except DoubtfulAnswer as doubtful:
+                self._page_size.doubt(pager, doubtful)
                 continue
-            doubtful = 0
             self._page_size.good_page(pager)
             if rows:
                 yield self.counted(rows, None if pager.in_doubt else max_bookmark)

@@ -45,6 +45,8 @@ class KeyPager:
         self.pages = 0
         self.stopped_at_null_key = False
         """Whether the last row has a null in its key."""
+        self.passed_over = False
+        """Whether `gt` does not follow the order, so that rows may have been passed over."""
         self._complete = False
         self._end_proved = False
         self._last: Row | None = None
@@ -65,7 +67,7 @@ class KeyPager:
     @property
     def done(self) -> bool:
         """Whether this pager has nothing left to request."""
-        return self._complete or self.stopped_at_null_key
+        return self._complete or self.stopped_at_null_key or self.passed_over
 
     def request(self) -> Query | Link:
         """Return the next request."""
@@ -78,11 +80,13 @@ class KeyPager:
     def accept(self, page: Page) -> list[Row]:
         """Accept the requested page; return those of its rows that were not delivered before."""
         fresh = self.known.new_rows(page.rows)
-        if not self._link and self.known.overlaps(page.rows):
+        overlaps = not self._link and self.known.overlaps(page.rows)
+        if overlaps and not fresh:
             raise not_obeyed(self.table, "$filter or $orderby")
         if clearly_unsorted(page.rows, self.table.key):
             raise not_obeyed(self.table, "$orderby")
         self.pages += 1
+        self.passed_over = overlaps
         self.end.learn(page, len(fresh))
         self.delivered += len(fresh)
         if page.rows:
@@ -131,14 +135,21 @@ class KeyPager:
 
     def _plan_follow_ups(self) -> Iterator[Pager]:
         """Yield the pagers that follow, each once the one before is done."""
-        if self.stopped_at_null_key:
+        if self.stopped_at_null_key and not self.passed_over:
             yield _OffsetContinuation(
                 self, "is read by $skip from here on: a row has a null in its key."
             )
-        if self._may_have_passed_over_nulls:
+        if self._may_have_passed_over_nulls and not self.passed_over:
             yield _NullKeyPager(self)
-        if not self._end_proved:
+        if not self._end_proved and not self.passed_over:
             yield _LookBehind(self)
+        if self.passed_over:
+            again = OffsetPager(self.table, self.paging, self.condition)
+            again.announcement = (
+                "is read again by $skip: rows were inserted meanwhile, or $filter and $orderby "
+                "compare its key differently."
+            )
+            yield again
 
     @property
     def _may_have_passed_over_nulls(self) -> bool:
@@ -215,31 +226,18 @@ class _LookBehind(_OffsetContinuation):
 
     def __init__(self, origin: KeyPager) -> None:
         super().__init__(origin)
-        self._passed_over = False
-        self._first = origin.pages > 1
-        if self._first:
-            self._end.nothing_came_behind(origin.delivered)
-        else:
-            # One answer passes over nothing.
-            self._end.step = Step.LOOK
+        # One answer passes over nothing.
+        self._checks_last_row = origin.pages > 1
+        counts = self._checks_last_row and self._end.proved
+        self._end.step = Step.READ if counts else Step.LOOK
 
     @override
     def accept(self, page: Page) -> list[Row]:
-        if self._first and page.rows:
-            if not self._origin.knows(page.rows[0]):
-                self._passed_over = self.done = True
+        if self._checks_last_row and self._end.step is Step.READ:
+            if page.rows and not self._origin.knows(page.rows[0]):
+                self._origin.passed_over = self.done = True
                 return []
-            self._known.remember(page.rows[:1])
-        self._first = False
+            if page.rows:
+                self._known.remember(page.rows[:1])
+            self._checks_last_row = False
         return super().accept(page)
-
-    @override
-    def then(self) -> Pager | None:
-        if not self._passed_over:
-            return super().then()
-        again = OffsetPager(self.table, self._origin.paging, self._condition)
-        again.announcement = (
-            "is read again by $skip: rows were inserted meanwhile, or $filter and $orderby compare "
-            "its key differently."
-        )
-        return again

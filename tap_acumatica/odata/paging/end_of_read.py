@@ -200,11 +200,6 @@ class EndOfRead:
         full = self.size is not None and rows >= self.size
         return page.count == rows == 0 or (not full and self._reaches_count(page, rows))
 
-    def nothing_came_behind(self, position: int) -> None:
-        """Read on from this position, behind which another way of reading found nothing."""
-        self.step = Step.READ
-        self._nothing_at = None if self.proved else position
-
     def shifted(self) -> None:
         """Forget what the last look found: the table has shifted."""
         self._nothing_at = None
@@ -266,18 +261,18 @@ class EndOfRead:
     def distrust(self, page: Page, position: int) -> None:
         """Count no more: the server counts rows that it does not send in any way."""
         logger.warning(
-            "%s: Acumatica counts %d rows, but has only %d for this account, even if asked for "
-            "their keys alone: the account may lack rights to the others.",
+            "%s: Acumatica counts %d rows more than it sends, even if it is asked for their keys "
+            "alone: the account may lack the right to see them.",
             self._entity_set,
-            page.count,
-            position,
+            (page.count or 0) - position,
         )
         self._evidence.counts_too_high = True
         self.counts = False
 
     def _stuck(self) -> InconsistentAnswer:
         return InconsistentAnswer(
-            f"Acumatica counts or names the row of {self._entity_set} with "
-            f"{self._next_row or 'an unknown key'}, but does not send it with the selected "
-            "columns: deselect large or computed columns, then read the stream from the start."
+            f"Acumatica does not send the row of {self._entity_set} with "
+            f"{self._next_row or 'an unknown key'}, although it counts it or sends its key: "
+            "deselect large or computed columns, then read the stream from the start, without its "
+            "bookmark."
         )
