@@ -49,6 +49,10 @@ class EntitySource:
         self._decoder = decoder_for(table, (*table.key, *replication_key))
         self._stats = stats
 
+    def without_formulas(self, table: Table) -> EntitySource:
+        """Return a source for the same entity, of which a read requires fewer columns."""
+        return EntitySource(self._source, table, self._stats)
+
     def ask(self, query: Query | Link) -> Result[Page]:
         """Send a query; repeat it at once after a timeout.
 

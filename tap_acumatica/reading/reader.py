@@ -92,5 +92,6 @@ class EntityReader:
                 raise
             formulas = FormulaColumns(self.table, self._pages.source.ask)
             self._pages.table = formulas.removed(failed)
+            self._pages.source = self._pages.source.without_formulas(self._pages.table)
             self._pages.stats.window = None
             yield from self._entity()

@@ -102,7 +102,11 @@ class JsonDecoder:
         return Page(rows, envelope.count, envelope.next_link or envelope.older_link)
 
     def singleton(self, body: bytes) -> Page:
-        """Decode the one object of a singleton, as a page of one row."""
+        """Decode the one object of a singleton, as a page of one row, or of none."""
+        if not body.strip():
+            return Page([])
+        if _is_null(self._decode(_ANY_JSON, body)):
+            return Page([])
         envelope = self._decode(self._envelope, body)
         if envelope.value is not msgspec.UNSET:
             return Page(self._checked(envelope.value))
@@ -142,6 +146,8 @@ class JsonDecoder:
         try:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
+            # A body that was cut off says nothing about the columns.
+            self._decode(_ANY_JSON, body)
             raise unexpected_values(self._entity_set, error) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             repaired = _ESCAPES.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], body)
@@ -156,6 +162,15 @@ class JsonDecoder:
                 self._entity_set,
             )
         return decoded
+
+
+def _is_null(content: Any) -> bool:  # noqa: ANN401 - any JSON
+    """Whether this stands for no object: null, null as a value, or an annotation that says so."""
+    if not isinstance(content, dict):
+        return content is None
+    if content.get("@odata.null") or content.get("odata.null"):
+        return True
+    return "value" in content and content["value"] is None
 
 
 def _list_columns(columns: Mapping[str, edm.Schema]) -> ListColumns:
