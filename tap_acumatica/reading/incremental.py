@@ -53,14 +53,6 @@ class IncrementalRead:
         evidence.counts_proved |= self._start.clock_check.server_counts
         bookmark = self._usable_bookmark(clock)
         window = self._window(bookmark, clock)
-        if window.low and window.low >= window.high:
-            logger.warning(
-                "%s: the server's clock (%s) is not ahead of the bookmark: nothing to read yet.",
-                self._pages.table.entity_set,
-                bookmark_text(clock.now),
-            )
-            self._log_stats()
-            return
         self._warn_of_later_columns(bookmark)
         if bookmark != self._start.bookmark:
             yield Checkpoint(bookmark)
