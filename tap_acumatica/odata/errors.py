@@ -112,6 +112,13 @@ class Defect(AcumaticaError):  # noqa: N818 - the field's term
         super().__init__(message)
 
 
+class DoubtfulAnswer(InconsistentAnswer):
+    """A response that contradicts its request, as one made of the server's internal pages may.
+
+    The same request may be answered well another time.
+    """
+
+
 class BrokenPayload(Exception):  # noqa: N818 - caught by the client, never seen by users
     """A body is not what its headers say: cut off, or not JSON at all."""
 

@@ -59,6 +59,13 @@ class Table:
         expand = tuple(expansion.without(column) for expansion in self.expand)
         return replace(self, expand=expand, refused=self.refused | {column})
 
+    def narrow(self) -> Table:
+        """Return the table with only the columns that identify a row and date it."""
+        if not self.key:
+            return self
+        names = (*self.key, self.replication_key) if self.replication_key else self.key
+        return replace(self, columns={name: self.columns[name] for name in names}, select=True)
+
     def query(self, *conditions: str, orderby: tuple[str, ...] = ()) -> Query:
         """Return a query for the table's columns in the rows that satisfy all conditions."""
         expand = tuple(expansion for expansion in self.expand if expansion.name in self.columns)

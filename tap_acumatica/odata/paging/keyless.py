@@ -17,7 +17,7 @@ import msgspec
 from typing_extensions import override
 
 from tap_acumatica.odata.errors import InconsistentAnswer
-from tap_acumatica.odata.paging.counting import NextLinks
+from tap_acumatica.odata.paging.next_links import NextLinks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,6 +62,7 @@ class _Requests(ABC):
 
     resizable = True
     announcement = ""
+    in_doubt = False
 
     def __init__(self, table: Table, paging: Paging, condition: str = "") -> None:
         self.table = table
