@@ -81,7 +81,7 @@ class Run:
     """One run of the tap.
 
     Attributes:
-        settings: Its settings.
+        settings: Its settings; start_date as the time before the start of the scene.
         stop_after: Number of messages after which it is asked to stop; None lets it end.
         is_killed: Whether it is killed right after one of its states.
         minutes: How long the next run waits.
@@ -186,6 +186,7 @@ class Site:
                 self.tables[f"Rows{number}", tenant] = history
         assert clock
         self.clock = clock
+        self.opened = clock.now
         for history in self.tables.values():
             history.sim.between = self._change_of(history) if scene.changing else lambda: None
 
@@ -324,8 +325,14 @@ class Copying:
             catalog = self.site.catalog(
                 without=SOMETIMES if scene.column_later and not number else None
             )
-            self._run(run, tenants, catalog)
+            self._run(self._with_date(run), tenants, catalog)
             yield self.error
+
+    def _with_date(self, run: Run) -> Run:
+        """Return the run with a start_date as the tap takes it."""
+        since = run.settings.get("start_date")
+        start_date = (self.site.opened - since).isoformat() if since else None
+        return replace(run, settings={**run.settings, "start_date": start_date})
 
     def _move(self) -> None:
         """Read another site, whose rows go to another target, with the state of this one."""

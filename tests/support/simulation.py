@@ -450,6 +450,9 @@ class SimulatedService:
             query = Query(others[0], top=query.top, protocol=query.protocol)
         return self.tables[query.entity_set].read(query, subject, decode)
 
+    def trust(self) -> None:
+        """Do nothing: simulated requests are not retried."""
+
     def metadata(self) -> Model:
         """Return what the service declares; all types are those of texts, since no test asks."""
         types = [
