@@ -76,6 +76,9 @@ UNMENDED = frozenset(
 )
 """Traits under which the tap is known to break a promise."""
 
+HEALTHY = Trait("healthy", stream={"shape": (DAC,)})
+"""A stream beside one that alone is odd."""
+
 MENDED = [trait for trait in TRAITS if trait.name not in UNMENDED]
 
 
@@ -143,7 +146,9 @@ def scenes(draw: st.DrawFn, traits: Sequence[Trait] = ()) -> Scene:
     for index in range(number):
         is_last = index == number - 1
         odd = [trait for trait in traits if is_last or not trait.only_last]
-        shown = dict(display) if is_last or len(odd) == len(traits) else {}
+        if len(odd) < len(traits):
+            odd = [*odd, HEALTHY]
+        shown = {} if HEALTHY in odd else dict(display)
         tables.append(draw(streams(odd, shown, late=scene["late"], first=not is_last)))
     base = {
         **fitting,

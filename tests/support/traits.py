@@ -100,7 +100,7 @@ class Trait:
         settings: Settings, drawn for each run.
         displays: How timestamps are displayed; empty for any healthy way.
         streams: Minimum number of streams.
-        only_last: Whether only the last stream is odd.
+        only_last: Whether only the last stream is odd, and the others are healthy DACs.
         refused: What the sentence of a run may say that is refused for it.
     """
 
@@ -183,6 +183,7 @@ TRAITS = (
         "one misread stream",
         displays=MISREAD_DISPLAYS,
         content={"quiet": QUIET},
+        stream={"shape": INQUIRIES},
         streams=2,
         only_last=True,
         refused=ZONE_REFUSED,
@@ -243,7 +244,7 @@ TRAITS = (
         "answer of another table",
         scene={"slips_at": (1, 2, 3, 4, 6, 9)},
         streams=2,
-        refused="answered with|another",
+        refused="do not fit the catalog|answered with",
     ),
     Trait("inner pages", server={"inner_page": (4, 9, 20)}),
     Trait("no key", stream={"shape": (Shape(keyed=False), *KEYLESS)}, refused=KEYLESS_REFUSED),
