@@ -37,6 +37,7 @@ class Cause(StrEnum):
     NOT_ACUMATICA = "not Acumatica"
     PAGE_IN_PLACE_OF_DATA = "page in place of data"
     QUERY_TOO_LONG = "query too long"
+    QUERY_LIMIT = "query limit"
     QUERY_REFUSED = "query refused"
 
     # Failures of token requests: odata/oauth/error_table.py.
@@ -133,6 +134,8 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
         action: What the tap does about the failure.
         wait: The pause in seconds that the server asked for, or None.
         column: The column that the server objects to, or None.
+        limits: The query option that exceeds a limit, if the server names the limit.
+        limit: That limit, or None.
         is_page: Whether the response is a web page.
         given_up: Whether the retries are exhausted, so that the request is not sent again.
     """
@@ -147,6 +150,8 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
         *,
         wait: float | None = None,
         column: str | None = None,
+        limits: str = "",
+        limit: int | None = None,
         is_page: bool = False,
     ) -> None:
         super().__init__(sentence)
@@ -154,6 +159,8 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
         self.action = action
         self.wait = wait
         self.column = column
+        self.limits = limits
+        self.limit = limit
         self.is_page = is_page
         self.given_up = False
 

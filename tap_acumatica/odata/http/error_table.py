@@ -31,6 +31,8 @@ class Rule:
     sentence: str
     statuses: tuple[range, ...] = ()
     pattern: re.Pattern[str] | None = None
+    limits: str = ""
+    """The query option whose limit the pattern finds, instead of a column."""
     exception: type[Exception] | tuple[type[Exception], ...] | None = None
     test: Callable[[RawResponse], bool] | None = None
 
@@ -99,6 +101,14 @@ TOO_LONG: Final = (
     Cause.QUERY_TOO_LONG,
     Action.STOP,
     "The server refused the URL for {subject} as too long ({status}): lower max_url_length.",
+)
+QUERY_LIMIT: Final = (
+    Cause.QUERY_LIMIT,
+    Action.REPHRASE,
+    (
+        "Acumatica refused the query for {subject} since it exceeds a limit ({detail}), which a "
+        "read of it cannot keep: lower page_size, or exclude the stream."
+    ),
 )
 QUERY_REFUSED: Final = (
     Cause.QUERY_REFUSED,
@@ -276,11 +286,31 @@ RULES: Final[tuple[Rule, ...]] = (
         pattern=any_case(r"Could not find a property named '([^']+)'"),
     ),
     Rule(
+        *QUERY_LIMIT,
+        statuses=BAD_QUERY,
+        pattern=any_case(
+            r"limit of '?(\d+)'? for '?\$?top\b|"
+            r"\$top\b[^.\d]*?(?:exceed|at most|maximum|limit|greater|more than)\D{0,40}?(\d+)"
+        ),
+        limits="$top",
+    ),
+    Rule(
+        *QUERY_LIMIT,
+        statuses=BAD_QUERY,
+        pattern=any_case(
+            r"limit of '?(\d+)'? for '?\$?orderby\b|"
+            r"maximum number of \$?orderby clauses (?:allowed )?is '?(\d+)|"
+            r"\$orderby\b[^.\d]*?(?:exceed|at most|maximum|limit|more than)\D{0,40}?(\d+)"
+        ),
+        limits="$orderby",
+    ),
+    Rule(
         *QUERY_REFUSED,
         statuses=BAD_QUERY,
         pattern=any_case(
             r"unknown function|Unrecognized '|incompatible types|syntax error|"
-            r"not supported|virtual field|is not valid|Invalid (?:filter|literal|type)"
+            r"not supported|virtual field|is not valid|Invalid (?:filter|literal|type)|"
+            r"node count limit|recursion limit|nested too deep"
         ),
     ),
     Rule(*QUERY_REFUSED, statuses=exactly(400)),
@@ -332,7 +362,8 @@ def classify(response: RawResponse, rules: Sequence[Rule] = RULES) -> RequestFai
 
 def _failed(rule: Rule, response: RawResponse) -> RequestFailed:
     match = rule.pattern.search(response.message) if rule.pattern else None
-    column = match.group(1) if match and match.groups() else None
+    found = next(filter(None, match.groups()), None) if match else None
+    column = None if rule.limits else found
     detail = _without_url(response.exception) if response.exception else response.message
     sentence = rule.sentence.format(
         subject=response.subject,
@@ -347,5 +378,7 @@ def _failed(rule: Rule, response: RawResponse) -> RequestFailed:
         sentence,
         wait=retry_after(response.headers) if response.status else None,
         column=column,
+        limits=rule.limits,
+        limit=int(found) if rule.limits and found else None,
         is_page=response.is_page,
     )
