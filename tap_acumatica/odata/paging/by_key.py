@@ -210,6 +210,8 @@ class _NullKeyPager(OffsetPager):
     def accept(self, page: Page) -> list[Row]:
         passed_over = self._origin.not_delivered(super().accept(page))
         self._origin.delivered += len(passed_over)
+        # That there is none needs no proof: the look behind the last row would find it.
+        self.done = self.done or not (page.rows or page.count or page.next_link)
         return passed_over
 
     @override

@@ -82,8 +82,7 @@ class CursorPager(OffsetPager):
 
     def compare_count(self, page: Page) -> None:
         """Compare the delivered rows with the count of the whole window."""
-        if self._end.expects_more(page, self.delivered):
-            self._end.distrust(page, self.delivered)
+        self._end.compare_count(page, self.delivered)
 
     @override
     def _conditions(self) -> Iterable[str]:

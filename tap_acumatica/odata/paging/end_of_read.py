@@ -137,6 +137,19 @@ class EndOfRead:
         """Whether fewer rows arrived than were counted with the first page, proved by now."""
         return self.proved and self._expected is not None and delivered < self._expected
 
+    def proved_by_one(self, page: Page, rows: int) -> bool:
+        """Whether the first answer, with this number of rows, proves the end by itself."""
+        full = self.size is not None and rows >= self.size
+        return page.count == rows == 0 or (not full and self.counts_no_more(page, rows))
+
+    def shifted(self) -> None:
+        """Forget what the last look found: the table has shifted."""
+        self._nothing_at = None
+
+    def counts_no_more(self, page: Page, rows: int) -> bool:
+        """Whether an answer counts, for certain, no more than this number of rows."""
+        return self.proved and page.count is not None and page.count <= rows
+
     # Answers
 
     def after_new_rows(self, page: Page, position: int, overlap: int) -> None:
@@ -172,7 +185,10 @@ class EndOfRead:
             InconsistentAnswer: No answer brings new rows.
         """
         empty = page.count == position == 0
-        if empty or self.counts_no_more(page, position) or self._nothing_at == position:
+        if empty or self.counts_no_more(page, position):
+            self.step = Step.DONE
+        elif self._nothing_at == position:
+            self.compare_count(page, position)
             self.step = Step.DONE
         else:
             self._nothing_at = None
@@ -203,19 +219,6 @@ class EndOfRead:
             # The table grows faster in front of its last row than a look can follow.
             self.step = Step.DONE
 
-    def proved_by_one(self, page: Page, rows: int) -> bool:
-        """Whether the first answer, with this number of rows, proves the end by itself."""
-        full = self.size is not None and rows >= self.size
-        return page.count == rows == 0 or (not full and self.counts_no_more(page, rows))
-
-    def shifted(self) -> None:
-        """Forget what the last look found: the table has shifted."""
-        self._nothing_at = None
-
-    def counts_no_more(self, page: Page, rows: int) -> bool:
-        """Whether an answer counts, for certain, no more than this number of rows."""
-        return self.proved and page.count is not None and page.count <= rows
-
     def after_look(self, page: Page, position: int, found: str, *, shifted: bool) -> None:
         """Decide on the step after a look behind this position.
 
@@ -235,12 +238,13 @@ class EndOfRead:
             self._next_row = found
             self.step = Step.FETCH if self.stalled and not shifted else Step.READ
             return
-        agrees = self.proved and not proved_before and page.count == position
-        if self.expects_more(page, position):
-            self.distrust(page, position)
         self._nothing_at = position
-        proved = page.next_link is None and (agrees or position == 0)
-        self.step = Step.DONE if proved else Step.READ
+        agrees = self.proved and not proved_before and page.count == position
+        if page.next_link is None and (agrees or position == 0):
+            self.compare_count(page, position)
+            self.step = Step.DONE
+        else:
+            self.step = Step.READ
 
     def after_fetch(self, *, fetched: bool) -> None:
         """Decide on the step after a request for the row that the look has found.
@@ -268,13 +272,15 @@ class EndOfRead:
         """Request this number of new rows from now on."""
         self.size = self._full_size = size
 
-    def distrust(self, page: Page, position: int) -> None:
-        """Count no more: the server counts rows that it does not send in any way."""
+    def compare_count(self, page: Page, rows: int) -> None:
+        """Count no more if more rows are counted than these, and no way to ask brings them."""
+        if not self.expects_more(page, rows):
+            return
         logger.warning(
-            "%s: Acumatica counts %d rows more than it sends, even if it is asked for their keys "
-            "alone: the account may lack the right to see them.",
+            "%s: Acumatica counts more rows than it sends (%d more), even if it is asked for their "
+            "keys alone: the account may lack the right to see them.",
             self._entity_set,
-            (page.count or 0) - position,
+            (page.count or 0) - rows,
         )
         self._evidence.counts_too_high = True
         self.counts = False
