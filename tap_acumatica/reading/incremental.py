@@ -51,7 +51,7 @@ class IncrementalRead:
         clock = self._start.clock_check.clock(self._pages.table, self._pages.source.ask)
         bookmark = self._usable_bookmark(clock)
         window = self._window(bookmark, clock)
-        if window.low and window.low >= window.high:
+        if window.low and window.low > window.high:
             logger.warning(
                 "%s: the server's clock (%s) is not ahead of the bookmark: nothing to read yet.",
                 self._pages.table.entity_set,
