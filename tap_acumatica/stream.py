@@ -154,7 +154,7 @@ class EntityStream(Stream):
                 case _:
                     progress.begin_page(event)
                     self._run.progress.page(len(event.rows))
-                    yield converter.convert(event.rows)
+                    yield converter.convert(event.rows, event.refused)
 
     @override
     def generate_child_contexts(

@@ -37,13 +37,6 @@ class TapCommand(SingerCommand, click.Group):
     @classmethod
     def of(cls, command: SingerCommand, subcommands: Sequence[click.Command]) -> TapCommand:
         """Create it from the SDK's command."""
-        for parameter in command.params:
-            if parameter.name == "catalog":
-                # --test needs the catalog while the other parameters are being parsed.
-                parameter.is_eager = True
-            if parameter.name in {"catalog", "state"}:
-                # The tap opens the file itself: click would end with its usage instead.
-                parameter.type = click.STRING
 
         def sync(**options: Any) -> None:  # noqa: ANN401 - the SDK's
             context = click.get_current_context()
@@ -86,6 +79,13 @@ class TapCommand(SingerCommand, click.Group):
 def command(tap: type[CommandTap], singer_command: click.Command) -> click.Command:
     """Return the command line of a tap: the SDK's Singer command with the subcommands."""
     assert isinstance(singer_command, SingerCommand)  # noqa: S101 - the SDK's is one
+    for parameter in singer_command.params:
+        if parameter.name == "catalog":
+            # --test needs the catalog while the other parameters are being parsed.
+            parameter.is_eager = True
+        if parameter.name in {"catalog", "state"}:
+            # The tap opens the file itself: click would end with its usage instead.
+            parameter.type = click.STRING
     return TapCommand.of(singer_command, [login_command(tap), check_command(tap, singer_command)])
 
 

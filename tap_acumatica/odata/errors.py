@@ -112,6 +112,13 @@ class Defect(AcumaticaError):  # noqa: N818 - the field's term
         super().__init__(message)
 
 
+class DoubtfulAnswer(InconsistentAnswer):
+    """A response that contradicts its request, as one made of the server's internal pages may.
+
+    The same request may be answered well another time.
+    """
+
+
 class BrokenPayload(Exception):  # noqa: N818 - caught by the client, never seen by users
     """A body is not what its headers say: cut off, or not JSON at all."""
 
@@ -227,6 +234,7 @@ TENANT_WIDE: Final = SITE_WIDE | {
     Cause.TOKEN_ENDED,
     Cause.TOKEN_REFUSED,
     Cause.NOT_ACUMATICA,
+    Cause.TOKEN_REQUEST_BLOCKED,
     Cause.NO_TOKEN_IN_TIME,
     Cause.ACCOUNT_LOCKED_AT_SIGN_IN,
     Cause.API_LOGIN_LIMIT_AT_SIGN_IN,

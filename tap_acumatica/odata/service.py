@@ -5,6 +5,7 @@ Facts: docs/acumatica.md, "URL shapes and versions".
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.query import Query
 
 Content = TypeVar("Content")
+
+SELECT: Final = re.compile(r"(?:^|&)(?:\$|%24)select=", re.IGNORECASE)
+"""Matches in a query string that selects columns of the set itself, not only of related records."""
 
 MIN_RESIZABLE: Final = 100
 """Rows; a smaller page is not made smaller still if a status tells that it took too long."""
@@ -94,7 +98,7 @@ class Service:
             InconsistentAnswer: A nextLink leads out of this service, or the content contradicts
                 the request.
         """
-        if "$select=" in unquote(self._query_string(query)):
+        if SELECT.search(self._query_string(query)):
             select = () if isinstance(query, Link) else query.select
             decode = partial(_decode_selected, decode, subject, select)
         return self._send(

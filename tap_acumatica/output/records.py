@@ -90,6 +90,7 @@ class RecordConverter:
         """
         self._stream = stream
         self._columns = columns
+        self._refused: set[str] = set()
         self._settings = settings
         # Dates repeat, in all columns, and few streams have more distinct ones than a cache holds.
         # The caches refer to nothing that refers to them, so that they are freed with the stream.
@@ -109,8 +110,12 @@ class RecordConverter:
         }
         self._conversions = self._conversions_of(converted, replication_key)
 
-    def convert(self, rows: list[Row]) -> list[Row]:
-        """Convert these rows to records.
+    def convert(self, rows: list[Row], refused: frozenset[str] = frozenset()) -> list[Row]:
+        """Convert these rows to records, with nulls that the server may have left out.
+
+        Args:
+            rows: The rows.
+            refused: Columns that the server refused: the records lack them, too.
 
         Raises:
             InconsistentAnswer: A value cannot be converted.
@@ -118,17 +123,17 @@ class RecordConverter:
                 column.
         """
         name, value, width = "", None, len(self._columns)
+        self._refused.update(refused)
         try:
             for row in rows:
                 if len(row) != width:
-                    # Servers may leave nulls out.
-                    _fill(row, self._columns)
+                    _fill(row, self._columns, self._refused)
                 for name, convert in self._conversions:
-                    value = row[name]
+                    value = row.get(name)
                     if value is not None:
                         row[name] = convert(value)
                 for number in self._numbers:
-                    decimal = row[number]
+                    decimal = row.get(number)
                     if decimal is not None and not decimal.is_finite():
                         row[number] = None
                 if self._nulls:
@@ -194,7 +199,9 @@ class RecordConverter:
             return convert and partial(_convert_items, convert)
         if "properties" in schema:
             columns = edm.columns_of(schema)
-            return partial(_convert_properties, columns, self._conversions_of(columns, None))
+            return partial(
+                _convert_properties, columns, self._refused, self._conversions_of(columns, None)
+            )
         return None
 
 
@@ -211,19 +218,22 @@ def _convert_items(convert: Callable[[Any], Any], values: list[Any]) -> list[Any
     return [None if value is None else convert(value) for value in values]
 
 
-def _convert_properties(columns: Collection[str], conversions: Conversions, row: Row) -> Row:
+def _convert_properties(
+    columns: Collection[str], refused: Collection[str], conversions: Conversions, row: Row
+) -> Row:
     if len(row) != len(columns):
-        _fill(row, columns)
+        _fill(row, columns, refused)
     for name, convert in conversions:
-        value = row[name]
+        value = row.get(name)
         if value is not None:
             row[name] = convert(value)
     return row
 
 
-def _fill(row: Row, columns: Iterable[str]) -> None:
+def _fill(row: Row, columns: Iterable[str], refused: Collection[str]) -> None:
     for name in columns:
-        row.setdefault(name, None)
+        if name not in refused:
+            row.setdefault(name, None)
 
 
 def _convert_and_write(

@@ -49,16 +49,10 @@ class IncrementalRead:
             AcumaticaError: The read cannot be completed.
         """
         clock = self._start.clock_check.clock(self._pages.table, self._pages.source.ask)
+        evidence = self._pages.paging.evidence
+        evidence.counts_proved |= self._start.clock_check.server_counts
         bookmark = self._usable_bookmark(clock)
         window = self._window(bookmark, clock)
-        if window.low and window.low > window.high:
-            logger.warning(
-                "%s: the server's clock (%s) is not ahead of the bookmark: nothing to read yet.",
-                self._pages.table.entity_set,
-                bookmark_text(clock.now),
-            )
-            self._log_stats()
-            return
         self._warn_of_later_columns(bookmark)
         if bookmark != self._start.bookmark:
             yield Checkpoint(bookmark)
@@ -170,11 +164,11 @@ class IncrementalRead:
             clock = read.confirm(
                 clock_check.confirmed(pages.table, pages.source.ask, page.rows, page.seen)
             )
-            yield replace(page, max_bookmark=clock.max_bookmark)
+            yield replace(page, max_bookmark=None if page.in_doubt else clock.max_bookmark)
             first, last = (
                 instants.read(page.rows[index][self._replication_key]) for index in (0, -1)
             )
-            if begun and first > begun + DISPLAY_MARGIN:
+            if begun and first > begun + DISPLAY_MARGIN and not page.in_doubt:
                 return
             is_behind = may_overtake and last > clock.max_bookmark + DISPLAY_MARGIN
             if is_behind and begun is None and not pager.done:
@@ -205,6 +199,7 @@ class IncrementalRead:
     def _finish(self, bookmark: Bookmark, window: Window, read: WindowRead) -> Iterator[ReadEvent]:
         """Move the bookmark once the window has been read to its end; read the undated rows."""
         clock = read.clock
+        self._start.clock_check.server_counts |= self._pages.paging.evidence.counts_proved
         verified = replace(window, high=clock.max_bookmark)
         read.verifier.verify_window(verified, self._settings, self._pages.source.ask)
         bookmark = replace(bookmark, instant=latest(bookmark.instant, clock.max_bookmark))

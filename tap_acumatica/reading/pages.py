@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from tap_acumatica.odata.errors import Action, RequestFailed
+from tap_acumatica.odata.errors import Action, DoubtfulAnswer, RequestFailed
 from tap_acumatica.odata.http.retry import retry_timeouts
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.payload.decoders import decoder_for
@@ -56,7 +56,12 @@ class EntitySource:
         self._subject = table.entity_set
         self._decoder = decoder_for(table, (*table.key, *replication_key))
         self._stats = stats
+        self._metadata = metadata
         self._unsent = UnsentColumns(table, metadata)
+
+    def without_formulas(self, table: Table) -> EntitySource:
+        """Return a source for the same entity, of which a read requires fewer columns."""
+        return EntitySource(self._source, table, self._stats, self._metadata)
 
     def ask(self, query: Query | Link) -> Result[Page]:
         """Send a query; repeat it at once after a timeout.
@@ -137,18 +142,24 @@ class PageReader:
             except RequestFailed as failed:
                 pager = self._instead(pager, failed)
                 continue
-            rows = pager.accept(result.content)
+            try:
+                rows = pager.accept(result.content)
+            except DoubtfulAnswer as doubtful:
+                self._page_size.doubt(pager, doubtful)
+                continue
             self._page_size.good_page(pager)
             if rows:
-                yield self.counted(rows, result.date)
+                yield self.counted(rows, result.date, in_doubt=pager.in_doubt)
         successor = pager.then()
         if successor:
             yield from self.read(successor)
 
-    def counted(self, rows: list[Row], seen: datetime | None = None) -> PageRead:
+    def counted(
+        self, rows: list[Row], seen: datetime | None = None, *, in_doubt: bool = False
+    ) -> PageRead:
         """Count these rows, and return their event."""
         self.stats.add(pages=1, rows=len(rows))
-        return PageRead(rows, seen=seen)
+        return PageRead(rows, seen=seen, refused=self.table.refused, in_doubt=in_doubt)
 
     def _begin(self, pager: Pager) -> None:
         """Give a pager the columns and the page size that the server has accepted so far."""
@@ -169,15 +180,14 @@ class PageReader:
             return pager
         if failed.action is not Action.REPHRASE or self.table.inquiry:
             raise failed
-        if failed.column in self.table.optional_columns:
+        if failed.column and failed.column in self.table.optional_columns:
             logger.warning("%s The column is left out.", failed)
             self.table = self.table.without(failed.column)
         elif failed.column and any(
             expansion.selects(failed.column) for expansion in self.table.expand
         ):
             logger.warning("%s The column is left out of the related records.", failed)
-            expand = tuple(expansion.without(failed.column) for expansion in self.table.expand)
-            self.table = replace(self.table, expand=expand)
+            self.table = self.table.without_related(failed.column)
         elif successor := pager.instead(failed):
             self._begin(successor)
             return successor

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tap_acumatica.odata.errors import Action, RequestFailed
 from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.reading.formula_columns import FormulaColumns
 from tap_acumatica.reading.full_table import read_full_table
 from tap_acumatica.reading.incremental import IncrementalRead
@@ -48,8 +49,8 @@ class EntityReader:
             metadata: Requests the metadata, to look up columns that the server does not send; None
                 if they are not to be looked up.
         """
-        if table.inquiry:
-            settings = replace(settings, paging=replace(settings.paging, count=False))
+        paging = Paging(settings.paging.size, settings.paging.count and not table.inquiry)
+        settings = replace(settings, paging=paging)
         self._settings = settings
         self._start = start
         stats = ReadStats()
@@ -95,5 +96,6 @@ class EntityReader:
                 raise
             formulas = FormulaColumns(self.table, self._pages.source.ask)
             self._pages.table = formulas.removed(failed)
+            self._pages.source = self._pages.source.without_formulas(self._pages.table)
             self._pages.stats.window = None
             yield from self._entity()

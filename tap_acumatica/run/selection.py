@@ -45,18 +45,20 @@ def require_readable(plans: Iterable[StreamPlan], interfaces: Collection[str]) -
     """Refuse streams that cannot be read with the settings.
 
     Raises:
-        SettingsError: A stream belongs to an interface that the settings exclude, an inquiry's
+        AcumaticaError: A stream belongs to an interface that the settings exclude, an inquiry's
             parameters are wrong or missing, or key or replication key are not selected; the
             message has a sentence for each stream.
     """
-    problems: list[str] = []
+    errors: list[AcumaticaError] = []
     for plan in plans:
         try:
             _require_readable(plan, interfaces)
         except AcumaticaError as error:
-            problems.extend(error.sentences)
-    if problems:
-        raise SettingsError(" ".join(problems))
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise SettingsError(" ".join(map(str, errors)))
 
 
 def _require_readable(plan: StreamPlan, interfaces: Collection[str]) -> None:

@@ -128,12 +128,12 @@ def test_no_more_pages_are_in_memory_than_readers_hold(monkeypatch: pytest.Monke
     held, peak, lock = 0, 0, threading.Lock()
     counted = PageReader.counted
 
-    def count(self: PageReader, rows: list[Row], seen: datetime | None = None) -> PageRead:
+    def count(self: PageReader, rows: list[Row], *args: Any, **kwargs: Any) -> PageRead:
         nonlocal held, peak
         with lock:
             held += 1
             peak = max(peak, held)
-        return counted(self, rows, seen)
+        return counted(self, rows, *args, **kwargs)
 
     monkeypatch.setattr(PageReader, "counted", count)
     sims = {name: Watched([60.0] * 400) for name in "abcd"}

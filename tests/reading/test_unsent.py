@@ -50,7 +50,8 @@ class LeavingOutNulls:
         low = int(getattr(query, "filter", "").partition(" gt ")[2] or -1)
         select = getattr(query, "select", ())
         rows = [row for row in self.rows if row["K"] > low] if " eq " not in str(query) else []
-        page = [{n: v for n, v in row.items() if not select or n in select} for row in rows[:2]]
+        answer = rows[getattr(query, "skip", 0) :][:2]
+        page = [{n: v for n, v in row.items() if not select or n in select} for row in answer]
         return Result(Page(page, len(rows)), None, None)
 
     def metadata(self) -> Model:

@@ -90,8 +90,13 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("pool", [1, 4])
-@pytest.mark.parametrize("failing", [[TERMS], [LINES], [USERS], [BATCHES, ORDERS]])
-@pytest.mark.parametrize(("kind", "options"), FAILURES)
+@pytest.mark.parametrize(
+    ("kind", "options", "failing"),
+    [
+        *((kind, options, [BATCHES, ORDERS]) for kind, options in FAILURES),
+        *(("unavailable", {}, [stream]) for stream in (TERMS, LINES, USERS)),
+    ],
+)
 def test_the_streams_beside_one_that_fails_are_read(
     box: Sandbox, kind: str, options: dict[str, Any], failing: list[str], pool: int
 ) -> None:

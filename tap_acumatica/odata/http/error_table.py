@@ -425,7 +425,9 @@ RULES: Final[tuple[Rule, ...]] = (
         "Acumatica answered the request for {subject} with nothing at all (200, empty body), as it "
         "does if a query filters or sorts by a formula column, or if an inquiry is broken: try the "
         "inquiry or form in Acumatica itself.",
-        test=lambda response: not response.body.strip(),
+        test=lambda response: (
+            response.status != HTTPStatus.NO_CONTENT and not response.body.strip()
+        ),
     ),
     Rule(
         Cause.NOT_ACUMATICA,

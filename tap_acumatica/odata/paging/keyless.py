@@ -17,7 +17,7 @@ import msgspec
 from typing_extensions import override
 
 from tap_acumatica.odata.errors import InconsistentAnswer
-from tap_acumatica.odata.paging.counting import NextLinks
+from tap_acumatica.odata.paging.next_links import NextLinks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,6 +62,7 @@ class _Requests(ABC):
 
     resizable = True
     announcement = ""
+    in_doubt = False
 
     def __init__(self, table: Table, paging: Paging, condition: str = "") -> None:
         self.table = table
@@ -278,8 +279,8 @@ class _Agreement:
 class _PagedRead(_Requests):
     """Reads all rows in pages, each of which begins with the last row of the one before.
 
-    A page ends in front of its last rows that may tie, since more such rows may follow. If the
-    overlap does not come, or comes twice, the table has shifted, and the read is given up.
+    A page ends in front of its last rows that may tie, since more such rows may follow. If another
+    row comes first, the table has shifted, and the read is given up.
     """
 
     def __init__(self, table: Table, paging: Paging, condition: str, agreement: _Agreement) -> None:
@@ -332,8 +333,6 @@ class _PagedRead(_Requests):
             if not rows or self._rank(rows[0]) != self._last_rank:
                 return self._finish()
             rows = rows[1:]
-            if rows and self._rank(rows[0]) == self._last_rank:
-                return self._finish()
         return self._take_page(rows)
 
     def _take_page(self, rows: list[Row]) -> list[Row]:

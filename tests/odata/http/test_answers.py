@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from support.hostile import Call, HostileServer, answer, hostile_server
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.addresses import Address
 from tap_acumatica.odata.errors import AcumaticaError, InconsistentAnswer, RequestFailed
+from tap_acumatica.odata.expand import Expansion
 from tap_acumatica.odata.http.auth import BasicAuth
 from tap_acumatica.odata.http.client import Client, ClientSettings
 from tap_acumatica.odata.payload.json import JsonDecoder
@@ -182,6 +184,22 @@ def test_an_answer_to_a_query_for_fewer_columns_is_another_one(end: str) -> None
     with hostile_server(reply) as server:
         assert Reader(server).rows(SETS[0])
         assert [call.connection for call in server.calls] == [0, 1]
+
+
+def test_a_selection_of_related_columns_alone_is_none_of_the_set() -> None:
+    lines = Expansion("Lines", ("LineNbr",))
+    context = f"https://host/$metadata#{SETS[0]}(Lines(LineNbr))"
+    body = {"@odata.context": context, "value": [{"DocType": "SO", "Other": 1}]}
+    with hostile_server(lambda _: answer(json.dumps(body))) as server:
+        reader = Reader(server)
+        # Without the columns of the set itself the query string is short enough.
+        limits = QueryLimits(max_length=60)
+        service = Service(reader.client, Address.parse(f"{server.site}/odatav4/A"), None, limits)
+        query = Query(SETS[0], COLUMNS[SETS[0]], top=500, expand=(lines,))
+        decoder = JsonDecoder(SETS[0], dict.fromkeys(COLUMNS[SETS[0]], edm.STRING))
+        assert service.read(query, SETS[0], decoder.page).content.rows == [{"DocType": "SO"}]
+        assert "Lines($select=LineNbr)" in unquote(server.calls[0].target)
+        assert "DocType" not in server.calls[0].target
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,26 @@ def test_answers_that_come_too_late_are_asked_for_in_pages() -> None:
     assert max(query.top or 0 for query in inquiry.queries) <= 15
 
 
+def test_an_end_that_comes_too_late_is_read_in_pages() -> None:
+    pager = KeylessPager(replace(TABLE, order=()), Paging(20, count=False))
+    pager.accept(Page(numbered(14)))
+    pager.accept(Page([]))
+    before = pager.done
+    pager.resize(10)
+    assert (before, pager.done) == (False, True)
+    assert pager.then()
+
+
+def test_an_empty_page_with_a_link_is_not_the_end() -> None:
+    pager = KeylessPager(TABLE, Paging(20, count=False))
+    assert pager.accept(Page([], None, "more")) == []
+    assert isinstance(pager.request(), Link)
+    assert pager.accept(Page(numbered(3))) == []
+    assert pager.accept(Page([])) == []
+    assert pager.accept(Page(numbered(3)[1:])) == numbered(3)
+    assert pager.done
+
+
 # Ties
 
 
@@ -239,6 +259,37 @@ def test_rows_that_move_to_the_part_that_was_read_are_found(
     inquiry.between = move
     delivered = read(inquiry)
     assert not contents(inquiry.rows) - contents(delivered)
+
+
+def test_a_shift_that_comes_in_each_read_and_is_undone_hides_no_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pages can only end where nothing ties, so that two reads may have the same borders."""
+    monkeypatch.setattr(keyless, "MAX_ROWS", 10)
+    inquiry = Inquiry(rows_of(*[("abc"[n // 8], n, f"row {n}") for n in range(24)]))
+    toggled = inquiry.rows[2]
+    others = [row for row in inquiry.rows if row is not toggled]
+
+    def shift() -> None:
+        if len(inquiry.queries) > 1 and inquiry.queries[-1].skip == 0:
+            inquiry.rows[:] = others
+        elif inquiry.queries and inquiry.queries[-1].top == 1 and toggled not in inquiry.rows:
+            inquiry.rows.insert(2, toggled)
+
+    inquiry.between = shift
+    assert not contents(others) - contents(read(inquiry, replace(TABLE, order=("A",))))
+
+
+def test_a_row_that_goes_once_it_was_found_behind_the_others_is_not_blamed() -> None:
+    inquiry = Inquiry(numbered(2), caps=(1,))
+
+    def delete() -> None:
+        if len(inquiry.queries) == 4:
+            assert inquiry.queries[-1].skip == 1
+            del inquiry.rows[1]
+
+    inquiry.between = delete
+    assert contents(read(inquiry)) >= contents(inquiry.rows)
 
 
 @pytest.mark.parametrize("most", [10, 1000])
