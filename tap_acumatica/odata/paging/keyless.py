@@ -188,7 +188,7 @@ class KeylessPager(_Requests):
     def resize(self, size: int) -> None:
         super().resize(size)
         # The end can be too much for one answer, too.
-        self.done = self._nothing_behind and not self._may_grow
+        self.done = self.done or (self._nothing_behind and not self._may_grow)
 
     @override
     def then(self) -> Pager | None:

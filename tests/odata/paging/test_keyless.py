@@ -188,7 +188,9 @@ def test_an_empty_page_with_a_link_is_not_the_end() -> None:
     assert pager.accept(Page(numbered(3))) == []
     assert pager.accept(Page([])) == []
     assert pager.accept(Page(numbered(3)[1:])) == numbered(3)
+    pager.resize(40)
     assert pager.done
+    assert pager.then() is None
 
 
 # Ties
