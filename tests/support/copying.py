@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping  # noqa: TC003 - of a dataclass
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from support.histories import DAC, DRAWN, Content, History, Shape
 from support.running import in_this_process
-from support.simulation import Clock, Key, R, Row, Server, SimulatedService
+from support.simulation import Clock, Key, R, Row, Server, SimulatedService, one_in
 from support.stepping import stepped_workers
 from support.target import Target
 from tap_acumatica.odata.errors import AcumaticaError
@@ -366,6 +366,8 @@ class Copying:
                 owed = self._owed(place, held[place], start, run)
                 lost = {k: v for k, v in owed.items() if after[place].get(k, 0) < v}
                 assert not lost, f"Rows of {place} are missing or old: {lost}"
+                if not history.shape.keyed:
+                    self._require_copies(place, owed)
                 self._days[place].add(start.date().isoformat())
         if is_complete:
             self._require_columns(catalog)
@@ -449,6 +451,18 @@ class Copying:
                     key = history.sim.key_of(row)
                     versions[key] = max(row["Version"], versions.get(key, 0))
         return copied
+
+    def _require_copies(self, place: Place, owed: Mapping[Key, int]) -> None:
+        """Fail if rows without a key have arrived less often than the table has them."""
+        (name, tenant), sim = place, self.site.tables[place].sim
+        arrived = Counter(
+            (sim.key_of(row), row["Version"])
+            for row in self.target.rows(name)
+            if row.get(TENANT) == tenant
+        )
+        copies = sim.server.copies
+        few = {k for k, version in owed.items() if arrived[k, version] < 1 + one_in(copies, k)}
+        assert not few, f"Rows of {place} have arrived too seldom: {few}"
 
     def _require_columns(self, catalog: dict[str, Any]) -> None:
         """Fail if rows lack a column of the catalog, and the tap has never said so."""

@@ -298,6 +298,7 @@ class SimulatedTable:
         end = query.skip + len(rows)
         if self.server.inner_page:
             rows = self._made_of_pages(rows, query, self.server.inner_page)
+            end = query.skip + len({self.key_of(row) for row in rows})
         body: dict[str, Any] = {
             "@odata.context": f"https://erp.example/$metadata#{query.entity_set}",
             "value": [self._shown(row, query) for row in rows],

@@ -80,7 +80,8 @@ MISREAD_DISPLAYS: tuple[Display, ...] = tuple(
 )
 """Values show the wall clock with a false Z, filters compare instants, and no setting says so."""
 
-ZONE_REFUSED = "use different time zones|nothing proves their zone|ignored .filter"
+AHEAD_REFUSED = "changed later than its clock says"
+ZONE_REFUSED = f"use different time zones|nothing proves their zone|ignored .filter|{AHEAD_REFUSED}"
 KEYLESS_REFUSED = "within one second|same place in the order|shifts faster"
 KEYLESS_CHANGES_REFUSED = "was different each time it was read"
 UNSENT = "does not send the row of|it may be too large for a response"
@@ -100,7 +101,7 @@ class Trait:
         settings: Settings, drawn for each run.
         displays: How timestamps are displayed; empty for any healthy way.
         streams: Minimum number of streams.
-        only_last: Whether only the last stream is odd.
+        only_last: Whether only the last stream is odd, and the others are healthy DACs.
         refused: What the sentence of a run may say that is refused for it.
     """
 
@@ -170,7 +171,7 @@ TRAITS = (
         stream={"shape": KEYLESS},
         refused=KEYLESS_REFUSED,
     ),
-    Trait("rows ahead", content={"ahead": (True,)}),
+    Trait("rows ahead", content={"ahead": (True,)}, refused=AHEAD_REFUSED),
     Trait("London", displays=LONDON_DISPLAYS, content={"quiet": (0 * HOUR, 2 * HOUR)}),
     Trait(
         "misread zone",
@@ -183,6 +184,7 @@ TRAITS = (
         "one misread stream",
         displays=MISREAD_DISPLAYS,
         content={"quiet": QUIET},
+        stream={"shape": INQUIRIES},
         streams=2,
         only_last=True,
         refused=ZONE_REFUSED,
@@ -243,7 +245,7 @@ TRAITS = (
         "answer of another table",
         scene={"slips_at": (1, 2, 3, 4, 6, 9)},
         streams=2,
-        refused="answered with|another",
+        refused="do not fit the catalog|answered the request for",
     ),
     Trait("inner pages", server={"inner_page": (4, 9, 20)}),
     Trait("no key", stream={"shape": (Shape(keyed=False), *KEYLESS)}, refused=KEYLESS_REFUSED),
