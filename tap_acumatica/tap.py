@@ -25,7 +25,7 @@ from tap_acumatica.catalog.selection import only_selected
 from tap_acumatica.cli import app
 from tap_acumatica.cli.files import read_object
 from tap_acumatica.cli.opening import open_tap
-from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
+from tap_acumatica.odata.log import set_verbosity, show_safely
 from tap_acumatica.output.stream_maps import stream_map_errors
 from tap_acumatica.output.writer import StateDeduplicator, Writer
 from tap_acumatica.reading.bookmarks import require_shape, warn_of_other_spellings
@@ -97,9 +97,9 @@ class TapAcumatica(Tap):
         # Meltano passes unset settings as null, for which the SDK would not fill in defaults.
         self._config = {name: value for name, value in self._config.items() if value is not None}
         errors = super()._validate_config(raise_errors=False)
-        mask_everywhere()
+        show_safely()
         if raise_errors:
-            masking.add(validation.secrets(self.config))
+            validation.mask_secrets(self.config)
             validation.check(dict(self.config), self.config_jsonschema["properties"])
             set_verbosity(self.config["verbosity"])
             self.run.open(assemble(self.config))

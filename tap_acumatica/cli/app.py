@@ -17,7 +17,8 @@ from tap_acumatica.cli.login import login_command
 from tap_acumatica.cli.opening import CommandTap, open_tap
 from tap_acumatica.cli.stdout import OutputFailed, complete_stdout
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError
-from tap_acumatica.odata.log import logger, masking
+from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.masking import shown
 from tap_acumatica.reading.prefetch import Stopped
 
 if TYPE_CHECKING:
@@ -112,4 +113,4 @@ def _say(sentence: str) -> None:
     if logging.getLogger().handlers:
         logger.error("%s", sentence)
     else:
-        sys.stderr.write(masking.masked(sentence) + "\n")
+        sys.stderr.write(shown(sentence) + "\n")

@@ -17,7 +17,7 @@ from tap_acumatica.odata.diagnosis import NoService
 from tap_acumatica.odata.errors import Cause, InconsistentAnswer, RequestFailed
 from tap_acumatica.odata.http.client import Request, Result
 from tap_acumatica.odata.http.retry import retry_timeouts
-from tap_acumatica.odata.log import logger, masking
+from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.query import Link
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Service:
                 f"Acumatica's nextLink ({url}) leads out of the service ({root}): set "
                 "client_side_paging to true."
             )
-            raise InconsistentAnswer(masking.masked(message))
+            raise InconsistentAnswer(message)
         text = query.string(self._limits.parameters, self._limits.max_length)
         return root + query.path + ("?" + text if text else "")
 

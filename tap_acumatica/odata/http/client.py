@@ -21,7 +21,7 @@ from tap_acumatica.odata.http.error_table import classify
 from tap_acumatica.odata.http.rate_limit import RateLimiter
 from tap_acumatica.odata.http.retry import with_retries
 from tap_acumatica.odata.http.sessions import Connection, ConnectionPool, PoolSettings
-from tap_acumatica.odata.log import log_exchange, logger, masking
+from tap_acumatica.odata.log import log_exchange, logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -368,7 +368,7 @@ class Client:
                 verify=self._settings.verify,
             )
         except OSError as error:
-            logger.warning("Sign-out failed: %s", masking.masked(str(error)))
+            logger.warning("Sign-out failed: %s", error)
 
 
 class _Body:

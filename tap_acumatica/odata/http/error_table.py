@@ -14,7 +14,7 @@ import requests
 
 from tap_acumatica.odata.errors import Action, BrokenPayload, Cause, RequestFailed
 from tap_acumatica.odata.http.answer import Credential, retry_after, shortened
-from tap_acumatica.odata.log import masking
+from tap_acumatica.odata.masking import masking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

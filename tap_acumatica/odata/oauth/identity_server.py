@@ -24,7 +24,8 @@ from tap_acumatica.odata.http.auth import NoAuth
 from tap_acumatica.odata.http.client import CONNECT_TIMEOUT
 from tap_acumatica.odata.http.error_table import classify
 from tap_acumatica.odata.http.retry import with_retries
-from tap_acumatica.odata.log import logger, masking
+from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.masking import masking
 from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
 from tap_acumatica.odata.oauth.tokens import Token
 from tap_acumatica.odata.urls import may_carry_secrets

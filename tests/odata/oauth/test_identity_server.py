@@ -17,7 +17,7 @@ from support.logging_in import sign_in
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata.errors import Action, RequestFailed, SettingsError
 from tap_acumatica.odata.http.client import ClientSettings
-from tap_acumatica.odata.log import masking
+from tap_acumatica.odata.masking import masking
 from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
 from tap_acumatica.odata.oauth.identity_server import Addresses, Application, IdentityServer
 from tap_acumatica.odata.oauth.tokens import Token
