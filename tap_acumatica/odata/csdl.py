@@ -14,6 +14,7 @@ from typing_extensions import override
 from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.errors import BrokenPayload
 from tap_acumatica.odata.model import EntitySet, EntityType, Function, Model, Property
+from tap_acumatica.odata.xml_text import without_forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +27,8 @@ RESTRICTIONS: Final = ".FilterRestrictions"
 def parse(chunks: Iterable[bytes]) -> Model:
     """Parse a `$metadata` document while it arrives.
 
+    A label may contain a character that XML does not allow; it loses that character.
+
     Raises:
         BrokenPayload: The document is cut off, is not XML, has a document type or is not CSDL.
     """
@@ -34,7 +37,7 @@ def parse(chunks: Iterable[bytes]) -> Model:
     parser.forbid_dtd = True
     parser.setContentHandler(handler)
     try:
-        for chunk in chunks:
+        for chunk in without_forbidden(chunks):
             parser.feed(chunk)
         parser.close()
     except SAXParseException as error:

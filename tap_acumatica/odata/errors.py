@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -26,11 +28,14 @@ class Cause(StrEnum):
     SIGN_IN_REFUSED = "sign-in refused"
     NO_RIGHTS = "no rights"
     NOT_FOUND = "not found"
+    REFUSED_ON_THE_WAY = "refused on the way"
+    NOT_SET_UP = "not set up"
     LICENCE_LIMIT = "licence limit"
     MAINTENANCE = "maintenance"
     REDIRECT = "redirect"
     COLUMN_MAY_NOT_BE_QUERIED = "column may not be queried"
     COLUMN_IS_GONE = "column is gone"
+    COLUMN_UNKNOWN = "column unknown"
     SERVER_ERROR = "server error"
     REFUSED = "refused"
     EMPTY_BODY = "empty body"
@@ -44,6 +49,7 @@ class Cause(StrEnum):
     ACCOUNT_LOCKED_AT_SIGN_IN = "account locked at sign-in"
     API_LOGIN_LIMIT_AT_SIGN_IN = "API login limit at sign-in"
     IDENTITY_SERVER_ERROR = "identity server error"
+    TOKEN_REQUEST_BLOCKED = "token request blocked"
     NO_IDENTITY_SERVER = "no identity server"
     APPLICATION_REFUSED = "application refused"
     SCOPE_REFUSED = "scope refused"
@@ -98,6 +104,18 @@ class BrokenPayload(Exception):  # noqa: N818 - caught by the client, never seen
     """A body is not what its headers say: cut off, or not JSON at all."""
 
 
+class ErrorInPayload(BrokenPayload):
+    """A successful response holds an error of the server, perhaps after some of the rows.
+
+    Attributes:
+        body: The error alone, as the body of an error response has it.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__("an error instead of rows")
+        self.body = body
+
+
 class Action(StrEnum):
     """What the tap does about a failure."""
 
@@ -119,14 +137,34 @@ class Action(StrEnum):
     STOP = "stop"
 
 
+@dataclass(frozen=True, slots=True)
+class Persistence:
+    """When a failure that is retried is not expected to pass any more, and what is done then.
+
+    Attributes:
+        action: What the tap does about a failure that does not pass.
+        times: The number of equal failures in a row that show it.
+        seconds: The pauses that it is given at least, in total.
+        within: The time in seconds of each response; a slower one may be due to load.
+    """
+
+    action: Action
+    times: int
+    seconds: float = 0.0
+    within: float = math.inf
+
+
 class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
     """A request that failed, classified by an error table.
 
     Attributes:
-        action: What the tap does about the failure.
+        action: What the tap does about the failure; a failure that does not pass gets another one.
+        status: The status of the response; 0 if there was none.
         wait: The pause in seconds that the server asked for, or None.
         column: The column that the server objects to, or None.
         is_page: Whether the response is a web page.
+        persistence: When the failure is not expected to pass any more; None for never.
+        seconds: How long the response took.
         given_up: Whether the retries are exhausted, so that the request is not sent again.
     """
 
@@ -138,16 +176,21 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
         action: Action,
         sentence: str,
         *,
+        status: int = 0,
         wait: float | None = None,
         column: str | None = None,
         is_page: bool = False,
+        persistence: Persistence | None = None,
     ) -> None:
         super().__init__(sentence)
         self.cause = cause
         self.action = action
+        self.status = status
         self.wait = wait
         self.column = column
         self.is_page = is_page
+        self.persistence = persistence
+        self.seconds = 0.0
         self.given_up = False
 
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE: Final = re.compile(r"(?!\s)[\t -~\xa0-\xff]*(?<!\s)")
+
+COOKIELESS: Final = re.compile(r"/\((?:[A-Za-z]\([^()]*\))+\)(?=/|$)")
+"""Matches a session without cookies in a path, such as `/(W(1))`."""
 
 FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
 """Headers that say where a request ends: with wrong ones the server waits for more."""
@@ -91,6 +94,11 @@ def _description(name: str) -> str:
 def _beyond_schema(settings: Mapping[str, Any]) -> Iterator[str]:
     address_problems = list(_address_problems(settings))
     yield from address_problems
+    if settings.get("auth_method") != "oauth" and ":" in (settings.get("username") or ""):
+        yield (
+            "The setting username contains a colon, at which the server would end it: correct it, "
+            "or sign in by OAuth."
+        )
     yield from (
         f"The setting {name} is missing: {_description(name)}"
         for name in accounts.missing(settings)
@@ -168,6 +176,11 @@ def _address_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     if address.username or address.password:
         yield (
             "The setting url contains a user name or password: move them to username and password."
+        )
+    elif COOKIELESS.search(unquote(address.path)):
+        yield (
+            "The setting url contains the mark of a browser's session in parentheses "
+            f"({settings['url']}): remove that part of it."
         )
     elif address.scheme not in {"http", "https"} or not address.hostname:
         yield (

@@ -382,6 +382,16 @@ def test_a_document_may_come_in_pieces_cut_anywhere(cuts: list[int]) -> None:
     assert parse(pieces) == parse([body])
 
 
+@settings(max_examples=50)
+@given(st.sampled_from(["&#x1F;", "&#0;", "&#xFFFF;", "\x1f", "\ufffe"]), st.integers(1, 40))
+def test_a_character_that_xml_does_not_allow_costs_that_character(text: str, size: int) -> None:
+    body = Document((ORDER,)).encode()
+    odd = body.replace(b"Order Nbr.", f"Or{text}der {text}Nbr.{text}".encode())
+    assert odd != body
+    pieces = [odd[at : at + size] for at in range(0, len(odd), size)]
+    assert list(parse(pieces).entities()) == list(parse([body]).entities())
+
+
 def test_the_sandbox_and_the_parser_agree() -> None:
     source = small_model()
     model = parse([document(source, annotations=True)])

@@ -190,6 +190,9 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("ftp://host", "must be an address that starts with https:// (found 'ftp://host')"),
         ("https://", "must be an address that starts with https://"),
         ("https://odata:5ecret@host", "contains a user name or password: move them to"),
+        ("https://host/ERP/(W(1))/Main", "the mark of a browser's session"),
+        ("https://host/(S(abc)W(12))/t/Company", "remove that part"),
+        ("https://host/%28W%281%29%29", "the mark of a browser's session"),
         ("https://[::1", "is not a valid address (Invalid IPv6 URL)"),
         ("https://host:port", "is not a valid address"),
         ("https://host:99999", "is not a valid address"),
@@ -204,9 +207,15 @@ def test_an_address_that_cannot_work_is_refused(url: str, sentence: str) -> None
     assert sentence in message
 
 
+def test_a_user_name_with_a_colon_is_refused_where_it_would_end_there() -> None:
+    message = refusal(username="Company:odata")
+    assert message.startswith("The setting username contains a colon")
+
+
 @pytest.mark.parametrize(
     "url",
     [
+        "https://host/ERP (W)/t/A(1)",
         "https://host",
         "HTTPS://Host/ERP",
         "http://localhost:8080",

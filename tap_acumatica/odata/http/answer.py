@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs, unquote_plus
 
 import msgspec
 
@@ -22,6 +24,16 @@ MAX_RETRY_AFTER: Final = 600.0
 
 MAX_DETAIL_LENGTH: Final = 300
 """Characters of the server's own words that an error message quotes."""
+
+
+ODATA_HEADERS: Final = ("OData-Version", "DataServiceVersion")
+"""Headers of OData services."""
+
+ACUMATICA_COOKIES: Final = re.compile(r"\b(?:UserBranch=|Locale=TimeZone)", re.IGNORECASE)
+"""Cookies that all recorded responses of Acumatica set."""
+
+ERROR_FIELDS: Final = frozenset({"message", "exceptionmessage", "error", "odata.error"})
+"""Fields of Acumatica's error bodies, in lower case."""
 
 
 class Credential(Enum):
@@ -50,6 +62,35 @@ class RawResponse:
     first: bool = False
     """Whether no request of the run has succeeded yet, so that a wrong setting is likely."""
     credential: Credential = Credential.PASSWORD
+    resizable: bool = False
+    """Whether the same can be requested in smaller pages."""
+
+    @property
+    def location(self) -> str:
+        """The address to which the response redirects, decoded; empty if it does not."""
+        redirects = self.status // 100 == HTTPStatus.MULTIPLE_CHOICES // 100
+        return unquote_plus(self.headers.get("Location", "")) if redirects else ""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it shows that Acumatica itself answered, not a firewall or the web server.
+
+        It is not known with which body Acumatica refuses an entity. So anything will do that only
+        an application sends: an error in the format of OData or ASP.NET, a header of OData or one
+        of Acumatica's cookies (docs/acumatica.md, "Error bodies"). A web page never does: a server
+        on the way would send the same, even within a session.
+        """
+        if self.is_page:
+            return False
+        if any(name in self.headers for name in ODATA_HEADERS):
+            return True
+        if ACUMATICA_COOKIES.search(self.headers.get("Set-Cookie", "")):
+            return True
+        try:
+            content = msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return re.match(rb"\s*(?:<\?[^>]*>\s*)?<(?:\w+:)?error\b", self.body) is not None
+        return isinstance(content, dict) and any(n.lower() in ERROR_FIELDS for n in content)
 
     @property
     def is_page(self) -> bool:
@@ -61,8 +102,17 @@ class RawResponse:
 
     @property
     def message(self) -> str:
-        """The server's own words, from any known shape of error body."""
+        """The server's own words, from any known shape of error body or the redirect's address."""
+        if self.location:
+            query = self.headers["Location"].partition("?")[2]
+            return " ".join(parse_qs(query).get("message", ()))
         return message_of(self.body)
+
+    def mentions(self, pattern: re.Pattern[str]) -> bool:
+        """Whether a refusal, a redirect or a web page contains this anywhere; data never do."""
+        if self.status == HTTPStatus.OK and not self.is_page:
+            return False
+        return bool(pattern.search(self.location or self.body.decode("utf-8", "replace")))
 
     @property
     def oauth_error(self) -> str:

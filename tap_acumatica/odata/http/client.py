@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 import requests
 
-from tap_acumatica.odata.errors import Action, AcumaticaError, BrokenPayload, Cause, RequestFailed
+from tap_acumatica.odata.errors import (
+    Action,
+    AcumaticaError,
+    BrokenPayload,
+    Cause,
+    ErrorInPayload,
+    InconsistentAnswer,
+    RequestFailed,
+)
 from tap_acumatica.odata.http.answer import RawResponse, http_date
 from tap_acumatica.odata.http.auth import NoAuth
 from tap_acumatica.odata.http.error_table import classify
@@ -93,6 +101,9 @@ class Request:
         owner: The owner of the connections to use; each tenant has its own.
         accept: The content type for the Accept header.
         auth: The account, or None for the client's own.
+        resizable: Whether the caller can request the same in smaller pages.
+        searching: Whether the service may be at another address, so that a 404 of any kind is told
+            at once.
     """
 
     url: str
@@ -100,6 +111,8 @@ class Request:
     owner: str
     accept: str = "application/json"
     auth: Auth | None = None
+    resizable: bool = False
+    searching: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +195,8 @@ class Client:
         self, request: Request, decode: Callable[[Any], Content], *, streamed: bool
     ) -> Result[Content]:
         auth = request.auth or self._auth
-        retry_time = self._settings.max_retry_time
-        if self._given_up_owner not in {None, request.owner}:
-            retry_time = min(retry_time, RETRY_TIME_AFTER_OTHERS)
         retries = 0
+        doubted = False
 
         def count_retry() -> None:
             nonlocal retries
@@ -194,23 +205,56 @@ class Client:
                 self.retries += 1
 
         def attempt() -> Result[Content]:
+            nonlocal doubted
             authorization = auth.authorize()
             while True:
                 try:
                     return self._send(_Attempt(request, decode, auth, authorization, streamed))
+                except InconsistentAnswer as error:
+                    # It may be the answer to another request: another connection tells.
+                    if doubted:
+                        raise
+                    doubted = True
+                    logger.warning("%s The request is sent once more.", error)
+                    count_retry()
+                    continue
                 except RequestFailed as failed:
+                    if request.searching and _is_page_not_found(failed):
+                        failed.action = Action.SKIP
                     if failed.action is not Action.REFRESH:
                         raise
                 authorization = auth.reauthorize(authorization)
 
+        result = self.retry(attempt, request.owner, count_retry)
+        return replace(result, retries=retries) if retries else result
+
+    def retry(
+        self,
+        attempt: Callable[[], Content],
+        owner: str,
+        on_retry: Callable[[], None] | None = None,
+    ) -> Content:
+        """Try until an attempt succeeds, within the retry time that the owner has now.
+
+        Raises:
+            RequestFailed: The last failure, or one that must not be retried.
+        """
+        retry_time = self._settings.max_retry_time
+        if self._given_up_owner not in {None, owner}:
+            retry_time = min(retry_time, RETRY_TIME_AFTER_OTHERS)
         try:
-            result = with_retries(attempt, retry_time, count_retry)
+            result = with_retries(attempt, retry_time, on_retry)
         except RequestFailed as failed:
             if failed.action is Action.RETRY and self._given_up_owner is None:
-                self._given_up_owner = request.owner
+                self._given_up_owner = owner
             raise
         self._given_up_owner = None
-        return replace(result, retries=retries) if retries else result
+        return result
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether a request of the run has succeeded yet."""
+        return self._succeeded.is_set()
 
     def get_once(self, request: Request) -> RawResponse:
         """Send a request once, and return its outcome without classifying it.
@@ -282,6 +326,7 @@ class Client:
             self.requests += 1
         started = time.monotonic()
         first = not self._succeeded.is_set()
+        outcome = RawResponse(request.subject, first=first, resizable=request.resizable)
         try:
             with self._pool.connection(request.owner) as connection:
                 self._require_open(request, attempt.auth)
@@ -291,23 +336,34 @@ class Client:
                 log_exchange(response, self._settings.verbosity)
                 locales = [c.value for c in connection.session.cookies if c.name == "Locale"]
                 body = _Body(response, streamed=attempt.streamed)
-                outcome = RawResponse(
-                    request.subject,
-                    response.status_code,
-                    response.headers,
-                    body.head,
-                    first=first,
+                outcome = replace(
+                    outcome,
+                    status=response.status_code,
+                    headers=response.headers,
+                    body=body.head,
                     credential=authorization.credential,
                 )
                 failed = classify(outcome)
+                if failed:
+                    self._leave(connection, outcome, failed)
                 streamed = attempt.streamed and not failed
                 decoded = body.decoded(attempt.decode) if streamed else None
-            content = decoded() if decoded else None if failed else attempt.decode(body.head)
+            try:
+                content = decoded() if decoded else None if failed else attempt.decode(body.head)
+            except (BrokenPayload, InconsistentAnswer):
+                connection.session.close()
+                raise
+        except ErrorInPayload as error:
+            # The server had begun to answer when it failed.
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            outcome = replace(outcome, status=status, body=error.body)
+            failed = classify(outcome)
         except (OSError, BrokenPayload) as error:
-            outcome = RawResponse(request.subject, exception=error, first=first)
+            outcome = replace(outcome, status=0, exception=error)
             failed = classify(outcome)
         seconds = time.monotonic() - started
         if failed:
+            failed.seconds = seconds
             logger.warning(
                 "GET %s: %s (%s) after %.2f s", request.url, failed.cause, outcome.status, seconds
             )
@@ -316,6 +372,14 @@ class Client:
         logger.info("GET %s: %d bytes in %.2f s", request.url, body.length, seconds)
         date = http_date(response.headers.get("Date", ""))
         return Result(content, date, locales[-1] if locales else None)  # type: ignore[arg-type]
+
+    @staticmethod
+    def _leave(connection: Connection, outcome: RawResponse, failed: RequestFailed) -> None:
+        """Close a connection after a failure, so that no rest of it answers the next request."""
+        connection.session.close()
+        # A gateway gave up, but the server goes on.
+        is_gateway = outcome.status != HTTPStatus.INTERNAL_SERVER_ERROR
+        connection.busy = failed.action is Action.SHRINK and is_gateway
 
     def _require_open(self, request: Request, auth: Auth) -> None:
         """Raise an error if the account was refused before, or if the run is over."""
@@ -343,6 +407,9 @@ class Client:
             verify=self._settings.verify,
             stream=streamed,
         )
+        if response.status_code != HTTPStatus.OK:
+            # Others may be followed by more, such as the answer itself after an informational one.
+            connection.session.close()
         if response.status_code != HTTPStatus.UNAUTHORIZED:
             connection.authorization = authorization
         return response
@@ -398,6 +465,11 @@ class _Body:
         for chunk in self._chunks:
             self.length += len(chunk)
             yield chunk
+
+
+def _is_page_not_found(failed: RequestFailed) -> bool:
+    """Whether something other than Acumatica says that there is nothing at the address."""
+    return failed.cause is Cause.REFUSED_ON_THE_WAY and failed.status == HTTPStatus.NOT_FOUND
 
 
 def _raise(error: Exception) -> NoReturn:

@@ -296,11 +296,36 @@ def test_a_page_in_place_of_a_token_is_none() -> None:
             mocked_server().refresh("r")
 
 
+LIMITS: dict[str, dict[str, Any]] = {
+    "redirect": {"form": "redirect"},
+    "page": {"form": "page"},
+    "page with 500": {"form": "page", "status": 500},
+    "json": {"form": "json"},
+    "web server": {"form": "iis"},
+}
 PASSING: dict[str, tuple[str, str, dict[str, Any], float | None]] = {
     "503": ("unavailable", "connect/token", {"retry_after": "7"}, 7.0),
     "429": ("throttle", "connect/token", {"retry_after": "9"}, 9.0),
     "login limit": ("error", "connect/token", {"message": "API Login Limit", "status": 400}, None),
     "500": ("error", "connect/token", {}, None),
+    **{
+        f"login limit: {name}": ("login_limit", "connect/token", options, None)
+        for name, options in LIMITS.items()
+    },
+    "a page of something else": ("blocked", "connect/token", {}, None),
+    "a page with 407": ("blocked", "connect/token", {"status": 407}, None),
+    "temporarily unavailable": (
+        "error",
+        "connect/token",
+        {"status": 400, "body": '{"error":"temporarily_unavailable"}'},
+        None,
+    ),
+    "server error": (
+        "error",
+        "connect/token",
+        {"status": 400, "body": '{"error":"server_error"}'},
+        None,
+    ),
     "lost discovery": ("reset", "openid-configuration", {}, None),
 }
 
@@ -308,6 +333,29 @@ PASSING: dict[str, tuple[str, str, dict[str, Any], float | None]] = {
 def retrying_server(box: Sandbox) -> IdentityServer:
     application = Application(box.client_id, box.client_secret, "api")
     return IdentityServer(box.url, application, ClientSettings(timeout=5, max_retry_time=60))
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+@pytest.mark.parametrize("ask", [REFRESH, PASSWORD], ids=["refresh", "password"])
+def test_credentials_are_not_sent_again_after_a_page_that_may_refuse_them(
+    waits: list[float], ask: Callable[[IdentityServer], object], status: int
+) -> None:
+    with requests_mock.Mocker() as server:
+        server.get(DISCOVERY, status_code=404)
+        server.post(TOKEN_URL, status_code=status, text="<html>Bad request</html>")
+        with pytest.raises(RequestFailed) as raised:
+            ask(mocked_server())
+    assert (raised.value.action, waits) == (Action.STOP, [])
+
+
+def test_a_refused_password_may_be_right() -> None:
+    with requests_mock.Mocker() as server:
+        server.get(DISCOVERY, status_code=404)
+        server.post(TOKEN_URL, status_code=400, json={"error": "invalid_grant"})
+        with pytest.raises(RequestFailed) as raised:
+            mocked_server().password("u", "p")
+    for reason in ("change of the password", "belongs to the tenant", "right to the API"):
+        assert reason in str(raised.value)
 
 
 @pytest.mark.parametrize("name", PASSING)
