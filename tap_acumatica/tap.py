@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from copy import deepcopy
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -232,6 +233,16 @@ class TapAcumatica(Tap):
     # Command line
 
     @override
+    def _setup_signal_handlers(self) -> None:
+        super()._setup_signal_handlers()
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for name in ("SIGHUP", "SIGQUIT"):  # those that Windows lacks
+            number = getattr(signal, name, None)
+            if number and signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                signal.signal(number, self._handle_termination)
+
+    @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         self.run.stop(signum)
 
@@ -293,4 +304,4 @@ class TapAcumatica(Tap):
                 tap.sync()
             except Stopped:
                 tap.state_writer.write_state(tap.state)
-                sys.exit(app.SIGNAL_EXIT + (tap.run.stop_signal or signal.SIGTERM))
+                sys.exit(Stopped(tap.run.stop_signal or signal.SIGTERM).exit_code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -23,9 +23,6 @@ from tap_acumatica.reading.prefetch import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-SIGNAL_EXIT: Final = 128
-"""The exit code of a process that a signal ended is this plus the signal's number."""
 
 
 class TapCommand(SingerCommand, click.Group):
@@ -71,9 +68,14 @@ class TapCommand(SingerCommand, click.Group):
             for sentence in error.sentences:
                 _say(sentence)
         except Stopped as stopped:
-            sys.exit(SIGNAL_EXIT + stopped.signal)
+            sys.exit(stopped.exit_code)
         except OutputFailed as failed:
             _say(str(failed))
+        except MemoryError:
+            _say(
+                "The tap ran out of memory: lower page_size, max_pool_size or max_response_size, "
+                "or allow it more."
+            )
         except Exception as error:  # noqa: BLE001 - the last resort: a sentence, not a traceback
             _say(
                 f"{type(error).__name__}: {error}. This should not happen: please report it with "

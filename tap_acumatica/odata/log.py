@@ -93,8 +93,14 @@ def silenced() -> Iterator[Callable[[int], None]]:
         restore()
 
 
-def log_exchange(response: requests.Response, verbosity: int) -> None:
-    """Log a request and its response, with secret headers and fields masked by their names."""
+def log_exchange(response: requests.Response, content: bytes, verbosity: int) -> None:
+    """Log a request and its response, with secret headers and fields masked by their names.
+
+    Args:
+        response: The response, whose body may not have been read to its end.
+        content: The beginning of its body.
+        verbosity: The setting `verbosity`.
+    """
     if verbosity >= HEADERS:
         logger.info("Sent %s", _headers(response.request.headers))
         logger.info("Received %s %s", response.status_code, _headers(response.headers))
@@ -103,7 +109,7 @@ def log_exchange(response: requests.Response, verbosity: int) -> None:
             body = response.request.body
             text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body)
             logger.info("Sent body %s", _body(text))
-        logger.info("Body %s", _body(response.text))
+        logger.info("Body %s", _body(content.decode("utf-8", "replace")))
 
 
 def _body(text: str) -> str:

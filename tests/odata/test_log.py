@@ -91,7 +91,7 @@ def test_secret_fields_of_forms_and_answers_are_masked_by_name(
         response = requests.post(
             "https://host/token", data={field: "s3cret", "grant_type": "x"}, timeout=5
         )
-    log_exchange(response, 3)
+    log_exchange(response, response.content, 3)
     assert "s3cret" not in caplog.text
     assert f"Sent body {field}={MASK}&grant_type=x" in caplog.messages
     assert '"expires_in": 60' in caplog.text
@@ -101,5 +101,6 @@ def test_a_body_of_rows_is_told_as_it_is(caplog: pytest.LogCaptureFixture) -> No
     caplog.set_level(logging.INFO, "tap-acumatica")
     with requests_mock.Mocker() as server:
         server.get("https://host/S", text='{"value":[{"Code":"A","TermsCode":"B"}]}')
-        log_exchange(requests.get("https://host/S", timeout=5), 3)
+        response = requests.get("https://host/S", timeout=5)
+    log_exchange(response, response.content, 3)
     assert caplog.messages[-1] == 'Body {"value":[{"Code":"A","TermsCode":"B"}]}'

@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, unquote_plus
 
 import msgspec
 
+from tap_acumatica.odata.masking import masking
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -133,7 +135,8 @@ def message_of(body: bytes) -> str:
     try:
         content = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        text = body.decode("utf-8", "replace")
+        # Masked before the tags go: a secret may look like one, or hold one.
+        text = masking.masked(body.decode("utf-8", "replace"))
         return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)).strip()
     if not isinstance(content, dict):
         return str(content)

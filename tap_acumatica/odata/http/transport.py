@@ -30,6 +30,7 @@ LEAST_RATE: Final = 1_000
 """Bytes per second below which a response is taken for one that does not come."""
 MAX_HEAD_SIZE: Final = 1_048_576
 """Bytes of a response's status line and headers at most, with those of informational responses."""
+MEGABYTE: Final = 1_000_000
 CHUNK_SIZE: Final = 65_536
 """Bytes of a body that are decompressed at once."""
 
@@ -47,20 +48,25 @@ def new_session() -> requests.Session:
 
 
 def chunks(response: requests.Response, max_size: int) -> Iterator[bytes]:
-    """Yield the decompressed body of a streamed response as it arrives.
+    """Yield the decompressed body of a streamed response as it arrives, in parts of some size.
 
     Raises:
         ResponseTooLarge: It has more than `max_size` bytes.
         requests.RequestException: It did not arrive.
     """
     size = 0
-    for chunk in response.iter_content(CHUNK_SIZE):
+    part = bytearray()
+    for chunk in response.iter_content(CHUNK_SIZE):  # as small as the server sends them
         size += len(chunk)
         if size > max_size:
             response.close()
             message = f"more than {max_size:,} bytes"
             raise ResponseTooLarge(message)
-        yield chunk
+        part += chunk
+        if len(part) >= CHUNK_SIZE:
+            yield bytes(part)
+            part.clear()
+    yield bytes(part)
 
 
 class _PacedAdapter(HTTPAdapter):

@@ -8,8 +8,10 @@ anything else is done, and whoever requests it holds the file's lock.
 from __future__ import annotations
 
 import errno
+import json
 import math
 import os
+import re
 import stat
 import tempfile
 from contextlib import ExitStack, contextmanager
@@ -40,6 +42,11 @@ RESERVE: Final = 65_536
 """Bytes of room on the disk beyond the size of the token file, before a token is spent."""
 
 
+_TEXT_FIELDS: Final = re.compile(
+    r'"(access_token|refresh_token|id_token|scope)"\s*:\s*"((?:\\.|[^"\\])*)"'
+)
+
+
 class Token(msgspec.Struct, frozen=True, omit_defaults=True):
     """An access token, and the refresh token that gets the next one."""
 
@@ -51,7 +58,7 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, response: Mapping[str, Any], requested_at: float) -> Token:
-        """Return the token in a response of the identity server; other fields may have any type."""
+        """Return the token in the fields of a response; others than its own may have any type."""
         try:
             lifetime = float(response["expires_in"])
         except (KeyError, TypeError, ValueError, OverflowError):
@@ -70,6 +77,28 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
     def secrets(self) -> tuple[str, ...]:
         """The parts that must not be shown."""
         return self.access_token, self.refresh_token or ""
+
+
+def token_fields(body: bytes) -> Mapping[str, Any]:
+    """Return the fields of a response to a token request, without a token if there is none.
+
+    The refresh token is spent by then, so the tokens are found in what is no JSON, too.
+    """
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        text = body.decode("utf-8", "replace")
+        content = {name: _unquoted(value) for name, value in _TEXT_FIELDS.findall(text)}
+    has_token = isinstance(content, dict) and isinstance(content.get("access_token"), str)
+    return content if has_token and content["access_token"] else {}
+
+
+def _unquoted(literal: str) -> str:
+    try:
+        text: str = json.loads(f'"{literal}"', strict=False)
+    except ValueError:
+        return literal
+    return text
 
 
 class StoredToken(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import socket
 import threading
 from contextlib import contextmanager
 from itertools import repeat
@@ -14,6 +13,7 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from support.hostile import Call, hostile_server
 
 from tap_acumatica.odata.http.transport import (
     LEAST_RATE,
@@ -98,29 +98,15 @@ def serving(parts: Iterable[bytes], pause: float = 0.0) -> Iterator[str]:
     """Send parts to whoever connects, with pauses in seconds; yields the address."""
     over = threading.Event()
 
-    def serve() -> None:
-        while not over.is_set():
-            try:
-                connection, _ = listener.accept()
-            except OSError:
+    def reply(_: Call) -> Iterator[bytes]:
+        for part in parts:
+            yield part
+            if over.wait(pause):
                 return
-            with connection:
-                connection.recv(65_536)
-                for part in parts:
-                    try:
-                        connection.sendall(part)
-                    except OSError:
-                        break
-                    if over.wait(pause):
-                        break
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    with hostile_server(reply) as server:
+        yield server.site
         over.set()
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
 
 
 def fetched(url: str, max_size: int = 10**6) -> bytes:
