@@ -39,7 +39,7 @@ def _read(file: str | IO[str], decode: Callable[[bytes | str], Any]) -> dict[str
     except OSError as error:
         message = f"The file {name} cannot be read ({error.strerror}): check its path."
         raise SettingsError(message) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # among them what is no path, or no JSON
         message = f"The file {name} contains no JSON ({error}): create it again, or correct it."
         raise SettingsError(message) from error
     if not isinstance(content, dict):

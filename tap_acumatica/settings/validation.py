@@ -167,17 +167,18 @@ def _parameter_problems(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _address_problems(settings: Mapping[str, Any]) -> Iterator[str]:
+    if "@" in settings["url"]:  # wherever: a password may hold what ends a host
+        yield (
+            "The setting url contains a user name or password: move them to username and password."
+        )
+        return
     try:
         address = urlsplit(settings["url"])
         _ = address.port
     except ValueError as error:
         yield f"The setting url is not a valid address ({error}): correct it."
         return
-    if address.username or address.password:
-        yield (
-            "The setting url contains a user name or password: move them to username and password."
-        )
-    elif COOKIELESS.search(unquote(address.path)):
+    if COOKIELESS.search(unquote(address.path)):
         yield (
             "The setting url contains the mark of a browser's session in parentheses "
             f"({settings['url']}): remove that part of it."

@@ -18,7 +18,7 @@ from authlib.oauth2.client import OAuth2Client
 from typing_extensions import override
 
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError
-from tap_acumatica.odata.http.answer import Credential, RawResponse
+from tap_acumatica.odata.http.answer import Credential, RawResponse, json_in
 from tap_acumatica.odata.http.auth import NoAuth
 from tap_acumatica.odata.http.client import CONNECT_TIMEOUT
 from tap_acumatica.odata.http.error_table import classify
@@ -221,10 +221,7 @@ class IdentityServer:
         base = f"{self.site}/identity"
         url = f"{base}/.well-known/openid-configuration"
         response = self.send("GET", url)
-        try:
-            content = msgspec.json.decode(response.body) if response.status == HTTPStatus.OK else {}
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            content = {}
+        content = json_in(response.body) if response.status == HTTPStatus.OK else None
         if not isinstance(content, dict) or not content:
             logger.info("No discovery document at %s (%d)", url, response.status)
             content = {}

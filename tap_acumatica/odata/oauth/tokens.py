@@ -232,7 +232,7 @@ class FileTokenStore:
             return msgspec.json.decode(body, type=dict[str, StoredToken]) if body.strip() else {}
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # no JSON is a ValueError
             reason = getattr(error, "strerror", None) or type(error).__name__
             message = (
                 f"The token file {self.path} cannot be read ({reason}): correct the setting "
