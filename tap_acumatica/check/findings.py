@@ -45,6 +45,7 @@ STEPS: Final[Mapping[Cause, str]] = {
     Cause.SCOPE_REFUSED: "Sign-in",
     Cause.NO_IDENTITY_SERVER: "Sign-in",
     Cause.IDENTITY_SERVER_ERROR: "Sign-in",
+    Cause.TOKEN_REQUEST_BLOCKED: "Sign-in",
     Cause.NO_TOKEN_IN_TIME: "Sign-in",
     Cause.NO_TOKEN_IN_THE_ANSWER: "Sign-in",
     Cause.LICENCE_LIMIT: "Licence",

@@ -147,7 +147,14 @@ class _Handler(ContentHandler):
 
     def _function_declaration(self, attrs: AttributesImpl) -> None:
         self._function = Function(attrs["Name"])
-        self.model.functions[f"{self._namespace}.{attrs['Name']}"] = self._function
+        if attrs.get("IsBound", "").lower() == "true":
+            self.model.operations += 1
+            return
+        qualified = f"{self._namespace}.{attrs['Name']}"
+        self.model.functions.setdefault(qualified, []).append(self._function)
+
+    def _action(self, _: AttributesImpl) -> None:
+        self.model.operations += 1
 
     def _function_import(self, attrs: AttributesImpl) -> None:
         self._function = Function(attrs["Name"], attrs.get("EntitySet"), attrs.get("Function"))
@@ -185,6 +192,7 @@ class _Handler(ContentHandler):
         "EntitySet": _entity_set,
         "Singleton": _singleton,
         "Function": _function_declaration,
+        "Action": _action,
         "FunctionImport": _function_import,
         "Parameter": _parameter,
         "Annotation": _annotation,

@@ -42,6 +42,7 @@ class Cause(StrEnum):
     EMPTY_BODY = "empty body"
     NOT_ACUMATICA = "not Acumatica"
     PAGE_IN_PLACE_OF_DATA = "page in place of data"
+    PAGE_TOO_LARGE = "page too large"
     QUERY_TOO_LONG = "query too long"
     QUERY_REFUSED = "query refused"
 
@@ -99,6 +100,24 @@ class InconsistentAnswer(AcumaticaError):  # noqa: N818 - what the server did, n
     """The server's response contradicts the request."""
 
     cause = Cause.INCONSISTENT_ANSWER
+
+
+class Defect(AcumaticaError):  # noqa: N818 - the field's term
+    """A defect of the tap showed in an error that nothing expects."""
+
+    def __init__(self, error: Exception) -> None:
+        message = (
+            f"{type(error).__name__}: {error}. This should not happen: please report it with the "
+            "traceback that TAP_ACUMATICA_LOGLEVEL=DEBUG shows."
+        )
+        super().__init__(message)
+
+
+class DoubtfulAnswer(InconsistentAnswer):
+    """A response that contradicts its request, as one made of the server's internal pages may.
+
+    The same request may be answered well another time.
+    """
 
 
 class BrokenPayload(Exception):  # noqa: N818 - caught by the client, never seen by users
@@ -209,3 +228,24 @@ SITE_WIDE: Final = frozenset(
     }
 )
 """Causes that affect all tenants of a site alike."""
+
+TENANT_WIDE: Final = SITE_WIDE | {
+    Cause.API_LOGIN_LIMIT,
+    Cause.LICENCE_LIMIT,
+    Cause.TOKEN_ENDED,
+    Cause.TOKEN_REFUSED,
+    Cause.NOT_ACUMATICA,
+    Cause.TOKEN_REQUEST_BLOCKED,
+    Cause.NO_TOKEN_IN_TIME,
+    Cause.ACCOUNT_LOCKED_AT_SIGN_IN,
+    Cause.API_LOGIN_LIMIT_AT_SIGN_IN,
+    Cause.IDENTITY_SERVER_ERROR,
+    Cause.NO_IDENTITY_SERVER,
+    Cause.APPLICATION_REFUSED,
+    Cause.SCOPE_REFUSED,
+    Cause.REFRESH_TOKEN_REFUSED,
+    Cause.NO_TOKEN_IN_THE_ANSWER,
+    Cause.NOT_SIGNED_IN,
+    Cause.UNKNOWN_TENANT,
+}
+"""Causes that affect all streams of a tenant alike."""

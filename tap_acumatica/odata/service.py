@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 Content = TypeVar("Content")
 
+SELECT: Final = re.compile(r"(?:^|&)(?:\$|%24)select=", re.IGNORECASE)
+"""Matches in a query string that selects columns of the set itself, not only of related records."""
+
 MIN_RESIZABLE: Final = 100
 """Rows; a smaller page is not made smaller still if a status tells that it took too long."""
 
@@ -95,7 +98,7 @@ class Service:
             InconsistentAnswer: A nextLink leads out of this service, or the content contradicts
                 the request.
         """
-        if "$select=" in unquote(self._query_string(query)):
+        if SELECT.search(self._query_string(query)):
             select = () if isinstance(query, Link) else query.select
             decode = partial(_decode_selected, decode, subject, select)
         return self._send(
@@ -108,6 +111,10 @@ class Service:
                 resizable=not isinstance(query, Link) and (query.top or 0) >= MIN_RESIZABLE,
             )
         )
+
+    def trust(self) -> None:
+        """Let requests for the tenant be retried for their whole time again."""
+        self.client.trust(self._owner)
 
     @property
     def root(self) -> str | None:

@@ -54,6 +54,17 @@ class RunSettings:
     time_zone: str | None = None
 
     @property
+    def site_name(self) -> str:
+        """The site to read, as the state names it."""
+        return self.address.site_name
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant that the address or the account names; None if `tenants` does, or nothing."""
+        named_elsewhere = not self.plans.tenants and self.account.tenants
+        return self.account.tenants[0] if named_elsewhere else None
+
+    @property
     def instants(self) -> InstantReader:
         """The reader of date-times."""
         return self.reading.instants

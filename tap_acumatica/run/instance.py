@@ -64,7 +64,12 @@ class Instance:
         }
         zone_is_set = settings.time_zone is not None
         self.clock_checks: Mapping[tuple[str, str | None], ClockCheck] = {
-            key: ClockCheck(settings.instants, zone_is_set=zone_is_set) for key in self.services
+            key: ClockCheck(
+                settings.instants,
+                zone_is_set=zone_is_set,
+                requests_count=settings.reading.paging.count,
+            )
+            for key in self.services
         }
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -18,6 +19,7 @@ from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.masking import masking
 from tap_acumatica.odata.urls import may_carry_secrets
 from tap_acumatica.settings import accounts
+from tap_acumatica.settings.environment import PREFIX
 from tap_acumatica.settings.schema import SCHEMA, SECRETS
 from tap_acumatica.suggestions import did_you_mean
 
@@ -68,7 +70,7 @@ def _sentence(error: ValidationError) -> str:
     if error.validator == "required":
         settings: Any = error.instance
         name = next(required for required in rule if required not in settings)
-        return f"The setting {name} is missing: {_description(name)}"
+        return _missing(name)
     name = str(error.path[0]) if error.path else "settings"
     subscripts = "".join(f"[{key}]" for key in list(error.path)[1:])
     value = "" if name in SECRETS else f" (found {error.instance!r})"
@@ -80,6 +82,16 @@ def _sentence(error: ValidationError) -> str:
         "minLength": "must not be empty",
     }.get(str(error.validator), f"does not satisfy {error.validator} {rule}")
     return f"The setting {name}{subscripts} {requirement}{value}: {_description(name)}"
+
+
+def _missing(name: str) -> str:
+    variable = f"{PREFIX}{name.upper()}"
+    if variable in os.environ:
+        return (
+            f"The setting {name} is missing, since {variable} is read from the environment only "
+            "with --config=ENV: add this option."
+        )
+    return f"The setting {name} is missing: {_description(name)}"
 
 
 def _types(rule: Any) -> str:  # noqa: ANN401 - the schema keyword decides the type
@@ -99,10 +111,7 @@ def _beyond_schema(settings: Mapping[str, Any]) -> Iterator[str]:
             "The setting username contains a colon, at which the server would end it: correct it, "
             "or sign in by OAuth."
         )
-    yield from (
-        f"The setting {name} is missing: {_description(name)}"
-        for name in accounts.missing(settings)
-    )
+    yield from (_missing(name) for name in accounts.missing(settings))
     if settings.get("auth_method") == "oauth" and not address_problems:
         yield from accounts.problems(settings)
     yield from _time_problems(settings)

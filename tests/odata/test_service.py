@@ -414,22 +414,20 @@ def test_a_page_at_the_address_that_is_asked_first_does_not_make_the_other_s_wor
     assert len(waits) == 2
 
 
+@pytest.mark.parametrize("status", [403, 404])
 @pytest.mark.parametrize("known", [True, False])
 def test_a_page_that_stays_is_told_as_such_and_skips_nothing(
-    stack: ExitStack, waits: list[float], known: bool
+    stack: ExitStack, waits: list[float], known: bool, status: int
 ) -> None:
     box = opened(stack)
     service = patient(stack, box)
     if known:
         rows(service)
-    for status in (403, 404):
-        waits.clear()
-        box.faults.add(Fault("blocked", status=status))
-        with pytest.raises(RequestFailed, match="not Acumatica itself") as raised:
-            rows(service)
-        box.faults.clear()
-        assert raised.value.action is Action.RETRY
-        assert 800 < sum(waits) <= 900
+    box.faults.add(Fault("blocked", status=status))
+    with pytest.raises(RequestFailed, match="not Acumatica itself") as raised:
+        rows(service)
+    assert raised.value.action is Action.RETRY
+    assert 800 < sum(waits) <= 900
 
 
 def test_an_interface_is_not_missing_because_its_site_restarts(
@@ -631,3 +629,22 @@ def test_a_next_link_may_be_spelled_in_another_way(stack: ExitStack, path: str) 
     service = connect(stack, box, box.url, "Company B")
     rows(service)
     assert rows(service, Link(f"{path}{TERMS}?$skip=1&$orderby=TermsID")) == ROWS[1:]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://erp.example/Site",
+        "https://ERP.example/site/",
+        "http://erp.example:80/SITE",
+        "https://erp.example:443/Site/t/Company/api/odata/gi",
+        "https://somebody:secret@erp.example/Site/odatav4/Company",
+    ],
+)
+def test_a_site_has_one_name_however_its_address_is_written(url: str) -> None:
+    assert Address.parse(url).site_name == "erp.example/site"
+
+
+def test_sites_beside_each_other_have_different_names() -> None:
+    urls = ("https://a.b", "https://a.b:8443", "https://a.b/x", "https://a.b/y", "https://a.c/x")
+    assert len({Address.parse(url).site_name for url in urls}) == len(urls)

@@ -124,11 +124,21 @@ def test_the_settings_of_the_sdk_are_refused_in_sentences_too(
     assert sentence in str(error)
 
 
-def test_a_map_that_fails_on_a_record_is_refused_in_a_sentence(box: Sandbox) -> None:
-    maps = {"PX_SM_Users": {"x": "nope(Username)"}}
-    error = run(settings_for(box, "PX_SM_Users", stream_maps=maps)).error
+@pytest.mark.parametrize(
+    "maps",
+    [
+        {"x": "nope(Username)"},
+        {"x": "int(Username)"},
+        {"x": "Username + 1"},
+        {"x": "Missing"},
+        {"__filter__": "Username > 1"},
+    ],
+)
+def test_an_expression_that_fails_on_a_record_is_named(box: Sandbox, maps: dict[str, str]) -> None:
+    error = run(settings_for(box, "PX_SM_Users", stream_maps={"PX_SM_Users": maps})).error
     assert isinstance(error, SettingsError)
-    assert "The setting stream_maps cannot be used (" in str(error)
+    (expression,) = maps.values()
+    assert f"The setting stream_maps cannot be used ({expression!r} failed on" in str(error)
 
 
 # The environment

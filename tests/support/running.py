@@ -128,10 +128,10 @@ def run(settings: dict[str, Any], **arguments: Any) -> Output:
     return output
 
 
-def discover(settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The streams of the discovered catalog, by name."""
+def discover(settings: dict[str, Any], *, strict: bool = False) -> dict[str, dict[str, Any]]:
+    """The streams of the discovered catalog, by name; `strict` as at a terminal."""
     with captured_stdout():
-        tap = TapAcumatica(config=dict(settings), setup_mapper=False)
+        tap = TapAcumatica(config=dict(settings), setup_mapper=False, run=Run(strict=strict))
         try:
             return {stream["stream"]: stream for stream in tap.catalog_dict["streams"]}
         finally:

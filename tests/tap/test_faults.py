@@ -229,9 +229,10 @@ def test_answers_that_come_too_early_or_twice_change_no_row(
         box.faults.add(Fault(kind, after=after, times=2))
         output = run(settings)
         for name in names:
-            rows = output.records(name)
-            assert [row for row in rows if row not in expected.records(name)] == []
-            assert output.error or rows == expected.records(name)
+            rows, whole = output.records(name), expected.records(name)
+            # Rows may come twice, if a page was taken for another one of the same set.
+            assert [row for row in rows if row not in whole] == []
+            assert output.error or [row for row in whole if row not in rows] == []
 
 
 def test_a_module_without_its_preferences_is_skipped(

@@ -47,8 +47,8 @@ SIGN_OUT_TIMEOUT: Final = 5.0
 """Seconds for signing out of all sessions together."""
 BUSY_TIMEOUT: Final = 2.0
 """The part of those seconds to wait for pending requests, whose sessions are signed out then."""
-RETRY_TIME_AFTER_OTHERS: Final = 60.0
-"""Maximum retry time in seconds after another owner's request failed: the site may be down."""
+RETRY_TIME_IN_DOUBT: Final = 60.0
+"""Maximum retry time in seconds after a request used up its own: the site may be down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,10 @@ class Client:
         self._first_request_lock = threading.Lock()
         self._succeeded = threading.Event()
         self._refused: dict[Auth, RequestFailed] = {}
-        self._given_up_owner: str | None = None
+        self._doubted: set[str] = set()
+        """Owners of which a request used up its retry time, until they are trusted again."""
+        self._site_in_doubt = False
+        """Whether a request used up its retry time, and none has succeeded since."""
         self._closed = False
         self._counter_lock = threading.Lock()
 
@@ -239,21 +242,30 @@ class Client:
             RequestFailed: The last failure, or one that must not be retried.
         """
         retry_time = self._settings.max_retry_time
-        if self._given_up_owner not in {None, owner}:
-            retry_time = min(retry_time, RETRY_TIME_AFTER_OTHERS)
+        if self._site_in_doubt or owner in self._doubted:
+            retry_time = min(retry_time, RETRY_TIME_IN_DOUBT)
         try:
             result = with_retries(attempt, retry_time, on_retry)
         except RequestFailed as failed:
-            if failed.action is Action.RETRY and self._given_up_owner is None:
-                self._given_up_owner = owner
+            if failed.action is Action.RETRY:
+                self._doubted.add(owner)
+                self._site_in_doubt = True
             raise
-        self._given_up_owner = None
+        self._site_in_doubt = False
         return result
 
     @property
     def succeeded(self) -> bool:
         """Whether a request of the run has succeeded yet."""
         return self._succeeded.is_set()
+
+    def trust(self, owner: str) -> None:
+        """Let the owner's requests be retried for their whole time again.
+
+        A single answer is no reason: where a stream fails on each of its pages, its first request
+        may well succeed, and so may that of the next one.
+        """
+        self._doubted.discard(owner)
 
     def get_once(self, request: Request) -> RawResponse:
         """Send a request once, and return its outcome without classifying it.
@@ -375,7 +387,7 @@ class Client:
         """Close a connection after a failure, so that no rest of it answers the next request."""
         connection.session.close()
         # A gateway gave up, but the server goes on.
-        is_gateway = outcome.status != HTTPStatus.INTERNAL_SERVER_ERROR
+        is_gateway = outcome.status > HTTPStatus.NOT_IMPLEMENTED
         connection.busy = failed.action is Action.SHRINK and is_gateway
 
     def _require_open(self, request: Request, auth: Auth) -> None:

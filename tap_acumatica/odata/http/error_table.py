@@ -122,6 +122,13 @@ NOT_SET_UP: Final = any_case("PXSetupNotEntered|required configuration data is n
 UNKNOWN_COLUMN: Final = any_case(r"\bKeyNotFoundException\b|given key .{0,200}was not present")
 TIMED_OUT: Final = any_case(r"time-?out\b.{0,80}\b(?:elapsed|expired)|timed[ -]out")
 
+TOP_TOO_LARGE: Final = any_case(r"limit of '\d+' for Top|\$top\b.{0,60}\b(?:exceed|limit|maximum)")
+NAMED_LIMITS: Final = (
+    r"limit of '\d+' for|node count limit|exceeded the maximum number allowed|recursion limit|"
+    r"nested too deeply"
+)
+"""Limits of a query that OData libraries and the database name."""
+
 UNCHANGING: Final = Persistence(Action.STOP, times=5, seconds=60.0, within=5.0)
 """A failure that is not known to pass: overload varies, or takes time to be noticed."""
 
@@ -145,6 +152,11 @@ TOO_LONG: Final = (
     Cause.QUERY_TOO_LONG,
     Action.STOP,
     "The server refused the URL for {subject} as too long ({status}): lower max_url_length.",
+)
+COLUMN_IS_GONE: Final = (
+    Cause.COLUMN_IS_GONE,
+    Action.STOP,
+    "Acumatica no longer has the column {column} of {subject}: run discovery again.",
 )
 QUERY_REFUSED: Final = (
     Cause.QUERY_REFUSED,
@@ -363,12 +375,19 @@ RULES: Final[tuple[Rule, ...]] = (
         pattern=any_case(r"(?:Filter on|Property|Field) '([^']+)' (?:is not allowed|cannot be)"),
     ),
     Rule(
-        Cause.COLUMN_IS_GONE,
-        Action.STOP,
-        "Acumatica no longer has the column {column} of {subject}: run discovery again.",
+        *COLUMN_IS_GONE,
         statuses=BAD_QUERY,
         pattern=any_case(r"Could not find a property named '([^']+)'"),
     ),
+    Rule(
+        Cause.PAGE_TOO_LARGE,
+        Action.SHRINK,
+        "Acumatica refused {subject} since the page is too large ({detail}): lower page_size.",
+        statuses=BAD_QUERY,
+        pattern=TOP_TOO_LARGE,
+        test=lambda response: response.resizable,
+    ),
+    Rule(*QUERY_REFUSED, statuses=BAD_QUERY, pattern=any_case(NAMED_LIMITS)),
     Rule(
         *QUERY_REFUSED,
         statuses=BAD_QUERY,
@@ -414,7 +433,9 @@ RULES: Final[tuple[Rule, ...]] = (
         "Acumatica answered the request for {subject} with nothing at all (200, empty body), as it "
         "does if a query filters or sorts by a formula column, or if an inquiry is broken: try the "
         "inquiry or form in Acumatica itself.",
-        test=lambda response: not response.body.strip(),
+        test=lambda response: (
+            response.status != HTTPStatus.NO_CONTENT and not response.body.strip()
+        ),
     ),
     Rule(
         Cause.NOT_ACUMATICA,

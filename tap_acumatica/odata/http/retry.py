@@ -88,6 +88,8 @@ class _RetryBudget:
         self._waited += self._next_pause
         self._remaining -= self._next_pause
         failed.given_up = self._remaining < 0
+        if failed.given_up and failed.persistence and not failed.persistence.seconds:
+            failed.action = failed.persistence.action
         return failed.given_up
 
     def _persists(self, failed: RequestFailed) -> bool:

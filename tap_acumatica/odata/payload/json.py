@@ -117,7 +117,11 @@ class JsonDecoder:
         )
 
     def singleton(self, body: bytes) -> Page:
-        """Decode the one object of a singleton, as a page of one row."""
+        """Decode the one object of a singleton, as a page of one row, or of none."""
+        if not body.strip():
+            return Page([])
+        if _is_null(self._decode(_ANY_JSON, body)):
+            return Page([])
         envelope = self._open(body)
         if envelope.value is not msgspec.UNSET:
             return Page(self._checked(envelope.value))
@@ -141,7 +145,7 @@ class JsonDecoder:
     def _require_whole_lists(self, row: Row, list_columns: ListColumns) -> None:
         """Refuse lists that the server sent only in part."""
         for name, nested in list_columns.items():
-            if row.get(name + edm.NEXT_LINK_SUFFIX) is not None:
+            if row.pop(name + edm.NEXT_LINK_SUFFIX, None) is not None:
                 message = (
                     f"Acumatica sent only part of {name} with a row of {self._entity_set}: remove "
                     "it from the setting expand, and read the related entity as a separate stream."
@@ -168,6 +172,8 @@ class JsonDecoder:
         try:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
+            # A body that was cut off says nothing about the columns.
+            self._decode(_ANY_JSON, body)
             raise unexpected_values(self._entity_set, error) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             repaired = _ESCAPES.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], body)
@@ -188,6 +194,15 @@ def _set_in(envelope: Any) -> str:  # noqa: ANN401 - the envelope's type is made
     """Return what the answer says it is about: its set and what follows; empty if nothing."""
     context = envelope.context or envelope.older_context
     return context.partition("#")[2] if isinstance(context, str) else ""
+
+
+def _is_null(content: Any) -> bool:  # noqa: ANN401 - any JSON
+    """Whether this stands for no object: null, null as a value, or an annotation that says so."""
+    if not isinstance(content, dict):
+        return content is None
+    if content.get("@odata.null") or content.get("odata.null"):
+        return True
+    return "value" in content and content["value"] is None
 
 
 def _list_columns(columns: Mapping[str, edm.Schema]) -> ListColumns:

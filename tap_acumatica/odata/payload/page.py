@@ -59,7 +59,7 @@ class Decoder(Protocol):
         ...
 
     def singleton(self, body: bytes) -> Page:
-        """Decode the one object of a singleton, as a page of one row."""
+        """Decode the one object of a singleton, as a page of one row, or of none."""
         ...
 
 

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from support.hostile import Call, HostileServer, answer, hostile_server
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.addresses import Address
 from tap_acumatica.odata.errors import AcumaticaError, InconsistentAnswer, RequestFailed
+from tap_acumatica.odata.expand import Expansion
 from tap_acumatica.odata.http.auth import BasicAuth
 from tap_acumatica.odata.http.client import Client, ClientSettings
 from tap_acumatica.odata.payload.json import JsonDecoder
@@ -184,6 +186,22 @@ def test_an_answer_to_a_query_for_fewer_columns_is_another_one(end: str) -> None
         assert [call.connection for call in server.calls] == [0, 1]
 
 
+def test_a_selection_of_related_columns_alone_is_none_of_the_set() -> None:
+    lines = Expansion("Lines", ("LineNbr",))
+    context = f"https://host/$metadata#{SETS[0]}(Lines(LineNbr))"
+    body = {"@odata.context": context, "value": [{"DocType": "SO", "Other": 1}]}
+    with hostile_server(lambda _: answer(json.dumps(body))) as server:
+        reader = Reader(server)
+        # Without the columns of the set itself the query string is short enough.
+        limits = QueryLimits(max_length=60)
+        service = Service(reader.client, Address.parse(f"{server.site}/odatav4/A"), None, limits)
+        query = Query(SETS[0], COLUMNS[SETS[0]], top=500, expand=(lines,))
+        decoder = JsonDecoder(SETS[0], dict.fromkeys(COLUMNS[SETS[0]], edm.STRING))
+        assert service.read(query, SETS[0], decoder.page).content.rows == [{"DocType": "SO"}]
+        assert "Lines($select=LineNbr)" in unquote(server.calls[0].target)
+        assert "DocType" not in server.calls[0].target
+
+
 @pytest.mark.parametrize(
     ("name", "fragment", "columns"),
     [
@@ -233,6 +251,22 @@ def test_a_connection_with_an_odd_answer_is_not_used_again(odd: bytes) -> None:
             reader.rows(SETS[1])
         assert reader.rows(SETS[2]) == rows_of(SETS[2])
         assert [call.connection for call in server.calls][1:3] == [0, 1]
+
+
+@pytest.mark.parametrize("odd", [answer("", "204 No Content"), b"HTTP/1.1 103 Hints\r\n\r\n"])
+def test_a_connection_with_an_odd_answer_about_the_release_is_not_used_again(odd: bytes) -> None:
+    def reply(call: Call) -> bytes:
+        if call.target == "/entity":
+            return odd + page(SETS[0])
+        return page(set_of(call))
+
+    with hostile_server(reply) as server:
+        reader = Reader(server)
+        reader.rows(SETS[0])
+        assert reader.service.release() is None
+        # Both have the same key, so the set tells them apart only if it is named.
+        assert reader.rows(SETS[1]) == rows_of(SETS[1])
+        assert [call.connection for call in server.calls] == [0, 0, 1]
 
 
 # Which set an answer is about

@@ -259,6 +259,31 @@ def test_a_timeout_that_a_status_tells_makes_a_page_smaller(outcome: RawResponse
     assert failure(outcome).action is Action.RETRY
 
 
+@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize(
+    ("message", "action"),
+    [
+        (
+            "The limit of '1000' for Top query has been exceeded. The value was '2000'.",
+            Action.SHRINK,
+        ),
+        ("The node count limit of '100' has been exceeded.", Action.REPHRASE),
+        (
+            "The number of clauses in $orderby query option exceeded the maximum number allowed.",
+            Action.REPHRASE,
+        ),
+        ("Some part of your SQL statement is nested too deeply.", Action.REPHRASE),
+    ],
+)
+def test_a_limit_that_the_server_names_asks_for_less_or_in_another_way(
+    status: int, message: str, action: Action
+) -> None:
+    for body in shapes(message):
+        failed = failure(replace(response(status, body), resizable=True))
+        assert failed.action is action
+        assert failure(response(status, body)).action is Action.REPHRASE
+
+
 def test_an_unknown_error_is_not_expected_to_pass_for_ever() -> None:
     unknown = failure(response(500, shapes("Object reference not set.")[0]))
     assert unknown.persistence

@@ -319,3 +319,21 @@ def test_a_column_within_in_another_case_is_none_without_values_either(
     body = f'{{"value":[{row("null")},{row("[]")},{row(lines)}]}}'.encode()
     with pytest.raises(InconsistentAnswer, match=other):
         decoder.page(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b'{"@odata.context":"x","value":null}', b'{"@odata.null":true}'],
+)
+def test_a_singleton_without_a_record_is_no_row(body: bytes) -> None:
+    assert DECODER.singleton(body) == Page([])
+
+
+@pytest.mark.parametrize("wrong", ['"LineNbr":"text"', '"LineNbr":[1]', '"LineNbr":{"A":1}'])
+def test_json_that_is_cut_off_says_nothing_about_columns(wrong: str) -> None:
+    body = ('{"value":[{' + wrong + '},{"LineNbr":2},{"LineNbr":3}]}').encode()
+    with pytest.raises(InconsistentAnswer, match="run discovery again"):
+        DECODER.page(body)
+    for length in range(body.index(b"},") + 1, len(body)):
+        with pytest.raises(BrokenPayload):
+            DECODER.page(body[:length])
