@@ -13,6 +13,7 @@ class Cause(StrEnum):
 
     # Failures of requests: odata/http/error_table.py.
     READ_TIMEOUT = "read timeout"
+    RESPONSE_TOO_LARGE = "response too large"
     TLS_FAILURE = "TLS failure"
     NO_CERTIFICATES = "no certificates"
     PROXY = "proxy"

@@ -14,7 +14,8 @@ import requests
 
 from tap_acumatica.odata.errors import Action, BrokenPayload, Cause, Persistence, RequestFailed
 from tap_acumatica.odata.http.answer import Credential, retry_after, shortened
-from tap_acumatica.odata.log import masking
+from tap_acumatica.odata.http.transport import ResponseTooLarge
+from tap_acumatica.odata.masking import masking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -182,6 +183,13 @@ RULES: Final[tuple[Rule, ...]] = (
         "Acumatica did not send {subject} in time, even after retries: raise timeout.",
         exception=(requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError),
         test=lambda response: timed_out(response.exception),
+    ),
+    Rule(
+        Cause.RESPONSE_TOO_LARGE,
+        Action.SHRINK,
+        "Acumatica's response for {subject} is too large ({detail}): lower page_size, or raise "
+        "max_response_size.",
+        exception=ResponseTooLarge,
     ),
     Rule(
         Cause.TLS_FAILURE,

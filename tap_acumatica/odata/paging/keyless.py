@@ -84,7 +84,7 @@ class _Requests(ABC):
         """Accept the requested page; return the rows that are to be delivered."""
         rows = self._before_link + page.rows
         if page.next_link is not None and len(rows) <= self._overlap:
-            self._link, self._before_link = self._links.follow(page.next_link), rows
+            self._link, self._before_link = self._links.follow(page.next_link, page.rows), rows
             return []
         self._link, self._before_link = None, []
         # The same request, asked again later, may lead to the same link.
