@@ -135,7 +135,7 @@ def sentences_of_the_code() -> Iterator[str]:
                     pass
                 case ast.Yield(value=said) | ast.Return(value=said) if said:
                     pass
-                case ast.Call(func=ast.Name(id="_say" | "InconsistentAnswer"), args=[said]):
+                case ast.Call(func=ast.Name(id="_say" | "InconsistentAnswer" | "DoubtfulAnswer"), args=[said]):
                     pass
             sentence = with_gaps(said) if said else None
             if sentence and " " in sentence and re.search(r"[^.]\.$", sentence):
