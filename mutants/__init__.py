@@ -87,8 +87,8 @@ MUTANTS = (
     Mutant(
         "the clock counts only where it is proved",
         "odata/clock.py",
-        "or datetime.now(UTC), self.proved)",
-        "or datetime.now(UTC), proved=True)",
+        "self.keeps_up else minus(self.now, MAX_SHIFT)",
+        "self.keeps_up else self.now",
     ),
     Mutant(
         "an interrupted run resumes a second below its last row",

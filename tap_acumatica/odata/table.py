@@ -43,16 +43,23 @@ class Table:
     """Whether it is a generic inquiry, whose rows cannot be counted."""
     call: Call | None = None
     """The function call that carries an inquiry's parameters, or None if it has none."""
+    refused: frozenset[str] = frozenset()
+    """Columns that the server refused, here or in related records, so that rows lack them."""
 
     @property
     def optional_columns(self) -> set[str]:
         """The columns that a read can go without: all except the key and the replication key."""
         return self.columns.keys() - {*self.key, self.replication_key}
 
-    def without(self, column: str | None) -> Table:
-        """Return the table without a column."""
+    def without(self, column: str) -> Table:
+        """Return the table without a column that the server refused."""
         columns = {name: type_ for name, type_ in self.columns.items() if name != column}
-        return replace(self, columns=columns)
+        return replace(self, columns=columns, refused=self.refused | {column})
+
+    def without_related(self, column: str) -> Table:
+        """Return the table without a column that the server refused in related records."""
+        expand = tuple(expansion.without(column) for expansion in self.expand)
+        return replace(self, expand=expand, refused=self.refused | {column})
 
     def narrow(self) -> Table:
         """Return the table with only the columns that identify a row and date it."""

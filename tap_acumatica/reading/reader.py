@@ -18,8 +18,9 @@ from tap_acumatica.reading.model import FullTableFallback, ReadStats
 from tap_acumatica.reading.pages import EntitySource, PageReader, convert_value_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from tap_acumatica.odata.model import Model
     from tap_acumatica.odata.payload.page import Row
     from tap_acumatica.odata.table import Table
     from tap_acumatica.reading.model import IncrementalStart, ReadEvent, ReadSettings
@@ -36,6 +37,7 @@ class EntityReader:
         table: Table,
         settings: ReadSettings,
         start: IncrementalStart | None = None,
+        metadata: Callable[[], Model] | None = None,
     ) -> None:
         """Prepare a read.
 
@@ -44,13 +46,15 @@ class EntityReader:
             table: The entity.
             settings: The settings that all reads of the run share.
             start: Where an incremental read starts; None reads the entity in full.
+            metadata: Requests the metadata, to look up columns that the server does not send; None
+                if they are not to be looked up.
         """
         paging = Paging(settings.paging.size, settings.paging.count and not table.inquiry)
         settings = replace(settings, paging=paging)
         self._settings = settings
         self._start = start
         stats = ReadStats()
-        entity_source = EntitySource(source, table, stats)
+        entity_source = EntitySource(source, table, stats, metadata)
         self._pages = PageReader(table, entity_source, settings.paging, stats)
 
     @property

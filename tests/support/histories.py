@@ -44,14 +44,22 @@ class Content:
             length follow each other, and the longest may have been changed within one second.
         columns: Number of further columns.
         ahead: Whether rows are dated minutes to hours ahead of the clock.
+        ancient: Share of the rows that are from before 2000.
         quiet: How long no row has changed before the start; None draws it.
+        kinds: Types of the key's columns; empty draws them.
+        restless: Whether one row changes all the time, and the others hardly do.
+        pace: Maximum time between two requests.
     """
 
     rows: int | None = None
     widths: tuple[int, ...] = ()
     columns: int = 0
     ahead: bool = False
+    ancient: float = 0.02
     quiet: timedelta | None = None
+    kinds: tuple[str, ...] = ()
+    restless: bool = False
+    pace: timedelta = timedelta(seconds=3)
 
 
 DRAWN = Content()
@@ -75,15 +83,30 @@ class History:
         shape: Shape = DAC,
         content: Content = DRAWN,
         clock: Clock | None = None,
+        like: History | None = None,
     ) -> None:
+        """Fill the table.
+
+        Args:
+            seed: Decides on everything that is random.
+            server: How the server behaves.
+            late: Whether transactions take time.
+            shape: How the table is exposed.
+            content: What the table holds.
+            clock: The clock of the site; None makes one.
+            like: The same table of another tenant, which has the same columns.
+        """
         self.random = Random(seed)
         self.shape = shape
         self.late = late
         self.content = content
         width = self.random.choice([1, 1, 2, 3, 4])
         self.kinds = tuple(self.random.choice(["int", "int", "str", "guid"]) for _ in range(width))
+        self.kinds = content.kinds or self.kinds
         self.nullable = self.random.random() < 0.2
-        names = tuple(f"K{index}" for index in range(width))
+        if like:
+            self.kinds, self.nullable = like.kinds, like.nullable
+        names = tuple(f"K{index}" for index in range(len(self.kinds)))
         # A server that compares wall clocks loses an hour in autumn, for any reader.
         nows = NOWS[:1] if server.wall_filters else NOWS
         now = at(self.random.choice(nows))
@@ -96,6 +119,11 @@ class History:
 
     def _key(self) -> Key:
         return tuple(self._part(kind) for kind in self.kinds)
+
+    def _new_key(self) -> Key:
+        """Return a key that no row has, as far as there are some."""
+        keys = (self._key() for _ in range(30))
+        return next((key for key in keys if key not in self.sim.rows), self._key())
 
     def _part(self, kind: str) -> Any:
         number = self.random.randrange(60)
@@ -129,15 +157,15 @@ class History:
         for instant in instants:
             chance = random.random()
             stamp: datetime | None = instant
-            if chance < 0.02:
+            if chance < content.ancient:
                 stamp = at(random.choice(ANCIENT))
-            elif chance < 0.04:
+            elif chance < content.ancient + 0.02:
                 stamp = None
-            elif chance < 0.06 and future:
+            elif chance < content.ancient + 0.04 and future:
                 stamp = random.choice([at("2031-01-01T00:00:00"), now + timedelta(hours=18)])
             elif chance < 0.2 and content.ahead:
-                stamp = now + timedelta(minutes=random.choice([1, 5, 9, 30, 300]))
-            self.sim.put(self._key(), stamp)
+                stamp = now + timedelta(minutes=random.choice([1, 5, 9, 30, 60, 115, 240, 300]))
+            self.sim.put(self._new_key(), stamp)
 
     def _instants(self, rows: int) -> list[datetime]:
         """Return the instants of so many rows, as people and imports make them."""
@@ -165,14 +193,21 @@ class History:
         sim, random = self.sim, self.random
         if sim.counting and random.random() < 0.7:
             return
-        sim.now += timedelta(milliseconds=random.randrange(3000))
+        sim.now += random.random() * self.content.pace
         for transaction in [*self._transactions]:
             due, key, instant = transaction
             if due <= len(sim.queries) or sim.now - instant > MAX_DELAY:
                 sim.put(key, instant)
                 self._transactions.remove(transaction)
-        for _ in range(random.choice([0, 0, 1, 1, 3])):
+        if self.restless:
+            sim.put(self.restless, sim.stamp())
+        for _ in range(random.choice([0] * 9 + [1] if self.restless else [0, 0, 1, 1, 3])):
             self._change_once()
+
+    @property
+    def restless(self) -> Key | None:
+        """The row that changes all the time, or None."""
+        return next(iter(self.sim.rows), None) if self.content.restless else None
 
     def _change_once(self) -> None:
         sim, random = self.sim, self.random

@@ -6,6 +6,7 @@ response that a server would send.
 
 from __future__ import annotations
 
+import operator
 import re
 import threading
 from dataclasses import dataclass, field, replace
@@ -19,24 +20,34 @@ import requests
 from odata_query import ast
 from odata_query.grammar import ODataLexer, ODataParser
 
+from support import csdl
+from tap_acumatica.odata.csdl import parse
 from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.http.answer import RawResponse
 from tap_acumatica.odata.http.client import Result
 from tap_acumatica.odata.http.error_table import classify
-from tap_acumatica.odata.query import Link
+from tap_acumatica.odata.query import Link, Query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from random import Random
 
-    from tap_acumatica.odata.query import Query
+    from tap_acumatica.odata.model import Model
 
 R = "LastModifiedDateTime"
 SECOND = timedelta(seconds=1)
-MAX_REQUESTS = 5000
+MAX_REQUESTS = 2000
 """Number of requests after which a simulated read counts as endless."""
 EARLY = re.compile(r"\b0\d{3}-\d\d-\d\dT[\d:.]+")
 """A date-time of a year that the filter parser does not know."""
+
+COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+}
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -93,6 +104,7 @@ class Server:
         slow_above: A `$top` above which requests time out.
         empties: Text in a filter that makes the response empty, silently.
         links: Whether each page but the last carries a nextLink, by `$skip`.
+        gone: Columns that no longer exist; queries do not name them, as if they were too long.
         archives: One row in so many is archived.
         shows_archived: Whether archived rows are sent.
         failure: What each request is answered with after `failing_after` others.
@@ -130,6 +142,7 @@ class Server:
     slow_above: int | None = None
     empties: str | None = None
     links: bool = False
+    gone: frozenset[str] = frozenset()
     archives: int | None = None
     shows_archived: bool = False
     failure: RawResponse | None = None
@@ -203,9 +216,8 @@ class SimulatedTable:
         self.counting = False
         """Whether a query is between counting and reading."""
         self.versions = 0
-        self.lock = threading.Lock()
-        """Held while a request is answered; the tables of a site share it."""
-        self._parsed: dict[str, Any] = {}
+        self._one_by_one = threading.Lock()
+        self._parsed: dict[str, Callable[[Row], bool]] = {}
         self._links: dict[str, Query] = {}
 
     @property
@@ -222,9 +234,9 @@ class SimulatedTable:
     def put(self, key: Key, instant: datetime | None) -> Row:
         """Insert a row or make a new version of it."""
         self.versions += 1
-        if self.server.collates and not self.server.equal_keys:
+        if key not in self.rows and self.server.collates and not self.server.equal_keys:
             rank = self._rank(key)
-            for other in [k for k in self.rows if k != key and self._rank(k) == rank]:
+            for other in [k for k in self.rows if self._rank(k) == rank]:
                 self.remove(other)
         old = self.rows.get(key) or self.further_columns(key)
         row = {**dict(zip(self.key, key, strict=True)), R: instant, "Version": self.versions}
@@ -257,7 +269,7 @@ class SimulatedTable:
         self, query: Query | Link, subject: str, decode: Callable[[bytes], Any]
     ) -> Result[Any]:
         """Answer a query as a service does."""
-        with self.lock:
+        with self._one_by_one:
             return self._answer(query, subject, decode)
 
     def _answer(
@@ -273,24 +285,27 @@ class SimulatedTable:
             failed = classify(failure)
             assert failed
             raise failed
-        total = len(self._matching(query))
+        matching = self._matching(query)
+        total = len(matching)
         if self.server.counts_apart:
             self.counting = query.count
             self.between()
             self.counting = False
-        matching = self._matching(query)
+            matching = self._matching(query)
         self._sort(matching, query.orderby or self.key)
-        rows = self._limited(self._visible(matching, query)[query.skip :], query)
+        visible = self._visible(matching, query)
+        rows = self._limited(visible[query.skip :], query)
         end = query.skip + len(rows)
         if self.server.inner_page:
             rows = self._made_of_pages(rows, query, self.server.inner_page)
+            end = query.skip + len({self.key_of(row) for row in rows})
         body: dict[str, Any] = {
             "@odata.context": f"https://erp.example/$metadata#{query.entity_set}",
             "value": [self._shown(row, query) for row in rows],
         }
         if query.count and self.server.counts:
             body["@odata.count"] = len(rows) if self.server.counts_answer else total
-        if self.server.links and end < len(matching):
+        if self.server.links and end < len(visible):
             link = f"Rows?$skiptoken={len(self._links)}"
             self._links[link] = replace(query, skip=end)
             body["@odata.nextLink"] = link
@@ -313,11 +328,11 @@ class SimulatedTable:
         server = self.server
         if server.empties and server.empties in query.filter:
             return []
-        condition = in_odata_4(query)
+        fits = self._fits(in_odata_4(query))
         return [
             row
             for key, row in self.rows.items()
-            if server.is_there(key) and self._fits(row, condition)
+            if server.is_there(key) and fits(row)
             for _ in range(1 + one_in(server.copies, key))
         ]
 
@@ -370,8 +385,14 @@ class SimulatedTable:
 
     def _shown(self, row: Row, query: Query) -> Row:
         """Return the columns of a row that the query asks for, as the server displays them."""
-        names = query.select or row
+        names = [name for name in query.select or row if name not in self.server.gone]
         return {name: self.server.shown(row[R]) if name == R else row.get(name) for name in names}
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that the server declares."""
+        names = (*self.key, R, "Version", *self.further_columns(()))
+        return [name for name in names if name not in self.server.gone]
 
     def key_of(self, row: Row) -> Key:
         """Return the key of a row."""
@@ -394,42 +415,85 @@ class SimulatedTable:
                 reverse=direction == "desc",
             )
 
-    def _fits(self, row: Row, condition: str) -> bool:
+    def _fits(self, condition: str) -> Callable[[Row], bool]:
+        """Return whether a row matches a filter, as a function."""
         if not condition:
-            return True
+            return lambda _: True
         if condition not in self._parsed:
             parsable = EARLY.sub(
                 lambda match: late_enough(at(match[0])).isoformat().partition("+")[0], condition
             )
-            self._parsed[condition] = ODataParser().parse(ODataLexer().tokenize(parsable))
-        compared = {**row, R: row[R] and self.server.compared(row[R])}
-        return bool(_value(self._parsed[condition], compared, self.server.filterable))
+            tree = ODataParser().parse(ODataLexer().tokenize(parsable))
+            self._parsed[condition] = _evaluator(tree, self.server)
+        return self._parsed[condition]
 
 
 class SimulatedService:
-    """The tables of one interface of one tenant, by entity set."""
+    """The tables of one interface of one tenant, by entity set.
 
-    def __init__(self, tables: Mapping[str, SimulatedTable]) -> None:
+    Attributes:
+        tables: The tables.
+        slips_at: Number of the request that is answered with rows of another table.
+    """
+
+    def __init__(self, tables: Mapping[str, SimulatedTable], slips_at: int | None = None) -> None:
         self.tables = tables
+        self.slips_at = slips_at
+        self._requests = 0
 
     def read(
         self, query: Query | Link, subject: str, decode: Callable[[bytes], Any]
     ) -> Result[Any]:
         """Answer a query as a service does."""
+        self._requests += 1
+        others = [name for name in self.tables if name != query.entity_set]
+        if self._requests == self.slips_at and others and not isinstance(query, Link):
+            query = Query(others[0], top=query.top, protocol=query.protocol)
         return self.tables[query.entity_set].read(query, subject, decode)
 
+    def trust(self) -> None:
+        """Do nothing: simulated requests are not retried."""
 
-def _value(node: Any, row: Row, form: Callable[[Any], Any]) -> Any:  # noqa: PLR0911 - one case a line
+    def metadata(self) -> Model:
+        """Return what the service declares; all types are those of texts, since no test asks."""
+        types = [
+            csdl.Type(f"Site.{name}", tuple(map(csdl.Column, table.columns)), sets=(name,))
+            for name, table in self.tables.items()
+        ]
+        return parse([csdl.Document(tuple(types), annotations=False).encode()])
+
+
+def _evaluator(node: Any, server: Server) -> Callable[[Row], Any]:
+    """Return what computes an expression for a row; made once, as it is asked of many rows."""
     match node:
-        case ast.BoolOp(op=ast.And()):
-            return _value(node.left, row, form) and _value(node.right, row, form)
-        case ast.BoolOp(op=ast.Or()):
-            return _value(node.left, row, form) or _value(node.right, row, form)
+        case ast.BoolOp():
+            left, right = (_evaluator(side, server) for side in (node.left, node.right))
+            if isinstance(node.op, ast.And):
+                return lambda row: left(row) and right(row)
+            return lambda row: left(row) or right(row)
         case ast.Compare():
-            left, right = (form(_value(side, row, form)) for side in (node.left, node.right))
-            return _compared(node, left, right)
-        case ast.Identifier():
-            return row[node.name]
+            left, right = (_evaluator(side, server) for side in (node.left, node.right))
+            return _comparison(COMPARISONS[type(node.comparator)], left, right)
+        case ast.Identifier(name=name) if name == R:
+            return lambda row: row[R] and server.compared(row[R])
+        case ast.Identifier(name=name):
+            return lambda row: server.filterable(row[name])
+    value = server.filterable(_literal(node))
+    return lambda _: value
+
+
+def _comparison(
+    holds: Callable[[Any, Any], bool], left: Callable[[Row], Any], right: Callable[[Row], Any]
+) -> Callable[[Row], bool]:
+    def compare(row: Row) -> bool:
+        one, other = left(row), right(row)
+        return holds(one, other) if (one is None) == (other is None) else False
+
+    return compare
+
+
+def _literal(node: Any) -> Any:
+    match node:
         case ast.Null():
             return None
         case ast.DateTime():
@@ -438,23 +502,6 @@ def _value(node: Any, row: Row, form: Callable[[Any], Any]) -> Any:  # noqa: PLR
             return node.py_val
         case ast.GUID():
             return node.val
-    raise AssertionError(node)
-
-
-def _compared(node: Any, left: Any, right: Any) -> bool:
-    match node.comparator:
-        case ast.Eq():
-            return bool(left == right)
-        case _ if left is None or right is None:
-            return False
-        case ast.Gt():
-            return bool(left > right)
-        case ast.GtE():
-            return bool(left >= right)
-        case ast.Lt():
-            return bool(left < right)
-        case ast.LtE():
-            return bool(left <= right)
     raise AssertionError(node)
 
 

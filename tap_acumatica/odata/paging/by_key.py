@@ -100,7 +100,7 @@ class KeyPager:
             self._complete = reached or not page.rows
             self._end_proved = self.pages == 1 and self.end.proved_by_one(page, len(fresh))
         elif not page.rows or self.end.size is None:
-            self._link = self._links.follow(page.next_link)
+            self._link = self._links.follow(page.next_link, page.rows)
         return self.remember_nulls(fresh)
 
     def resize(self, size: int) -> None:

@@ -64,9 +64,9 @@ class OffsetPager:
         self._links = NextLinks(table)
 
     @staticmethod
-    def suits(_: Table) -> bool:
-        """Whether a table can be read in this way: any table can."""
-        return True
+    def suits(table: Table) -> bool:
+        """Whether the order by key leaves no ties, so that positions mean the same each time."""
+        return bool(table.key)
 
     def request(self) -> Query | Link:
         """Return the next request."""
@@ -211,7 +211,7 @@ class OffsetPager:
             self._known.remember(page.rows)
         self._link = None
         if page.next_link is not None and self._follows_link(page, fresh):
-            self._link = self._links.follow(page.next_link)
+            self._link = self._links.follow(page.next_link, page.rows)
             self._skip, self._overlap = read, 0
         elif not self.done:
             self._move(page.rows, read)

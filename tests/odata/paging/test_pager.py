@@ -10,6 +10,7 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import Action, Cause, RequestFailed
 from tap_acumatica.odata.paging.by_key import KeyPager
 from tap_acumatica.odata.paging.by_offset import OffsetPager
+from tap_acumatica.odata.paging.keyless import KeylessPager
 from tap_acumatica.odata.paging.pager import Evidence, Paging
 from tap_acumatica.odata.payload.page import Page
 from tap_acumatica.odata.query import Query
@@ -183,4 +184,5 @@ def test_a_table_is_read_by_key_only_where_the_server_compares_as_it_sorts(
     table: Table, suits: bool
 ) -> None:
     assert KeyPager.suits(table) == suits
-    assert OffsetPager.suits(table)
+    assert OffsetPager.suits(table) == bool(table.key)
+    assert KeylessPager.suits(table)
