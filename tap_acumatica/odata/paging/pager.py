@@ -116,8 +116,9 @@ def not_obeyed(
     table: Table, option: str, kind: type[InconsistentAnswer] = DoubtfulAnswer
 ) -> InconsistentAnswer:
     """Return the error for a server that ignores a query option."""
-    return kind(
+    message = (
         f"Acumatica ignored {option} for {table.entity_set}, so rows could be lost: if the stream "
         "is incremental, set its replication method to FULL_TABLE in the catalog, otherwise "
         "exclude it."
     )
+    return kind(message)
