@@ -10,6 +10,7 @@ from tap_acumatica.odata.log import logger
 if TYPE_CHECKING:
     from tap_acumatica.discovery.filters import DiscoverySettings
     from tap_acumatica.odata.model import Model, Property
+
 MAX_TYPE_DEPTH: Final = 5
 """Maximum depth of nested complex types; deeper ones become text."""
 
@@ -24,10 +25,14 @@ class Schemas:
         self._model = model
         self._settings = settings
         self._columns_left = 0
+        self._unknown: dict[str, str] = {}
+        """The first column of each type that is read as text."""
+        self._column = ""
 
     def column(self, prop: Property, *, required: bool) -> dict[str, Any]:
         """Return the schema of a property."""
         self._columns_left = MAX_NESTED_COLUMNS
+        self._column = prop.name
         schema = self._of(prop.type, depth=0)
         if not required:
             schema["type"] = [schema["type"], "null"]
@@ -39,7 +44,7 @@ class Schemas:
         edm_type = edm.TYPES.get(type_name)
         decimal = edm_type is not None and edm_type.conversion is edm.Conversion.DECIMAL
         if decimal and self._settings.decimals_as_strings:
-            return {"type": "string", "format": "x-singer.decimal"}
+            return {"type": "string", "format": edm.DECIMAL_FORMAT}
         if edm_type:
             return dict(edm_type.schema)
         item = edm.collection_of(type_name)
@@ -48,17 +53,30 @@ class Schemas:
             return {"type": "array", "items": {**items, "type": [items["type"], "null"]}}
         if type_name in self._model.enums:
             return dict(edm.STRING.schema)
-        complex_type = self._model.complex_types.get(type_name)
-        if (
-            complex_type
-            and depth < MAX_TYPE_DEPTH
-            and len(complex_type.properties) <= self._columns_left
-        ):
-            self._columns_left -= len(complex_type.properties)
+        is_complex = type_name in self._model.complex_types and depth < MAX_TYPE_DEPTH
+        inner = self._model.properties(type_name) if is_complex else ()
+        if 0 < len(inner) <= self._columns_left:
+            self._columns_left -= len(inner)
             properties = {}
-            for prop in complex_type.properties:
+            for prop in inner:
                 schema = self._of(prop.type, depth + 1)
                 properties[prop.name] = {**schema, "type": [schema["type"], "null"]}
             return {"type": "object", "properties": properties}
-        logger.warning("The type %.100s is unknown: its values are read as text.", type_name)
+        self._unknown.setdefault(type_name, self._column)
         return dict(edm.UNKNOWN.schema)
+
+    def declared(self, prop: Property) -> str:
+        """Return the name of a property's type, that of text for what is sent as text."""
+        return "Edm.String" if prop.type in self._model.enums else prop.type
+
+    def warn_of_unknown_types(self) -> None:
+        """Say once that there are types whose values are read as text."""
+        if self._unknown:
+            type_name, column = next(iter(self._unknown.items()))
+            logger.warning(
+                "Values of %d types are read as text, since they are unknown or too deep (such as "
+                "the type %.100s of the column %.100s).",
+                len(self._unknown),
+                type_name or "''",
+                column,
+            )

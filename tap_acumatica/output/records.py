@@ -8,15 +8,14 @@ from datetime import UTC, datetime, time
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.edm import Conversion
-from tap_acumatica.odata.errors import InconsistentAnswer
+from tap_acumatica.odata.errors import DiscoveryError, InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader, bookmark_text
+from tap_acumatica.output.written import decimal_text, json_text, writer_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from decimal import Decimal
 
     from tap_acumatica.odata.payload.page import Row
@@ -29,13 +28,8 @@ _UTC: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,6}))?Z")
 _LONG_FRACTION: Final = re.compile(r"\.(\d{6}\d*[1-9])")
 """A fraction with more digits than a datetime holds; no offset changes it."""
 
-_JSON: Final = msgspec.json.Encoder(decimal_format="number")
-
 MAX_CACHED_INSTANTS: Final = 10_000
 """Maximum number of a stream's values whose conversions are cached."""
-
-MAX_EXPONENT: Final = 1000
-"""Largest exponent of a number that is written out; those of server values reach 324."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +77,7 @@ class RecordConverter:
         replication_key: str | None,
         settings: RecordSettings,
         absent: Iterable[str] = (),
+        stream: str = "",
     ) -> None:
         """Choose the conversions.
 
@@ -91,7 +86,11 @@ class RecordConverter:
             replication_key: The stream's replication key, if it is read incrementally.
             settings: How values are written.
             absent: Columns that the tenant lacks: they are null.
+            stream: Name of the stream in error messages.
         """
+        self._stream = stream
+        self._columns = columns
+        self._refused: set[str] = set()
         self._settings = settings
         # Dates repeat, in all columns, and few streams have more distinct ones than a cache holds.
         # The caches refer to nothing that refers to them, so that they are freed with the stream.
@@ -102,33 +101,51 @@ class RecordConverter:
         self._numbers = [
             name
             for name, edm_type in columns.items()
-            if edm_type.conversion is Conversion.DECIMAL and not settings.decimals_as_strings
+            if edm_type.conversion is Conversion.DECIMAL
+            and edm_type.written is None
+            and not self._as_text(edm_type)
         ]
         converted = {
             name: edm_type for name, edm_type in columns.items() if name not in self._numbers
         }
         self._conversions = self._conversions_of(converted, replication_key)
 
-    def convert(self, rows: list[Row]) -> list[Row]:
-        """Convert these rows to records.
+    def convert(self, rows: list[Row], refused: frozenset[str] = frozenset()) -> list[Row]:
+        """Convert these rows to records, with nulls that the server may have left out.
+
+        Args:
+            rows: The rows.
+            refused: Columns that the server refused: the records lack them, too.
 
         Raises:
             InconsistentAnswer: A value cannot be converted.
+            DiscoveryError: A value has no exact counterpart in the type that the user gave its
+                column.
         """
-        name = ""
+        name, value, width = "", None, len(self._columns)
+        self._refused.update(refused)
         try:
             for row in rows:
+                if len(row) != width:
+                    _fill(row, self._columns, self._refused)
                 for name, convert in self._conversions:
                     value = row.get(name)
                     if value is not None:
                         row[name] = convert(value)
                 for number in self._numbers:
-                    value = row.get(number)
-                    if value is not None and not value.is_finite():
+                    decimal = row.get(number)
+                    if decimal is not None and not decimal.is_finite():
                         row[number] = None
                 if self._nulls:
                     row.update(self._nulls)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            if self._columns[name].written is not None:
+                message = (
+                    f"The value {value!r:.100} of the column {name} of {self._stream} has no exact "
+                    f"counterpart in the type that the catalog gives the column: give it another "
+                    "one, or that of discovery."
+                )
+                raise DiscoveryError(message) from error
             message = (
                 f"Acumatica sent values of the column {name} that do not fit the catalog "
                 f"({error}): run discovery again."
@@ -148,15 +165,30 @@ class RecordConverter:
     def _conversion(
         self, name: str, edm_type: edm.EdmType, replication_key: str | None
     ) -> Callable[[Any], Any] | None:
+        if edm_type.written is None or name == replication_key:
+            return self._own_conversion(name, edm_type, replication_key)
+        written = edm.written_as(edm_type.written)
+        write = writer_for(written)
+        # What is to become a date is one on the wall clock, whatever the column's name.
+        is_date = edm_type.conversion is Conversion.INSTANT and written.get("format") == "date"
+        convert = None if is_date else self._own_conversion(name, edm_type, None)
+        return partial(_convert_and_write, convert, write) if convert else write
+
+    def _as_text(self, edm_type: edm.EdmType) -> bool:
+        return self._settings.decimals_as_strings or "format" in edm_type.schema
+
+    def _own_conversion(
+        self, name: str, edm_type: edm.EdmType, replication_key: str | None
+    ) -> Callable[[Any], Any] | None:
         if name == replication_key:
             return self._settings.replication_key_text
         match edm_type.conversion:
             case Conversion.INSTANT:
                 return self._instant if name.endswith("DateTime") else self._date_or_instant
             case Conversion.DECIMAL:
-                return _decimal_text if self._settings.decimals_as_strings else _finite
+                return decimal_text if self._as_text(edm_type) else _finite
             case Conversion.JSON_TEXT:
-                return _json_text
+                return json_text
             case Conversion.NONE:
                 return self._nested(name, edm_type.schema)
 
@@ -166,8 +198,10 @@ class RecordConverter:
             convert = self._conversion(name, edm.from_schema(schema["items"]), None)
             return convert and partial(_convert_items, convert)
         if "properties" in schema:
-            conversions = self._conversions_of(edm.columns_of(schema), None)
-            return partial(_convert_properties, conversions) if conversions else None
+            columns = edm.columns_of(schema)
+            return partial(
+                _convert_properties, columns, self._refused, self._conversions_of(columns, None)
+            )
         return None
 
 
@@ -180,26 +214,32 @@ def _finite(value: Decimal) -> Decimal | None:
     return value if value.is_finite() else None
 
 
-def _decimal_text(value: Decimal) -> str | None:
-    if not value.is_finite():
-        return None
-    if abs(value.adjusted()) > MAX_EXPONENT:
-        message = f"a number with the exponent {value.adjusted()}"
-        raise ValueError(message)
-    return format(value, "f")
-
-
-def _json_text(value: Any) -> str:  # noqa: ANN401 - any JSON
-    return value if isinstance(value, str) else _JSON.encode(value).decode()
-
-
 def _convert_items(convert: Callable[[Any], Any], values: list[Any]) -> list[Any]:
     return [None if value is None else convert(value) for value in values]
 
 
-def _convert_properties(conversions: Conversions, row: Row) -> Row:
+def _convert_properties(
+    columns: Collection[str], refused: Collection[str], conversions: Conversions, row: Row
+) -> Row:
+    if len(row) != len(columns):
+        _fill(row, columns, refused)
     for name, convert in conversions:
         value = row.get(name)
         if value is not None:
             row[name] = convert(value)
     return row
+
+
+def _fill(row: Row, columns: Iterable[str], refused: Collection[str]) -> None:
+    for name in columns:
+        if name not in refused:
+            row.setdefault(name, None)
+
+
+def _convert_and_write(
+    convert: Callable[[Any], Any],
+    write: Callable[[Any], Any],
+    value: Any,  # noqa: ANN401 - of the column
+) -> Any:  # noqa: ANN401 - of the column
+    converted = convert(value)
+    return None if converted is None else write(converted)

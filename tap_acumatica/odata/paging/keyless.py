@@ -17,7 +17,7 @@ import msgspec
 from typing_extensions import override
 
 from tap_acumatica.odata.errors import InconsistentAnswer
-from tap_acumatica.odata.paging.counting import NextLinks
+from tap_acumatica.odata.paging.next_links import NextLinks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,6 +62,7 @@ class _Requests(ABC):
 
     resizable = True
     announcement = ""
+    in_doubt = False
 
     def __init__(self, table: Table, paging: Paging, condition: str = "") -> None:
         self.table = table
@@ -83,7 +84,7 @@ class _Requests(ABC):
         """Accept the requested page; return the rows that are to be delivered."""
         rows = self._before_link + page.rows
         if page.next_link is not None and len(rows) <= self._overlap:
-            self._link, self._before_link = self._links.follow(page.next_link), rows
+            self._link, self._before_link = self._links.follow(page.next_link, page.rows), rows
             return []
         self._link, self._before_link = None, []
         # The same request, asked again later, may lead to the same link.
@@ -189,7 +190,7 @@ class KeylessPager(_Requests):
     def accept(self, page: Page) -> list[Row]:
         if self._size is not None or page.next_link is None or self._rows is not None:
             return super().accept(page)
-        self._link = self._links.follow(page.next_link)
+        self._link = self._links.follow(page.next_link, page.rows)
         self.delivered += len(page.rows)
         return self._deliver_linked(page.rows)
 
