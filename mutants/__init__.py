@@ -35,8 +35,8 @@ MUTANTS = (
     Mutant(
         "the lower bound is inclusive",
         "odata/paging/cursor.py",
-        'f"{self._replication_key} ge {self.table.instant(self._base)}"',
-        'f"{self._replication_key} gt {self.table.instant(self._base)}"',
+        'f"{self._replication_key} ge {self.table.instant(low)}"',
+        'f"{self._replication_key} gt {self.table.instant(low)}"',
     ),
     Mutant(
         "the base stays a second below the last row",
@@ -67,7 +67,7 @@ MUTANTS = (
     Mutant(
         "a pager's own request comes before a link",
         "odata/paging/by_offset.py",
-        "return self._counting.size is None or not fresh",
+        "return self._end.size is None or not fresh",
         "return True",
     ),
     Mutant(

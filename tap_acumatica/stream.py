@@ -115,7 +115,7 @@ class EntityStream(Stream):
         self._progress = progress = PartitionProgress(self.plan, self.get_context_state(context))
         try:
             yield from self._read(tenant, progress)
-        except Stopped:
+        except (Stopped, MemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - not even a defect is to stop other streams
             self._complete = False

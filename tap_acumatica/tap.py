@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from copy import deepcopy
 from functools import cached_property
 from pathlib import PurePath
@@ -26,7 +27,7 @@ from tap_acumatica.catalog.related import prune
 from tap_acumatica.cli import app
 from tap_acumatica.cli.files import read_catalog, read_object
 from tap_acumatica.cli.opening import open_tap
-from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
+from tap_acumatica.odata.log import set_verbosity, show_safely
 from tap_acumatica.output.stream_maps import name_expressions, stream_map_errors
 from tap_acumatica.output.writer import StateDeduplicator, Writer
 from tap_acumatica.reading.bookmarks import (
@@ -118,9 +119,9 @@ class TapAcumatica(Tap):
         # Meltano passes unset settings as null, for which the SDK would not fill in defaults.
         self._config = {name: value for name, value in self._config.items() if value is not None}
         errors = super()._validate_config(raise_errors=False)
-        mask_everywhere()
+        show_safely()
         if raise_errors:
-            masking.add(validation.secrets(self.config))
+            validation.mask_secrets(self.config)
             validation.check(dict(self.config), self.config_jsonschema["properties"])
             set_verbosity(self.config["verbosity"])
             self.run.open(assemble(self.config))
@@ -260,6 +261,16 @@ class TapAcumatica(Tap):
     # Command line
 
     @override
+    def _setup_signal_handlers(self) -> None:
+        super()._setup_signal_handlers()
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for name in ("SIGHUP", "SIGQUIT"):  # those that Windows lacks
+            number = getattr(signal, name, None)
+            if number and signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                signal.signal(number, self._handle_termination)
+
+    @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         self.run.stop(signum)
 
@@ -321,4 +332,4 @@ class TapAcumatica(Tap):
                 tap.sync()
             except Stopped:
                 tap.state_writer.write_state(tap.state)
-                sys.exit(app.SIGNAL_EXIT + (tap.run.stop_signal or signal.SIGTERM))
+                sys.exit(Stopped(tap.run.stop_signal or signal.SIGTERM).exit_code)

@@ -14,7 +14,6 @@ from tap_acumatica.odata.clock import ZoneError
 from tap_acumatica.odata.errors import SITE_WIDE, Action, AcumaticaError, Cause, RequestFailed
 from tap_acumatica.odata.http.client import RetryLimits
 from tap_acumatica.odata.instants import account_offset
-from tap_acumatica.odata.log import masking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -146,7 +145,7 @@ class Checker:
                 facts={"root": root, "family": family, "protocol": protocol},
             )
         for sentence in discovered.missing:
-            yield Finding("Interface", Status.NOTE, masking.masked(sentence), tenant)
+            yield Finding("Interface", Status.NOTE, sentence, tenant)
         account = self._settings.account
         account_name = account.username or f"the application {account.client_id}"
         yield Finding("Sign-in", Status.GOOD, f"accepted, as {account_name}", tenant)

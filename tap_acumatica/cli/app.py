@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -17,15 +17,13 @@ from tap_acumatica.cli.login import login_command
 from tap_acumatica.cli.opening import CommandTap, open_tap
 from tap_acumatica.cli.stdout import OutputFailed, complete_stdout
 from tap_acumatica.odata.errors import AcumaticaError, Defect, SettingsError
-from tap_acumatica.odata.log import logger, masking
+from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.masking import shown
 from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-SIGNAL_EXIT: Final = 128
-"""The exit code of a process that a signal ended is this plus the signal's number."""
 
 
 class TapCommand(SingerCommand, click.Group):
@@ -67,9 +65,14 @@ class TapCommand(SingerCommand, click.Group):
             for sentence in error.sentences:
                 _say(sentence)
         except Stopped as stopped:
-            sys.exit(SIGNAL_EXIT + stopped.signal)
+            sys.exit(stopped.exit_code)
         except OutputFailed as failed:
             _say(str(failed))
+        except MemoryError:
+            _say(
+                "The tap ran out of memory: lower page_size, max_pool_size or max_response_size, "
+                "or allow it more."
+            )
         except Exception as error:  # noqa: BLE001 - the last resort: a sentence, not a traceback
             _say(str(Defect(error)))
             logger.debug("Traceback", exc_info=True)
@@ -116,4 +119,4 @@ def _say(sentence: str) -> None:
     if logging.getLogger().handlers:
         logger.error("%s", sentence)
     else:
-        sys.stderr.write(masking.masked(sentence) + "\n")
+        sys.stderr.write(shown(sentence) + "\n")

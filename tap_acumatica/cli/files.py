@@ -56,14 +56,14 @@ def _read(path: str) -> bytes:
     except OSError as error:
         message = f"The file {path} cannot be read ({error.strerror}): check its path."
         raise SettingsError(message) from error
-    except UnicodeDecodeError as error:
+    except ValueError as error:  # among them what is no path, or no text
         raise _no_json(path, error) from error
 
 
 def _object(path: str, content: bytes, decode: Callable[[bytes], Any]) -> dict[str, Any]:
     try:
         decoded = decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON is a ValueError
         raise _no_json(path, error) from error
     if not isinstance(decoded, dict):
         message = f"The file {path} contains no JSON object: check whether it is the right file."

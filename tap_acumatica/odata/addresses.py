@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.urls import origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,8 +72,6 @@ ENDPOINT_FORMS: Final = (
 )
 """The known forms, those of current releases first."""
 
-DEFAULT_PORTS: Final[Mapping[str, str]] = {"http": ":80", "https": ":443"}
-
 TENANT_PATH: Final = re.compile(r"(?P<site>.*)/t/(?P<tenant>[^/]+)", re.IGNORECASE)
 """Matches the path of an address that names a tenant but no interface."""
 
@@ -124,9 +123,7 @@ class Address:
     @property
     def site_name(self) -> str:
         """The site as its users tell it from others: host, unusual port and virtual directory."""
-        parts = urlsplit(self.site)
-        host = parts.netloc.rpartition("@")[2].removesuffix(DEFAULT_PORTS.get(parts.scheme, ""))
-        return f"{host}{unquote(parts.path)}".lower()
+        return f"{origin(self.site)[1]}{unquote(urlsplit(self.site).path)}".lower()
 
     @property
     def interfaces(self) -> tuple[str, ...]:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import msgspec
-
 from tap_acumatica.odata.errors import Action, Cause, DiscoveryError, RequestFailed
+from tap_acumatica.odata.http.answer import json_in
 from tap_acumatica.odata.http.client import Request
 
 if TYPE_CHECKING:
@@ -56,10 +55,7 @@ def read_root(client: Client, site: str, owner: str) -> Root:
         return Root(acumatica=response.is_own)
     if response.status != HTTPStatus.OK:
         return Root(acumatica=False)
-    try:
-        content = msgspec.json.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return Root(acumatica=False)
+    content = json_in(response.body)
     if isinstance(content, list):
         return Root(acumatica=True)
     acumatica = isinstance(content, dict) and "endpoints" in content

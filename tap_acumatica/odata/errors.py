@@ -13,6 +13,7 @@ class Cause(StrEnum):
 
     # Failures of requests: odata/http/error_table.py.
     READ_TIMEOUT = "read timeout"
+    RESPONSE_TOO_LARGE = "response too large"
     TLS_FAILURE = "TLS failure"
     NO_CERTIFICATES = "no certificates"
     PROXY = "proxy"
@@ -41,8 +42,8 @@ class Cause(StrEnum):
     EMPTY_BODY = "empty body"
     NOT_ACUMATICA = "not Acumatica"
     PAGE_IN_PLACE_OF_DATA = "page in place of data"
-    PAGE_TOO_LARGE = "page too large"
     QUERY_TOO_LONG = "query too long"
+    QUERY_LIMIT = "query limit"
     QUERY_REFUSED = "query refused"
 
     # Failures of token requests: odata/oauth/error_table.py.
@@ -181,6 +182,8 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
         status: The status of the response; 0 if there was none.
         wait: The pause in seconds that the server asked for, or None.
         column: The column that the server objects to, or None.
+        limits: The query option that exceeds a limit, if the server names the limit.
+        limit: That limit, or None.
         is_page: Whether the response is a web page.
         persistence: When the failure is not expected to pass any more; None for never.
         seconds: How long the response took.
@@ -198,6 +201,8 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
         status: int = 0,
         wait: float | None = None,
         column: str | None = None,
+        limits: str = "",
+        limit: int | None = None,
         is_page: bool = False,
         persistence: Persistence | None = None,
     ) -> None:
@@ -207,6 +212,8 @@ class RequestFailed(AcumaticaError):  # noqa: N818 - the field's term
         self.status = status
         self.wait = wait
         self.column = column
+        self.limits = limits
+        self.limit = limit
         self.is_page = is_page
         self.persistence = persistence
         self.seconds = 0.0

@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from tap_acumatica.odata import csdl, diagnosis
-from tap_acumatica.odata.addresses import DAC, DEFAULT_PORTS, INTERFACES, Address
+from tap_acumatica.odata.addresses import DAC, INTERFACES, Address
 from tap_acumatica.odata.diagnosis import NoService
 from tap_acumatica.odata.errors import Action, Cause, InconsistentAnswer, RequestFailed
 from tap_acumatica.odata.http.client import Request, Result
 from tap_acumatica.odata.http.retry import retry_timeouts
-from tap_acumatica.odata.log import logger, masking
+from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.payload.page import of_another
 from tap_acumatica.odata.query import Link
+from tap_acumatica.odata.urls import joined, origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from urllib.parse import SplitResult
 
     from tap_acumatica.odata.dialect import ODataVersion
     from tap_acumatica.odata.http.auth import Auth
@@ -177,14 +177,20 @@ class Service:
 
     def _url(self, root: str, query: Query | Link) -> str:
         if isinstance(query, Link):
-            url = urljoin(root + quote(query.entity_set, safe=""), query.url)
+            url = joined(root + quote(query.entity_set, safe=""), query.url)
             if _below(url, root):
                 return url
             message = (
                 f"Acumatica's nextLink ({url}) leads out of the service ({root}): set "
                 "client_side_paging to true."
             )
-            raise InconsistentAnswer(masking.masked(message))
+            raise InconsistentAnswer(message)
+        if not _below(root + query.path, root):
+            message = (
+                f"Acumatica's entity set {query.entity_set!r} has a name that leads out of the "
+                f"service ({root}): leave it out with exclude_entities."
+            )
+            raise InconsistentAnswer(message)
         text = self._query_string(query)
         return root + query.path + ("?" + text if text else "")
 
@@ -273,18 +279,18 @@ def _decode_selected(
     return page
 
 
-def _origin(url: SplitResult) -> tuple[str, str]:
-    """Return scheme and host, without the scheme's default port."""
-    return url.scheme, url.netloc.lower().removesuffix(DEFAULT_PORTS.get(url.scheme, ""))
-
-
 def _below(url: str, root: str) -> bool:
     """Whether a URL belongs to the service: it has the same origin and lies below the root."""
-    target, base = urlsplit(url), urlsplit(root)
-    path, root_path = unquote(target.path).lower(), unquote(base.path).lower()
-    return (
-        _origin(target) == _origin(base)
-        and path.startswith(root_path)
-        and path != root_path
-        and ".." not in path.split("/")
-    )
+    if origin(url) != origin(root):
+        return False
+    path, root_path = _path(url), _path(root)
+    segments = re.split(r"[/\\]", path)
+    return path.startswith(root_path) and path != root_path and not {".", ".."} & {*segments}
+
+
+def _path(url: str) -> str:
+    """Return the path of a URL, decoded as often as it was encoded."""
+    path = urlsplit(url).path
+    while (decoded := unquote(path)) != path:
+        path = decoded
+    return path.lower()

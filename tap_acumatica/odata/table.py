@@ -31,6 +31,8 @@ class Table:
     replication_key: str | None = None
     select: bool = True
     """Whether queries name the columns in `$select`."""
+    max_order: int | None = None
+    """Maximum number of columns in `$orderby`; None for no limit."""
     singleton: bool = False
     """Whether it is a singleton, not an entity set."""
     expand: tuple[Expansion, ...] = ()
@@ -75,12 +77,20 @@ class Table:
             self.entity_set,
             select,
             all_of(*conditions),
-            orderby,
+            self._within_limit(orderby),
             expand=expand,
             format=self.format,
             protocol=self.protocol,
             call=self.call,
         )
+
+    def _within_limit(self, orderby: tuple[str, ...]) -> tuple[str, ...]:
+        if self.max_order is None or len(orderby) <= self.max_order:
+            return orderby
+        if orderby == self.key and not self.inquiry:
+            # Without $orderby the server sorts by the key (docs/acumatica.md, "Paging").
+            return ()
+        return orderby[: self.max_order]
 
     def literal(self, name: str, value: Any) -> str:  # noqa: ANN401 - of the column's type
         """Return the literal of a column's value, for a condition."""

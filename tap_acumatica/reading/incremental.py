@@ -48,7 +48,7 @@ class IncrementalRead:
         Raises:
             AcumaticaError: The read cannot be completed.
         """
-        clock = self._start.clock_check.clock(self._pages.table, self._pages.source.ask)
+        clock = self._start.clock_check.clock(self._pages.table, self._pages.look)
         evidence = self._pages.paging.evidence
         evidence.counts_proved |= self._start.clock_check.server_counts
         bookmark = self._usable_bookmark(clock)
@@ -162,7 +162,7 @@ class IncrementalRead:
         for page in pages.read(pager):
             read.verifier.add(page.rows)
             clock = read.confirm(
-                clock_check.confirmed(pages.table, pages.source.ask, page.rows, page.seen)
+                clock_check.confirmed(pages.table, pages.look, page.rows, page.seen)
             )
             yield replace(page, max_bookmark=None if page.in_doubt else clock.max_bookmark)
             first, last = (
@@ -176,7 +176,7 @@ class IncrementalRead:
                 begun = (
                     max(page.seen, clock.now)
                     if clock.proved and page.seen
-                    else clock_check.newest_instant(pages.table, pages.source.ask)
+                    else clock_check.newest_instant(pages.table, pages.look)
                 )
 
     def _read_in_parallel(

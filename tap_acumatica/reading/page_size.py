@@ -67,10 +67,17 @@ class PageSize:
         if pager.resizable:
             self._halve(pager)
 
-    def limit(self, pager: Pager, rows: int) -> None:
-        """Request no more than half of this number of rows from now on, besides the overlap."""
-        self._configured = max(rows // 2, 1)
-        self._resize(pager, self._configured)
+    def limit(self, pager: Pager, top: int) -> bool:
+        """Keep a limit of `$top`, which also covers the overlap; return whether it is a new one.
+
+        An overlap is at most as long as the new rows.
+        """
+        rows = max(top // 2, 1)
+        if self._configured is None or rows >= self._configured:
+            return False
+        self._configured = rows
+        self._resize(pager, min(rows, self.rows or rows))
+        return True
 
     def good_page(self, pager: Pager) -> None:
         """Count a page that arrived in time; after enough of them request more rows again."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from tap_acumatica.odata.errors import Action, DoubtfulAnswer, RequestFailed
+from tap_acumatica.odata.errors import Action, Cause, DoubtfulAnswer, RequestFailed
 from tap_acumatica.odata.http.retry import retry_timeouts
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.payload.decoders import decoder_for
@@ -127,6 +127,19 @@ class PageReader:
         """How pages are requested now."""
         return replace(self._paging, size=self._page_size.rows)
 
+    def look(self, query: Query) -> Result[Page]:
+        """Send a query for a few rows, ordered by no more columns than the server allows.
+
+        Raises:
+            RequestFailed: There is no usable response.
+        """
+        try:
+            return self.source.ask(query)
+        except RequestFailed as failed:
+            if failed.limits != "$orderby" or failed.limit is None:
+                raise
+            return self.source.ask(replace(query, orderby=query.orderby[: failed.limit]))
+
     def read(self, pager: Pager) -> Iterator[PageRead]:
         """Send the pager's requests; yield the new rows of each page that has some.
 
@@ -178,6 +191,11 @@ class PageReader:
         if failed.action is Action.SHRINK and pager.resizable:
             self._page_size.shrink(pager, failed)
             return pager
+        if failed.cause is Cause.QUERY_TOO_LONG and (successor := pager.instead(failed)):
+            self._begin(successor)
+            return successor
+        if failed.limit is not None and self._keep_limit(pager, failed.limits, failed.limit):
+            return pager
         if failed.action is not Action.REPHRASE or self.table.inquiry:
             raise failed
         if failed.column and failed.column in self.table.optional_columns:
@@ -198,6 +216,19 @@ class PageReader:
             raise failed
         pager.table = self.table
         return pager
+
+    def _keep_limit(self, pager: Pager, limits: str, limit: int) -> bool:
+        """Keep a limit of the server from now on; return whether that is possible."""
+        table = self.table
+        if limits == "$top":
+            if not pager.resizable or not self._page_size.limit(pager, limit):
+                return False
+        elif table.max_order is None and limit and not (table.inquiry and len(table.key) > limit):
+            self.table = pager.table = replace(table, max_order=limit)
+        else:
+            return False
+        logger.warning("%s: Acumatica limits %s to %d.", table.entity_set, limits, limit)
+        return True
 
 
 def convert_value_errors(entity_set: str, events: Iterable[Event]) -> Iterator[Event]:

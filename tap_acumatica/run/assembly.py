@@ -15,6 +15,7 @@ from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.expand import parse_all
 from tap_acumatica.odata.http.client import ClientSettings
 from tap_acumatica.odata.http.sessions import PoolSettings
+from tap_acumatica.odata.http.transport import MEGABYTE
 from tap_acumatica.odata.instants import InstantReader, in_utc
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.service import QueryLimits
@@ -117,6 +118,7 @@ def _client(settings: Mapping[str, Any]) -> ClientSettings:
         ),
         verbosity=settings["verbosity"],
         per_minute=settings.get("max_requests_per_minute"),
+        max_response_size=settings["max_response_size"] * MEGABYTE,
     )
 
 

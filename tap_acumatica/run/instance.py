@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tap_acumatica.run.assembly import RunSettings
 
 TOKEN_TIMEOUT: Final = 8.0
-"""Seconds to wait for tokens at the end of a run; many runs are killed ten after SIGTERM."""
+"""Seconds for which tokens are awaited at the end of a run; many are killed ten after SIGTERM."""
 
 
 class Instance:
@@ -119,10 +119,10 @@ class Instance:
         Tokens that were requested are awaited for a short time, since the refresh tokens that they
         replace are already spent.
         """
+        until = time.monotonic() + TOKEN_TIMEOUT
         for auth in self._accounts.values():
             auth.close()
         self._client.close(self._settings.address.site)
-        until = time.monotonic() + TOKEN_TIMEOUT
         for auth in self._accounts.values():
             auth.wait_for_token(until)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -120,12 +122,21 @@ class Run:
     def stop(self, signal: int) -> None:
         """Record a signal that asks the run to stop; the run then ends between two messages.
 
+        After another signal the process ends as soon as it has signed out, even if the run hangs.
+
         Raises:
             Stopped: The run is interruptible: no message is being written that could be cut off.
         """
+        if self.stopping:
+            threading.Thread(target=self._end, args=(signal,), daemon=True).start()
+            return
         self.stop_signal = signal
         if self.interruptible:
             raise Stopped(signal)
+
+    def _end(self, signal: int) -> None:
+        self.close()
+        os._exit(Stopped(signal).exit_code)
 
     # Discovery
 

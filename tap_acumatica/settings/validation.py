@@ -16,6 +16,7 @@ from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.expand import MAX_LEVELS, parse
 from tap_acumatica.odata.instants import in_utc
 from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.masking import masking
 from tap_acumatica.odata.urls import may_carry_secrets
 from tap_acumatica.settings import accounts
 from tap_acumatica.settings.environment import PREFIX
@@ -35,9 +36,6 @@ COOKIELESS: Final = re.compile(r"/\((?:[A-Za-z]\([^()]*\))+\)(?=/|$)")
 
 FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
 """Headers that say where a request ends: with wrong ones the server waits for more."""
-
-MIN_SECRET_LENGTH: Final = 4
-"""Length of the shortest secret that is masked wherever it occurs."""
 
 
 def check(
@@ -178,17 +176,18 @@ def _parameter_problems(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _address_problems(settings: Mapping[str, Any]) -> Iterator[str]:
+    if "@" in settings["url"]:  # wherever: a password may hold what ends a host
+        yield (
+            "The setting url contains a user name or password: move them to username and password."
+        )
+        return
     try:
         address = urlsplit(settings["url"])
         _ = address.port
     except ValueError as error:
         yield f"The setting url is not a valid address ({error}): correct it."
         return
-    if address.username or address.password:
-        yield (
-            "The setting url contains a user name or password: move them to username and password."
-        )
-    elif COOKIELESS.search(unquote(address.path)):
+    if COOKIELESS.search(unquote(address.path)):
         yield (
             "The setting url contains the mark of a browser's session in parentheses "
             f"({settings['url']}): remove that part of it."
@@ -232,20 +231,15 @@ def _time_problems(settings: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def secrets(settings: Mapping[str, Any]) -> list[str]:
-    """Return the texts to mask in the log.
-
-    Masking a very short secret would garble ordinary words. If it is the value of a header or a
-    parameter, it is masked together with the name; others never appear in the log on their own.
-    """
-    texts: list[str] = []
+def mask_secrets(settings: Mapping[str, Any]) -> None:
+    """Mask the settings that are secret, by their text and by their place."""
     for setting in SECRETS:
         value = settings.get(setting)
         if isinstance(value, str):
-            texts += [value] if len(value) >= MIN_SECRET_LENGTH else []
+            masking.add([value])
         elif isinstance(value, dict):
-            for name, item in value.items():
-                text = str(item)
-                is_long = len(text) >= MIN_SECRET_LENGTH
-                texts += [text] if is_long else [f"{name}={text}", f"{name!r}: {text!r}"]
-    return texts
+            masking.add(
+                map(str, value.values()),
+                headers=value if setting == "secret_headers" else (),
+                parameters=value if setting == "secret_params" else (),
+            )

@@ -693,6 +693,14 @@ def test_as_json_a_check_is_one_object() -> None:
     assert json.loads(report.as_json(FINDINGS[:2])[0])["works"]
 
 
+def test_words_of_a_server_steer_no_terminal_and_are_no_markup() -> None:
+    words = [Finding("Streams", Status.BAD, "\x1b[2JFilter [/b]\n✓ Rights")]
+    stream = io.StringIO()
+    report.show(words, Console(file=stream))
+    assert r"\x1b[2JFilter [/b]\n✓ Rights" in stream.getvalue()
+    assert r"\x1b[2J" in json.loads(report.as_json(words)[0])["steps"][0]["text"]
+
+
 def test_only_a_bad_step_fails_the_command() -> None:
     report.require_good(FINDINGS[:2])
     with pytest.raises(report.CheckFailed, match=r"\(wrong password\)"):

@@ -325,7 +325,7 @@ def test_a_short_secret_does_not_shred_the_log(box: Sandbox, tmp_path: Path) -> 
     finished = run_command("--config", write_json(tmp_path / "c.json", settings))
     assert finished.returncode == 0
     assert box.url in finished.stderr
-    assert "X-Env" not in finished.stderr
+    assert "'X-Env': '***'" in finished.stderr
     assert "key=0" not in finished.stderr
 
 

@@ -44,37 +44,7 @@ PROPERTY = settings(
     phases=SEARCH if "ORACLE_QUICK" in os.environ else tuple(Phase),
 )
 
-UNMENDED = frozenset(
-    [
-        "declared key",
-        "cut by size",
-        "row above the size",
-        "caps of chance",
-        "rows missing when wide",
-        "count of the answer",
-        "settings change",
-        "ties",
-        "repeated rows",
-        "rows ahead",
-        "London",
-        "misread zone",
-        "one misread stream",
-        "equal keys",
-        "filters apart",
-        "cap of the table's size",
-        "web page",
-        "column gone",
-        "column later",
-        "another site",
-        "changing rows",
-        "restless row",
-        "tenants in turn",
-        "answer of another table",
-        "inner pages",
-        "many changes in a second",
-        "no key",
-    ]
-)
+UNMENDED = frozenset({"equal keys", "column later"})
 """Traits under which the tap is known to break a promise."""
 
 HEALTHY = Trait("healthy", stream={"shape": (DAC,)})

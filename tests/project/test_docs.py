@@ -125,6 +125,10 @@ def with_gaps(node: ast.expr) -> str | None:
     return str(node.value) if isinstance(node, ast.Constant) else None
 
 
+SAYING = {"_say", "InconsistentAnswer", "DoubtfulAnswer"}
+"""What is called with a sentence."""
+
+
 def sentences_of_the_code() -> Iterator[str]:
     """What is raised, said or, about settings, yielded: each ends with a full stop."""
     for text in MODULES.values():
@@ -135,7 +139,7 @@ def sentences_of_the_code() -> Iterator[str]:
                     pass
                 case ast.Yield(value=said) | ast.Return(value=said) if said:
                     pass
-                case ast.Call(func=ast.Name(id="_say" | "InconsistentAnswer"), args=[said]):
+                case ast.Call(func=ast.Name(id=name), args=[said]) if name in SAYING:
                     pass
             sentence = with_gaps(said) if said else None
             if sentence and " " in sentence and re.search(r"[^.]\.$", sentence):

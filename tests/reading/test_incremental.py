@@ -187,3 +187,14 @@ def test_a_row_that_is_dated_ahead_keeps_no_row_from_arriving() -> None:
         assert bookmark.instant is not None
         assert bookmark.instant <= sim.now
     assert delivered == {*range(30), 99}
+
+
+def test_a_row_that_changes_within_the_second_of_two_runs_arrives_in_the_second_run() -> None:
+    sim = still(5, Server())
+    _, bookmark = run(sim, Bookmark())
+    sim.now += timedelta(milliseconds=300)
+    sim.put((3,), sim.now)
+    sim.now += timedelta(milliseconds=300)
+    pages, after = run(sim, bookmark)
+    assert [row["Version"] for page in pages for row in page.rows] == [6]
+    assert after.instant == bookmark.instant

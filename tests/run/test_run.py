@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from queue import Queue
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -105,6 +106,17 @@ def test_a_signal_ends_it_at_once_only_while_no_message_can_be_cut() -> None:
     run.stop(signal.SIGINT)
     assert run.stopping
     assert run.stop_signal == signal.SIGINT
+
+
+def test_another_signal_signs_out_and_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: Queue[int] = Queue()
+    monkeypatch.setattr("os._exit", ended.put)
+    run = Run()
+    run.interruptible = False
+    run.stop(signal.SIGTERM)
+    assert ended.empty()
+    run.stop(signal.SIGINT)
+    assert ended.get(timeout=10) == 130
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 JSON = "application/json; odata.metadata=minimal"
 
@@ -53,10 +53,12 @@ def answer(
 
 
 @contextmanager
-def hostile_server(reply: Callable[[Call], bytes]) -> Iterator[HostileServer]:
-    """Serve each request with the bytes that `reply` returns; empty ones close the connection.
+def hostile_server(
+    reply: Callable[[Call], bytes | Iterable[bytes]],
+) -> Iterator[HostileServer]:
+    """Serve each request with the bytes that `reply` returns, at once or in parts.
 
-    Connections stay open, whatever is sent on them.
+    Nothing closes the connection. Connections stay open, whatever is sent on them.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = HostileServer(f"http://127.0.0.1:{listener.getsockname()[1]}")
@@ -75,7 +77,8 @@ def hostile_server(reply: Callable[[Call], bytes]) -> Iterator[HostileServer]:
                     sent = reply(call)
                     if not sent:
                         return
-                    connection.sendall(sent)
+                    for part in [sent] if isinstance(sent, bytes) else sent:
+                        connection.sendall(part)
 
         def accept() -> None:
             with contextlib.suppress(OSError):

@@ -68,10 +68,15 @@ def settings_for(box: Sandbox, *entities: str, **changes: Any) -> dict[str, Any]
     }
 
 
+STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+"""Signals that stop a run; Windows has two of them."""
+
+
 @contextmanager
 def in_this_process() -> Iterator[None]:
     """Restore the signal handlers, which a tap replaces."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
+    handlers = {number: signal.getsignal(number) for number in numbers}
     try:
         yield
     finally:

@@ -88,7 +88,7 @@ AHEAD_REFUSED = "changed later than its clock says"
 ZONE_REFUSED = f"use different time zones|nothing proves their zone|ignored .filter|{AHEAD_REFUSED}"
 KEYLESS_REFUSED = "within one second|same place in the order|shifts faster"
 KEYLESS_CHANGES_REFUSED = "was different each time it was read"
-UNSENT = "does not send the row of|it may be too large for a response"
+UNSENT = "does not send the row of|it may be too large for a response|without rows to the next"
 
 
 @dataclass(frozen=True, eq=False)

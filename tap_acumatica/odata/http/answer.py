@@ -11,16 +11,21 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, unquote_plus
 
 import msgspec
+
+from tap_acumatica.odata.masking import masking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_RETRY_AFTER: Final = 600.0
 """Seconds to which a longer Retry-After is cut."""
+
+CLOCK_YEARS: Final = range(2000, 9000)
+"""Years that a clock may show; with others a window could not be computed."""
 
 MAX_DETAIL_LENGTH: Final = 300
 """Characters of the server's own words that an error message quotes."""
@@ -86,9 +91,8 @@ class RawResponse:
             return True
         if ACUMATICA_COOKIES.search(self.headers.get("Set-Cookie", "")):
             return True
-        try:
-            content = msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        content = json_in(self.body)
+        if content is None:
             return re.match(rb"\s*(?:<\?[^>]*>\s*)?<(?:\w+:)?error\b", self.body) is not None
         return isinstance(content, dict) and any(n.lower() in ERROR_FIELDS for n in content)
 
@@ -120,20 +124,25 @@ class RawResponse:
 
         No other field may be shown, as it can repeat what was sent (docs/acumatica.md, "OAuth").
         """
-        try:
-            content = msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return ""
+        content = json_in(self.body)
         code = content.get("error") if isinstance(content, dict) else None
         return code if isinstance(code, str) and re.fullmatch(r"[a-z_]{1,40}", code) else ""
 
 
+def json_in(body: bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Return the content of a JSON body; None if it is none, or nested too deeply to be read."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def message_of(body: bytes) -> str:
     """Return the message in an error body of ASP.NET, OData 4 or OData 3, or of plain text."""
-    try:
-        content = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        text = body.decode("utf-8", "replace")
+    content = json_in(body)
+    if content is None:
+        # Masked before the tags go: a secret may look like one, or hold one.
+        text = masking.masked(body.decode("utf-8", "replace"))
         return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)).strip()
     if not isinstance(content, dict):
         return str(content)
@@ -170,9 +179,13 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
 
 
 def http_date(text: str) -> datetime | None:
-    """Return the instant in a header; without a zone it is in GMT, as HTTP requires."""
+    """Return the instant in a header, in UTC; None if it is none, or one that no clock shows.
+
+    Without a zone it is in GMT, as HTTP requires.
+    """
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return moment if moment.year in CLOCK_YEARS else None

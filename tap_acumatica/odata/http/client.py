@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
-
-import requests
 
 from tap_acumatica.odata.errors import (
     Action,
@@ -29,11 +26,14 @@ from tap_acumatica.odata.http.error_table import classify
 from tap_acumatica.odata.http.rate_limit import RateLimiter
 from tap_acumatica.odata.http.retry import with_retries
 from tap_acumatica.odata.http.sessions import Connection, ConnectionPool, PoolSettings
-from tap_acumatica.odata.log import log_exchange, logger, masking
+from tap_acumatica.odata.http.transport import MEGABYTE, chunks, new_session
+from tap_acumatica.odata.log import log_exchange, logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
+
+    import requests
 
     from tap_acumatica.odata.http.auth import Auth, Authorization
 
@@ -47,11 +47,8 @@ SIGN_OUT_TIMEOUT: Final = 5.0
 """Seconds for signing out of all sessions together."""
 BUSY_TIMEOUT: Final = 2.0
 """The part of those seconds to wait for pending requests, whose sessions are signed out then."""
-MAX_PARALLEL_SIGN_OUTS: Final = 8
 RETRY_TIME_IN_DOUBT: Final = 60.0
 """Maximum retry time in seconds after a request used up its own: the site may be down."""
-CHUNK_SIZE: Final = 65_536
-"""Bytes of a streamed response that are decoded at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +57,7 @@ class ClientSettings:
 
     Attributes:
         per_minute: The maximum number of requests within a minute; None for no limit.
+        max_response_size: The maximum size of a decompressed response, in bytes.
     """
 
     timeout: float = 660.0
@@ -69,6 +67,7 @@ class ClientSettings:
     pool: PoolSettings = field(default_factory=PoolSettings)
     verbosity: int = 1
     per_minute: int | None = None
+    max_response_size: int = 256 * MEGABYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,8 +281,8 @@ class Client:
             with self._pool.connection(request.owner) as connection:
                 self._require_open(request, auth)
                 response = self._fetch(connection, request, authorization)
-                log_exchange(response, self._settings.verbosity)
-            body = response.content
+                body = b"".join(chunks(response, self._settings.max_response_size))
+                log_exchange(response, body, self._settings.verbosity)
         except OSError as error:
             return RawResponse(request.subject, exception=error)
         logger.info("GET %s: %s", request.url, response.status_code)
@@ -302,7 +301,7 @@ class Client:
         self._sign_out_all([*self._pool.drain(), *self._pool.drain_timed_out()], site, deadline)
 
     def _new_session(self) -> requests.Session:
-        session = requests.Session()
+        session = new_session()
         session.headers.update({"User-Agent": "tap-acumatica", **self._settings.headers})
         return session
 
@@ -342,12 +341,10 @@ class Client:
         try:
             with self._pool.connection(request.owner) as connection:
                 self._require_open(request, attempt.auth)
-                response = self._fetch(
-                    connection, request, authorization, streamed=attempt.streamed
-                )
-                log_exchange(response, self._settings.verbosity)
+                response = self._fetch(connection, request, authorization)
                 locales = [c.value for c in connection.session.cookies if c.name == "Locale"]
-                body = _Body(response, streamed=attempt.streamed)
+                body = _Body(response, self._settings.max_response_size, streamed=attempt.streamed)
+                log_exchange(response, body.head, self._settings.verbosity)
                 outcome = replace(
                     outcome,
                     status=response.status_code,
@@ -402,13 +399,9 @@ class Client:
             raise AcumaticaError(message)
 
     def _fetch(
-        self,
-        connection: Connection,
-        request: Request,
-        authorization: Authorization,
-        *,
-        streamed: bool = False,
+        self, connection: Connection, request: Request, authorization: Authorization
     ) -> requests.Response:
+        """Send a request; the body of its response is still to be read."""
         response = connection.session.get(
             request.url,
             headers={"Accept": request.accept},
@@ -417,7 +410,7 @@ class Client:
             allow_redirects=False,
             # Set here, since requests lets the environment override the session's value.
             verify=self._settings.verify,
-            stream=streamed,
+            stream=True,
         )
         if response.status_code != HTTPStatus.OK:
             # Others may be followed by more, such as the answer itself after an informational one.
@@ -427,37 +420,42 @@ class Client:
         return response
 
     def _sign_out_all(self, connections: list[Connection], site: str, deadline: float) -> None:
-        def sign_out(connection: Connection) -> None:
-            if connection.signed_in and time.monotonic() < deadline:
-                self._sign_out(connection, site, deadline - time.monotonic())
-            connection.session.close()
+        # A sign-out that hangs must not use up the time of the others, nor keep the process alive.
+        threads = [
+            threading.Thread(target=self._sign_out, args=(connection, site, deadline), daemon=True)
+            for connection in connections
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(deadline - time.monotonic(), 0))
 
-        # A sign-out that hangs must not use up the time of the others.
-        with ThreadPoolExecutor(MAX_PARALLEL_SIGN_OUTS) as threads:
-            list(threads.map(sign_out, connections))
-
-    def _sign_out(self, connection: Connection, site: str, timeout: float) -> None:
-        try:
-            connection.session.post(
-                f"{site}/entity/auth/logout",
-                headers={"Content-Length": "0"},
-                auth=connection.token or NoAuth(),
-                timeout=timeout,
-                allow_redirects=False,
-                verify=self._settings.verify,
-            )
-        except OSError as error:
-            logger.warning("Sign-out failed: %s", masking.masked(str(error)))
+    def _sign_out(self, connection: Connection, site: str, deadline: float) -> None:
+        remaining = deadline - time.monotonic()
+        if connection.signed_in and remaining > 0:
+            try:
+                connection.session.post(
+                    f"{site}/entity/auth/logout",
+                    headers={"Content-Length": "0"},
+                    auth=connection.token or NoAuth(),
+                    timeout=remaining,
+                    allow_redirects=False,
+                    verify=self._settings.verify,
+                    stream=True,  # the body says nothing
+                ).close()
+            except OSError as error:
+                logger.warning("Sign-out failed: %s", error)
+        connection.session.close()
 
 
 class _Body:
     """The body of a response, whole or streamed; `head` is all of it, or the first chunk."""
 
-    def __init__(self, response: requests.Response, *, streamed: bool) -> None:
+    def __init__(self, response: requests.Response, max_size: int, *, streamed: bool) -> None:
         self._response = response
+        self._chunks = chunks(response, max_size)
         streamed = streamed and response.status_code == HTTPStatus.OK
-        self._chunks = response.iter_content(CHUNK_SIZE) if streamed else iter(())
-        self.head = next(self._chunks, b"") if streamed else response.content
+        self.head = next(self._chunks, b"") if streamed else b"".join(self._chunks)
         self.length = len(self.head)
 
     def decoded(self, decode: Callable[[Iterable[bytes]], Content]) -> Callable[[], Content]:

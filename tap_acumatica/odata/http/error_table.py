@@ -14,7 +14,8 @@ import requests
 
 from tap_acumatica.odata.errors import Action, BrokenPayload, Cause, Persistence, RequestFailed
 from tap_acumatica.odata.http.answer import Credential, retry_after, shortened
-from tap_acumatica.odata.log import masking
+from tap_acumatica.odata.http.transport import ResponseTooLarge
+from tap_acumatica.odata.masking import masking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +32,8 @@ class Rule:
     sentence: str
     statuses: tuple[range, ...] = ()
     pattern: re.Pattern[str] | None = None
+    limits: str = ""
+    """The query option whose limit the pattern finds, instead of a column."""
     exception: type[Exception] | tuple[type[Exception], ...] | None = None
     test: Callable[[RawResponse], bool] | None = None
     persistence: Persistence | None = None
@@ -121,7 +124,6 @@ NOT_SET_UP: Final = any_case("PXSetupNotEntered|required configuration data is n
 UNKNOWN_COLUMN: Final = any_case(r"\bKeyNotFoundException\b|given key .{0,200}was not present")
 TIMED_OUT: Final = any_case(r"time-?out\b.{0,80}\b(?:elapsed|expired)|timed[ -]out")
 
-TOP_TOO_LARGE: Final = any_case(r"limit of '\d+' for Top|\$top\b.{0,60}\b(?:exceed|limit|maximum)")
 NAMED_LIMITS: Final = (
     r"limit of '\d+' for|node count limit|exceeded the maximum number allowed|recursion limit|"
     r"nested too deeply"
@@ -157,6 +159,14 @@ COLUMN_IS_GONE: Final = (
     Action.STOP,
     "Acumatica no longer has the column {column} of {subject}: run discovery again.",
 )
+QUERY_LIMIT: Final = (
+    Cause.QUERY_LIMIT,
+    Action.REPHRASE,
+    (
+        "Acumatica refused the query for {subject} since it exceeds a limit ({detail}), which a "
+        "read of it cannot keep: lower page_size, or exclude the stream."
+    ),
+)
 QUERY_REFUSED: Final = (
     Cause.QUERY_REFUSED,
     Action.REPHRASE,
@@ -173,6 +183,13 @@ RULES: Final[tuple[Rule, ...]] = (
         "Acumatica did not send {subject} in time, even after retries: raise timeout.",
         exception=(requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError),
         test=lambda response: timed_out(response.exception),
+    ),
+    Rule(
+        Cause.RESPONSE_TOO_LARGE,
+        Action.SHRINK,
+        "Acumatica's response for {subject} is too large ({detail}): lower page_size, or raise "
+        "max_response_size.",
+        exception=ResponseTooLarge,
     ),
     Rule(
         Cause.TLS_FAILURE,
@@ -372,12 +389,23 @@ RULES: Final[tuple[Rule, ...]] = (
         pattern=any_case(r"Could not find a property named '([^']+)'"),
     ),
     Rule(
-        Cause.PAGE_TOO_LARGE,
-        Action.SHRINK,
-        "Acumatica refused {subject} since the page is too large ({detail}): lower page_size.",
+        *QUERY_LIMIT,
         statuses=BAD_QUERY,
-        pattern=TOP_TOO_LARGE,
-        test=lambda response: response.resizable,
+        pattern=any_case(
+            r"limit of '?(\d+)'? for '?\$?top\b|"
+            r"\$top\b[^.\d]*?(?:exceed|at most|maximum|limit|greater|more than)\D{0,40}?(\d+)"
+        ),
+        limits="$top",
+    ),
+    Rule(
+        *QUERY_LIMIT,
+        statuses=BAD_QUERY,
+        pattern=any_case(
+            r"limit of '?(\d+)'? for '?\$?orderby\b|"
+            r"maximum number of \$?orderby clauses (?:allowed )?is '?(\d+)|"
+            r"\$orderby\b[^.\d]*?(?:exceed|at most|maximum|limit|more than)\D{0,40}?(\d+)"
+        ),
+        limits="$orderby",
     ),
     Rule(*QUERY_REFUSED, statuses=BAD_QUERY, pattern=any_case(NAMED_LIMITS)),
     Rule(
@@ -385,7 +413,8 @@ RULES: Final[tuple[Rule, ...]] = (
         statuses=BAD_QUERY,
         pattern=any_case(
             r"unknown function|Unrecognized '|incompatible types|syntax error|"
-            r"not supported|virtual field|is not valid|Invalid (?:filter|literal|type)"
+            r"not supported|virtual field|is not valid|Invalid (?:filter|literal|type)|"
+            r"node count limit|recursion limit|nested too deep"
         ),
     ),
     Rule(*QUERY_REFUSED, statuses=exactly(400)),
@@ -454,7 +483,8 @@ def classify(response: RawResponse, rules: Sequence[Rule] = RULES) -> RequestFai
 
 def _failed(rule: Rule, response: RawResponse) -> RequestFailed:
     match = rule.pattern.search(response.message) if rule.pattern else None
-    column = match.group(1) if match and match.groups() else None
+    found = next(filter(None, match.groups()), None) if match else None
+    column = None if rule.limits else found
     detail = _without_url(response.exception) if response.exception else response.message
     sentence = rule.sentence.format(
         subject=response.subject,
@@ -471,6 +501,8 @@ def _failed(rule: Rule, response: RawResponse) -> RequestFailed:
         status=response.status,
         wait=retry_after(response.headers) if response.status else None,
         column=column,
+        limits=rule.limits,
+        limit=int(found) if rule.limits and found else None,
         is_page=response.is_page,
         persistence=rule.persistence,
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import requests
 
 from tap_acumatica.odata.errors import Action, Cause
@@ -27,6 +26,7 @@ from tap_acumatica.odata.http.error_table import (
     exactly,
     timed_out,
 )
+from tap_acumatica.odata.oauth.tokens import token_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,11 +43,7 @@ def _sent(credential: Credential) -> Callable[[RawResponse], bool]:
 
 
 def _no_token(response: RawResponse) -> bool:
-    try:
-        content = msgspec.json.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return True
-    return not isinstance(content, dict) or not isinstance(content.get("access_token"), str)
+    return not token_fields(response.body)
 
 
 def _at_limit(response: RawResponse) -> bool:

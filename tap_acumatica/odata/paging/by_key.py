@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.paging.by_offset import OffsetPager
 from tap_acumatica.odata.paging.end_of_read import EndOfRead, Step
 from tap_acumatica.odata.paging.known_rows import KnownRows
@@ -81,8 +82,8 @@ class KeyPager:
         """Accept the requested page; return those of its rows that were not delivered before."""
         fresh = self.known.new_rows(page.rows)
         overlaps = not self._link and self.known.overlaps(page.rows)
-        if overlaps and not fresh:
-            raise not_obeyed(self.table, "$filter or $orderby")
+        if overlaps and self._key(self._last or {}) in map(self._key, page.rows):
+            raise not_obeyed(self.table, "$filter", InconsistentAnswer)
         if clearly_unsorted(page.rows, self.table.key):
             raise not_obeyed(self.table, "$orderby")
         self.pages += 1
@@ -93,13 +94,13 @@ class KeyPager:
             self.known.remember(page.rows)
             self._last = page.rows[-1]
             self.stopped_at_null_key = any(self._last[name] is None for name in self.table.key)
-        linked, self._link = self._link, None
+        self._link = None
         if page.next_link is None:
             reached = page.count is not None and len(fresh) >= page.count
-            self._complete = reached or (not page.rows and not linked)
+            self._complete = reached or not page.rows
             self._end_proved = self.pages == 1 and self.end.proved_by_one(page, len(fresh))
         elif not page.rows or self.end.size is None:
-            self._link = self._links.follow(page.next_link)
+            self._link = self._links.follow(page.next_link, page.rows)
         return self.remember_nulls(fresh)
 
     def resize(self, size: int) -> None:
@@ -209,6 +210,8 @@ class _NullKeyPager(OffsetPager):
     def accept(self, page: Page) -> list[Row]:
         passed_over = self._origin.not_delivered(super().accept(page))
         self._origin.delivered += len(passed_over)
+        # That there is none needs no proof: the look behind the last row would find it.
+        self.done = self.done or not (page.rows or page.count or page.next_link)
         return passed_over
 
     @override
@@ -219,9 +222,10 @@ class _NullKeyPager(OffsetPager):
 class _LookBehind(_OffsetContinuation):
     """Proves the end of a read by key: its last row stands where the rows before it end, alone.
 
-    If another row stands there, `gt` has passed over rows, since it does not follow the order of
-    `$orderby`, or rows were inserted meanwhile. Which of the two cannot be told, so all rows are
-    read again. Rows behind the last one are delivered.
+    If another row stands there, and more rows are counted than were delivered, or none, then `gt`
+    has passed over rows, since it does not follow the order of `$orderby`, or rows were inserted
+    meanwhile. Which of the two cannot be told, so all rows are read again. Rows behind the last one
+    are delivered.
     """
 
     def __init__(self, origin: KeyPager) -> None:
@@ -234,10 +238,10 @@ class _LookBehind(_OffsetContinuation):
     @override
     def accept(self, page: Page) -> list[Row]:
         if self._checks_last_row and self._end.step is Step.READ:
-            if page.rows and not self._origin.knows(page.rows[0]):
+            self._checks_last_row = False
+            if page.rows and self._origin.knows(page.rows[0]):
+                self._known.remember(page.rows[:1])
+            elif page.rows and not self._end.counts_no_more(page, self.delivered):
                 self._origin.passed_over = self.done = True
                 return []
-            if page.rows:
-                self._known.remember(page.rows[:1])
-            self._checks_last_row = False
         return super().accept(page)

@@ -9,6 +9,7 @@ from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.paging.end_of_read import EndOfRead, Step
 from tap_acumatica.odata.paging.known_rows import KnownRows
 from tap_acumatica.odata.paging.next_links import NextLinks
+from tap_acumatica.odata.query import all_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Link, Query
     from tap_acumatica.odata.table import Table
+
+LOOK_SIZE: Final = 5
+"""Number of keys that a look behind the last row asks for, should the table grow in front of it."""
 
 STEPS_BACK: Final = 8
 """Number of steps back in search of a known row before a read starts over."""
@@ -50,6 +54,8 @@ class OffsetPager:
         self._end = EndOfRead(paging, table.entity_set)
         self._skip = 0
         self._overlap = 0
+        self._next_key: tuple[str, ...] = ()
+        """The conditions for the row that the last look has found."""
         self._fetched: Row | None = None
         """The row behind the last known one, which was fetched alone."""
         self._steps = 0
@@ -67,6 +73,9 @@ class OffsetPager:
         if self._link:
             return self._link
         step, size = self._end.step, self._end.size
+        if step is Step.FETCH and self.table.key:
+            # Several keys may be equal in the server's eyes.
+            return replace(self.table.query(*self._conditions(), *self._next_key), top=size or 1)
         table = self.table.narrow() if step is Step.LOOK else self.table
         query = replace(
             table.query(*self._conditions(), orderby=self._order()),
@@ -75,7 +84,7 @@ class OffsetPager:
         if step is Step.READ:
             top = None if size is None else max(size + self._overlap, 1)
             return replace(query, top=top, skip=self._skip)
-        return replace(query, top=None if size is None else 1, skip=self._skip + self._overlap)
+        return replace(query, top=None if size is None else LOOK_SIZE, skip=self._position)
 
     def accept(self, page: Page) -> list[Row]:
         """Accept the requested page; return those of its rows that were not delivered before."""
@@ -136,26 +145,33 @@ class OffsetPager:
     def _accept_row_behind(self, page: Page) -> list[Row]:
         """Accept the row behind the last known one, or its key alone."""
         row = page.rows[0] if page.rows else None
+        if self._end.step is Step.FETCH and self.table.key:
+            rows = (row for row in page.rows if self._key_conditions(row) == self._next_key)
+            row = next(rows, None)
         if self._end.step is Step.LOOK:
-            self._end.after_look(page, self._position, self._key_text(row) if row else None)
-            self.done = self._end.done
+            self._accept_look(page)
             return []
-        self._end.after_fetch(page, self._position, fetched=row is not None)
-        if row and self._known.overlaps([row]):
-            self._skip_to(self._position + 1)
-        elif row and not self._position:
-            return self._deliver_fetched(row)
-        else:
-            self._fetched = row
-        return []
+        self._end.after_fetch(fetched=row is not None)
+        self._fetched = row
+        return self._deliver_fetched(row) if row and not self._position else []
 
-    def _key_text(self, row: Row) -> str:
+    def _accept_look(self, page: Page) -> None:
+        unknown = next((row for row in page.rows if not self._known.overlaps([row])), None)
+        self._next_key = self._key_conditions(unknown) if unknown else ()
+        shifted = bool(page.rows) and unknown is not page.rows[0]
+        self._end.after_look(page, self._position, all_of(*self._next_key), shifted=shifted)
+        if shifted and self._end.stalled:
+            self._skip_to(self._position + 1)
+        self.done = self._end.done
+
+    def _key_conditions(self, row: Row) -> tuple[str, ...]:
         names = self.table.key or self._order()
-        return ", ".join(f"{name} {self.table.literal(name, row.get(name))}" for name in names)
+        return tuple([f"{name} eq {self.table.literal(name, row.get(name))}" for name in names])
 
     def _deliver_fetched(self, row: Row) -> list[Row]:
         """Continue behind a row that was fetched alone; the table has not shifted meanwhile."""
         self._end.after_fetched_row()
+        self._fetched = None
         self._known.remember([row])
         self._skip_to(self._position + 1)
         self.delivered += 1
@@ -195,7 +211,7 @@ class OffsetPager:
             self._known.remember(page.rows)
         self._link = None
         if page.next_link is not None and self._follows_link(page, fresh):
-            self._link = self._links.follow(page.next_link)
+            self._link = self._links.follow(page.next_link, page.rows)
             self._skip, self._overlap = read, 0
         elif not self.done:
             self._move(page.rows, read)

@@ -82,8 +82,7 @@ class CursorPager(OffsetPager):
 
     def compare_count(self, page: Page) -> None:
         """Compare the delivered rows with the count of the whole window."""
-        if self._end.expects_more(page, self.delivered):
-            self._end.distrust(page, self.delivered)
+        self._end.compare_count(page, self.delivered)
 
     @override
     def _conditions(self) -> Iterable[str]:
@@ -175,7 +174,7 @@ class CursorPager(OffsetPager):
             self._whole_second = False
             self._skip = 0
             self._overlap = self._at_or_above(rows, base)
-        elif self.table.key or not read:
+        elif self._orders_ties or not read:
             self._skip_to(read)
         else:
             self._read_whole_second(read)
@@ -193,7 +192,7 @@ class CursorPager(OffsetPager):
         if self._instant(rows[0]) >= base:
             return None
         crowded = self._at_or_above(rows, base) * 2 > len(rows)
-        return None if crowded and self.table.key else base
+        return None if crowded and self._orders_ties else base
 
     def _read_whole_second(self, read: int) -> None:
         """Request all rows from the base again, and more, unless more do not come."""
@@ -202,6 +201,12 @@ class CursorPager(OffsetPager):
         else:
             self._skip, self._overlap = 0, read
         self._whole_second = True
+
+    @property
+    def _orders_ties(self) -> bool:
+        """Whether the order ends in the whole key."""
+        order, limit = self._order(), self.table.max_order
+        return bool(self.table.key) and (limit is None or len(order) <= limit)
 
     def _at_or_above(self, rows: list[Row], base: datetime) -> int:
         return len(rows) - bisect_left(rows, base, key=self._instant)

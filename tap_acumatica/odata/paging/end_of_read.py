@@ -33,7 +33,7 @@ MAX_FETCHES: Final = 3
 """How often a row is asked for alone before the read is stuck at it."""
 
 MAX_STALLS: Final = 30
-"""Answers in a row that bring nothing new before the read is stuck; halving takes about 15."""
+"""Answers in a row that may bring nothing new; to halve the page to one row takes about 15."""
 
 
 class Step(Enum):
@@ -76,7 +76,7 @@ class EndOfRead:
         self._stalls = 0
         """Number of answers in a row that brought nothing new."""
         self._fetches = 0
-        self._next_row: str | None = None
+        self._next_row = ""
         """The key, as text, that the last look found."""
         self._nothing_at: int | None = None
         """Position at which the last look found nothing."""
@@ -85,6 +85,11 @@ class EndOfRead:
     def done(self) -> bool:
         """Whether the end is proved."""
         return self.step is Step.DONE
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the last answer brought nothing new."""
+        return self._stalls > 0
 
     # Counts
 
@@ -101,8 +106,8 @@ class EndOfRead:
         """
         if self._expected is None or self.size is None or not self.proved:
             return self.counts
-        is_near = self._expected - delivered < self.size
-        in_doubt = self._stalls > 0 or self._nothing_at is not None or self.step is not Step.READ
+        is_near = self._expected - delivered <= self.size
+        in_doubt = self.stalled or self._nothing_at is not None or self.step is not Step.READ
         return self.counts and (is_near or in_doubt)
 
     def learn(self, page: Page, position: int) -> None:
@@ -132,6 +137,19 @@ class EndOfRead:
         """Whether fewer rows arrived than were counted with the first page, proved by now."""
         return self.proved and self._expected is not None and delivered < self._expected
 
+    def proved_by_one(self, page: Page, rows: int) -> bool:
+        """Whether the first answer, with this number of rows, proves the end by itself."""
+        full = self.size is not None and rows >= self.size
+        return page.count == rows == 0 or (not full and self.counts_no_more(page, rows))
+
+    def shifted(self) -> None:
+        """Forget what the last look found: the table has shifted."""
+        self._nothing_at = None
+
+    def counts_no_more(self, page: Page, rows: int) -> bool:
+        """Whether an answer counts, for certain, no more than this number of rows."""
+        return self.proved and page.count is not None and page.count <= rows
+
     # Answers
 
     def after_new_rows(self, page: Page, position: int, overlap: int) -> None:
@@ -153,7 +171,7 @@ class EndOfRead:
         if full or cut:
             self.step = Step.READ
         else:
-            self.step = Step.DONE if self._reaches_count(page, position) else Step.LOOK
+            self.step = Step.DONE if self.counts_no_more(page, position) else Step.LOOK
 
     def after_known_rows(self, page: Page, position: int, known: int) -> None:
         """Decide on the step after an answer that brought no new row.
@@ -167,7 +185,10 @@ class EndOfRead:
             InconsistentAnswer: No answer brings new rows.
         """
         empty = page.count == position == 0
-        if empty or self._reaches_count(page, position) or self._nothing_at == position:
+        if empty or self.counts_no_more(page, position):
+            self.step = Step.DONE
+        elif self._nothing_at == position:
+            self.compare_count(page, position)
             self.step = Step.DONE
         else:
             self._nothing_at = None
@@ -191,53 +212,46 @@ class EndOfRead:
         self._stalls += 1
         if withheld and self.size is not None:
             self.size //= 2
-        if self._stalls > MAX_STALLS + known:
-            raise self._stuck()
         self.step = Step.LOOK
+        if self._stalls > MAX_STALLS + known:
+            if self._next_row or withheld:
+                raise self._stuck()
+            # The table grows faster in front of its last row than a look can follow.
+            self.step = Step.DONE
 
-    def proved_by_one(self, page: Page, rows: int) -> bool:
-        """Whether the first answer, with this number of rows, proves the end by itself."""
-        full = self.size is not None and rows >= self.size
-        return page.count == rows == 0 or (not full and self._reaches_count(page, rows))
-
-    def shifted(self) -> None:
-        """Forget what the last look found: the table has shifted."""
-        self._nothing_at = None
-
-    def _reaches_count(self, page: Page, position: int) -> bool:
-        return self.proved and page.count is not None and position >= page.count
-
-    def after_look(self, page: Page, position: int, found: str | None) -> None:
+    def after_look(self, page: Page, position: int, found: str, *, shifted: bool) -> None:
         """Decide on the step after a look behind this position.
 
         Args:
             page: The answer.
             position: Number of rows before the row that was looked for.
-            found: The key of that row as text, or None if there is none.
+            found: The key, as text, of the first row that is not known; empty if there is none.
+            shifted: Whether a known row stands there, so that the table has shifted.
         """
         proved_before = self.proved
-        self.learn(page, position + 1)
-        if found or page.next_link is not None:
-            if self._rows:
+        self.learn(page, position + len(page.rows))
+        if page.rows:
+            if self._rows and not shifted:
                 cut = self._evidence.shortest_cut
                 self._evidence.shortest_cut = min(self._rows, cut or self._rows)
             self._fetches = self._fetches if found == self._next_row else 0
-            self._next_row = found or self._next_row
-            self.step = Step.FETCH if self._stalls else Step.READ
+            self._next_row = found
+            self.step = Step.FETCH if self.stalled and not shifted else Step.READ
             return
-        agrees = self.proved and not proved_before and page.count == position
-        if self.expects_more(page, position):
-            self.distrust(page, position)
         self._nothing_at = position
-        self.step = Step.DONE if agrees or position == 0 else Step.READ
+        agrees = self.proved and not proved_before and page.count == position
+        if page.next_link is None and (agrees or position == 0):
+            self.compare_count(page, position)
+            self.step = Step.DONE
+        else:
+            self.step = Step.READ
 
-    def after_fetch(self, page: Page, position: int, *, fetched: bool) -> None:
-        """Decide on the step after a request for the row behind this position alone.
+    def after_fetch(self, *, fetched: bool) -> None:
+        """Decide on the step after a request for the row that the look has found.
 
         Raises:
             InconsistentAnswer: The row does not come.
         """
-        self.learn(page, position + 1)
         self._fetches += 1
         if not fetched and self._fetches >= MAX_FETCHES:
             raise self._stuck()
@@ -258,13 +272,15 @@ class EndOfRead:
         """Request this number of new rows from now on."""
         self.size = self._full_size = size
 
-    def distrust(self, page: Page, position: int) -> None:
-        """Count no more: the server counts rows that it does not send in any way."""
+    def compare_count(self, page: Page, rows: int) -> None:
+        """Count no more if more rows are counted than these, and no way to ask brings them."""
+        if not self.expects_more(page, rows):
+            return
         logger.warning(
-            "%s: Acumatica counts %d rows more than it sends, even if it is asked for their keys "
-            "alone: the account may lack the right to see them.",
+            "%s: Acumatica counts more rows than it sends (%d more), even if it is asked for their "
+            "keys alone: the account may lack the right to see them.",
             self._entity_set,
-            (page.count or 0) - position,
+            (page.count or 0) - rows,
         )
         self._evidence.counts_too_high = True
         self.counts = False

@@ -84,7 +84,7 @@ class _Requests(ABC):
         """Accept the requested page; return the rows that are to be delivered."""
         rows = self._before_link + page.rows
         if page.next_link is not None and len(rows) <= self._overlap:
-            self._link, self._before_link = self._links.follow(page.next_link), rows
+            self._link, self._before_link = self._links.follow(page.next_link, page.rows), rows
             return []
         self._link, self._before_link = None, []
         # The same request, asked again later, may lead to the same link.
@@ -168,7 +168,7 @@ class KeylessPager(_Requests):
 
     The answer is whole if nothing stands behind its last row, and if its end comes again
     afterwards: otherwise rows in front of the end may have gone in between, and others taken their
-    places.
+    places. Where the server decides on pages, its links are followed instead.
     """
 
     def __init__(self, table: Table, paging: Paging, condition: str = "") -> None:
@@ -176,6 +176,8 @@ class KeylessPager(_Requests):
         self._rows: list[Row] | None = None
         self._nothing_behind = False
         self._border = 0
+        self._linked = 0
+        """Number of rows that came with links, and are not kept."""
         self._reads = 0
         self._whole = False
 
@@ -185,10 +187,18 @@ class KeylessPager(_Requests):
         return True
 
     @override
+    def accept(self, page: Page) -> list[Row]:
+        if self._size is not None or page.next_link is None or self._rows is not None:
+            return super().accept(page)
+        self._link = self._links.follow(page.next_link, page.rows)
+        self.delivered += len(page.rows)
+        return self._deliver_linked(page.rows)
+
+    @override
     def resize(self, size: int) -> None:
         super().resize(size)
         # The end can be too much for one answer, too.
-        self.done = self._nothing_behind and not self._may_grow
+        self.done = self.done or (self._nothing_behind and not self._may_grow)
 
     @override
     def then(self) -> Pager | None:
@@ -212,12 +222,15 @@ class KeylessPager(_Requests):
         if self._rows is None:
             return self._rows_from(0, self._top)
         if not self._nothing_behind:
-            return self._row_behind(len(self._rows))
+            return self._row_behind(self._linked + len(self._rows))
         top = None if self._size is None else self._overlap + 1
         return self._rows_from(self._skip, top)
 
     @override
     def _take(self, rows: list[Row]) -> list[Row]:
+        if self._rows is None and self._linked:
+            self._rows = []
+            return self._deliver_linked(rows)
         if self._rows is None:
             self._take_first(rows)
         elif not self._nothing_behind:
@@ -242,6 +255,10 @@ class KeylessPager(_Requests):
             raise self._unproved()
         self._rows = rows
         self._border = self._last_border(rows)
+
+    def _deliver_linked(self, rows: list[Row]) -> list[Row]:
+        self._linked += len(rows)
+        return rows
 
     def _ends_with(self, rows: list[Row]) -> bool:
         """Whether the answer ends with these rows, in any order among those that tie."""

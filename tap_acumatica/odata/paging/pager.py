@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from tap_acumatica.odata.errors import DoubtfulAnswer
+from tap_acumatica.odata.errors import DoubtfulAnswer, InconsistentAnswer
 
 if TYPE_CHECKING:
     from tap_acumatica.odata.errors import RequestFailed
@@ -112,10 +112,13 @@ class Pager(Protocol):
         ...
 
 
-def not_obeyed(table: Table, option: str) -> DoubtfulAnswer:
+def not_obeyed(
+    table: Table, option: str, kind: type[InconsistentAnswer] = DoubtfulAnswer
+) -> InconsistentAnswer:
     """Return the error for a server that ignores a query option."""
-    return DoubtfulAnswer(
+    message = (
         f"Acumatica ignored {option} for {table.entity_set}, so rows could be lost: if the stream "
         "is incremental, set its replication method to FULL_TABLE in the catalog, otherwise "
         "exclude it."
     )
+    return kind(message)

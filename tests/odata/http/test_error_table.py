@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
@@ -24,10 +24,7 @@ from tap_acumatica.odata.http.answer import (
     retry_after,
 )
 from tap_acumatica.odata.http.error_table import RULES, classify, timed_out
-from tap_acumatica.odata.log import masking
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tap_acumatica.odata.masking import masking
 
 SUBJECT = "PX_Objects_SO_SOOrder"
 DATA = b'{"value":[{"OrderNbr":"SO1"}]}'
@@ -76,14 +73,6 @@ def failure(outcome: RawResponse) -> RequestFailed:
 
 def raised(error: Exception, *, first: bool = False) -> RequestFailed:
     return failure(RawResponse(SUBJECT, exception=error, first=first))
-
-
-@pytest.fixture
-def _no_secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The secrets of a test are not masked in the next one."""
-    with monkeypatch.context() as patch:
-        patch.setattr(masking, "_secrets", ())
-        yield
 
 
 @pytest.mark.parametrize(
@@ -501,7 +490,6 @@ def test_long_words_are_cut() -> None:
     assert "…" in str(failed)
 
 
-@pytest.mark.usefixtures("_no_secrets")
 def test_no_secret_is_in_an_error() -> None:
     masking.add(["p&ss w"])
     body = b'{"message":"Login failed: p&ss w"}'

@@ -188,7 +188,20 @@ def test_an_empty_page_with_a_link_is_not_the_end() -> None:
     assert pager.accept(Page(numbered(3))) == []
     assert pager.accept(Page([])) == []
     assert pager.accept(Page(numbered(3)[1:])) == numbered(3)
+    pager.resize(40)
     assert pager.done
+    assert pager.then() is None
+
+
+def test_links_are_followed_where_the_server_decides_on_pages() -> None:
+    inquiry = Inquiry(numbered(60), caps=(25,), links=True, random=Random(3))
+    assert read(inquiry, size=None) == inquiry.rows
+    assert {query.top for query in inquiry.queries} == {None}
+    assert inquiry.queries[-1].skip == 60, "nothing stands behind the last row"
+    pager = KeylessPager(TABLE, Paging(None, count=False))
+    assert pager.accept(Page(numbered(3), None, "first")) == numbered(3)
+    with pytest.raises(InconsistentAnswer, match="lead back"):
+        pager.accept(Page(numbered(3), None, "first"))
 
 
 # Ties
@@ -351,6 +364,8 @@ def test_every_row_that_was_there_all_the_time_arrives_or_the_read_fails(
                 rows[index] = row()
 
     inquiry.between = change
+    # What the links of a server lead to is up to it.
+    size = data.draw(st.sampled_from([2, 10, 10, 13] if inquiry.links else [10, 13, None]))
     order = data.draw(st.sampled_from([("A", "B"), ("A",), ("B", "A", "C"), ()]))
     most = data.draw(st.sampled_from([10, 20, keyless.MAX_ROWS]))
     with pytest.MonkeyPatch.context() as patch:
@@ -359,7 +374,7 @@ def test_every_row_that_was_there_all_the_time_arrives_or_the_read_fails(
             delivered = read(
                 inquiry,
                 replace(TABLE, order=order),
-                data.draw(st.sampled_from([2, 10, 10, 13, None])),
+                size,
                 data.draw(st.sampled_from([None, None, 15])),
             )
         except InconsistentAnswer:
