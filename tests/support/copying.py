@@ -465,9 +465,13 @@ class Copying:
         assert not few, f"Rows of {place} have arrived too seldom: {few}"
 
     def _require_columns(self, catalog: dict[str, Any]) -> None:
-        """Fail if rows lack a column of the catalog, and the tap has never said so."""
+        """Fail if rows lack a column of the catalog, and the tap has never said so.
+
+        Rows without a key are appended, so those of earlier runs stay as they were.
+        """
         for entry in catalog["streams"]:
-            if SOMETIMES not in entry["schema"]["properties"] or SOMETIMES in self._warnings:
+            is_missed = SOMETIMES in entry["schema"]["properties"] and entry["key_properties"]
+            if not is_missed or SOMETIMES in self._warnings:
                 continue
             without = [
                 r for r in self.target.rows(entry["tap_stream_id"]) if r.get(SOMETIMES) is None
