@@ -209,6 +209,16 @@ def test_gt_that_does_not_follow_the_order_loses_no_row(
 
 
 @pytest.mark.parametrize("count", [True, False])
+@pytest.mark.parametrize("pair", range(12))
+def test_one_pair_of_equal_keys_is_found_wherever_pages_meet(pair: int, *, count: bool) -> None:
+    words = [f"K{number:02}" for number in range(13)]
+    words.append(words[pair].lower())
+    server = Server(collates=True, equal_keys=True)
+    sim, table = table_of(server, replace(BY_KEY, kind=edm.STRING), words)
+    assert is_whole(sim, versions(sim, table, 4, count=count))
+
+
+@pytest.mark.parametrize("count", [True, False])
 @pytest.mark.parametrize("ahead", [True, False], ids=["inserted ahead", "inserted behind"])
 def test_growth_neither_hides_a_gap_nor_keeps_a_read_from_ending(
     *, count: bool, ahead: bool
@@ -306,7 +316,7 @@ def test_the_end_of_a_full_table_costs_one_request(box: Sandbox) -> None:
 
 def test_the_end_of_a_window_that_is_counted_costs_nothing(box: Sandbox) -> None:
     """One request for the window, two for undated rows, two for the clock and the round trip."""
-    assert requests_for(box, TERMS) == 5
+    assert requests_for(box, LEDGER) == 5
 
 
 @pytest.mark.parametrize("tracking_type", ["date", "none"])
