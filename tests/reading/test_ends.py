@@ -193,6 +193,18 @@ def test_a_hidden_cap_equal_to_the_number_of_rows_hides_none(way: Way, rows: int
     assert added
 
 
+@pytest.mark.parametrize("honest", [250, 2, 0])
+def test_the_counts_of_one_table_prove_nothing_about_another(honest: int) -> None:
+    check = ClockCheck(InstantReader(), zone_is_set=True, requests_count=True)
+    lying = Server(cap=100, counts_answer=True)
+    for server, rows in ((Server(), honest), (lying, 250), (lying, 100)):
+        sim, table = table_of(server, BY_WINDOW, range(rows))
+        start = IncrementalStart(check, Bookmark())
+        reader = EntityReader(sim, table, ReadSettings(paging=Paging(2000)), start)
+        pages = [item for item in reader if isinstance(item, PageRead)]
+        assert is_whole(sim, [row["Version"] for page in pages for row in page.rows])
+
+
 WORDS = [word for number in range(60) for word in (f"Smith{number:02}", f"SMITH{number:02}")]
 MIXED = [f"{'aAbBcC'[number % 6]}{'xX'[number % 2]}{number:03}" for number in range(120)]
 
