@@ -112,8 +112,6 @@ class ClockCheck:
 
     Attributes:
         newest: The newest value of a replication key that was looked at, as the server displays it.
-        server_counts: Whether the server counted more rows than it sent, so that its counts are
-            not merely those of the rows in the response.
     """
 
     def __init__(
@@ -127,7 +125,6 @@ class ClockCheck:
             requests_count: Whether to have the rows counted when the newest are requested.
         """
         self.newest: str | None = None
-        self.server_counts = False
         self._instants = instants
         self._zone_is_set = zone_is_set
         self._requests_count = requests_count
@@ -209,7 +206,6 @@ class ClockCheck:
         query = replace(_narrow(table).query(orderby=newest_first), top=NEAR_ROWS)
         result = fetch(replace(query, count=self._requests_count and not table.inquiry))
         rows = result.content.rows
-        self.server_counts |= (result.content.count or 0) > len(rows)
         self._cookie = self._cookie or result.locale
         if self._now is None:
             self._has_date = result.date is not None

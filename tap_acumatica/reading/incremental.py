@@ -49,8 +49,6 @@ class IncrementalRead:
             AcumaticaError: The read cannot be completed.
         """
         clock = self._start.clock_check.clock(self._pages.table, self._pages.look)
-        evidence = self._pages.paging.evidence
-        evidence.counts_proved |= self._start.clock_check.server_counts
         bookmark = self._usable_bookmark(clock)
         window = self._window(bookmark, clock)
         self._warn_of_later_columns(bookmark)
@@ -199,7 +197,6 @@ class IncrementalRead:
     def _finish(self, bookmark: Bookmark, window: Window, read: WindowRead) -> Iterator[ReadEvent]:
         """Move the bookmark once the window has been read to its end; read the undated rows."""
         clock = read.clock
-        self._start.clock_check.server_counts |= self._pages.paging.evidence.counts_proved
         verified = replace(window, high=clock.max_bookmark)
         read.verifier.verify_window(verified, self._settings, self._pages.source.ask)
         bookmark = replace(bookmark, instant=latest(bookmark.instant, clock.max_bookmark))

@@ -130,15 +130,19 @@ class PageReader:
     def look(self, query: Query) -> Result[Page]:
         """Send a query for a few rows, ordered by no more columns than the server allows.
 
+        If it is counted, that may prove the table's counts; those of another table prove nothing.
+
         Raises:
             RequestFailed: There is no usable response.
         """
         try:
-            return self.source.ask(query)
+            result = self.source.ask(query)
         except RequestFailed as failed:
             if failed.limits != "$orderby" or failed.limit is None:
                 raise
-            return self.source.ask(replace(query, orderby=query.orderby[: failed.limit]))
+            result = self.source.ask(replace(query, orderby=query.orderby[: failed.limit]))
+        self._paging.evidence.learn(result.content)
+        return result
 
     def read(self, pager: Pager) -> Iterator[PageRead]:
         """Send the pager's requests; yield the new rows of each page that has some.

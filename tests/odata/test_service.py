@@ -638,7 +638,7 @@ def test_a_next_link_may_be_spelled_in_another_way(stack: ExitStack, path: str) 
         "https://ERP.example/site/",
         "http://erp.example:80/SITE",
         "https://erp.example:443/Site/t/Company/api/odata/gi",
-        "https://somebody:secret@erp.example/Site/odatav4/Company",
+        "https://erp.example/Site/odatav4/Company",
     ],
 )
 def test_a_site_has_one_name_however_its_address_is_written(url: str) -> None:

@@ -128,6 +128,8 @@ def test_no_cap_and_no_count_ends_a_read_early(  # noqa: PLR0913 - what a server
     sim, table = table_of(server, way, keys, width=lambda n: widths[n], gap=gap)
     too_wide = server.max_bytes and any(width > server.max_bytes - 200 for width in widths)
     if too_wide and not server.sends_oversized:
+        if server.counts_answer:
+            return  # its first row would be missed if it is too wide: then no row is sent or counted
         with suppress(InconsistentAnswer):
             assert is_whole(sim, versions(sim, table, size))
     else:
@@ -193,6 +195,18 @@ def test_a_hidden_cap_equal_to_the_number_of_rows_hides_none(way: Way, rows: int
     assert added
 
 
+@pytest.mark.parametrize("honest", [250, 2, 0])
+def test_the_counts_of_one_table_prove_nothing_about_another(honest: int) -> None:
+    check = ClockCheck(InstantReader(), zone_is_set=True, requests_count=True)
+    lying = Server(cap=100, counts_answer=True)
+    for server, rows in ((Server(), honest), (lying, 250), (lying, 100)):
+        sim, table = table_of(server, BY_WINDOW, range(rows))
+        start = IncrementalStart(check, Bookmark())
+        reader = EntityReader(sim, table, ReadSettings(paging=Paging(2000)), start)
+        pages = [item for item in reader if isinstance(item, PageRead)]
+        assert is_whole(sim, [row["Version"] for page in pages for row in page.rows])
+
+
 WORDS = [word for number in range(60) for word in (f"Smith{number:02}", f"SMITH{number:02}")]
 MIXED = [f"{'aAbBcC'[number % 6]}{'xX'[number % 2]}{number:03}" for number in range(120)]
 
@@ -206,6 +220,16 @@ def test_gt_that_does_not_follow_the_order_loses_no_row(
     server = Server(collates=True, equal_keys=True, filters_apart=apart)
     sim, table = table_of(server, replace(BY_KEY, kind=edm.STRING), words)
     assert is_whole(sim, versions(sim, table, size, count=count))
+
+
+@pytest.mark.parametrize("count", [True, False])
+@pytest.mark.parametrize("pair", range(12))
+def test_one_pair_of_equal_keys_is_found_wherever_pages_meet(pair: int, *, count: bool) -> None:
+    words = [f"K{number:02}" for number in range(13)]
+    words.append(words[pair].lower())
+    server = Server(collates=True, equal_keys=True)
+    sim, table = table_of(server, replace(BY_KEY, kind=edm.STRING), words)
+    assert is_whole(sim, versions(sim, table, 4, count=count))
 
 
 @pytest.mark.parametrize("count", [True, False])
@@ -306,7 +330,7 @@ def test_the_end_of_a_full_table_costs_one_request(box: Sandbox) -> None:
 
 def test_the_end_of_a_window_that_is_counted_costs_nothing(box: Sandbox) -> None:
     """One request for the window, two for undated rows, two for the clock and the round trip."""
-    assert requests_for(box, TERMS) == 5
+    assert requests_for(box, LEDGER) == 5
 
 
 @pytest.mark.parametrize("tracking_type", ["date", "none"])

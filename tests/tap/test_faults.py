@@ -11,6 +11,7 @@ from support.running import Output, run, settings_for
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata.errors import AcumaticaError, InconsistentAnswer, RequestFailed
+from tap_acumatica.run.failures import StreamsFailed
 
 LEDGER = "PX_Objects_GL_GLTran"
 USERS = "PX_SM_Users"
@@ -209,7 +210,7 @@ def test_a_page_that_stays_is_no_refusal_of_acumatica(
     box.faults.add(Fault("blocked", match=LEDGER, status=status, after=after))
     entities = (ACCOUNTS, LEDGER, SETUP)
     output = run(settings_for(box, *entities, page_size=100, tracking_type=tracking_type))
-    assert isinstance(output.error, RequestFailed)
+    assert isinstance(output.error, StreamsFailed)
     assert f"not Acumatica itself, refused {LEDGER} ({status}: Request blocked" in str(output.error)
     assert LEDGER not in {m["stream"] for m in output.messages if m["type"] == "ACTIVATE_VERSION"}
 

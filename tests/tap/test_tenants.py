@@ -487,8 +487,9 @@ def test_a_tenant_that_is_down_does_not_stop_the_others(three: Sandbox) -> None:
     assert "No stream behind" in sentence
     after = bookmarks(second)
     assert len(after) == 15
-    for (stream, tenant), bookmark in after.items():
-        assert (bookmark == before[stream, tenant]) == (tenant == "B")
+    # A stream in which nothing has changed does not show that its clock is right.
+    moved = {place for place, bookmark in after.items() if bookmark != before[place]}
+    assert {tenant for _, tenant in moved} == {"A", "C"}
     assert (
         len([request for request in three.log if "/t/B/" in request.path and request.status == 503])
         == MAX_OUTAGES

@@ -111,6 +111,34 @@ def test_a_last_row_that_does_not_stand_alone_has_all_rows_read_again() -> None:
     assert query(again).skip == 0
 
 
+def test_a_look_that_finds_nothing_is_no_end_of_a_table_that_shifted() -> None:
+    pager = OffsetPager(TABLE, Paging(10, count=False))
+    delivered(pager, Page(rows(1, 2)))
+    assert query(pager).skip == 2
+    assert delivered(pager, Page([])) == [], "row 1 is gone, and row 3 stands where row 2 stood"
+    assert not pager.done
+    assert delivered(pager, Page(rows(3))) == []
+    assert query(pager).skip == 0, "a step back"
+    assert delivered(pager, Page(rows(2, 3))) == [3]
+
+
+def test_a_count_that_is_exceeded_by_the_rows_at_hand_is_no_count() -> None:
+    """Such as one that stops at the server's limit."""
+    pager = OffsetPager(TABLE, proved(3))
+    assert delivered(pager, Page(rows(1, 2, 3), 3)) == [1, 2, 3]
+    assert delivered(pager, Page(rows(3, 4, 5), 3)) == [4, 5]
+    assert not pager.done
+    assert not query(pager).count
+
+
+def test_a_full_answer_that_reaches_its_count_is_followed_by_another() -> None:
+    pager = OffsetPager(TABLE, proved(3))
+    assert delivered(pager, Page(rows(1, 2, 3), 3)) == [1, 2, 3]
+    assert not pager.done, "a row may have been inserted since the rows were counted"
+    assert delivered(pager, Page(rows(3, 4), 4)) == [4]
+    assert pager.done
+
+
 def test_a_row_that_does_not_come_along_with_the_overlap_is_fetched_alone() -> None:
     pager = OffsetPager(TABLE, Paging(10, count=False))
     delivered(pager, Page(rows(1, 2)), Page(rows(3)), Page(rows(2)))
