@@ -506,6 +506,9 @@ class Copying:
             return False
         if key == history.restless:
             return True
+        if row.instant is None or row.instant >= start + DAY:
+            # Undated rows are read last, when rows that are dated meanwhile have been read.
+            return False
         (first, *more) = changes
         return self._scene.owes_changed and not more and first is not None and first >= start
 
