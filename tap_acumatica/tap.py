@@ -12,7 +12,6 @@ from singer_sdk import Tap
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import _ConfigInput
-from singer_sdk.singerlib.catalog import CatalogEntry
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
@@ -21,6 +20,7 @@ from tap_acumatica.catalog.entry import as_text
 from tap_acumatica.catalog.inquiries import require_inquiry_keys
 from tap_acumatica.catalog.plan import StreamPlan
 from tap_acumatica.catalog.related import prune
+from tap_acumatica.catalog.schema import catalog_of, entry_of
 from tap_acumatica.catalog.selection import only_selected
 from tap_acumatica.cli import app
 from tap_acumatica.cli.files import read_object
@@ -33,7 +33,12 @@ from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run.assembly import assemble
 from tap_acumatica.run.progress import show_progress
 from tap_acumatica.run.run import Run
-from tap_acumatica.run.selection import require_readable, require_sensible, warn_of_selection
+from tap_acumatica.run.selection import (
+    require_readable,
+    require_sensible,
+    warn_of_old_decimals,
+    warn_of_selection,
+)
 from tap_acumatica.settings import validation
 from tap_acumatica.settings.environment import settings_of_environment
 from tap_acumatica.settings.schema import SCHEMA
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     import click
+    from singer_sdk.singerlib.catalog import CatalogEntry
 
     from tap_acumatica.catalog.entry import StreamDescription
     from tap_acumatica.catalog.plan import Tenant
@@ -86,7 +92,10 @@ class TapAcumatica(Tap):
         self.run = run or Run()
         self.run.connect(self._plans, self._bookmark)
         catalog = only_selected(catalog)
-        self._gaps = TenantGaps.of(catalog["streams"]) if isinstance(catalog, dict) else None
+        self._gaps = None
+        if isinstance(catalog, dict):
+            self._gaps = TenantGaps.of(catalog["streams"])
+            catalog = catalog_of(catalog)
         super().__init__(catalog=catalog, **arguments)
         self._state_writer = StateDeduplicator(self.message_writer)
 
@@ -133,7 +142,7 @@ class TapAcumatica(Tap):
             gaps = self._gaps or TenantGaps()
         else:
             discovered = [description.entry for description in self.descriptions]
-            entries = [CatalogEntry.from_dict(entry) for entry in discovered]
+            entries = map(entry_of, discovered)
             gaps = TenantGaps.of(discovered)
         streams = []
         for entry in entries:
@@ -219,6 +228,7 @@ class TapAcumatica(Tap):
         plans = self.selected_plans()
         self.run.interruptible = False
         warn_of_selection(plans)
+        warn_of_old_decimals(plans, self.run.settings.discovery.decimals)
         total = sum(len(plan.partitions) for plan in plans)
         with show_progress(total) as self.run.progress, stream_map_errors():
             self.sync_all()

@@ -10,6 +10,7 @@ from tap_acumatica.odata.log import logger
 if TYPE_CHECKING:
     from tap_acumatica.discovery.filters import DiscoverySettings
     from tap_acumatica.odata.model import Model, Property
+
 MAX_TYPE_DEPTH: Final = 5
 """Maximum depth of nested complex types; deeper ones become text."""
 
@@ -37,9 +38,8 @@ class Schemas:
 
     def _of(self, type_name: str, depth: int) -> dict[str, Any]:
         edm_type = edm.TYPES.get(type_name)
-        decimal = edm_type is not None and edm_type.conversion is edm.Conversion.DECIMAL
-        if decimal and self._settings.decimals_as_strings:
-            return {"type": "string", "format": "x-singer.decimal"}
+        if edm_type is edm.NUMBER:
+            return dict(self._settings.decimals)
         if edm_type:
             return dict(edm_type.schema)
         item = edm.collection_of(type_name)

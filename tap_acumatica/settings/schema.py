@@ -469,11 +469,24 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         ),
     ),
     th.Property(
-        "decimals_as_strings",
+        "decimals",
+        th.StringType(min_length=1),
+        default="number",
+        title="Decimals",
+        description=(
+            "number: JSON numbers with the digits that the server sent; decimal(38,10), or another "
+            "precision and scale: x-singer.decimal strings, for targets that make a column of that "
+            "type of them; text: strings, for targets that would make floats of both"
+        ),
+    ),
+    th.Property(
+        "trim_strings",
         th.BooleanType,
         default=False,
-        title="Decimals as strings",
-        description="Emit decimals as x-singer.decimal strings instead of JSON numbers",
+        title="Trim strings",
+        description=(
+            "Cut the blanks at the end of texts, which pad codes of a fixed width, in keys too"
+        ),
     ),
     th.Property(
         "emit_activate_version_messages",
