@@ -6,11 +6,15 @@ import signal
 import sys
 from copy import deepcopy
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
 
 from singer_sdk import Tap
 from singer_sdk.helpers._classproperty import classproperty
-from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.helpers.capabilities import (
+    CapabilitiesEnum,
+    PluginCapabilities,
+    TapCapabilities,
+)
 from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
@@ -56,6 +60,12 @@ if TYPE_CHECKING:
     from tap_acumatica.reading.bookmarks import Bookmark
 
 
+ACTIVATE_VERSION: Final[CapabilitiesEnum] = (
+    # SDK 0.55 moves it from one class to the other.
+    getattr(PluginCapabilities, "ACTIVATE_VERSION", None) or TapCapabilities.ACTIVATE_VERSION
+)
+
+
 class TapAcumatica(Tap):
     """Singer tap for Acumatica ERP: every OData entity, complete, exact and incremental."""
 
@@ -68,7 +78,7 @@ class TapAcumatica(Tap):
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
         TapCapabilities.DISCOVER,
-        TapCapabilities.ACTIVATE_VERSION,
+        ACTIVATE_VERSION,
         PluginCapabilities.ABOUT,
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
