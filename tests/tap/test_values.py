@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,8 +25,8 @@ from sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+VALUES = (Path(__file__).parents[2] / "docs" / "values.md").read_text("utf-8")
 LEDGER = "PX_Objects_GL_GLTran"
 ITEMS = "PX_Objects_IN_InventoryItem"
 SALES = "PX_Objects_SO_SOOrder"
@@ -258,3 +259,26 @@ def test_a_change_of_trimming_is_a_change_of_keys_that_hold_a_text(
     changed = run(settings | {"trim_strings": not before}, state=deepcopy(first.state))
     assert len(changed.records()) == (len(first.records()) if text_in_key else 0)
     assert not run(settings | {"trim_strings": not before}, state=changed.state).records()
+
+
+# Names
+
+
+def test_the_recipe_for_names_gives_other_names_in_every_run(box: Sandbox) -> None:
+    recipe = json.loads(VALUES.split("```json\n")[1].split("```")[0])
+    settings = settings_for(box, "SOOrder", time_offset=0, **recipe)
+    first = run(settings)
+    (schema,) = [m for m in first.messages if m["type"] == "SCHEMA"]
+    assert schema["stream"] == "sales_order"
+    assert schema["key_properties"] == ["order_type", "order_nbr"]
+    records = first.records("sales_order")
+    assert len(records) == len(box.rows(SALES))
+    names = {"order_type", "order_nbr", "order_total", "last_modified"}
+    assert all(record.keys() == names for record in records)
+    totals = {(r["OrderType"], r["OrderNbr"]): r["OrderTotal"] for r in box.rows(SALES)}
+    assert {(r["order_type"], r["order_nbr"]): r["order_total"] for r in records} == totals
+    assert not run(settings, state=deepcopy(first.state)).records()
+    key = {"OrderType": records[0]["order_type"], "OrderNbr": records[0]["order_nbr"]}
+    box.update(SALES, key, {"Status": "H"})
+    box.clock.advance(60)
+    assert [r["order_nbr"] for r in run(settings, state=first.state).records()] == [key["OrderNbr"]]
