@@ -224,9 +224,9 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=True,
         title="Convert to UTC",
         description=(
-            "Emit every timestamp in UTC; false: with the offset that the server sent. Midnight on"
-            " the wall clock is a date and keeps its day, except in the replication key and in "
-            "columns named *DateTime"
+            "Emit every timestamp in UTC; false: with the offset that the server sent, which most "
+            "targets drop. Midnight on the wall clock is a date and keeps its day, except in the "
+            "replication key and in columns named *DateTime"
         ),
     ),
     th.Property(
