@@ -267,9 +267,10 @@ _BY_SIGNATURE: Final[Mapping[tuple[str, ...], EdmType]] = {
 
 def from_schema(schema: Schema) -> EdmType:
     """Return the type behind a column's JSON Schema, so that a sync needs only the catalog."""
-    if schema.get("format") == DECIMAL_FORMAT or schema.get("pattern") == DIGITS:
-        return replace(NUMBER, schema=schema, conversion=Conversion.DECIMAL_TEXT)
     signature = _signature(schema)
+    is_decimal = schema.get("format") == DECIMAL_FORMAT or schema.get("pattern") == DIGITS
+    if is_decimal and signature[0] == "string":
+        return replace(NUMBER, schema=schema, conversion=Conversion.DECIMAL_TEXT)
     if signature == ("array",):
         item = from_schema(schema.get("items", {})).wire
         wire = list[item | None]  # type: ignore[valid-type] # made at run time

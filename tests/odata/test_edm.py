@@ -131,6 +131,10 @@ def test_decimals_have_the_schema_that_the_setting_says_and_are_numbers_on_the_w
     assert (edm_type.wire, edm_type.literal_v3) == (edm.NUMBER.wire, edm.NUMBER.literal_v3)
 
 
+def test_a_column_of_numbers_is_one_whatever_its_format() -> None:
+    assert edm.from_schema({"type": "number", "format": edm.DECIMAL_FORMAT}) is edm.NUMBER
+
+
 @pytest.mark.parametrize(
     "setting",
     [
