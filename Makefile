@@ -47,8 +47,8 @@ unit: $(INSTALLED) ## Run the tests and measure their coverage
 browser: $(INSTALLED) ## Sign in with a real browser: needs Chromium and its driver
 	$(BIN)/pytest --quiet tests/login/login_in_browser.py
 
-oracle: $(INSTALLED) ## Draw 2,000 histories of tables that change while they are read
-	ORACLE_EXAMPLES=2000 $(BIN)/pytest --quiet --numprocesses=auto tests/oracle/test_oracle.py
+oracle: $(INSTALLED) ## Draw 2,000 ways in which servers, tables and runs may behave
+	ORACLE_EXAMPLES=2000 $(BIN)/pytest --quiet --numprocesses=auto tests/oracle/test_oracle.py $(PYTEST_ARGS)
 
 mutants: $(INSTALLED) ## Break each rule of reading in a copy, and see the oracle fail
 	$(BIN)/python -u -m mutants

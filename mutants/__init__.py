@@ -35,8 +35,8 @@ MUTANTS = (
     Mutant(
         "the lower bound is inclusive",
         "odata/paging/cursor.py",
-        'f"{self._replication_key} ge {self.table.instant(self._base)}"',
-        'f"{self._replication_key} gt {self.table.instant(self._base)}"',
+        'f"{self._replication_key} ge {self.table.instant(low)}"',
+        'f"{self._replication_key} gt {self.table.instant(low)}"',
     ),
     Mutant(
         "the base stays a second below the last row",
@@ -67,7 +67,7 @@ MUTANTS = (
     Mutant(
         "a pager's own request comes before a link",
         "odata/paging/by_offset.py",
-        "return self._counting.size is None or not fresh",
+        "return self._end.size is None or not fresh",
         "return True",
     ),
     Mutant(
@@ -87,8 +87,8 @@ MUTANTS = (
     Mutant(
         "the clock counts only where it is proved",
         "odata/clock.py",
-        "or datetime.now(UTC), self.proved)",
-        "or datetime.now(UTC), proved=True)",
+        "self.keeps_up else minus(self.now, MAX_SHIFT)",
+        "self.keeps_up else self.now",
     ),
     Mutant(
         "an interrupted run resumes a second below its last row",

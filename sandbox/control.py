@@ -64,7 +64,7 @@ class Control:
                 types={key: str(value) for key, value in record(body.get("types", {})).items()},
             ),
             "unlock": lambda _: instance.unlock(),
-            "counters": lambda _: asdict(instance.counters()),
+            "counters": lambda _: vars(instance.counters()),
             "log": lambda _: [asdict(entry) for entry in instance.log],
             "reset": lambda _: instance.reset_counters(),
             "clock": self.clock,

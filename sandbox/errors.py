@@ -40,3 +40,16 @@ def not_found(path: str) -> Refusal:
     """Return the refusal of an unknown path."""
     message = f"No HTTP resource was found that matches the request URI '{path}'."
     return Refusal(message, HTTPStatus.NOT_FOUND)
+
+
+LOGIN_LIMIT = "The number of concurrent API logins for the user has been reached."
+LOGIN_LIMIT_DETAILS = (
+    "The maximum number of concurrent API logins is limited. See Max. Number of Concurrent API "
+    "Logins on the Users (SM201010) form."
+)
+NOT_SET_UP = "The required configuration data is not entered on the {} form."
+UNKNOWN_COLUMN = "The given key was not present in the dictionary."
+SQL_TIMEOUT = (
+    "Execution Timeout Expired.  The timeout period elapsed prior to completion of the operation "
+    "or the server is not responding."
+)

@@ -15,6 +15,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
+from sandbox.errors import (
+    LOGIN_LIMIT,
+    LOGIN_LIMIT_DETAILS,
+    NOT_SET_UP,
+    SQL_TIMEOUT,
+    UNKNOWN_COLUMN,
+)
 from sandbox.http import (
     HTML,
     Response,
@@ -22,7 +29,9 @@ from sandbox.http import (
     error_response,
     login_page,
     no_answer,
+    server_exception,
     shaped_error,
+    titled_page,
     unauthorized,
 )
 
@@ -184,15 +193,20 @@ def reset(fault: Fault, exchange: Exchange) -> None:
     exchange.response_hooks.append(lambda response: setattr(response, "send", send))
 
 
+def is_small(fault: Fault, exchange: Exchange) -> bool:
+    """Return whether a request is spared, since its ``$top`` is not above ``above_top``."""
+    limit = fault.options.get("above_top")
+    top = exchange.request.query.get("$top")
+    return limit is not None and top is not None and int(top) <= float(limit)
+
+
 def hang(fault: Fault, exchange: Exchange) -> Response | None:
     """Send nothing until the client leaves.
 
     With ``above_top``, only requests with a larger ``$top`` or none are hit; with ``stuck=True``,
     the session serves no further request.
     """
-    limit = fault.options.get("above_top")
-    top = exchange.request.query.get("$top")
-    if limit is not None and top is not None and int(top) <= float(limit):
+    if is_small(fault, exchange):
         return None
     exchange.session.stuck = fault.enabled("stuck", default=False)
     return no_answer()
@@ -218,8 +232,13 @@ def unavailable(fault: Fault, _exchange: Exchange) -> Response:
     return response
 
 
-def error(fault: Fault, _exchange: Exchange) -> Response:
-    """Answer with a ``status`` (500) and a ``message`` in a ``shape``, or a ``body``."""
+def error(fault: Fault, exchange: Exchange) -> Response | None:
+    """Answer with a ``status`` (500) and a ``message`` in a ``shape``, or a ``body``.
+
+    With ``above_top``, only requests with a larger ``$top`` or none are hit.
+    """
+    if is_small(fault, exchange):
+        return None
     status = fault.integer("status", HTTPStatus.INTERNAL_SERVER_ERROR)
     text = fault.text("message", "An error has occurred.")
     response = shaped_error(status, text, cast("Shape", fault.text("shape", "message")))
@@ -227,6 +246,90 @@ def error(fault: Fault, _exchange: Exchange) -> Response:
         response.body = fault.text("body").encode()
         response.content_type = fault.text("content_type", response.content_type)
     return response
+
+
+def timed_out(fault: Fault, exchange: Exchange) -> Response | None:
+    """Answer 500, since the database took too long; ``above_top`` as for ``error``."""
+    if is_small(fault, exchange):
+        return None
+    return server_exception(SQL_TIMEOUT, "System.Data.SqlClient.SqlException")
+
+
+def blocked(fault: Fault, _exchange: Exchange) -> Response:
+    """Answer with the page of something in front of Acumatica, with a ``status`` (403)."""
+    status = fault.integer("status", HTTPStatus.FORBIDDEN)
+    return titled_page("Request blocked", status, "The requested URL was rejected.")
+
+
+def error_in_body(fault: Fault, _exchange: Exchange) -> Response:
+    """Answer 200 with no rows and an error with a ``message``."""
+    text = fault.text("message", "An error has occurred.")
+    content = {"value": [], "error": {"code": "", "message": text}}
+    return Response(body=json.dumps(content).encode(), odata=True)
+
+
+def login_limit(fault: Fault, exchange: Exchange) -> Response:
+    """Refuse, since there are too many sessions, in a recorded ``form``.
+
+    The forms are ``redirect``, ``page`` (with a ``status``, 200), ``json`` and ``iis``.
+    """
+    form = fault.text("form", "json")
+    if form == "redirect":
+        address = f"{exchange.site}/Frames/Error.aspx?exceptionID=1&message={quote(LOGIN_LIMIT)}"
+        return Response(HTTPStatus.FOUND, b"", HTML, [("Location", address)])
+    if form == "page":
+        return titled_page("API Login Limit", fault.integer("status", HTTPStatus.OK))
+    if form == "iis":
+        text = b"The custom error module does not recognize this error."
+        return Response(HTTPStatus.TOO_MANY_REQUESTS, text, "text/html")
+    trace = "PX.LicensePolicy.PXLicensePolicy.CheckApiUsersLimits(PXLicense license)"
+    return server_exception(LOGIN_LIMIT_DETAILS, "PX.Data.PXException", trace)
+
+
+def not_set_up(fault: Fault, _exchange: Exchange) -> Response:
+    """Answer 500, since the preferences on a ``form`` are missing."""
+    text = NOT_SET_UP.format(fault.text("form", "Accounts Receivable Preferences"))
+    return server_exception(text, "PX.Data.PXSetupNotEnteredException")
+
+
+def unknown_column(_fault: Fault, exchange: Exchange) -> Response | None:
+    """Refuse queries with ``$select``, since a column in it is not known."""
+    if "$select" not in exchange.request.query:
+        return None
+    return server_exception(UNKNOWN_COLUMN, "System.Collections.Generic.KeyNotFoundException")
+
+
+def informational(fault: Fault, exchange: Exchange) -> None:
+    """Send an informational answer with a ``status`` (103) in front of the answer."""
+    status = fault.integer("status", HTTPStatus.EARLY_HINTS)
+
+    def send(sock: socket.socket, head: bytes, payload: bytes) -> bool:
+        sock.sendall(b"HTTP/1.1 %d Wait\r\nLink: </>\r\n\r\n" % status + head + payload)
+        return True
+
+    exchange.response_hooks.append(lambda response: setattr(response, "send", send))
+
+
+def repeated(_fault: Fault, exchange: Exchange) -> None:
+    """Send the session's previous answer once more, in front of the answer."""
+    session = exchange.session
+
+    def send(sock: socket.socket, head: bytes, payload: bytes) -> bool:
+        sock.sendall(session.last_answer + head + payload)
+        session.last_answer = head + payload
+        return True
+
+    exchange.response_hooks.append(lambda response: setattr(response, "send", send))
+
+
+def control_character(_fault: Fault, exchange: Exchange) -> None:
+    """Insert a character that XML does not allow into the first label of the metadata."""
+
+    def insert(response: Response) -> None:
+        before, mark, label = response.body.partition(b'Core.V1.Description" String="')
+        response.body = before + mark + b"&#x1F;" * bool(mark) + label
+
+    exchange.response_hooks.append(insert)
 
 
 def signed_out(_fault: Fault, exchange: Exchange) -> Response:
@@ -288,30 +391,39 @@ def latency(fault: Fault, _exchange: Exchange) -> None:
 
 
 KINDS: Mapping[str, Kind] = {
+    "blocked": blocked,
+    "control_character": control_character,
     "duplicate_row": duplicate_row,
     "empty_body": empty_body,
     "empty_page": empty_page,
     "error": error,
+    "error_in_body": error_in_body,
     "forbidden": forbidden,
     "hang": hang,
     "ignore_count": ignore_count,
     "ignore_filter": ignore_filter,
     "ignore_order": ignore_order,
+    "informational": informational,
     "latency": latency,
+    "login_limit": login_limit,
     "login_page": html_login,
     "next_link": next_link,
     "not_found": not_found,
+    "not_set_up": not_set_up,
     "nulls_last": nulls_last,
     "redirect": redirect,
     "related_cap": related_cap,
+    "repeated": repeated,
     "reset": reset,
     "retype": retype,
     "rows_cap": rows_cap,
     "short_body": short_body,
     "shuffle": shuffle,
     "throttle": throttle,
+    "timed_out": timed_out,
     "truncated": truncated,
     "unauthorized": signed_out,
     "unavailable": unavailable,
+    "unknown_column": unknown_column,
     "vanish": vanish,
 }

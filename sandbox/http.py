@@ -96,6 +96,23 @@ def error_response(status: int, text: str) -> Response:
     return Response(status, json.dumps({"message": text}, ensure_ascii=False).encode())
 
 
+def server_exception(text: str, exception_type: str, trace: str = "PX.Api") -> Response:
+    """Return the error that ASP.NET makes of an exception."""
+    content = {
+        "message": "An error has occurred.",
+        "exceptionMessage": text,
+        "exceptionType": exception_type,
+        "stackTrace": f"   at {trace}",
+    }
+    return Response(HTTPStatus.INTERNAL_SERVER_ERROR, json.dumps(content).encode())
+
+
+def titled_page(title: str, status: int, text: str = "") -> Response:
+    """Return a web page."""
+    head = f"<!DOCTYPE html><html><head><title>{escape(title)}</title></head>"
+    return Response(status, f"{head}<body>{escape(text)}</body></html>".encode(), HTML)
+
+
 def shaped_error(status: int, text: str, shape: Shape) -> Response:
     """Return an error in one of the shapes that Acumatica servers use."""
     quoted = json.dumps(text, ensure_ascii=False)

@@ -22,13 +22,13 @@ Shown = Literal["utc", "offset", "wrong_offset", "wall_z", "naive"]
 Literals = Literal["instant", "wall"]
 Fractions = Literal["exact", "cut_10ms", "cut_seconds", "round_seconds"]
 
-# Acumatica's codes of time zones; three are recorded, the others follow their pattern.
+# Acumatica's codes of time zones; three are recorded, the others reported.
 ZONES = {
     "GMTE0000U": "UTC",
     "GMTM0500G": "America/New_York",
     "GMTP0300M": "Europe/Moscow",
-    "GMTP0545G": "Asia/Kathmandu",
-    "GMTP0100G": "Europe/Berlin",
+    "GMTP0545A": "Asia/Kathmandu",
+    "GMTP0100A": "Europe/Berlin",
 }
 CODES = {zone: code for code, zone in ZONES.items()}
 INSTANT_TEMPLATE = """coalesce('"'||format_instant({0},{date},'%s')||'"','null')"""

@@ -62,11 +62,13 @@ class Session:
 
     Attributes:
         stuck: Whether the session stays busy with a request whose client has left.
+        last_answer: What the fault ``repeated`` sends once more.
     """
 
     id: str
     lock: threading.Lock = field(default_factory=threading.Lock)
     stuck: bool = False
+    last_answer: bytes = b""
 
 
 def basic_credentials(header: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,10 +17,12 @@ from tap_acumatica.catalog.related import fill_nulls
 from tap_acumatica.catalog.schema import CatalogSchema
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
 from tap_acumatica.output.records import RecordConverter
+from tap_acumatica.output.stream_maps import stream_map_errors
 from tap_acumatica.output.writer import Writer
+from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.model import Checkpoint, FullTableFallback
 from tap_acumatica.reading.prefetch import Stopped
-from tap_acumatica.run.partition import PartitionProgress, bookmark_in
+from tap_acumatica.run.partition import PartitionProgress
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.catalog import Catalog, CatalogEntry
 
     from tap_acumatica.catalog.plan import StreamPlan, Tenant
-    from tap_acumatica.reading.bookmarks import Bookmark
     from tap_acumatica.run.run import Run
 
 CHUNK_SIZE: Final = 500
@@ -84,12 +86,22 @@ class EntityStream(Stream):
         return {column: tenant} if column else None
 
     def bookmark(self, tenant: Tenant) -> Bookmark:
-        """Return the bookmark of a tenant."""
-        return bookmark_in(self.plan, self.get_context_state(self.partition_of(tenant)))
+        """Return the bookmark of a tenant.
+
+        The SDK's own starting value would also take start_date into account.
+        """
+        state = self.get_context_state(self.partition_of(tenant))
+        return Bookmark.of(state, self.plan.replication_key)
 
     def _tenant(self, context: Context | None) -> Tenant:
         column = self.plan.settings.tenant_column
         return context[column] if context and column else None
+
+    @override
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
+        """Leave out what the SDK says about any error: the last line says what happened."""
+        if level < logging.ERROR:
+            super().log(message, *args, level=level, **kwargs)
 
     # Reading
 
@@ -111,17 +123,20 @@ class EntityStream(Stream):
         self._progress = progress = PartitionProgress(self.plan, self.get_context_state(context))
         try:
             yield from self._read(tenant, progress)
-        except AcumaticaError as error:
+        except (Stopped, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - not even a defect is to stop other streams
             self._complete = False
             progress.fail()
             self.state_manager.is_flushed = False
             if isinstance(error, RequestFailed) and error.action is Action.SKIP:
-                self._run.skip(tenant, error, expected=progress.expected)
+                self._run.skip(self.name, tenant, error, expected=progress.expected)
             else:
-                self._run.give_up(tenant, error)
+                self._run.fail(self.name, tenant, error)
         else:
+            self._run.succeed(tenant)
             if self.ABORT_AT_RECORD_COUNT is None:
-                progress.complete()
+                progress.complete(self.plan.table(tenant).columns)
 
     def _read(self, tenant: Tenant, progress: PartitionProgress) -> Iterator[list[Record]]:
         table = self.plan.table(tenant)
@@ -148,7 +163,7 @@ class EntityStream(Stream):
                 case _:
                     progress.begin_page(event)
                     self._run.progress.page(len(event.rows))
-                    yield converter.convert(event.rows)
+                    yield converter.convert(event.rows, event.refused)
 
     @override
     def generate_child_contexts(
@@ -181,7 +196,8 @@ class EntityStream(Stream):
         if flattening and flattening.enabled:
             expansions = self.plan.location.expansions
             fill_nulls(record, self.schema["properties"], expansions, flattening.max_level)
-        yield from super()._generate_record_messages(record)
+        with stream_map_errors():
+            yield from super()._generate_record_messages(record)
 
     @override
     def _sync_records(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from copy import deepcopy
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from singer_sdk import Tap
 from singer_sdk.helpers._classproperty import classproperty
@@ -16,35 +18,45 @@ from singer_sdk.helpers.capabilities import (
     TapCapabilities,
 )
 from singer_sdk.plugin_base import _ConfigInput
+from singer_sdk.singerlib.catalog import Catalog
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_acumatica.catalog.absence import TenantGaps, require_tenant_keys
 from tap_acumatica.catalog.entry import as_text
+from tap_acumatica.catalog.given import declared_types, settled
 from tap_acumatica.catalog.inquiries import require_inquiry_keys
 from tap_acumatica.catalog.plan import StreamPlan
 from tap_acumatica.catalog.related import prune
 from tap_acumatica.catalog.schema import catalog_of, entry_of
-from tap_acumatica.catalog.selection import only_selected
 from tap_acumatica.cli import app
-from tap_acumatica.cli.files import read_object
+from tap_acumatica.cli.files import read_catalog, read_object
 from tap_acumatica.cli.opening import open_tap
-from tap_acumatica.odata.log import mask_everywhere, masking, set_verbosity
-from tap_acumatica.output.stream_maps import stream_map_errors
+from tap_acumatica.odata.log import set_verbosity, show_safely
+from tap_acumatica.output.stream_maps import name_expressions, stream_map_errors
 from tap_acumatica.output.writer import StateDeduplicator, Writer
-from tap_acumatica.reading.bookmarks import require_shape, warn_of_other_spellings
+from tap_acumatica.reading.bookmarks import (
+    SITE,
+    TENANT,
+    require_same_origin,
+    require_shape,
+    tenants_in,
+    warn_of_other_spellings,
+)
 from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run.assembly import assemble
+from tap_acumatica.run.partition import streams_read
 from tap_acumatica.run.progress import show_progress
 from tap_acumatica.run.run import Run
 from tap_acumatica.run.selection import (
+    require_all_tenants,
     require_readable,
     require_sensible,
     warn_of_old_decimals,
     warn_of_selection,
 )
 from tap_acumatica.settings import validation
-from tap_acumatica.settings.environment import settings_of_environment
+from tap_acumatica.settings.environment import PREFIX, settings_of_environment
 from tap_acumatica.settings.schema import SCHEMA
 from tap_acumatica.stream import EntityStream
 
@@ -95,19 +107,23 @@ class TapAcumatica(Tap):
         """Set up the tap for one run.
 
         Args:
-            catalog: The SDK's argument; only the selected streams are kept.
+            catalog: The SDK's argument; its selected streams are kept, and settled.
             run: The run that the tap serves; whoever created it closes it.
             arguments: The SDK's other arguments.
         """
         self.run = run or Run()
         self.run.connect(self._plans, self._bookmark)
-        catalog = only_selected(catalog)
-        self._gaps = None
-        if isinstance(catalog, dict):
-            self._gaps = TenantGaps.of(catalog["streams"])
-            catalog = catalog_of(catalog)
-        super().__init__(catalog=catalog, **arguments)
-        self._state_writer = StateDeduplicator(self.message_writer)
+        if isinstance(catalog, str | PurePath):
+            catalog = read_catalog(str(catalog))
+        elif isinstance(catalog, Catalog):
+            catalog = catalog.to_dict()
+        catalog = None if catalog is None else settled(catalog)
+        given_streams = catalog["streams"] if catalog else ()
+        self._gaps = TenantGaps.of(given_streams)
+        self._types = declared_types(given_streams)
+        self._origin: dict[str, str] = {}
+        super().__init__(catalog=catalog and catalog_of(catalog), **arguments)
+        self._state_writer = StateDeduplicator(self.message_writer, self._origin)
 
     # Settings
 
@@ -116,9 +132,9 @@ class TapAcumatica(Tap):
         # Meltano passes unset settings as null, for which the SDK would not fill in defaults.
         self._config = {name: value for name, value in self._config.items() if value is not None}
         errors = super()._validate_config(raise_errors=False)
-        mask_everywhere()
+        show_safely()
         if raise_errors:
-            masking.add(validation.secrets(self.config))
+            validation.mask_secrets(self.config)
             validation.check(dict(self.config), self.config_jsonschema["properties"])
             set_verbosity(self.config["verbosity"])
             self.run.open(assemble(self.config))
@@ -128,7 +144,7 @@ class TapAcumatica(Tap):
     @override
     def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 - a property of the class
         cls.append_builtin_config(cls.config_jsonschema)
-        return settings_of_environment(cls.config_jsonschema, cls._env_var_prefix)
+        return settings_of_environment(cls.config_jsonschema, PREFIX)
 
     # Discovery
 
@@ -149,7 +165,7 @@ class TapAcumatica(Tap):
             require_inquiry_keys(
                 entries, settings.discovery.inquiry_keys, settings.plans.tenant_column
             )
-            gaps = self._gaps or TenantGaps()
+            gaps = self._gaps
         else:
             discovered = [description.entry for description in self.descriptions]
             entries = map(entry_of, discovered)
@@ -157,9 +173,8 @@ class TapAcumatica(Tap):
         streams = []
         for entry in entries:
             prune(entry)
-            plan = StreamPlan.of(
-                entry, gaps, settings.plans, from_catalog=self.input_catalog is not None
-            )
+            types = self._types.get(entry.tap_stream_id)
+            plan = StreamPlan.of(entry, gaps, settings.plans, types)
             if plan.partitions:
                 streams.append(EntityStream(self, self.run, plan, entry))
         return streams
@@ -187,8 +202,12 @@ class TapAcumatica(Tap):
     @override
     def load_state(self, state: dict[str, Any]) -> None:
         require_shape(state)
-        plans = self.run.settings.plans
-        warn_of_other_spellings(state, self.config["tenant_column"], plans.tenants)
+        settings = self.run.settings
+        require_same_origin(state, settings.site_name, settings.tenant)
+        warn_of_other_spellings(state, settings.plans.tenants)
+        self._origin[SITE] = settings.site_name
+        if tenant := settings.tenant or state.get(TENANT):
+            self._origin[TENANT] = tenant
         super().load_state(state)
 
     @override
@@ -197,6 +216,8 @@ class TapAcumatica(Tap):
             prune(entry)
         with stream_map_errors():
             super().setup_mapper()
+        for stream_maps in self.mapper.stream_maps.values():
+            name_expressions(stream_maps)
 
     def selected_streams(self) -> list[EntityStream]:
         """Return the streams to read.
@@ -239,10 +260,12 @@ class TapAcumatica(Tap):
         self.run.interruptible = False
         warn_of_selection(plans)
         warn_of_old_decimals(plans, self.run.settings.discovery.decimals)
+        if self.config.get("emit_activate_version_messages"):
+            require_all_tenants(plans, tenants_in(self.state))
         total = sum(len(plan.partitions) for plan in plans)
-        with show_progress(total) as self.run.progress, stream_map_errors():
+        with show_progress(total) as self.run.progress:
             self.sync_all()
-        self.run.require_complete(plans)
+        self.run.require_complete(plans, streams_read(self.state))
 
     def _bookmark(self, plan: StreamPlan, tenant: Tenant) -> Bookmark:
         stream = self.streams[plan.name]
@@ -250,6 +273,16 @@ class TapAcumatica(Tap):
         return stream.bookmark(tenant)
 
     # Command line
+
+    @override
+    def _setup_signal_handlers(self) -> None:
+        super()._setup_signal_handlers()
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for name in ("SIGHUP", "SIGQUIT"):  # those that Windows lacks
+            number = getattr(signal, name, None)
+            if number and signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                signal.signal(number, self._handle_termination)
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
@@ -292,8 +325,8 @@ class TapAcumatica(Tap):
         about: bool = False,
         about_format: str | None = None,
         config: _ConfigInput | None = None,
-        state: IO[str] | None = None,
-        catalog: IO[str] | None = None,
+        state: str | None = None,
+        catalog: str | None = None,
     ) -> None:
         """Run a sync.
 
@@ -301,8 +334,8 @@ class TapAcumatica(Tap):
             about: Print a description of the tap and exit.
             about_format: The format of that description.
             config: The settings.
-            state: File with the state.
-            catalog: File with the catalog.
+            state: Path of the file with the state.
+            catalog: Path of the file with the catalog.
         """
         if about:
             cls.print_about(about_format)
@@ -313,4 +346,4 @@ class TapAcumatica(Tap):
                 tap.sync()
             except Stopped:
                 tap.state_writer.write_state(tap.state)
-                sys.exit(app.SIGNAL_EXIT + (tap.run.stop_signal or signal.SIGTERM))
+                sys.exit(Stopped(tap.run.stop_signal or signal.SIGTERM).exit_code)

@@ -14,7 +14,7 @@ from support.running import NOW
 from sandbox import Sandbox
 from sandbox.app import PASSWORD, USERNAME
 from sandbox.identity import CLIENT_SECRET
-from tap_acumatica.odata.log import masking
+from tap_acumatica.odata.masking import masking
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

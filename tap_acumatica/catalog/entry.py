@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_acumatica.catalog.absence import ABSENT_IN
+from tap_acumatica.catalog.given import FULL_TABLE, INCREMENTAL, SQL_DATATYPE
 from tap_acumatica.catalog.related import Expansions
 from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.model import ENCRYPTED
@@ -34,7 +35,8 @@ class StreamDescription:
         unsupported: Columns that the server refuses to select.
         selected: Whether the stream is selected by default.
         tenant_column: Column that holds the tenant, if there are several tenants.
-        types: The columns' Edm types, for error messages.
+        types: The columns' Edm types: those of values on the wire, whatever schema a user gives
+            a column.
         absent_in: Tenants that lack the stream, if there are several tenants.
         columns_absent_in: Tenants that lack a column, by the column's path; without the columns
             that all tenants have.
@@ -87,7 +89,7 @@ class StreamDescription:
     @property
     def entry(self) -> dict[str, Any]:
         """The catalog entry."""
-        method = "INCREMENTAL" if self.replication_key else "FULL_TABLE"
+        method = INCREMENTAL if self.replication_key else FULL_TABLE
         stream_metadata: dict[str, Any] = {
             "inclusion": "available",
             "selected": self.selected,
@@ -132,13 +134,15 @@ class StreamDescription:
         return entry
 
     def _column_metadata(self, name: str) -> dict[str, Any]:
+        declared = {SQL_DATATYPE: self.types[name]} if name in self.types else {}
         if name in self.unsupported:
-            return {"inclusion": "unsupported", "selected-by-default": False}
+            return {"inclusion": "unsupported", "selected-by-default": False, **declared}
         if name in self.key or name in {self.replication_key, self.tenant_column}:
-            return {"inclusion": "automatic"}
+            return {"inclusion": "automatic", **declared}
         return {
             "inclusion": "available",
             "selected-by-default": name != ENCRYPTED,
+            **declared,
             **self._absence((name,)),
         }
 

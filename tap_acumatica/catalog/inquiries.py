@@ -6,7 +6,6 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
-from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import DiscoveryError, SettingsError
 from tap_acumatica.odata.inquiry_call import call_of
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.catalog import CatalogEntry
 
     from tap_acumatica.odata.dialect import ODataVersion
+    from tap_acumatica.odata.edm import EdmType
     from tap_acumatica.odata.query import Call
 
 Value = TypeVar("Value")
@@ -64,20 +64,19 @@ def appended(columns: Sequence[str], declared_key: Collection[str]) -> set[str]:
     return names
 
 
-def sortable_columns(
-    columns: Mapping[str, Mapping[str, Any]], declared_key: Collection[str]
-) -> list[str]:
+def sortable_columns(columns: Mapping[str, EdmType], declared_key: Collection[str]) -> list[str]:
     """Return the result columns by which an inquiry without a key can be sorted.
 
     Args:
-        columns: JSON Schemas of all columns, in the order of the metadata.
+        columns: The types of all columns, in the order of the metadata.
         declared_key: The columns that the metadata declare as the key.
     """
     excluded = appended(list(columns), declared_key)
     return [
         name
-        for name, schema in columns.items()
-        if name not in excluded and _is_sortable(name, schema)
+        for name, edm_type in columns.items()
+        # A name that is no identifier cannot be written in $orderby.
+        if name not in excluded and name.isidentifier() and edm_type.sortable
     ]
 
 
@@ -85,11 +84,6 @@ def fit_length(names: Sequence[str], max_length: int) -> tuple[str, ...]:
     """Return the first names, as many as fit into this number of characters in a URL."""
     lengths = accumulate(len(quote(name)) + 1 for name in names)
     return tuple(name for name, length in zip(names, lengths, strict=True) if length <= max_length)
-
-
-def _is_sortable(name: str, schema: Mapping[str, Any]) -> bool:
-    # A name that is no identifier cannot be written in $orderby.
-    return name.isidentifier() and edm.from_schema(schema).sortable
 
 
 def signature(function: str, parameters: Mapping[str, str]) -> str:

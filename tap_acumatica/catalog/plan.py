@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from tap_acumatica.catalog.absence import TenantGaps
+from tap_acumatica.catalog.given import FULL_TABLE, INCREMENTAL
 from tap_acumatica.catalog.inquiries import InquiryParameters, fit_length, sortable_columns
 from tap_acumatica.catalog.location import StreamLocation, location_of
 from tap_acumatica.catalog.related import expansions_for, without_absent
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from singer_sdk.singerlib.catalog import CatalogEntry, SelectionMask
-
-INCREMENTAL: Final = "INCREMENTAL"
-FULL_TABLE: Final = "FULL_TABLE"
 
 Tenant = str | None
 
@@ -63,6 +61,7 @@ class StreamPlan:
             identify rows.
         singleton: Whether the entity is one object, not a set.
         gaps: The streams and columns that tenants lack.
+        types: The columns' Edm types, as far as the catalog says them.
     """
 
     name: str
@@ -77,6 +76,7 @@ class StreamPlan:
     singleton: bool = False
     gaps: TenantGaps = field(default_factory=TenantGaps)
     settings: PlanSettings = field(default_factory=PlanSettings)
+    types: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -84,43 +84,39 @@ class StreamPlan:
         entry: CatalogEntry,
         gaps: TenantGaps,
         settings: PlanSettings,
-        *,
-        from_catalog: bool = False,
+        types: Mapping[str, str] | None = None,
     ) -> StreamPlan:
         """Make the plan from a catalog entry.
 
         Args:
-            entry: The entry, from discovery or from a catalog.
+            entry: The entry, from discovery or from a catalog that was settled
+                (`tap_acumatica/catalog/given.py`): its top level says key, replication key and
+                method.
             gaps: The streams and columns that tenants lack.
             settings: The settings that decide what streams read.
-            from_catalog: Whether the entry is from a catalog. The metadata of the stream may then
-                fill in what its top level leaves open or empty, as for all taps of the SDK.
+            types: The columns' Edm types, as far as they are known: a user may have given columns
+                another schema. None: the schemas tell them.
 
         Raises:
             DiscoveryError: The tap did not write the entry's location.
         """
         name, root = entry.tap_stream_id, entry.metadata.root
         location = location_of(entry)
-        key = entry.key_properties or ()
-        replication_key, method = entry.replication_key, entry.replication_method
-        if from_catalog:
-            key = key or root.table_key_properties or ()
-            replication_key = replication_key or root.replication_key
-            method = method or root.forced_replication_method
         values = settings.inquiry_parameters if location.interface == INQUIRY else {}
         return cls(
             name=name,
             location=location,
             schema=entry.schema.to_dict(),
             mask=entry.metadata.resolve_selection(),
-            key=tuple(key),
-            replication_key=replication_key,
-            method=method or (INCREMENTAL if replication_key else FULL_TABLE),
+            key=tuple(entry.key_properties or ()),
+            replication_key=entry.replication_key,
+            method=entry.replication_method or FULL_TABLE,
             parameters=InquiryParameters(root.schema_name or "", name, location.entity_set, values),
             declared_key=tuple(root.table_key_properties or ()),
             singleton=entry.row_count == 1,
             gaps=gaps,
             settings=settings,
+            types=types or {},
         )
 
     @property
@@ -166,8 +162,12 @@ class StreamPlan:
     @property
     def _has_text_in_key(self) -> bool:
         columns = self._columns_without_tenant()
-        key = [columns[name] for name in self.key if name in columns]
-        return any(edm.from_schema(schema) is edm.STRING for schema in key)
+        key = [
+            edm.of_column(columns[name], self.types.get(name))
+            for name in self.key
+            if name in columns
+        ]
+        return any(edm_type.schema is edm.STRING.schema for edm_type in key)
 
     def absent_columns(self, tenant: Tenant) -> list[str]:
         """Return the selected columns that a tenant lacks: they are null in its records."""
@@ -182,11 +182,10 @@ class StreamPlan:
             DiscoveryError: A column of the key is not selected.
         """
         schemas = self._columns(tenant)
-        columns = {
-            name: edm.from_schema(schema)
-            for name, schema in schemas.items()
-            if self.mask["properties", name]
+        types = {
+            name: edm.of_column(schema, self.types.get(name)) for name, schema in schemas.items()
         }
+        columns = {name: type_ for name, type_ in types.items() if self.mask["properties", name]}
         key = tuple(name for name in self.key if name != self.settings.tenant_column)
         if not columns.keys() >= set(key):
             message = (
@@ -200,6 +199,7 @@ class StreamPlan:
             entity_set=self.location.entity_set,
             columns=columns,
             key=key,
+            order=tuple(name for name in self.declared_key if name in schemas),
             replication_key=self.replication_key if self.incremental else None,
             # Without $select the set shows its own key, by which the server orders it.
             select=bool(key) or self.singleton,
@@ -210,7 +210,7 @@ class StreamPlan:
         )
         if not self.is_inquiry:
             return table
-        usable = [name for name in sortable_columns(schemas, self.declared_key) if name in columns]
+        usable = [name for name in sortable_columns(types, self.declared_key) if name in columns]
         return replace(
             table,
             key=key if set(key) <= set(usable) else (),

@@ -45,15 +45,13 @@ def decode_selected(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON
             ]
         }
     except msgspec.ValidationError:
-        # It does not have the shape of a catalog: the SDK reports what is wrong.
+        # It does not have the shape of a catalog: the tap says what is wrong (given.py).
         return _ANY.decode(text)
 
 
-def only_selected(catalog: Any) -> Any:  # noqa: ANN401 - of any form that the SDK takes
+def only_selected(catalog: Mapping[str, Any]) -> dict[str, Any]:
     """Return a catalog without the streams that are not selected, so that they are not built."""
-    if not isinstance(catalog, dict):
-        return catalog
-    streams = [stream for stream in catalog.get("streams", []) if is_selected(stream)]
+    streams = [stream for stream in catalog["streams"] if is_selected(stream)]
     return {**catalog, "streams": streams}
 
 

@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.odata.errors import Cause
-from tap_acumatica.odata.log import masking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +45,7 @@ STEPS: Final[Mapping[Cause, str]] = {
     Cause.SCOPE_REFUSED: "Sign-in",
     Cause.NO_IDENTITY_SERVER: "Sign-in",
     Cause.IDENTITY_SERVER_ERROR: "Sign-in",
+    Cause.TOKEN_REQUEST_BLOCKED: "Sign-in",
     Cause.NO_TOKEN_IN_TIME: "Sign-in",
     Cause.NO_TOKEN_IN_THE_ANSWER: "Sign-in",
     Cause.LICENCE_LIMIT: "Licence",
@@ -87,5 +87,4 @@ def failure(error: AcumaticaError, tenant: str | None = None, step: str | None =
     cause = error.cause or Cause.SETTINGS
     cause = CAUSES.get(cause, cause)
     step = step or STEPS.get(cause, "Answer")
-    text = masking.masked(" ".join(error.sentences))
-    return Finding(step, Status.BAD, text, tenant, cause)
+    return Finding(step, Status.BAD, " ".join(error.sentences), tenant, cause)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from tap_acumatica.check.findings import Finding, Status
 from tap_acumatica.odata.errors import AcumaticaError
+from tap_acumatica.odata.masking import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,7 +40,7 @@ def show(findings: Iterable[Finding], console: Console | None = None) -> list[Fi
     console = console or Console(highlight=False, width=width)
     printed: list[Finding] = []
     with console.status("Asking Acumatica ..."):
-        for finding in findings:
+        for finding in map(_shown, findings):
             if finding.tenant and (not printed or finding.tenant != printed[-1].tenant):
                 console.print(Text(f"\nTenant {finding.tenant}", style="bold"))
             console.print(_line(finding, ascii_only=console.options.ascii_only))
@@ -53,7 +54,7 @@ def show(findings: Iterable[Finding], console: Console | None = None) -> list[Fi
 
 def as_json(findings: Iterable[Finding]) -> tuple[str, list[Finding]]:
     """Return all findings as one JSON object, and as a list."""
-    collected = list(findings)
+    collected = [_shown(finding) for finding in findings]
     content = {
         "works": not _bad(collected),
         "causes": _causes(collected),
@@ -72,6 +73,11 @@ def require_good(findings: Iterable[Finding]) -> None:
     if causes:
         message = f"A sync would not work ({', '.join(causes)}): see the steps that failed."
         raise CheckFailed(message)
+
+
+def _shown(finding: Finding) -> Finding:
+    """Return the finding as it may be printed: it can quote a server."""
+    return replace(finding, text=shown(finding.text))
 
 
 def _line(finding: Finding, *, ascii_only: bool) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -16,15 +16,14 @@ from tap_acumatica.cli.check import check_command
 from tap_acumatica.cli.login import login_command
 from tap_acumatica.cli.opening import CommandTap, open_tap
 from tap_acumatica.cli.stdout import OutputFailed, complete_stdout
-from tap_acumatica.odata.errors import AcumaticaError, SettingsError
-from tap_acumatica.odata.log import logger, masking
+from tap_acumatica.odata.errors import AcumaticaError, Defect, SettingsError
+from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.masking import shown
 from tap_acumatica.reading.prefetch import Stopped
+from tap_acumatica.run.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-SIGNAL_EXIT: Final = 128
-"""The exit code of a process that a signal ended is this plus the signal's number."""
 
 
 class TapCommand(SingerCommand, click.Group):
@@ -36,10 +35,6 @@ class TapCommand(SingerCommand, click.Group):
     @classmethod
     def of(cls, command: SingerCommand, subcommands: Sequence[click.Command]) -> TapCommand:
         """Create it from the SDK's command."""
-        for parameter in command.params:
-            if parameter.name == "catalog":
-                # --test needs the catalog while the other parameters are being parsed.
-                parameter.is_eager = True
 
         def sync(**options: Any) -> None:  # noqa: ANN401 - the SDK's
             context = click.get_current_context()
@@ -70,14 +65,16 @@ class TapCommand(SingerCommand, click.Group):
             for sentence in error.sentences:
                 _say(sentence)
         except Stopped as stopped:
-            sys.exit(SIGNAL_EXIT + stopped.signal)
+            sys.exit(stopped.exit_code)
         except OutputFailed as failed:
             _say(str(failed))
-        except Exception as error:  # noqa: BLE001 - the last resort: a sentence, not a traceback
+        except MemoryError:
             _say(
-                f"{type(error).__name__}: {error}. This should not happen: please report it with "
-                "the traceback that TAP_ACUMATICA_LOGLEVEL=DEBUG shows."
+                "The tap ran out of memory: lower page_size, max_pool_size or max_response_size, "
+                "or allow it more."
             )
+        except Exception as error:  # noqa: BLE001 - the last resort: a sentence, not a traceback
+            _say(str(Defect(error)))
             logger.debug("Traceback", exc_info=True)
         sys.exit(1)
 
@@ -85,12 +82,21 @@ class TapCommand(SingerCommand, click.Group):
 def command(tap: type[CommandTap], singer_command: click.Command) -> click.Command:
     """Return the command line of a tap: the SDK's Singer command with the subcommands."""
     assert isinstance(singer_command, SingerCommand)  # noqa: S101 - the SDK's is one
+    for parameter in singer_command.params:
+        if parameter.name == "catalog":
+            # --test needs the catalog while the other parameters are being parsed.
+            parameter.is_eager = True
+        if parameter.name in {"catalog", "state"}:
+            # The tap opens the file itself: click would end with its usage instead.
+            parameter.type = click.STRING
     return TapCommand.of(singer_command, [login_command(tap), check_command(tap, singer_command)])
 
 
 def discover(tap: type[CommandTap], ctx: click.Context) -> None:
     """Print the catalog."""
-    with open_tap(tap, ctx.params.get("config"), setup_mapper=False) as opened:
+    # Without a terminal this is the discovery for a run: one name that is gone must not fail it.
+    run = Run(strict=sys.stdout.isatty())
+    with open_tap(tap, ctx.params.get("config"), setup_mapper=False, run=run) as opened:
         # Bytes, since JSON is UTF-8 in every locale.
         click.echo(opened.catalog_json_text.encode())
 
@@ -98,7 +104,8 @@ def discover(tap: type[CommandTap], ctx: click.Context) -> None:
 def test(tap: type[CommandTap], ctx: click.Context, option: str) -> None:
     """Write the SCHEMA message, or one record, of each selected stream."""
     catalog = ctx.params.get("catalog")
-    with open_tap(tap, ctx.params.get("config"), catalog=catalog) as opened:
+    run = Run(strict=True)
+    with open_tap(tap, ctx.params.get("config"), catalog=catalog, run=run) as opened:
         streams = opened.selected_streams()
         if option == CliTestOptionValue.Schema.value:
             for stream in streams:
@@ -112,4 +119,4 @@ def _say(sentence: str) -> None:
     if logging.getLogger().handlers:
         logger.error("%s", sentence)
     else:
-        sys.stderr.write(masking.masked(sentence) + "\n")
+        sys.stderr.write(shown(sentence) + "\n")

@@ -6,7 +6,7 @@ from contextlib import closing
 from copy import copy
 from datetime import UTC, datetime
 from functools import partial
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import click
 
@@ -50,7 +50,7 @@ def check_command(tap: type[CommandTap], command: click.Command) -> click.Comman
 def check(
     tap: type[CommandTap],
     config: Callable[[], _ConfigInput],
-    catalog: IO[str] | None,
+    catalog: str | None,
     output: str,
 ) -> None:
     """Check whether a sync would work, and print the result.
@@ -58,7 +58,7 @@ def check(
     Args:
         tap: The tap's class.
         config: Reads the settings.
-        catalog: File with the catalog.
+        catalog: Path of the file with the catalog.
         output: The output format, text or json.
 
     Raises:
@@ -75,11 +75,11 @@ def check(
 
 
 def _findings(
-    tap: type[CommandTap], config: Callable[[], _ConfigInput], catalog: IO[str] | None
+    tap: type[CommandTap], config: Callable[[], _ConfigInput], catalog: str | None
 ) -> Generator[Finding]:
     with silenced() as restore:
         # A check asks the server itself, not the metadata cache.
-        run = Run(RETRY_LIMITS, cached_metadata=False)
+        run = Run(RETRY_LIMITS, cached_metadata=False, strict=True)
         try:
             with open_tap(tap, config(), catalog=catalog, setup_mapper=False, run=run) as opened:
                 restore(run.settings.client.verbosity)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,35 +16,61 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def read_object(file: str | IO[str]) -> dict[str, Any]:
-    """Return the JSON object in a file, given by its path or already open.
+def read_object(path: str) -> dict[str, Any]:
+    """Return the JSON object in a file; the path `-` stands for standard input.
 
     Raises:
         SettingsError: The file cannot be read, or contains something else.
     """
-    return _read(file, msgspec.json.decode)
+    return _object(path, _read(path), msgspec.json.decode)
 
 
-def read_catalog(file: IO[str]) -> dict[str, Any]:
+def read_state(path: str) -> dict[str, Any]:
+    """Return the state in a file.
+
+    Raises:
+        SettingsError: The file is empty; see also `read_object`.
+    """
+    content = _read(path)
+    if not content.strip():
+        message = f"The file {path} is empty: leave --state out if there is no state yet."
+        raise SettingsError(message)
+    return _object(path, content, msgspec.json.decode)
+
+
+def read_catalog(path: str) -> dict[str, Any]:
     """Return the catalog in a file, without the streams that are not selected.
 
     Raises:
         SettingsError: See `read_object`.
     """
-    return _read(file, decode_selected)
+    return _object(path, _read(path), decode_selected)
 
 
-def _read(file: str | IO[str], decode: Callable[[bytes | str], Any]) -> dict[str, Any]:
-    name = file if isinstance(file, str) else file.name
+def _read(path: str) -> bytes:
+    """Return the bytes of a file as UTF-8, whatever its byte order mark says."""
     try:
-        content = decode(Path(file).read_bytes() if isinstance(file, str) else file.read())
+        content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        encoding = json.detect_encoding(content)
+        return content if encoding == "utf-8" else content.decode(encoding).encode()
     except OSError as error:
-        message = f"The file {name} cannot be read ({error.strerror}): check its path."
+        message = f"The file {path} cannot be read ({error.strerror}): check its path."
         raise SettingsError(message) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        message = f"The file {name} contains no JSON ({error}): create it again, or correct it."
-        raise SettingsError(message) from error
-    if not isinstance(content, dict):
-        message = f"The file {name} contains no JSON object: check whether it is the right file."
+    except ValueError as error:  # among them what is no path, or no text
+        raise _no_json(path, error) from error
+
+
+def _object(path: str, content: bytes, decode: Callable[[bytes], Any]) -> dict[str, Any]:
+    try:
+        decoded = decode(content)
+    except (ValueError, RecursionError) as error:  # no JSON is a ValueError
+        raise _no_json(path, error) from error
+    if not isinstance(decoded, dict):
+        message = f"The file {path} contains no JSON object: check whether it is the right file."
         raise SettingsError(message)
-    return content
+    return decoded
+
+
+def _no_json(path: str, error: Exception) -> SettingsError:
+    message = f"The file {path} contains no JSON ({error}): create it again, or correct it."
+    return SettingsError(message)

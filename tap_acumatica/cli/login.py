@@ -21,7 +21,9 @@ def login_command(tap: type[CommandTap]) -> click.Command:
         with open_tap(tap, config, setup_mapper=False) as opened:
             # Let signals end the command at once; a tap would stop only between two records.
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            for name in ("SIGTERM", "SIGHUP", "SIGQUIT"):
+                if hasattr(signal, name):
+                    signal.signal(getattr(signal, name), signal.SIG_DFL)
             settings = opened.run.settings
             login(settings.account, settings.client, tenant, browser=browser)
 

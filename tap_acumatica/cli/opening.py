@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from singer_sdk.plugin_base import _ConfigInput
 
-from tap_acumatica.cli.files import read_catalog, read_object
+from tap_acumatica.cli.files import read_catalog, read_state
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.run.run import Run
 
@@ -72,8 +72,8 @@ def open_tap(  # noqa: PLR0913 - the options of the command line
     tap: type[Opened],
     config: _ConfigInput | None,
     *,
-    catalog: IO[str] | None = None,
-    state: IO[str] | None = None,
+    catalog: str | None = None,
+    state: str | None = None,
     setup_mapper: bool = True,
     run: Run | None = None,
 ) -> Iterator[Opened]:
@@ -87,7 +87,7 @@ def open_tap(  # noqa: PLR0913 - the options of the command line
             config=config.config,
             parse_env_config=config.parse_env,
             catalog=read_catalog(catalog) if catalog else None,
-            state=read_object(state) if state else None,
+            state=read_state(state) if state else None,
             setup_mapper=setup_mapper,
             run=run,
         )

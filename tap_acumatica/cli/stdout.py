@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
@@ -21,9 +22,13 @@ class OutputFailed(Exception):  # noqa: N818 - as the sentence says it
 
 
 class _Raw(io.RawIOBase):
-    """Unbuffered standard output whose errors are not mistaken for those of a connection."""
+    """Unbuffered standard output whose errors are not mistaken for those of a connection.
 
-    def __init__(self, raw: IO[bytes]) -> None:
+    If its reader takes no more for now, a write waits, even if the parent has made it
+    non-blocking.
+    """
+
+    def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw
 
     @override
@@ -41,11 +46,14 @@ class _Raw(io.RawIOBase):
     @override
     def write(self, data: Buffer) -> int:
         try:
-            return self._raw.write(data)
+            while (written := self._raw.write(data)) is None:
+                select.select([], [self.fileno()], [])
         except OSError as error:
             # Discard what is still buffered; at exit Python would try it again and fail again.
             os.dup2(_open_null(), self.fileno())
             raise OutputFailed(_sentence(error)) from error
+        else:
+            return written
 
 
 @contextmanager

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 def discover(model: Model, settings: DiscoverySettings) -> Iterator[StreamDescription]:
     """Describe the streams of the DAC interface."""
+    schemas = Schemas(model, settings)
     for entity in model.entities():
         if settings.wants(entity.names, DAC):
-            yield _describe(entity, model, settings)
+            yield _describe(entity, model, settings, schemas)
+    schemas.warn_of_unknown_types()
 
 
 def expand_errors(model: Model, settings: DiscoverySettings) -> dict[str, str | None]:
@@ -48,18 +50,19 @@ def expand_errors(model: Model, settings: DiscoverySettings) -> dict[str, str | 
     return errors
 
 
-def _describe(entity: Entity, model: Model, settings: DiscoverySettings) -> StreamDescription:
-    types = {prop.name: prop.type for prop in entity.properties}
-    key = tuple(name for name in entity.key if name in types)
-    restricted_key = entity.restricted.intersection(key)
-    if restricted_key:
+def _describe(
+    entity: Entity, model: Model, settings: DiscoverySettings, schemas: Schemas
+) -> StreamDescription:
+    types = {prop.name: schemas.declared(prop) for prop in entity.properties}
+    key = entity.key
+    unusable = [name for name in key if name in entity.restricted or name not in types]
+    if unusable:
         logger.warning(
             "%s is read in full and without a key, since its key column %s may not be queried.",
             entity.name,
-            ", ".join(sorted(restricted_key)),
+            ", ".join(sorted(unusable)),
         )
-    readable = not restricted_key and not entity.singleton
-    schemas = Schemas(model, settings)
+    readable = not unusable and not entity.singleton
     columns = {
         prop.name: schemas.column(prop, required=readable and prop.name in key)
         for prop in entity.properties

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from glob import escape
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.odata import edm
@@ -40,17 +41,28 @@ class DiscoverySettings:
     inquiry_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
     inquiry_parameters: Collection[str] = ()
 
+    def naming(self, names: Iterable[str]) -> DiscoverySettings:
+        """Return the settings with each glob that is one of these names meaning only that name.
+
+        Names may contain what is special in a glob: `[OLD] Sales` is an inquiry's title.
+        """
+        known = {_folded(name) for name in names}
+
+        def resolved(globs: Sequence[str]) -> list[str]:
+            return [escape(glob) if _folded(glob) in known else glob for glob in globs]
+
+        return replace(
+            self,
+            entities=None if self.entities is None else resolved(self.entities),
+            exclude_entities=resolved(self.exclude_entities),
+        )
+
     def wants(self, names: Iterable[str], interface: str) -> bool:
         """Whether the globs include an entity of an interface, by any of its names."""
-        lower = [name.lower() for name in names]
+        names = list(names)
 
         def match(globs: Sequence[str]) -> bool:
-            return any(
-                fnmatchcase(name, glob.lower())
-                for glob in globs
-                if interface in interfaces_of(glob)
-                for name in lower
-            )
+            return any(_matches(glob, names, interface) for glob in globs)
 
         return (self.entities is None or match(self.entities)) and not match(self.exclude_entities)
 
@@ -58,20 +70,16 @@ class DiscoverySettings:
         """Whether the globs alone allow for any entity of an interface."""
         globs = self.entities if self.entities is not None else ("*",)
         excluding = {"*", f"{PREFIXES[interface]}*"} if interface == INQUIRY else {"*"}
-        excluded = any(glob.lower() in excluding for glob in self.exclude_entities)
+        excluded = any(_folded(glob) in excluding for glob in self.exclude_entities)
         return not excluded and any(interface in interfaces_of(glob) for glob in globs)
 
     def unmatched_globs(self, names: Mapping[str, Collection[str]]) -> list[str]:
         """Return the globs of `entities` that match none of these names, given by interface."""
-        lower = {interface: {name.lower() for name in group} for interface, group in names.items()}
-
-        def matches(glob: str) -> bool:
-            groups = [lower[interface] for interface in interfaces_of(glob) if interface in lower]
-            return any(glob in group for group in groups) or any(
-                fnmatchcase(name, glob) for group in groups for name in group
-            )
-
-        return [glob for glob in self.entities or () if not matches(glob.lower())]
+        return [
+            glob
+            for glob in self.entities or ()
+            if not any(_matches(glob, group, interface) for interface, group in names.items())
+        ]
 
     def expansions(self, entity: Entity) -> list[Expansion]:
         """Return the navigation properties that the settings expand for an entity."""
@@ -91,6 +99,24 @@ def lower_names(entity: Entity) -> set[str]:
 
 def interfaces_of(glob: str) -> Collection[str]:
     """Return the interfaces in which a glob can match a name."""
-    return [name for name, prefix in PREFIXES.items() if glob.lower().startswith(prefix)] or (
+    glob = _folded(glob)
+    return [name for name, prefix in PREFIXES.items() if glob.startswith(prefix)] or (
         PREFIXES.keys()
     )
+
+
+def is_pattern(glob: str) -> bool:
+    """Whether a glob may match several names."""
+    return any(wildcard in glob for wildcard in "*?[")
+
+
+def _matches(glob: str, names: Iterable[str], interface: str) -> bool:
+    """Whether a glob is or matches one of these names in an interface."""
+    folded = _folded(glob)
+    return interface in interfaces_of(glob) and any(
+        folded == name or fnmatchcase(name, folded) for name in map(_folded, names)
+    )
+
+
+def _folded(name: str) -> str:
+    return name.strip().lower()

@@ -68,16 +68,17 @@ def discover_inquiries(model: Model, settings: DiscoverySettings) -> Iterator[St
                     name,
                     did_you_mean(name, [*names.values(), *names]),
                 )
+    schemas = Schemas(model, settings)
     for inquiry in inquiries:
         if settings.wants([names[inquiry.title], inquiry.title], INQUIRY):
-            yield _describe(inquiry, names[inquiry.title], model, settings)
+            yield _describe(inquiry, names[inquiry.title], model, settings, schemas)
+    schemas.warn_of_unknown_types()
 
 
 def _describe(
-    inquiry: Inquiry, name: str, model: Model, settings: DiscoverySettings
+    inquiry: Inquiry, name: str, model: Model, settings: DiscoverySettings, schemas: Schemas
 ) -> StreamDescription:
-    types = {prop.name: prop.type for prop in inquiry.properties}
-    schemas = Schemas(model, settings)
+    types = {prop.name: schemas.declared(prop) for prop in inquiry.properties}
     columns = {prop.name: schemas.column(prop, required=False) for prop in inquiry.properties}
     key = _key(setting_of_inquiry(settings.inquiry_keys, name, inquiry.title) or (), name, types)
     appended_columns = appended(list(types), inquiry.key)

@@ -25,10 +25,14 @@ class Schemas:
         self._model = model
         self._settings = settings
         self._columns_left = 0
+        self._unknown: dict[str, str] = {}
+        """The first column of each type that is read as text."""
+        self._column = ""
 
     def column(self, prop: Property, *, required: bool) -> dict[str, Any]:
         """Return the schema of a property."""
         self._columns_left = MAX_NESTED_COLUMNS
+        self._column = prop.name
         schema = self._of(prop.type, depth=0)
         if not required:
             schema["type"] = [schema["type"], "null"]
@@ -48,17 +52,30 @@ class Schemas:
             return {"type": "array", "items": {**items, "type": [items["type"], "null"]}}
         if type_name in self._model.enums:
             return dict(edm.STRING.schema)
-        complex_type = self._model.complex_types.get(type_name)
-        if (
-            complex_type
-            and depth < MAX_TYPE_DEPTH
-            and len(complex_type.properties) <= self._columns_left
-        ):
-            self._columns_left -= len(complex_type.properties)
+        is_complex = type_name in self._model.complex_types and depth < MAX_TYPE_DEPTH
+        inner = self._model.properties(type_name) if is_complex else ()
+        if 0 < len(inner) <= self._columns_left:
+            self._columns_left -= len(inner)
             properties = {}
-            for prop in complex_type.properties:
+            for prop in inner:
                 schema = self._of(prop.type, depth + 1)
                 properties[prop.name] = {**schema, "type": [schema["type"], "null"]}
             return {"type": "object", "properties": properties}
-        logger.warning("The type %.100s is unknown: its values are read as text.", type_name)
+        self._unknown.setdefault(type_name, self._column)
         return dict(edm.UNKNOWN.schema)
+
+    def declared(self, prop: Property) -> str:
+        """Return the name of a property's type, that of text for what is sent as text."""
+        return "Edm.String" if prop.type in self._model.enums else prop.type
+
+    def warn_of_unknown_types(self) -> None:
+        """Say once that there are types whose values are read as text."""
+        if self._unknown:
+            type_name, column = next(iter(self._unknown.items()))
+            logger.warning(
+                "Values of %d types are read as text, since they are unknown or too deep (such as "
+                "the type %.100s of the column %.100s).",
+                len(self._unknown),
+                type_name or "''",
+                column,
+            )

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.discovery.entities import discover, expand_errors
-from tap_acumatica.discovery.filters import interfaces_of
+from tap_acumatica.discovery.filters import PREFIXES, interfaces_of, is_pattern
 from tap_acumatica.discovery.inquiries import discover_inquiries, stream_names
+from tap_acumatica.discovery.left_out import say_what_is_left_out
 from tap_acumatica.odata.addresses import DAC, INQUIRY, INTERFACES
 from tap_acumatica.odata.errors import Action, AcumaticaError, DiscoveryError, RequestFailed
 from tap_acumatica.odata.log import logger
 from tap_acumatica.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from tap_acumatica.catalog.entry import StreamDescription
@@ -95,12 +96,17 @@ def discovered(
     for error in missing:
         logger.warning("%s The streams of this interface are left out.", error)
     models = {interface: result.content for interface, result in results.items()}
+    for interface, model in models.items():
+        say_what_is_left_out(interface, model)
     names: dict[str, Sequence[Sequence[str]]] = {}
     if DAC in models:
         names[DAC] = [entity.names for entity in models[DAC].entities()]
     if INQUIRY in models:
         titles = (inquiry.title for inquiry in models[INQUIRY].inquiries())
         names[INQUIRY] = list(stream_names(titles).items())
+    settings = settings.naming(
+        name for group in names.values() for aliases in group for name in aliases
+    )
     streams = [
         stream
         for interface, model in models.items()
@@ -125,22 +131,21 @@ def require_asked_for(
     interfaces: Collection[str],
     *,
     everywhere: bool,
+    strict: bool,
 ) -> None:
-    """Refuse names in `entities` that do not exist, and warn of globs that match nothing.
+    """Refuse names in `entities` that do not exist, or warn of them, as of globs without a match.
 
     Args:
         tenants: What each tenant has.
         settings: Which entities to discover.
         interfaces: The interfaces that the settings lead to.
         everywhere: Whether all tenants could be asked; if not, another one may have the name.
+        strict: Whether a name that does not exist is an error.
 
     Raises:
         DiscoveryError: A name does not exist, or the settings include no stream.
     """
-    names: dict[str, set[str]] = {}
-    for tenant in tenants:
-        for interface, aliases in tenant.names.items():
-            names.setdefault(interface, set()).update(*aliases)
+    names = _names_of(tenants)
     all_names = [name for group in names.values() for name in group]
     messages = {
         glob: _unmatched(glob, interfaces, all_names) for glob in settings.unmatched_globs(names)
@@ -149,7 +154,7 @@ def require_asked_for(
     refusals = [
         message
         for glob, message in messages.items()
-        if no_streams or (everywhere and not is_pattern(glob))
+        if no_streams or (strict and everywhere and not is_pattern(glob))
     ]
     if refusals:
         raise DiscoveryError(" ".join(refusals))
@@ -163,9 +168,69 @@ def require_asked_for(
         logger.warning("%s", message)
 
 
-def is_pattern(glob: str) -> bool:
-    """Whether a glob may match several names."""
-    return any(wildcard in glob for wildcard in "*?[")
+def require_not_gone(
+    lost: Collection[str], tenants: Collection[Discovered], settings: DiscoverySettings
+) -> None:
+    """Refuse to be without streams that `entities` asks for and that the instance had before.
+
+    Args:
+        lost: The streams that earlier runs read and this one does not.
+        tenants: What each tenant has.
+        settings: Which entities to discover.
+
+    Raises:
+        DiscoveryError: One of the streams is gone from all tenants.
+    """
+    names = _names_of(tenants)
+    gone = sorted(set(lost).difference(*names.values()))
+    unmatched = [glob for glob in settings.unmatched_globs(names) if not is_pattern(glob)]
+    # What was asked for by another name of the entity cannot be told any more.
+    gone = [name for name in gone if unmatched or _asks_for(settings, name)]
+    if gone:
+        message = (
+            f"The instance no longer has {', '.join(gone)}, which earlier runs read and the "
+            "setting entities asks for: correct or remove the name there, or remove the entry from "
+            "the state if it is not needed any more."
+        )
+        raise DiscoveryError(message)
+
+
+def may_ask_for(
+    settings: DiscoverySettings, lost: Collection[str], names: Iterable[Sequence[str]]
+) -> bool:
+    """Whether `entities` may ask for one of these streams, as far as names alone can tell.
+
+    Args:
+        settings: Which entities to discover.
+        lost: The streams that earlier runs read and this one does not.
+        names: The names of each stream that is read.
+    """
+    if settings.entities is None or not lost:
+        return False
+    known = {end for group in names for name in group for end in _ends(name.lower())}
+    others = [name for name in settings.entities if not is_pattern(name)]
+    return any(_asks_for(settings, name) for name in lost) or not known.issuperset(
+        name.lower() for name in others
+    )
+
+
+def _asks_for(settings: DiscoverySettings, stream: str) -> bool:
+    """Whether `entities` asks for a stream by its name, or by the end of it as an alias."""
+    interface = INQUIRY if stream.lower().startswith(PREFIXES[INQUIRY]) else DAC
+    return settings.entities is not None and settings.wants(_ends(stream), interface)
+
+
+def _ends(name: str) -> set[str]:
+    return {name, name.rpartition("_")[2]}
+
+
+def _names_of(tenants: Iterable[Discovered]) -> dict[str, set[str]]:
+    """Return the names of all entities and inquiries, by interface."""
+    names: dict[str, set[str]] = {}
+    for tenant in tenants:
+        for interface, aliases in tenant.names.items():
+            names.setdefault(interface, set()).update(*aliases)
+    return names
 
 
 def _unmatched(glob: str, interfaces: Collection[str], names: Collection[str]) -> str:

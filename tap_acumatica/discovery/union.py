@@ -101,6 +101,7 @@ def _merge_versions(
         key=key,
         replication_key=replication_key,
         unsupported=unsupported,
+        types={name: each for v in versions.values() for name, each in v.types.items()},
         related=related,
         declared_key=None if first.declared_key is None else tuple(dict.fromkeys(declared)),
         appended=appended,

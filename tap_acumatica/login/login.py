@@ -17,7 +17,7 @@ from tap_acumatica.login.callback import (
 )
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError
 from tap_acumatica.odata.http.answer import shortened
-from tap_acumatica.odata.log import masking
+from tap_acumatica.odata.masking import shown, visible
 from tap_acumatica.run.accounts import identity_server, token_store
 
 if TYPE_CHECKING:
@@ -117,14 +117,14 @@ class _Login:
         try:
             token = self._obtain_token(sign_in, callback.parameters)
         except AcumaticaError as error:
-            callback.show(page.failed(masking.masked(str(error))))
+            callback.show(page.failed(shown(str(error))))
             raise
         callback.show(page.done(self._tenant, self._server.site))
         return token
 
     def _print_address(self, sign_in: SignIn, *, opened: bool) -> None:
         where = "in the browser, which was opened at" if opened else "in a browser, at"
-        click.echo(f"Sign in to the tenant {self._tenant} {where}\n\n  {sign_in.url}\n")
+        click.echo(f"Sign in to the tenant {self._tenant} {where}\n\n  {visible(sign_in.url)}\n")
         click.echo(
             "If the browser runs on another machine, its last page does not load: then paste the "
             "address of that page here.\n"

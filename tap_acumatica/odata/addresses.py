@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.urls import origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,6 +119,11 @@ class Address:
             )
             raise SettingsError(message)
         return cls(origin + path.rstrip("/"), None)
+
+    @property
+    def site_name(self) -> str:
+        """The site as its users tell it from others: host, unusual port and virtual directory."""
+        return f"{origin(self.site)[1]}{unquote(urlsplit(self.site).path)}".lower()
 
     @property
     def interfaces(self) -> tuple[str, ...]:

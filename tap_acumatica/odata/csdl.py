@@ -14,6 +14,7 @@ from typing_extensions import override
 from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.errors import BrokenPayload
 from tap_acumatica.odata.model import EntitySet, EntityType, Function, Model, Property
+from tap_acumatica.odata.xml_text import without_forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +27,8 @@ RESTRICTIONS: Final = ".FilterRestrictions"
 def parse(chunks: Iterable[bytes]) -> Model:
     """Parse a `$metadata` document while it arrives.
 
+    A label may contain a character that XML does not allow; it loses that character.
+
     Raises:
         BrokenPayload: The document is cut off, is not XML, has a document type or is not CSDL.
     """
@@ -34,7 +37,7 @@ def parse(chunks: Iterable[bytes]) -> Model:
     parser.forbid_dtd = True
     parser.setContentHandler(handler)
     try:
-        for chunk in chunks:
+        for chunk in without_forbidden(chunks):
             parser.feed(chunk)
         parser.close()
     except SAXParseException as error:
@@ -144,7 +147,14 @@ class _Handler(ContentHandler):
 
     def _function_declaration(self, attrs: AttributesImpl) -> None:
         self._function = Function(attrs["Name"])
-        self.model.functions[f"{self._namespace}.{attrs['Name']}"] = self._function
+        if attrs.get("IsBound", "").lower() == "true":
+            self.model.operations += 1
+            return
+        qualified = f"{self._namespace}.{attrs['Name']}"
+        self.model.functions.setdefault(qualified, []).append(self._function)
+
+    def _action(self, _: AttributesImpl) -> None:
+        self.model.operations += 1
 
     def _function_import(self, attrs: AttributesImpl) -> None:
         self._function = Function(attrs["Name"], attrs.get("EntitySet"), attrs.get("Function"))
@@ -182,6 +192,7 @@ class _Handler(ContentHandler):
         "EntitySet": _entity_set,
         "Singleton": _singleton,
         "Function": _function_declaration,
+        "Action": _action,
         "FunctionImport": _function_import,
         "Parameter": _parameter,
         "Annotation": _annotation,

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import msgspec
-
-from tap_acumatica.odata.errors import Cause, DiscoveryError
+from tap_acumatica.odata.errors import Action, Cause, DiscoveryError, RequestFailed
+from tap_acumatica.odata.http.answer import json_in
 from tap_acumatica.odata.http.client import Request
 
 if TYPE_CHECKING:
-    from tap_acumatica.odata.errors import RequestFailed
+    from collections.abc import Callable
+
     from tap_acumatica.odata.http.client import Client
+
+Content = TypeVar("Content")
 
 REFUSED_STATUSES: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
@@ -50,13 +52,10 @@ def read_root(client: Client, site: str, owner: str) -> Root:
     """Request the root of the REST interface, once: an account without REST rights is refused."""
     response = client.get_once(Request(f"{site}/entity", "the release", owner))
     if response.exception is None and response.status in REFUSED_STATUSES:
-        return Root(acumatica=not response.is_page)
+        return Root(acumatica=response.is_own)
     if response.status != HTTPStatus.OK:
         return Root(acumatica=False)
-    try:
-        content = msgspec.json.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return Root(acumatica=False)
+    content = json_in(response.body)
     if isinstance(content, list):
         return Root(acumatica=True)
     acumatica = isinstance(content, dict) and "endpoints" in content
@@ -74,21 +73,38 @@ def no_rights(interface: str) -> NoService:
     return NoService(Cause.ROLE_MISSING, message)
 
 
-def not_found(
-    failed: RequestFailed, client: Client, site: str, owner: str, unknown_tenant: NoService
-) -> NoService:
-    """Return the error for a tenant's service that answers 404 at all of its addresses."""
-    if not failed.is_page:
-        # The application itself answered: the interface exists, the tenant does not.
-        return unknown_tenant
+def behind_page(
+    failed: RequestFailed,
+    client: Client,
+    site: str,
+    owner: str,
+    ask_again: Callable[[], Content],
+) -> Content:
+    """Find out whose web page says that a service does not exist (404), at all of its addresses.
+
+    If Acumatica answers elsewhere, it does not restart now, so that the page means what it says if
+    it comes again. If nothing answers, but did before, it may restart.
+
+    Raises:
+        RequestFailed: This failure, which may pass, or another one.
+        NoService: The site is no Acumatica, or serves no OData.
+    """
     if read_root(client, site, owner).acumatica:
+        try:
+            return ask_again()
+        except RequestFailed as again:
+            if (again.cause, again.action) != (failed.cause, failed.action):
+                raise
         message = (
             f"Acumatica at {site} serves no OData (404, the web server's own page): ask an "
             "administrator to switch the OData interface on."
         )
-        return NoService(Cause.ODATA_SWITCHED_OFF, message)
+        raise NoService(Cause.ODATA_SWITCHED_OFF, message) from failed
+    if client.succeeded:
+        failed.action = Action.RETRY
+        raise failed
     message = (
         f"No Acumatica answers at {site} (404): check that the setting url is the address of "
         "an Acumatica site, including its virtual directory."
     )
-    return NoService(Cause.NOT_AN_ACUMATICA_SITE, message)
+    raise NoService(Cause.NOT_AN_ACUMATICA_SITE, message) from failed

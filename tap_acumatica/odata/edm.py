@@ -17,7 +17,7 @@ from uuid import UUID
 from tap_acumatica.odata.dialect import ODataVersion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 Schema = Mapping[str, Any]
 
@@ -125,6 +125,8 @@ class EdmType:
         ordered: Whether `gt` reliably follows the order of `$orderby`, so that the next page can
             be requested by the last row's value.
         sortable: Whether an inquiry can be sorted by a column of the type.
+        written: JSON Schema of what is written in place of such a value, or None if the user left
+            the column its own type.
     """
 
     schema: Schema
@@ -137,6 +139,15 @@ class EdmType:
     conversion: Conversion = Conversion.NONE
     ordered: bool = False
     sortable: bool = True
+    written: Schema | None = None
+
+    @property
+    def is_instant(self) -> bool:
+        """Whether values are instants, and written as such or as their text."""
+        texts = {signature(INSTANT.schema), signature(STRING.schema)}
+        return self.conversion is Conversion.INSTANT and (
+            self.written is None or signature(self.written) in texts
+        )
 
     def literal_for(self, value: Any, protocol: ODataVersion) -> str:  # noqa: ANN401 - of its own type
         """Write a decoded value as a literal of an OData version."""
@@ -251,7 +262,7 @@ def collection_of(name: str) -> str | None:
     return match.group(1) if match else None
 
 
-def _signature(schema: Schema) -> tuple[str, ...]:
+def signature(schema: Schema) -> tuple[str, ...]:
     """Return what distinguishes schemas: the type, disregarding null, and a string's keywords."""
     types = schema.get("type", "string")
     kind = types if isinstance(types, str) else next((t for t in types if t != "null"), "string")
@@ -260,24 +271,61 @@ def _signature(schema: Schema) -> tuple[str, ...]:
 
 
 _BY_SIGNATURE: Final[Mapping[tuple[str, ...], EdmType]] = {
-    _signature(edm_type.schema): edm_type
-    for edm_type in (*TYPES.values(), INTEGER, NUMBER, UNKNOWN)
+    signature(edm_type.schema): edm_type for edm_type in (*TYPES.values(), INTEGER, NUMBER, UNKNOWN)
 }
 
 
 def from_schema(schema: Schema) -> EdmType:
     """Return the type behind a column's JSON Schema, so that a sync needs only the catalog."""
-    signature = _signature(schema)
+    kind = signature(schema)
     is_decimal = schema.get("format") == DECIMAL_FORMAT or schema.get("pattern") == DIGITS
-    if is_decimal and signature[0] == "string":
+    if is_decimal and kind[0] == "string":
         return replace(NUMBER, schema=schema, conversion=Conversion.DECIMAL_TEXT)
-    if signature == ("array",):
+    if kind == ("array",):
         item = from_schema(schema.get("items", {})).wire
         wire = list[item | None]  # type: ignore[valid-type] # made at run time
         return EdmType(schema, wire, sortable=False)
-    if signature == ("object",):
+    if kind == ("object",):
         return EdmType(schema, row_type(columns_of(schema)), sortable=False)
-    return _BY_SIGNATURE.get(signature, UNKNOWN)
+    return _BY_SIGNATURE.get(kind, UNKNOWN)
+
+
+def of_column(schema: Schema, declared: str | None) -> EdmType:
+    """Return the type of a column whose JSON Schema the user may have changed.
+
+    Args:
+        schema: The column's schema in the catalog.
+        declared: The type's name in the metadata, or None if the catalog does not say it.
+    """
+    own = from_schema(schema)
+    if declared is None:
+        return own
+    edm_type = TYPES.get(declared, UNKNOWN)
+    natural = signature(edm_type.schema)
+    if edm_type.conversion is Conversion.DECIMAL and own.conversion is Conversion.DECIMAL_TEXT:
+        return own
+    alternatives = {signature(schema) for schema in _alternatives(schema)}
+    if natural in alternatives:
+        return _BY_SIGNATURE[natural]
+    if edm_type is UNKNOWN and alternatives & {("array",), ("object",)}:
+        return own
+    return replace(edm_type, written=schema)
+
+
+def _alternatives(schema: Schema) -> Iterator[Schema]:
+    """Yield the schemas of one type each between which a column's schema leaves the choice."""
+    choices = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
+    for choice in choices:
+        yield from _alternatives(choice)
+    types = schema.get("type", [] if choices else "string")
+    for name in [types] if isinstance(types, str) else types:
+        if name != "null":
+            yield {**schema, "type": name}
+
+
+def written_as(schema: Schema) -> Schema:
+    """Return the first of the schemas between which a column's schema leaves the choice."""
+    return next(_alternatives(schema), {"type": "null"})
 
 
 def columns_of(schema: Schema) -> dict[str, EdmType]:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from operator import gt
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from tap_acumatica.odata.zones import ZONES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,10 +23,10 @@ DISPLAY_MARGIN: Final = timedelta(seconds=1)
 DAY: Final = timedelta(days=1)
 
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
-_ZONE_CODE: Final = re.compile(r"TimeZone=GMT([EMP])(\d\d)(\d\d)")
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
+_ZONE_CODE: Final = re.compile(r"TimeZone=(GMT([EMP])(\d\d)(\d\d)\w*)")
 _SIGNS: Final = {"E": 0, "P": 1, "M": -1}
 _LENGTH_TO_SECONDS: Final = len("2024-02-01T08:00:00")
-_CLOCK_CHANGE: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,12 @@ class InstantReader:
         seconds = [value[:_LENGTH_TO_SECONDS] for value in values if value and value[-1] == "Z"]
         return len(seconds) == len(values) and not any(map(gt, seconds, seconds[1:]))
 
+    def label(self, value: str) -> str:
+        """Return how the value shows its zone: "Z", an "offset" or, without one, ""."""
+        if value[-1:] in {"Z", "z"}:
+            return "Z"
+        return "offset" if datetime.fromisoformat(value).tzinfo else ""
+
     def offset(self, value: str) -> timedelta | None:
         """Return the offset from UTC with which the value is read."""
         moment = datetime.fromisoformat(value)
@@ -102,7 +111,12 @@ def in_utc(text: str) -> datetime:
 
 def minus(moment: datetime, by: timedelta = DISPLAY_MARGIN) -> datetime:
     """Return the instant that much earlier, but not below the earliest possible one."""
-    return max(moment, _EARLIEST + by) - by
+    return moment - min(by, moment - _EARLIEST)
+
+
+def plus(moment: datetime, by: timedelta) -> datetime:
+    """Return the instant that much later, but not above the latest possible one."""
+    return moment + min(by, _LATEST - moment)
 
 
 def bookmark_text(moment: datetime) -> str:
@@ -115,15 +129,29 @@ def latest(*instants: datetime | None) -> datetime | None:
     return max((instant for instant in instants if instant), default=None)
 
 
-def account_offset(cookie: str | None) -> timedelta | None:
-    """Return the offset from UTC, without daylight saving, in a `Locale=TimeZone=...` cookie."""
+def account_zone(cookie: str | None) -> tzinfo | None:
+    """Return the zone that a `Locale=TimeZone=...` cookie names; None if the code is not known."""
+    match = _ZONE_CODE.search(cookie or "")
+    name = ZONES.get(match[1]) if match else None
+    try:
+        return ZoneInfo(name) if name else None
+    except ZoneInfoNotFoundError:
+        return None
+
+
+def account_offset(cookie: str | None, at: datetime | None = None) -> timedelta | None:
+    """Return the offset from UTC that a `Locale=TimeZone=...` cookie tells.
+
+    Args:
+        cookie: The cookie's value, or None.
+        at: The instant at which the zone has the offset; None, as for codes that are not known:
+            without daylight saving.
+    """
+    zone = account_zone(cookie)
+    if zone and at:
+        return at.astimezone(zone).utcoffset()
     match = _ZONE_CODE.search(cookie or "")
     if not match:
         return None
-    sign, hours, minutes = match.groups()
+    _, sign, hours, minutes = match.groups()
     return _SIGNS[sign] * timedelta(hours=int(hours), minutes=int(minutes))
-
-
-def agrees(account: timedelta, offset: timedelta | None) -> bool:
-    """Whether an offset fits the account's zone, with or without an hour of daylight saving."""
-    return offset is not None and offset - account in {timedelta(0), _CLOCK_CHANGE}

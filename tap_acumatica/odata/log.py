@@ -1,32 +1,20 @@
-"""Logging: the traffic with the server, with secrets masked."""
+"""Logging: what the process may say, and the traffic with the server."""
 
 from __future__ import annotations
 
 import logging
-import re
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, quote_plus
+from typing import TYPE_CHECKING, Any, Final
 
-from typing_extensions import override
-
-from tap_acumatica.odata.urls import READABLE
+from tap_acumatica.odata.masking import masking, shown, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import requests
 
 logger: Final = logging.getLogger("tap-acumatica")
-
-MASK: Final = "***"
-SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "set-cookie"})
-SECRET_FIELDS: Final = re.compile(
-    r"""\b((?:password|client_secret|client_assertion|refresh_token|access_token|id_token|token|code"""
-    r"""|code_verifier)(?:=|"\s*:\s*"))[^&"\s]+"""
-)
-"""Matches fields that always hold a secret, in a form, a URL or a JSON object."""
 
 MAX_LOGGED_BODY: Final = 20_000
 """Characters of a body that are logged: Meltano hangs on a line over 64 KiB."""
@@ -35,57 +23,40 @@ HEADERS, BODIES, TRANSPORT, EVERYTHING = 2, 3, 4, 5
 """The lowest verbosity at which each is logged."""
 
 
-class Masking(logging.Filter):
-    """Masks secrets in every record that a handler is about to write."""
+def show_safely() -> None:
+    """Mask secrets in all that this process logs, whichever handlers and formatters write it.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._secrets: tuple[str, ...] = ()
+    That includes other libraries' records. Each message becomes one line without control
+    characters, since it can quote a server.
+    """
+    if not isinstance(logging.getLogRecordFactory(), _Records):
+        logging.setLogRecordFactory(_Records(logging.getLogRecordFactory()))
 
-    def add(self, secrets: Iterable[str]) -> None:
-        """Mask these secrets from now on, both as they are and as they are escaped in a URL."""
-        spellings = {
-            spelling
-            for secret in secrets
-            if secret
-            for spelling in (
-                secret,
-                quote_plus(secret),
-                *(quote(secret, safe=safe) for safe in ("", "/", READABLE)),
-            )
-        }
-        self._secrets = tuple(sorted(spellings.union(self._secrets), key=len, reverse=True))
 
-    def masked(self, text: str) -> str:
-        """Return the text with all secrets masked."""
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
-        return text
+class _Records:
+    """Makes the log records of the process from those that another factory makes."""
 
-    @override
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        masked = self.masked(message)
-        if masked != message:
-            record.msg, record.args = masked, ()
+    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
+        self._make = make
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:  # noqa: ANN401 - logging's
+        record = self._make(*args, **kwargs)
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - the handlers report arguments that do not fit
+            return record
+        safe = shown(message)
+        if safe != message:
+            record.msg, record.args = safe, ()
         if record.exc_info and record.exc_info[0] is not None:
             trace = _FORMATTER.formatException(record.exc_info)
-            masked = self.masked(trace)
-            if masked != trace:
-                record.exc_text, record.exc_info = masked, None
-        return True
+            safe = visible(masking.masked(trace), lines=True)
+            if safe != trace:
+                record.exc_text, record.exc_info = safe, None
+        return record
 
 
 _FORMATTER: Final = logging.Formatter()
-
-masking: Final = Masking()
-
-
-def mask_everywhere() -> None:
-    """Mask secrets in everything that this process logs, including other libraries' records."""
-    for handler in logging.getLogger().handlers:
-        if masking not in handler.filters:
-            handler.addFilter(masking)
 
 
 def set_verbosity(verbosity: int) -> None:
@@ -122,24 +93,29 @@ def silenced() -> Iterator[Callable[[int], None]]:
         restore()
 
 
-def log_exchange(response: requests.Response, verbosity: int) -> None:
-    """Log a request and its response, with secret headers and fields masked by their names."""
+def log_exchange(response: requests.Response, content: bytes, verbosity: int) -> None:
+    """Log a request and its response, with secret headers and fields masked by their names.
+
+    Args:
+        response: The response, whose body may not have been read to its end.
+        content: The beginning of its body.
+        verbosity: The setting `verbosity`.
+    """
     if verbosity >= HEADERS:
-        logger.info("Sent %s", _mask_headers(response.request.headers))
-        logger.info("Received %s %s", response.status_code, _mask_headers(response.headers))
+        logger.info("Sent %s", _headers(response.request.headers))
+        logger.info("Received %s %s", response.status_code, _headers(response.headers))
     if verbosity >= BODIES:
         if response.request.body:
             body = response.request.body
             text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body)
-            logger.info("Sent body %s", _mask_fields(text))
-        logger.info("Body %s", _mask_fields(response.text))
+            logger.info("Sent body %s", _body(text))
+        logger.info("Body %s", _body(content.decode("utf-8", "replace")))
 
 
-def _mask_fields(text: str) -> str:
-    return SECRET_FIELDS.sub(rf"\1{MASK}", text[:MAX_LOGGED_BODY])
+def _body(text: str) -> str:
+    # A secret across the cut is masked whole before the cut.
+    return masking.masked_fields(text[: 2 * MAX_LOGGED_BODY])[:MAX_LOGGED_BODY]
 
 
-def _mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: MASK if name.lower() in SECRET_HEADERS else value for name, value in headers.items()
-    }
+def _headers(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: masking.masked_header(name, value) for name, value in headers.items()}

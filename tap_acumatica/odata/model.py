@@ -13,9 +13,10 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.odata.dialect import ODataVersion
+from tap_acumatica.odata.edm import collection_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 ENCRYPTED: Final = "Password"
 """Columns of this name arrive encrypted, so they are not selected by default."""
@@ -121,16 +122,31 @@ class Model:
     complex_types: dict[str, EntityType] = field(default_factory=dict)
     enums: set[str] = field(default_factory=set)
     sets: list[EntitySet] = field(default_factory=list)
-    functions: dict[str, Function] = field(default_factory=dict)
+    functions: dict[str, list[Function]] = field(default_factory=dict)
+    """The functions by qualified name: one can be declared with several lists of parameters."""
     imports: list[Function] = field(default_factory=list)
+    operations: int = 0
+    """Number of actions and of functions that are bound to a type; the tap calls none of them."""
 
     def bases(self, name: str | None) -> Iterator[EntityType]:
-        """Yield a type and its base types, from the type itself upwards."""
+        """Yield an entity type or complex type and its base types, from the type itself upwards."""
         seen = set()
-        while name and name not in seen and (entity_type := self.types.get(name)):
+        while name and name not in seen:
             seen.add(name)
-            yield entity_type
-            name = entity_type.base
+            declared = self.types.get(name) or self.complex_types.get(name)
+            if declared is None:
+                return
+            yield declared
+            name = declared.base
+
+    def properties(self, name: str) -> tuple[Property, ...]:
+        """Return the properties of an entity type or complex type, inherited ones first."""
+        bases = reversed(list(self.bases(name)))
+        return tuple({prop.name: prop for base in bases for prop in base.properties}.values())
+
+    def key(self, name: str) -> tuple[str, ...]:
+        """Return the key of an entity type, which may be inherited."""
+        return tuple(next((base.key for base in self.bases(name) if base.key), ()))
 
     def navigations(self, name: str) -> dict[str, str]:
         """Return the types of a type's navigation properties by name, including inherited ones."""
@@ -152,6 +168,26 @@ class Model:
         by_type = self._sets_by_type()
         return self._entity(type_name, by_type.get(type_name, []), self._restrictions(by_type))
 
+    def declares(self, entity_set: str, path: Sequence[str]) -> bool:
+        """Whether an entity set has a column; for related records the path begins with their name.
+
+        What is not declared at all has any column.
+        """
+        declared = next((each for each in self.sets if each.name == entity_set), None)
+        return declared is None or self._has(declared.entity_type, path)
+
+    def _has(self, type_name: str, path: Sequence[str]) -> bool:
+        types = list(self.bases(type_name)) or [
+            complex_type for name, complex_type in self.complex_types.items() if name == type_name
+        ]
+        columns = {prop.name: prop.type for each in types for prop in each.properties}
+        columns |= self.navigations(type_name)
+        target = columns.get(path[0])
+        if not types or target is None:
+            return not types
+        item = collection_of(target) or target
+        return len(path) == 1 or self._has(item, path[1:])
+
     def _sets_by_type(self) -> dict[str, list[EntitySet]]:
         by_type: dict[str, list[EntitySet]] = {}
         for entity_set in self.sets:
@@ -165,33 +201,40 @@ class Model:
     def inquiries(self) -> Iterator[Inquiry]:
         """Yield an inquiry for each entity set, sorted by title."""
         for entity_set in sorted(self.sets, key=attrgetter("name")):
-            entity_type = self.types.get(entity_set.entity_type)
-            if entity_type is None:
+            if entity_set.entity_type not in self.types:
                 continue
             function = self._function(entity_set)
             yield Inquiry(
                 title=entity_set.name,
-                key=tuple(entity_type.key),
-                properties=tuple(entity_type.properties),
+                key=self.key(entity_set.entity_type),
+                properties=self.properties(entity_set.entity_type),
                 function=function.name if function else "",
                 parameters=self._parameters(function) if function else {},
             )
 
     def _function(self, entity_set: EntitySet) -> Function | None:
-        """Return the function import through which an inquiry takes parameters, or None."""
+        """Return the function import through which an inquiry takes most parameters, or None."""
         conventional_name = entity_set.entity_type.rpartition(".")[2] + FUNCTION_SUFFIX
-        for function_import in self.imports:
-            name = function_import.name
-            if not name.endswith(FUNCTION_SUFFIX) or not self._parameters(function_import):
-                continue
-            if entity_set.name == function_import.entity_set or name == conventional_name:
-                return function_import
-        return None
+        imports = [
+            function_import
+            for function_import in self.imports
+            if function_import.name.endswith(FUNCTION_SUFFIX)
+            and self._parameters(function_import)
+            and (
+                entity_set.name == function_import.entity_set
+                or function_import.name == conventional_name
+            )
+        ]
+        return max(imports, key=lambda each: len(self._parameters(each)), default=None)
 
     def _parameters(self, function_import: Function) -> dict[str, str]:
-        """Return the parameters: OData 3 declares them in the import, OData 4 in the function."""
-        function = self.functions.get(function_import.implementation or "")
-        return function_import.parameters or (function.parameters if function else {})
+        """Return the parameters: OData 3 declares them in the import, OData 4 in the function.
+
+        Without its parameters an inquiry shows wrong rows, so the longest of several lists counts.
+        """
+        functions = self.functions.get(function_import.implementation or "", [])
+        lists = [function_import.parameters, *(function.parameters for function in functions)]
+        return max(lists, key=len)
 
     def _restricted(self, type_name: str, sets: Iterable[EntitySet]) -> set[str]:
         restricted = set().union(*(entity_set.restricted for entity_set in sets))
@@ -203,7 +246,7 @@ class Model:
         self, type_name: str, sets: list[EntitySet], restrictions: dict[str, set[str]]
     ) -> Entity:
         bases = list(self.bases(type_name))
-        properties = {prop.name: prop for base in reversed(bases) for prop in base.properties}
+        properties = self.properties(type_name)
         restricted = set().union(*(restrictions.get(base.name, ()) for base in bases))
         generated_name = type_name.replace(".", "_")
         names = [entity_set.name for entity_set in sets]
@@ -212,9 +255,9 @@ class Model:
             name=name,
             aliases=tuple(names),
             label=bases[0].label,
-            key=tuple(next((base.key for base in bases if base.key), ())),
-            properties=tuple(properties.values()),
-            restricted=frozenset(restricted & properties.keys()),
+            key=self.key(type_name),
+            properties=properties,
+            restricted=frozenset(restricted & {prop.name for prop in properties}),
             singleton=all(entity_set.singleton for entity_set in sets),
             type_name=type_name,
         )

@@ -5,34 +5,42 @@ Facts: docs/acumatica.md, "URL shapes and versions".
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from tap_acumatica.odata import csdl, diagnosis
 from tap_acumatica.odata.addresses import DAC, INTERFACES, Address
 from tap_acumatica.odata.diagnosis import NoService
-from tap_acumatica.odata.errors import Cause, InconsistentAnswer, RequestFailed
+from tap_acumatica.odata.errors import Action, Cause, InconsistentAnswer, RequestFailed
 from tap_acumatica.odata.http.client import Request, Result
 from tap_acumatica.odata.http.retry import retry_timeouts
-from tap_acumatica.odata.log import logger, masking
+from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.payload.page import of_another
 from tap_acumatica.odata.query import Link
+from tap_acumatica.odata.urls import joined, origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from urllib.parse import SplitResult
 
     from tap_acumatica.odata.dialect import ODataVersion
     from tap_acumatica.odata.http.auth import Auth
     from tap_acumatica.odata.http.client import Client
     from tap_acumatica.odata.model import Model
+    from tap_acumatica.odata.payload.page import Page
     from tap_acumatica.odata.query import Query
 
 Content = TypeVar("Content")
 
-DEFAULT_PORTS: Final[Mapping[str, str]] = {"http": ":80", "https": ":443"}
+SELECT: Final = re.compile(r"(?:^|&)(?:\$|%24)select=", re.IGNORECASE)
+"""Matches in a query string that selects columns of the set itself, not only of related records."""
+
+MIN_RESIZABLE: Final = 100
+"""Rows; a smaller page is not made smaller still if a status tells that it took too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,7 @@ class _ServiceRequest(Generic[Content]):
     protocol: ODataVersion | None = None
     """The OData version of the request; None for `$metadata`, which reveals the version."""
     streamed: bool = False
+    resizable: bool = False
 
 
 class Service:
@@ -80,8 +89,8 @@ class Service:
         self._search_lock = threading.Lock()
 
     def read(
-        self, query: Query | Link, subject: str, decode: Callable[[bytes], Content]
-    ) -> Result[Content]:
+        self, query: Query | Link, subject: str, decode: Callable[[bytes], Page]
+    ) -> Result[Page]:
         """Request rows.
 
         Raises:
@@ -89,10 +98,23 @@ class Service:
             InconsistentAnswer: A nextLink leads out of this service, or the content contradicts
                 the request.
         """
-        url = partial(self._url, query=query)
+        if SELECT.search(self._query_string(query)):
+            select = () if isinstance(query, Link) else query.select
+            decode = partial(_decode_selected, decode, subject, select)
         return self._send(
-            _ServiceRequest(url, subject, decode, query.format.accept, query.protocol)
+            _ServiceRequest(
+                partial(self._url, query=query),
+                subject,
+                decode,
+                query.format.accept,
+                query.protocol,
+                resizable=not isinstance(query, Link) and (query.top or 0) >= MIN_RESIZABLE,
+            )
         )
+
+    def trust(self) -> None:
+        """Let requests for the tenant be retried for their whole time again."""
+        self.client.trust(self._owner)
 
     @property
     def root(self) -> str | None:
@@ -121,18 +143,23 @@ class Service:
             accept="application/xml",
             streamed=True,
         )
+        result = self.client.retry(partial(self._describe, request), self._owner)
+        self._roots[result.content.protocol] = self._roots[None]
+        return result
+
+    def _describe(self, request: _ServiceRequest[Model]) -> Result[Model]:
+        send = partial(retry_timeouts, partial(self._send, request))
         try:
-            result = retry_timeouts(partial(self._send, request))
+            return send()
         except RequestFailed as failed:
             if failed.cause is Cause.NO_RIGHTS:
                 raise diagnosis.no_rights(INTERFACES[self.interface]) from failed
-            if failed.cause is not Cause.NOT_FOUND:
+            if not _is_not_found(failed):
                 raise
-            raise diagnosis.not_found(
-                failed, self.client, self._address.site, self._owner, self._unknown_tenant()
-            ) from failed
-        self._roots[result.content.protocol] = self._roots[None]
-        return result
+            if not failed.is_page:
+                # The application itself answered: the interface exists, the tenant does not.
+                raise self._unknown_tenant() from failed
+            return diagnosis.behind_page(failed, self.client, self._address.site, self._owner, send)
 
     @property
     def _owner(self) -> str:
@@ -150,69 +177,120 @@ class Service:
 
     def _url(self, root: str, query: Query | Link) -> str:
         if isinstance(query, Link):
-            url = urljoin(root + quote(query.entity_set, safe=""), query.url)
+            url = joined(root + quote(query.entity_set, safe=""), query.url)
             if _below(url, root):
                 return url
             message = (
                 f"Acumatica's nextLink ({url}) leads out of the service ({root}): set "
                 "client_side_paging to true."
             )
-            raise InconsistentAnswer(masking.masked(message))
-        text = query.string(self._limits.parameters, self._limits.max_length)
+            raise InconsistentAnswer(message)
+        if not _below(root + query.path, root):
+            message = (
+                f"Acumatica's entity set {query.entity_set!r} has a name that leads out of the "
+                f"service ({root}): leave it out with exclude_entities."
+            )
+            raise InconsistentAnswer(message)
+        text = self._query_string(query)
         return root + query.path + ("?" + text if text else "")
+
+    def _query_string(self, query: Query | Link) -> str:
+        if isinstance(query, Link):
+            return urlsplit(query.url).query
+        return query.string(self._limits.parameters, self._limits.max_length)
 
     def _send(self, request: _ServiceRequest[Content]) -> Result[Content]:
         root = self._roots.get(request.protocol)
-        if root is None:
-            with self._search_lock:
-                return self._search_root(request)
-        return self._send_to(root, request)
+        if root is not None:
+            return self._send_to(root, request)
+        with self._search_lock:
+            return self.client.retry(partial(self._search_root, request), self._owner)
 
     def _search_root(self, request: _ServiceRequest[Content]) -> Result[Content]:
-        """Send the request to each address in turn; the first that does not answer 404 is right."""
-        known = self._roots.get(request.protocol)
-        candidates = self._address.candidates(self.tenant, self.interface, request.protocol)
-        if not candidates:
-            raise self._unknown_tenant()
-        *others, last = (known,) if known else candidates
-        for root in others:
+        """Send the request to each address in turn; the first that does not answer 404 is right.
+
+        Raises:
+            RequestFailed: The failure at an address that is not known to be wrong. If there is
+                none, it is the one that tells most: a web page about rows, since they may be
+                behind it, and Acumatica's own words about metadata.
+        """
+        root = self._roots.get(request.protocol)
+        if root is not None:
+            return self._send_to(root, request)
+        failures: list[RequestFailed] = []
+        for root in self._address.candidates(self.tenant, self.interface, request.protocol):
             try:
-                result = self._send_to(root, request)
+                result = self._send_to(root, request, searching=True)
             except RequestFailed as failed:
-                if failed.cause is not Cause.NOT_FOUND:
+                if not _is_not_found(failed):
                     raise
+                failures.append(failed)
             else:
                 self._remember_root(root, request.protocol)
                 return result
-        result = self._send_to(last, request)
-        self._remember_root(last, request.protocol)
-        return result
+        if not failures:
+            raise self._unknown_tenant()
+        if request.protocol is None:
+            raise min(failures, key=lambda failure: failure.is_page)
+        from_elsewhere = [each for each in failures if each.cause is not Cause.NOT_FOUND]
+        if not from_elsewhere:
+            raise failures[-1]
+        from_elsewhere[0].action = Action.RETRY
+        raise from_elsewhere[0]
 
     def _remember_root(self, root: str, protocol: ODataVersion | None) -> None:
         if root not in self._roots.values():
             logger.info("The %s are at %s", INTERFACES[self.interface], root)
         self._roots[protocol] = root
 
-    def _send_to(self, root: str, request: _ServiceRequest[Content]) -> Result[Content]:
+    def _send_to(
+        self, root: str, request: _ServiceRequest[Content], *, searching: bool = False
+    ) -> Result[Content]:
         get = self.client.get_stream if request.streamed else self.client.get
         return get(
-            Request(request.url(root), request.subject, self._owner, request.accept, self._auth),
+            Request(
+                request.url(root),
+                request.subject,
+                self._owner,
+                request.accept,
+                self._auth,
+                resizable=request.resizable,
+                searching=searching,
+            ),
             request.decode,
         )
 
 
-def _origin(url: SplitResult) -> tuple[str, str]:
-    """Return scheme and host, without the scheme's default port."""
-    return url.scheme, url.netloc.lower().removesuffix(DEFAULT_PORTS.get(url.scheme, ""))
+def _is_not_found(failed: RequestFailed) -> bool:
+    return failed.status == HTTPStatus.NOT_FOUND and failed.action is Action.SKIP
+
+
+def _decode_selected(
+    decode: Callable[[bytes], Page], subject: str, select: tuple[str, ...], body: bytes
+) -> Page:
+    """Decode the rows of a query that names its columns; rows with others are not its answer."""
+    page = decode(body)
+    if page.unrequested:
+        raise of_another(subject, f"with {', '.join(sorted(page.unrequested))}")
+    if page.selected is not None:
+        missing = [name for name in select if name.lower() not in page.selected]
+        if missing:
+            raise of_another(subject, f"without {', '.join(missing)}")
+    return page
 
 
 def _below(url: str, root: str) -> bool:
     """Whether a URL belongs to the service: it has the same origin and lies below the root."""
-    target, base = urlsplit(url), urlsplit(root)
-    path, root_path = unquote(target.path).lower(), unquote(base.path).lower()
-    return (
-        _origin(target) == _origin(base)
-        and path.startswith(root_path)
-        and path != root_path
-        and ".." not in path.split("/")
-    )
+    if origin(url) != origin(root):
+        return False
+    path, root_path = _path(url), _path(root)
+    segments = re.split(r"[/\\]", path)
+    return path.startswith(root_path) and path != root_path and not {".", ".."} & {*segments}
+
+
+def _path(url: str) -> str:
+    """Return the path of a URL, decoded as often as it was encoded."""
+    path = urlsplit(url).path
+    while (decoded := unquote(path)) != path:
+        path = decoded
+    return path.lower()

@@ -31,6 +31,8 @@ class Table:
     replication_key: str | None = None
     select: bool = True
     """Whether queries name the columns in `$select`."""
+    max_order: int | None = None
+    """Maximum number of columns in `$orderby`; None for no limit."""
     singleton: bool = False
     """Whether it is a singleton, not an entity set."""
     expand: tuple[Expansion, ...] = ()
@@ -41,16 +43,30 @@ class Table:
     """Whether it is a generic inquiry, whose rows cannot be counted."""
     call: Call | None = None
     """The function call that carries an inquiry's parameters, or None if it has none."""
+    refused: frozenset[str] = frozenset()
+    """Columns that the server refused, here or in related records, so that rows lack them."""
 
     @property
     def optional_columns(self) -> set[str]:
         """The columns that a read can go without: all except the key and the replication key."""
         return self.columns.keys() - {*self.key, self.replication_key}
 
-    def without(self, column: str | None) -> Table:
-        """Return the table without a column."""
+    def without(self, column: str) -> Table:
+        """Return the table without a column that the server refused."""
         columns = {name: type_ for name, type_ in self.columns.items() if name != column}
-        return replace(self, columns=columns)
+        return replace(self, columns=columns, refused=self.refused | {column})
+
+    def without_related(self, column: str) -> Table:
+        """Return the table without a column that the server refused in related records."""
+        expand = tuple(expansion.without(column) for expansion in self.expand)
+        return replace(self, expand=expand, refused=self.refused | {column})
+
+    def narrow(self) -> Table:
+        """Return the table with only the columns that identify a row and date it."""
+        if not self.key:
+            return self
+        names = (*self.key, self.replication_key) if self.replication_key else self.key
+        return replace(self, columns={name: self.columns[name] for name in names}, select=True)
 
     def query(self, *conditions: str, orderby: tuple[str, ...] = ()) -> Query:
         """Return a query for the table's columns in the rows that satisfy all conditions."""
@@ -61,12 +77,20 @@ class Table:
             self.entity_set,
             select,
             all_of(*conditions),
-            orderby,
+            self._within_limit(orderby),
             expand=expand,
             format=self.format,
             protocol=self.protocol,
             call=self.call,
         )
+
+    def _within_limit(self, orderby: tuple[str, ...]) -> tuple[str, ...]:
+        if self.max_order is None or len(orderby) <= self.max_order:
+            return orderby
+        if orderby == self.key and not self.inquiry:
+            # Without $orderby the server sorts by the key (docs/acumatica.md, "Paging").
+            return ()
+        return orderby[: self.max_order]
 
     def literal(self, name: str, value: Any) -> str:  # noqa: ANN401 - of the column's type
         """Return the literal of a column's value, for a condition."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 """Host names of this machine."""
+
+DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 READABLE: Final = "$,:'()/="
 """Characters that stay unescaped in a query's values, so that the log is readable."""
@@ -16,3 +18,20 @@ def may_carry_secrets(url: str) -> bool:
     """Whether secrets may be sent to this URL: over https, or to this machine."""
     parts = urlsplit(url)
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+
+
+def origin(url: str) -> tuple[str, str]:
+    """Return scheme and host of a URL, without the scheme's default port."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as a host in brackets that is no address
+        return "", url
+    return parts.scheme, parts.netloc.lower().removesuffix(DEFAULT_PORTS.get(parts.scheme, ""))
+
+
+def joined(base: str, url: str) -> str:
+    """Return a URL that may be relative to a base; one that is malformed stays as it is."""
+    try:
+        return urljoin(base, url)
+    except ValueError:
+        return url

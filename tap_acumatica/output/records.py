@@ -9,15 +9,14 @@ from decimal import Context, Decimal, Inexact, InvalidOperation
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.edm import Conversion
-from tap_acumatica.odata.errors import AcumaticaError, InconsistentAnswer
+from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader, bookmark_text
+from tap_acumatica.output.written import decimal_text, json_text, writer_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from tap_acumatica.odata.payload.page import Row
 
@@ -29,13 +28,8 @@ _UTC: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,6}))?Z")
 _LONG_FRACTION: Final = re.compile(r"\.(\d{6}\d*[1-9])")
 """A fraction with more digits than a datetime holds; no offset changes it."""
 
-_JSON: Final = msgspec.json.Encoder(decimal_format="number")
-
 MAX_CACHED_INSTANTS: Final = 10_000
 """Maximum number of a stream's values whose conversions are cached."""
-
-MAX_EXPONENT: Final = 1000
-"""Largest exponent of a number that is written out; those of server values reach 324."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +115,8 @@ class RecordConverter:
         """
         self._stream = stream
         self._key = key
+        self._columns = columns
+        self._refused: set[str] = set()
         self._settings = settings
         # Dates repeat, in all columns, and few streams have more distinct ones than a cache holds.
         # The caches refer to nothing that refers to them, so that they are freed with the stream.
@@ -129,41 +125,48 @@ class RecordConverter:
         self._nulls: dict[str, None] = dict.fromkeys(absent)
         # By far the most frequent conversion, so it is done without a call for each value.
         self._numbers = [
-            name for name, edm_type in columns.items() if edm_type.conversion is Conversion.DECIMAL
+            name
+            for name, edm_type in columns.items()
+            if edm_type.conversion is Conversion.DECIMAL and edm_type.written is None
         ]
         converted = {
             name: edm_type for name, edm_type in columns.items() if name not in self._numbers
         }
         self._conversions = self._conversions_of(converted, replication_key)
 
-    def convert(self, rows: list[Row]) -> list[Row]:
-        """Convert these rows to records.
+    def convert(self, rows: list[Row], refused: frozenset[str] = frozenset()) -> list[Row]:
+        """Convert these rows to records, with nulls that the server may have left out.
+
+        Args:
+            rows: The rows.
+            refused: Columns that the server refused: the records lack them, too.
 
         Raises:
             InconsistentAnswer: A value cannot be converted.
             AcumaticaError: A decimal does not fit the type of its column.
+            DiscoveryError: A value has no exact counterpart in the type that the user gave its
+                column.
         """
-        name, row = "", {}
+        name, row, value, width = "", {}, None, len(self._columns)
+        self._refused.update(refused)
         try:
             for row in rows:
+                if len(row) != width:
+                    _fill(row, self._columns, self._refused)
                 for name, convert in self._conversions:
                     value = row.get(name)
                     if value is not None:
                         row[name] = convert(value)
                 for number in self._numbers:
-                    value = row.get(number)
-                    if value is not None and not value.is_finite():
+                    decimal = row.get(number)
+                    if decimal is not None and not decimal.is_finite():
                         row[number] = None
                 if self._nulls:
                     row.update(self._nulls)
         except _DoesNotFit as error:
             raise AcumaticaError(self._misfit(error.within(name), row)) from None
-        except (ValueError, RecursionError) as error:
-            message = (
-                f"Acumatica sent values of the column {name} that do not fit the catalog "
-                f"({error}): run discovery again."
-            )
-            raise InconsistentAnswer(message) from error
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise self._unconverted(name, value, error) from error
         return rows
 
     def _misfit(self, error: _DoesNotFit, row: Row) -> str:
@@ -173,6 +176,20 @@ class RecordConverter:
             f"{error.column_type} (row: {key}): set decimals to a type that holds it, and run "
             "discovery again."
         )
+
+    def _unconverted(self, name: str, value: Any, error: Exception) -> AcumaticaError:  # noqa: ANN401 - of the column
+        if self._columns[name].written is not None:
+            message = (
+                f"The value {value!r:.100} of the column {name} of {self._stream} has no exact "
+                f"counterpart in the type that the catalog gives the column: give it another "
+                "one, or that of discovery."
+            )
+            return DiscoveryError(message)
+        message = (
+            f"Acumatica sent values of the column {name} that do not fit the catalog "
+            f"({error}): run discovery again."
+        )
+        return InconsistentAnswer(message)
 
     def _conversions_of(
         self, columns: Mapping[str, edm.EdmType], replication_key: str | None
@@ -186,6 +203,18 @@ class RecordConverter:
     def _conversion(
         self, name: str, edm_type: edm.EdmType, replication_key: str | None
     ) -> Callable[[Any], Any] | None:
+        if edm_type.written is None or name == replication_key:
+            return self._own_conversion(name, edm_type, replication_key)
+        written = edm.written_as(edm_type.written)
+        write = writer_for(written)
+        # What is to become a date is one on the wall clock, whatever the column's name.
+        is_date = edm_type.conversion is Conversion.INSTANT and written.get("format") == "date"
+        convert = None if is_date else self._own_conversion(name, edm_type, None)
+        return partial(_convert_and_write, convert, write) if convert else write
+
+    def _own_conversion(
+        self, name: str, edm_type: edm.EdmType, replication_key: str | None
+    ) -> Callable[[Any], Any] | None:
         if name == replication_key:
             return self._settings.replication_key_text
         match edm_type.conversion:
@@ -196,21 +225,23 @@ class RecordConverter:
             case Conversion.DECIMAL_TEXT:
                 return _decimal_text_of(edm_type.schema)
             case Conversion.JSON_TEXT:
-                return _json_text
+                return json_text
             case Conversion.NONE:
                 return self._text_or_nested(name, edm_type)
 
     def _text_or_nested(self, name: str, edm_type: edm.EdmType) -> Callable[[Any], Any] | None:
         """Return the conversion of a text, or of a list or object by those of the values in it."""
-        if edm_type is edm.STRING:
+        if edm_type.schema is edm.STRING.schema:
             return _trimmed if self._settings.trim_strings else None
         schema = edm_type.schema
         if "items" in schema:
             convert = self._conversion(name, edm.from_schema(schema["items"]), None)
             return convert and partial(_convert_items, convert)
         if "properties" in schema:
-            conversions = self._conversions_of(edm.columns_of(schema), None)
-            return partial(_convert_properties, conversions) if conversions else None
+            columns = edm.columns_of(schema)
+            return partial(
+                _convert_properties, columns, self._refused, self._conversions_of(columns, None)
+            )
         return None
 
 
@@ -223,20 +254,11 @@ def _finite(value: Decimal) -> Decimal | None:
     return value if value.is_finite() else None
 
 
-def _decimal_text(value: Decimal) -> str | None:
-    if not value.is_finite():
-        return None
-    if abs(value.adjusted()) > MAX_EXPONENT:
-        message = f"a number with the exponent {value.adjusted()}"
-        raise ValueError(message)
-    return format(value, "f")
-
-
 def _decimal_text_of(schema: edm.Schema) -> Callable[[Decimal], str | None]:
     """Return the conversion to a string that fits the schema's precision and scale."""
     precision, scale = schema.get("precision"), schema.get("scale", 0)
     if precision is None:
-        return _decimal_text
+        return decimal_text
     # A decimal with more digits than its column would be rounded there.
     exact = Context(prec=precision, traps=[Inexact, InvalidOperation])
     unit = Decimal((0, (1,), -scale))
@@ -258,15 +280,15 @@ def _trimmed(value: str) -> str:
     return value.rstrip(" ")
 
 
-def _json_text(value: Any) -> str:  # noqa: ANN401 - any JSON
-    return value if isinstance(value, str) else _JSON.encode(value).decode()
-
-
 def _convert_items(convert: Callable[[Any], Any], values: list[Any]) -> list[Any]:
     return [None if value is None else convert(value) for value in values]
 
 
-def _convert_properties(conversions: Conversions, row: Row) -> Row:
+def _convert_properties(
+    columns: Collection[str], refused: Collection[str], conversions: Conversions, row: Row
+) -> Row:
+    if len(row) != len(columns):
+        _fill(row, columns, refused)
     name = ""
     try:
         for name, convert in conversions:
@@ -276,3 +298,18 @@ def _convert_properties(conversions: Conversions, row: Row) -> Row:
     except _DoesNotFit as error:
         raise error.within(name) from None
     return row
+
+
+def _fill(row: Row, columns: Iterable[str], refused: Collection[str]) -> None:
+    for name in columns:
+        if name not in refused:
+            row.setdefault(name, None)
+
+
+def _convert_and_write(
+    convert: Callable[[Any], Any],
+    write: Callable[[Any], Any],
+    value: Any,  # noqa: ANN401 - of the column
+) -> Any:  # noqa: ANN401 - of the column
+    converted = convert(value)
+    return None if converted is None else write(converted)

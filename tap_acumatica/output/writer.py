@@ -12,7 +12,7 @@ from singer_sdk.singerlib.encoding.simple import Message, RecordMessage, StateMe
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from singer_sdk.helpers.types import TapState
@@ -62,13 +62,24 @@ class StateDeduplicator(StateWriter):
     for copies would grow with the square of their number.
     """
 
-    def __init__(self, writer: GenericSingerWriter[Any, Message]) -> None:
+    def __init__(
+        self, writer: GenericSingerWriter[Any, Message], origin: Mapping[str, str] | None = None
+    ) -> None:
+        """Prepare to write states.
+
+        Args:
+            writer: Writes the messages.
+            origin: What each state that is not empty says beside its bookmarks.
+        """
         super().__init__(writer)
         self._writer = writer
+        self._origin = origin or {}
         self._last: bytes | None = None
 
     @override
     def write_state(self, state: TapState) -> None:
+        if state:
+            state = {**state, **self._origin}  # type: ignore[typeddict-item] # beside the SDK's
         encoded = msgspec.json.encode(state)
         if encoded == self._last:
             return

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 VALUE: Final = "replication_key_value"
 UNDATED: Final = "undated_rows_read_on"
 SCOPE: Final = "scope"
+COLUMNS: Final = "columns"
+SITE: Final = "site"
+"""State key beside the bookmarks: the site that they are of."""
+TENANT: Final = "tenant"
+"""State key beside the bookmarks: the tenant of those that have no partitions, if it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +35,14 @@ class Bookmark:
             one.
         scope: The values that the settings had that decide which rows exist; those at their
             default are left out.
+        columns: The columns that the rows were read with (`memory.column_codes`); empty if the
+            state does not say.
     """
 
     instant: datetime | None = None
     undated_read_on: str | None = None
     scope: Mapping[str, Any] = field(default_factory=dict)
+    columns: str = ""
 
     @classmethod
     def of(cls, state: Mapping[str, Any], replication_key: str | None) -> Bookmark:
@@ -44,9 +52,12 @@ class Bookmark:
             ValueError: The bookmark's value is no date-time.
         """
         value = state.get(VALUE)
-        if not value or state.get("replication_key") != replication_key:
+        if value and state.get("replication_key") != replication_key:
             return cls()
-        return cls(_instant(value), state.get(UNDATED), state.get(SCOPE) or {})
+        # A first read has a scope before it has an instant: its first bookmark inherits it.
+        instant = _instant(value) if value else None
+        columns = state.get(COLUMNS) or ""
+        return cls(instant, state.get(UNDATED), state.get(SCOPE) or {}, columns)
 
     def narrower_than(self, scope: Mapping[str, Any]) -> bool:
         """Whether this scope may contain rows that the bookmark's scope did not."""
@@ -69,11 +80,21 @@ class Bookmark:
         else:
             state["replication_key"] = replication_key
             state[VALUE] = bookmark_text(max(self.instant, stored or self.instant))
-        for name, value in ((UNDATED, self.undated_read_on), (SCOPE, dict(self.scope))):
+        parts = {
+            UNDATED: self.undated_read_on,
+            SCOPE: dict(self.scope),
+            COLUMNS: self.columns,
+        }
+        for name, value in parts.items():
             if value:
                 state[name] = value
             else:
                 state.pop(name, None)
+
+
+class _Origin(msgspec.Struct):
+    site: str | None = None
+    tenant: str | None = None
 
 
 class _Scope(msgspec.Struct):
@@ -82,6 +103,7 @@ class _Scope(msgspec.Struct):
 
 class _Entry(msgspec.Struct):
     scope: _Scope | None = None
+    columns: str | None = None
 
 
 class _Partition(_Entry, kw_only=True):
@@ -96,7 +118,7 @@ def require_shape(state: Mapping[str, Any]) -> None:
     """Refuse a state that the tap did not write: ignoring it would read everything again.
 
     Raises:
-        SettingsError: The state is another object, or damaged.
+        SettingsError: The state is another object, or damaged, or a bookmark is not a date-time.
     """
     if state and not isinstance(state.get("bookmarks"), dict):
         message = (
@@ -104,13 +126,26 @@ def require_shape(state: Mapping[str, Any]) -> None:
             "target wrote it, which is the value of the last STATE message."
         )
         raise SettingsError(message)
+    try:
+        msgspec.convert(state, _Origin)
+    except msgspec.ValidationError as error:
+        message = f"The state is damaged ({error}): correct it, or start without it."
+        raise SettingsError(message) from error
     for stream, entry in state.get("bookmarks", {}).items():
         try:
             partitions = msgspec.convert(entry, _Partitioned).partitions
+            for part in (entry, *entry.get("partitions", ())):
+                Bookmark.of(part, part.get("replication_key"))
         except msgspec.ValidationError as error:
             message = (
                 f"The state of {stream} is damaged ({error}): correct it, or remove the stream's "
                 "entry to read the stream from the beginning."
+            )
+            raise SettingsError(message) from error
+        except ValueError as error:
+            message = (
+                f"The bookmark of {stream} is not a date-time ({error}): correct the state, or "
+                "remove the stream's entry."
             )
             raise SettingsError(message) from error
         contexts = [partition.context for partition in partitions]
@@ -123,13 +158,53 @@ def require_shape(state: Mapping[str, Any]) -> None:
                 raise SettingsError(message)
 
 
-def warn_of_other_spellings(state: Mapping[str, Any], column: str, tenants: Sequence[str]) -> None:
+def tenants_in(state: Mapping[str, Any]) -> list[str]:
+    """Return the tenants of which a state holds bookmarks, whatever their column was called."""
+    return sorted(
+        {
+            str(tenant)
+            for entry in state.get("bookmarks", {}).values()
+            for partition in entry.get("partitions", ())
+            for tenant in partition["context"].values()
+        }
+    )
+
+
+def require_same_origin(state: Mapping[str, Any], site: str, tenant: str | None) -> None:
+    """Refuse a state of another site or tenant: its bookmarks would leave out rows of this one.
+
+    A state that does not name them was written by an older release, and is taken as it is.
+
+    Args:
+        state: The state.
+        site: `Address.site_name` of the settings.
+        tenant: The tenant that the address or the account names; None if the settings name
+            tenants, which are partitions of the state, or if nothing names it.
+
+    Raises:
+        SettingsError: The state is of another site or tenant.
+    """
+    if not state.get("bookmarks"):
+        return
+    state_site, state_tenant = state.get(SITE), state.get(TENANT)
+    if state_site and state_site != site:
+        message = (
+            f"The state is of the site {state_site}, but the setting url leads to {site}: if the "
+            f"instance has moved, set {SITE} in the state to {site}; else start without this state."
+        )
+        raise SettingsError(message)
+    if state_tenant and tenant and state_tenant.casefold() != tenant.casefold():
+        message = (
+            f"The state is of the tenant {state_tenant}, but the settings lead to {tenant}: if the "
+            f"tenant was renamed, set {TENANT} in the state to {tenant}; else start without this "
+            "state."
+        )
+        raise SettingsError(message)
+
+
+def warn_of_other_spellings(state: Mapping[str, Any], tenants: Sequence[str]) -> None:
     """Warn of tenants that the state spells in another case: they are read as new tenants."""
-    known = {
-        str(partition["context"].get(column))
-        for entry in state.get("bookmarks", {}).values()
-        for partition in entry.get("partitions", ())
-    }
+    known = tenants_in(state)
     for tenant in tenants:
         spellings = [name for name in known if name.casefold() == tenant.casefold()]
         if spellings and tenant not in spellings:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.odata.paging.by_key import KeyPager
 from tap_acumatica.odata.paging.by_offset import OffsetPager
+from tap_acumatica.odata.paging.keyless import KeylessPager
 from tap_acumatica.reading.verification import verifier_for
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tap_acumatica.reading.model import PageRead, ReadSettings
     from tap_acumatica.reading.pages import PageReader
 
-PAGERS: Final = (KeyPager, OffsetPager)
+PAGERS: Final = (KeyPager, OffsetPager, KeylessPager)
 """The kinds of pagers, each better than the next, but suited to fewer tables."""
 
 

@@ -10,12 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tap_acumatica.odata.errors import AcumaticaError
-from tap_acumatica.odata.instants import DAY, bookmark_text, latest, minus
+from tap_acumatica.odata.instants import DISPLAY_MARGIN, bookmark_text, latest, minus
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging.cursor import CursorPager, Window
 from tap_acumatica.reading import prefetch
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.full_table import read_full_table
+from tap_acumatica.reading.memory import column_codes, later_columns
 from tap_acumatica.reading.model import Checkpoint
 from tap_acumatica.reading.pages import convert_value_errors
 from tap_acumatica.reading.slices import WindowRead, WindowSlice, WindowSplitter
@@ -23,9 +24,10 @@ from tap_acumatica.reading.verification import verifier_for
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from datetime import datetime
 
     from tap_acumatica.odata.clock import ServerClock
-    from tap_acumatica.reading.model import IncrementalStart, ReadEvent, ReadSettings
+    from tap_acumatica.reading.model import IncrementalStart, PageRead, ReadEvent, ReadSettings
     from tap_acumatica.reading.pages import PageReader
     from tap_acumatica.reading.prefetch import Continuation
     from tap_acumatica.reading.slices import RemainingSlices
@@ -46,28 +48,22 @@ class IncrementalRead:
         Raises:
             AcumaticaError: The read cannot be completed.
         """
-        clock = self._start.clock_check.clock(self._pages.table, self._pages.source.ask)
+        clock = self._start.clock_check.clock(self._pages.table, self._pages.look)
+        evidence = self._pages.paging.evidence
+        evidence.counts_proved |= self._start.clock_check.server_counts
         bookmark = self._usable_bookmark(clock)
         window = self._window(bookmark, clock)
-        if window.low and window.low >= window.high:
-            logger.warning(
-                "%s: the server's clock (%s) is not ahead of the bookmark: nothing to read yet.",
-                self._pages.table.entity_set,
-                bookmark_text(clock.now),
-            )
-            self._log_stats()
-            return
+        self._warn_of_later_columns(bookmark)
         if bookmark != self._start.bookmark:
             yield Checkpoint(bookmark)
         self._pages.stats.window = window
         read = WindowRead(clock, verifier_for(self._pages.table, self._settings))
-        finish = partial(self._finish, bookmark, window, read)
         whole_window = WindowSlice(window, prefetch.MAX_PAGES)
-        remaining = yield from self._read_slice(self._pages, read, whole_window)
+        remaining = yield from self._read_slice(self._pages, read, whole_window, clock.horizon)
         if remaining is None:
-            yield from finish()
+            yield from self._finish(bookmark, window, read)
         else:
-            remaining.finish = finish
+            remaining.finish = partial(self._finish_split, bookmark, window, read)
 
     def _usable_bookmark(self, clock: ServerClock) -> Bookmark:
         """Return the bookmark, or an empty one if the settings now include other rows."""
@@ -76,9 +72,10 @@ class IncrementalRead:
         scope = dict(self._settings.scope)
         if self._settings.start_date is not None:
             scope["start_date"] = bookmark_text(self._settings.start_date)
+        columns = column_codes(self._pages.table.columns)
         if bookmark.instant is None:
-            return Bookmark(scope=scope)
-        if bookmark.instant > clock.now + DAY:
+            return Bookmark(scope=scope, columns=columns)
+        if bookmark.instant > clock.horizon:
             message = (
                 f"The bookmark of {entity_set} ({bookmark_text(bookmark.instant)}) is ahead of the "
                 f"server's clock ({bookmark_text(clock.now)}): correct or remove it in the state."
@@ -92,8 +89,20 @@ class IncrementalRead:
                 dict(bookmark.scope),
                 scope,
             )
-            return Bookmark(scope=scope)
-        return replace(bookmark, scope=scope)
+            return Bookmark(scope=scope, columns=columns)
+        return replace(bookmark, scope=scope, columns=columns)
+
+    def _warn_of_later_columns(self, bookmark: Bookmark) -> None:
+        """Say which columns the rows that were read before lack, once for each column."""
+        memory = self._start.bookmark.columns
+        later = later_columns(memory, self._pages.table.columns) if memory else []
+        if later and bookmark.instant:
+            logger.warning(
+                "%s has columns that were not read before (%s): they stay null in the rows that do "
+                "not change. To read all rows again, remove the stream's entry from the state.",
+                self._pages.table.entity_set,
+                ", ".join(later),
+            )
 
     def _window(self, bookmark: Bookmark, clock: ServerClock) -> Window:
         low = (
@@ -101,21 +110,30 @@ class IncrementalRead:
             if bookmark.instant
             else self._settings.start_date
         )
-        return Window(low, clock.now if clock.proved else clock.now + DAY)
+        return Window(low, clock.now)
 
     def _read_slice(
-        self, pages: PageReader, read: WindowRead, window_slice: WindowSlice
+        self,
+        pages: PageReader,
+        read: WindowRead,
+        window_slice: WindowSlice,
+        horizon: datetime | None = None,
     ) -> Generator[ReadEvent | Continuation[ReadEvent], None, RemainingSlices | None]:
-        """Read a slice of the window, or all of it; return the slices left to other readers."""
+        """Read a slice of the window, or all of it; return the slices left to other readers.
+
+        Args:
+            pages: Reads the pages.
+            read: What the readers of all slices share.
+            window_slice: The slice.
+            horizon: Where to read on to, unless the slice is split; None: no further.
+        """
         instants = self._settings.instants
-        pager = CursorPager(pages.table, pages.paging, window_slice.window, instants)
+        window = replace(window_slice.window, high=horizon or window_slice.window.high)
+        pager = CursorPager(pages.table, pages.paging, window, instants)
         splitter = WindowSplitter(window_slice, instants, partial(self._read_in_parallel, read))
         # Without a page size the server's links are followed, which lead through the whole window.
         may_split = self._settings.readers > 1 and pages.paging.size and pages.table.key
-        for page in pages.read(pager, max_bookmark=read.clock.now):
-            read.verifier.add(page.rows)
-            if not read.clock.proved:
-                read.reach(instants.read(row[self._replication_key]) for row in reversed(page.rows))
+        for page in self._read_pages(pages, read, pager, may_overtake=horizon is not None):
             remaining = (
                 splitter.split(pager, page.rows, self._replication_key) if may_split else None
             )
@@ -125,6 +143,42 @@ class IncrementalRead:
         splitter.report(pager.delivered)
         return splitter.remaining
 
+    def _read_pages(
+        self,
+        pages: PageReader,
+        read: WindowRead,
+        pager: CursorPager,
+        *,
+        may_overtake: bool = True,
+    ) -> Iterator[PageRead]:
+        """Follow a pager to its end, or until it has overtaken the changes to the table.
+
+        A table that never rests would have more rows for each request. So the part behind the clock
+        ends with the first page that begins later than the newest row that was there when the part
+        was begun: all others that were there have been read by then.
+        """
+        instants, clock_check = self._settings.instants, self._start.clock_check
+        begun: datetime | None = None
+        for page in pages.read(pager):
+            read.verifier.add(page.rows)
+            clock = read.confirm(
+                clock_check.confirmed(pages.table, pages.look, page.rows, page.seen)
+            )
+            yield replace(page, max_bookmark=None if page.in_doubt else clock.max_bookmark)
+            first, last = (
+                instants.read(page.rows[index][self._replication_key]) for index in (0, -1)
+            )
+            if begun and first > begun + DISPLAY_MARGIN and not page.in_doubt:
+                return
+            is_behind = may_overtake and last > clock.max_bookmark + DISPLAY_MARGIN
+            if is_behind and begun is None and not pager.done:
+                # Only a clock that is proved tells without a request what can have been there.
+                begun = (
+                    max(page.seen, clock.now)
+                    if clock.proved and page.seen
+                    else clock_check.newest_instant(pages.table, pages.look)
+                )
+
     def _read_in_parallel(
         self, read: WindowRead, window_slice: WindowSlice
     ) -> Iterator[ReadEvent | Continuation[ReadEvent]]:
@@ -132,17 +186,27 @@ class IncrementalRead:
         events = self._read_slice(self._pages.sibling(), read, window_slice)
         return convert_value_errors(self._pages.table.entity_set, events)
 
+    def _finish_split(
+        self, bookmark: Bookmark, window: Window, read: WindowRead
+    ) -> Iterator[ReadEvent]:
+        """Read the rows that have changed while the slices were read, then finish the window."""
+        behind = Window(window.high, read.clock.horizon)
+        pager = CursorPager(self._pages.table, self._pages.paging, behind, self._settings.instants)
+        pages = self._read_pages(self._pages, read, pager)
+        yield from convert_value_errors(self._pages.table.entity_set, pages)
+        yield from self._finish(bookmark, window, read)
+
     def _finish(self, bookmark: Bookmark, window: Window, read: WindowRead) -> Iterator[ReadEvent]:
         """Move the bookmark once the window has been read to its end; read the undated rows."""
         clock = read.clock
-        verified = replace(window, high=min(window.high, read.reached or clock.now))
+        self._start.clock_check.server_counts |= self._pages.paging.evidence.counts_proved
+        verified = replace(window, high=clock.max_bookmark)
         read.verifier.verify_window(verified, self._settings, self._pages.source.ask)
-        reached = clock.now if clock.proved else read.reached
-        bookmark = replace(bookmark, instant=latest(bookmark.instant, reached))
+        bookmark = replace(bookmark, instant=latest(bookmark.instant, clock.max_bookmark))
         yield Checkpoint(bookmark)
         today = clock.now.date().isoformat()
         if bookmark.undated_read_on != today:
-            future = self._pages.table.instant(clock.now + DAY)
+            future = self._pages.table.instant(clock.horizon)
             name = self._replication_key
             for condition in (f"{name} eq null", f"{name} ge {future}"):
                 yield from read_full_table(self._pages, self._settings, condition)

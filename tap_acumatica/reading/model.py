@@ -64,10 +64,16 @@ class PageRead:
     Attributes:
         max_bookmark: Latest instant to which these rows may move the bookmark; None: they do not
             move it.
+        seen: The server's time when it sent the page; None if it did not say.
+        refused: Columns that the server refused, so that the rows lack them.
+        in_doubt: Whether rows may be missing before these, which are read again.
     """
 
     rows: list[Row]
     max_bookmark: datetime | None = None
+    seen: datetime | None = None
+    refused: frozenset[str] = frozenset()
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from tap_acumatica.odata.errors import Action, RequestFailed
+from tap_acumatica.odata.errors import Action, Cause, DoubtfulAnswer, RequestFailed
 from tap_acumatica.odata.http.retry import retry_timeouts
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.payload.decoders import decoder_for
 from tap_acumatica.odata.payload.page import unexpected_values
 from tap_acumatica.reading.model import PageRead
 from tap_acumatica.reading.page_size import PageSize
+from tap_acumatica.reading.unsent import UnsentColumns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from tap_acumatica.odata.http.client import Result
+    from tap_acumatica.odata.model import Model
     from tap_acumatica.odata.paging.pager import Pager, Paging
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Link, Query
@@ -42,12 +44,24 @@ class RowSource(Protocol):
 class EntitySource:
     """Sends the queries for one entity, and counts them; parallel readers may share it."""
 
-    def __init__(self, source: RowSource, table: Table, stats: ReadStats) -> None:
+    def __init__(
+        self,
+        source: RowSource,
+        table: Table,
+        stats: ReadStats,
+        metadata: Callable[[], Model] | None = None,
+    ) -> None:
         replication_key = [table.replication_key] if table.replication_key else []
         self._source = source
         self._subject = table.entity_set
         self._decoder = decoder_for(table, (*table.key, *replication_key))
         self._stats = stats
+        self._metadata = metadata
+        self._unsent = UnsentColumns(table, metadata)
+
+    def without_formulas(self, table: Table) -> EntitySource:
+        """Return a source for the same entity, of which a read requires fewer columns."""
+        return EntitySource(self._source, table, self._stats, self._metadata)
 
     def ask(self, query: Query | Link) -> Result[Page]:
         """Send a query; repeat it at once after a timeout.
@@ -76,6 +90,7 @@ class EntitySource:
     def _send(self, query: Query | Link, decode: Callable[[bytes], Page]) -> Result[Page]:
         result = self._source.read(query, self._subject, decode)
         self._stats.add(requests=1 + result.retries, retries=result.retries)
+        self._unsent.require_declared(query, result.content.rows)
         return result
 
 
@@ -112,7 +127,20 @@ class PageReader:
         """How pages are requested now."""
         return replace(self._paging, size=self._page_size.rows)
 
-    def read(self, pager: Pager, max_bookmark: datetime | None = None) -> Iterator[PageRead]:
+    def look(self, query: Query) -> Result[Page]:
+        """Send a query for a few rows, ordered by no more columns than the server allows.
+
+        Raises:
+            RequestFailed: There is no usable response.
+        """
+        try:
+            return self.source.ask(query)
+        except RequestFailed as failed:
+            if failed.limits != "$orderby" or failed.limit is None:
+                raise
+            return self.source.ask(replace(query, orderby=query.orderby[: failed.limit]))
+
+    def read(self, pager: Pager) -> Iterator[PageRead]:
         """Send the pager's requests; yield the new rows of each page that has some.
 
         Raises:
@@ -123,22 +151,28 @@ class PageReader:
         while not pager.done:
             ask = self.source.ask_once if pager.resizable else self.source.ask
             try:
-                page = ask(pager.request()).content
+                result = ask(pager.request())
             except RequestFailed as failed:
                 pager = self._instead(pager, failed)
                 continue
-            rows = pager.accept(page)
+            try:
+                rows = pager.accept(result.content)
+            except DoubtfulAnswer as doubtful:
+                self._page_size.doubt(pager, doubtful)
+                continue
             self._page_size.good_page(pager)
             if rows:
-                yield self.counted(rows, max_bookmark)
+                yield self.counted(rows, result.date, in_doubt=pager.in_doubt)
         successor = pager.then()
         if successor:
-            yield from self.read(successor, max_bookmark)
+            yield from self.read(successor)
 
-    def counted(self, rows: list[Row], max_bookmark: datetime | None = None) -> PageRead:
+    def counted(
+        self, rows: list[Row], seen: datetime | None = None, *, in_doubt: bool = False
+    ) -> PageRead:
         """Count these rows, and return their event."""
         self.stats.add(pages=1, rows=len(rows))
-        return PageRead(rows, max_bookmark)
+        return PageRead(rows, seen=seen, refused=self.table.refused, in_doubt=in_doubt)
 
     def _begin(self, pager: Pager) -> None:
         """Give a pager the columns and the page size that the server has accepted so far."""
@@ -157,17 +191,21 @@ class PageReader:
         if failed.action is Action.SHRINK and pager.resizable:
             self._page_size.shrink(pager, failed)
             return pager
+        if failed.cause is Cause.QUERY_TOO_LONG and (successor := pager.instead(failed)):
+            self._begin(successor)
+            return successor
+        if failed.limit is not None and self._keep_limit(pager, failed.limits, failed.limit):
+            return pager
         if failed.action is not Action.REPHRASE or self.table.inquiry:
             raise failed
-        if failed.column in self.table.optional_columns:
+        if failed.column and failed.column in self.table.optional_columns:
             logger.warning("%s The column is left out.", failed)
             self.table = self.table.without(failed.column)
         elif failed.column and any(
             expansion.selects(failed.column) for expansion in self.table.expand
         ):
             logger.warning("%s The column is left out of the related records.", failed)
-            expand = tuple(expansion.without(failed.column) for expansion in self.table.expand)
-            self.table = replace(self.table, expand=expand)
+            self.table = self.table.without_related(failed.column)
         elif successor := pager.instead(failed):
             self._begin(successor)
             return successor
@@ -178,6 +216,19 @@ class PageReader:
             raise failed
         pager.table = self.table
         return pager
+
+    def _keep_limit(self, pager: Pager, limits: str, limit: int) -> bool:
+        """Keep a limit of the server from now on; return whether that is possible."""
+        table = self.table
+        if limits == "$top":
+            if not pager.resizable or not self._page_size.limit(pager, limit):
+                return False
+        elif table.max_order is None and limit and not (table.inquiry and len(table.key) > limit):
+            self.table = pager.table = replace(table, max_order=limit)
+        else:
+            return False
+        logger.warning("%s: Acumatica limits %s to %d.", table.entity_set, limits, limit)
+        return True
 
 
 def convert_value_errors(entity_set: str, events: Iterable[Event]) -> Iterator[Event]:

@@ -39,6 +39,11 @@ class Stopped(Exception):  # noqa: N818 - no error
         super().__init__()
         self.signal = number
 
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a process that the signal ended."""
+        return 128 + self.signal
+
 
 class Continuation(ABC, Generic[Item]):
     """Work that a reader leaves to further readers, started one by one as capacity allows."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tap_acumatica.odata.errors import Action, RequestFailed
 from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.reading.formula_columns import FormulaColumns
 from tap_acumatica.reading.full_table import read_full_table
 from tap_acumatica.reading.incremental import IncrementalRead
@@ -17,8 +18,9 @@ from tap_acumatica.reading.model import FullTableFallback, ReadStats
 from tap_acumatica.reading.pages import EntitySource, PageReader, convert_value_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from tap_acumatica.odata.model import Model
     from tap_acumatica.odata.payload.page import Row
     from tap_acumatica.odata.table import Table
     from tap_acumatica.reading.model import IncrementalStart, ReadEvent, ReadSettings
@@ -35,6 +37,7 @@ class EntityReader:
         table: Table,
         settings: ReadSettings,
         start: IncrementalStart | None = None,
+        metadata: Callable[[], Model] | None = None,
     ) -> None:
         """Prepare a read.
 
@@ -43,13 +46,15 @@ class EntityReader:
             table: The entity.
             settings: The settings that all reads of the run share.
             start: Where an incremental read starts; None reads the entity in full.
+            metadata: Requests the metadata, to look up columns that the server does not send; None
+                if they are not to be looked up.
         """
-        if table.inquiry:
-            settings = replace(settings, paging=replace(settings.paging, count=False))
+        paging = Paging(settings.paging.size, settings.paging.count and not table.inquiry)
+        settings = replace(settings, paging=paging)
         self._settings = settings
         self._start = start
         stats = ReadStats()
-        entity_source = EntitySource(source, table, stats)
+        entity_source = EntitySource(source, table, stats, metadata)
         self._pages = PageReader(table, entity_source, settings.paging, stats)
 
     @property
@@ -91,5 +96,6 @@ class EntityReader:
                 raise
             formulas = FormulaColumns(self.table, self._pages.source.ask)
             self._pages.table = formulas.removed(failed)
+            self._pages.source = self._pages.source.without_formulas(self._pages.table)
             self._pages.stats.window = None
             yield from self._entity()

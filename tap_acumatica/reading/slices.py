@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from tap_acumatica.odata.instants import DISPLAY_MARGIN, latest, minus
+from tap_acumatica.odata.instants import DISPLAY_MARGIN, plus
 from tap_acumatica.odata.paging.cursor import Window
 from tap_acumatica.reading.prefetch import Continuation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from tap_acumatica.odata.clock import ServerClock
     from tap_acumatica.odata.instants import InstantReader
@@ -34,6 +35,9 @@ TARGET_FILL: Final = 0.95
 
 MIN_SLICE: Final = 2 * DISPLAY_MARGIN
 """Minimum distance of a cut from a row that was read, which may be stored later than it shows."""
+
+MAX_WIDTH: Final = timedelta(days=date.max.toordinal())
+"""Maximum width of a slice: all of time."""
 
 MAX_WIDENING: Final = 4
 """Maximum width of a slice, as a multiple of the width of the slice before."""
@@ -59,23 +63,21 @@ class WindowRead:
     """State that the readers of a window's slices share.
 
     Attributes:
-        reached: If the clock is not proved: the instant before which all rows have been delivered
-            once all slices have been read, as the rows themselves show.
+        clock: The server's clock, as far as it is proved for the rows so far.
     """
 
     clock: ServerClock
     verifier: Verifier
-    reached: datetime | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    _confirmed: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def reach(self, instants: Iterable[datetime]) -> None:
-        """Take note of the instants that rows show, the last one first.
-
-        Instants in the future prove nothing: rows may still be added below them.
-        """
-        newest = next((instant for instant in instants if instant <= self.clock.now), None)
-        with self.lock:
-            self.reached = latest(self.reached, newest and minus(newest))
+    def confirm(self, clock: ServerClock) -> ServerClock:
+        """Take what is proved for the values of a page; return what is proved for all pages."""
+        with self._lock:
+            if self._confirmed:
+                clock = min(clock, self.clock, key=lambda each: (each.max_bookmark, each.proved))
+            self.clock, self._confirmed = clock, True
+            return clock
 
 
 class WindowSplitter:
@@ -114,7 +116,7 @@ class WindowSplitter:
             return None
         first, last = map(self._instants.read, values)
         density = RowDensity(len(page), max(last - first, MIN_SLICE))
-        end = last + max(density.width(room), MIN_SLICE)
+        end = plus(last, max(density.width(room), MIN_SLICE))
         if end >= self._slice.window.high:
             return None
         self.remaining = RemainingSlices(
@@ -134,7 +136,9 @@ class RowDensity:
 
     def width(self, rows: float) -> timedelta:
         """Return the period that has this number of rows."""
-        return self.period * (rows / max(self.rows, 1))
+        # Sparse rows of early years would take more time than a timedelta can hold.
+        ratio = min(rows / max(self.rows, 1), MAX_WIDTH / self.period)
+        return self.period * ratio
 
 
 class RemainingSlices(Continuation["ReadEvent"]):
@@ -204,4 +208,4 @@ class RemainingSlices(Continuation["ReadEvent"]):
         elif self._last_width:
             width = min(width, self._last_width * MAX_WIDENING)
         self._last_width = width
-        return min(low + width, self._window.high)
+        return min(plus(low, width), self._window.high)

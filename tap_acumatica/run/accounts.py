@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_acumatica.odata.http.auth import BasicAuth
-from tap_acumatica.odata.log import logger, masking
+from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.masking import masking
 from tap_acumatica.odata.oauth.tokens import FileTokenStore, MemoryTokenStore, fingerprint
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.expand import parse_all
 from tap_acumatica.odata.http.client import ClientSettings
 from tap_acumatica.odata.http.sessions import PoolSettings
+from tap_acumatica.odata.http.transport import MEGABYTE
 from tap_acumatica.odata.instants import InstantReader, in_utc
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.service import QueryLimits
@@ -52,6 +53,17 @@ class RunSettings:
     records: RecordSettings
     page_size: int
     time_zone: str | None = None
+
+    @property
+    def site_name(self) -> str:
+        """The site to read, as the state names it."""
+        return self.address.site_name
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant that the address or the account names; None if `tenants` does, or nothing."""
+        named_elsewhere = not self.plans.tenants and self.account.tenants
+        return self.account.tenants[0] if named_elsewhere else None
 
     @property
     def instants(self) -> InstantReader:
@@ -107,6 +119,7 @@ def _client(settings: Mapping[str, Any]) -> ClientSettings:
         ),
         verbosity=settings["verbosity"],
         per_minute=settings.get("max_requests_per_minute"),
+        max_response_size=settings["max_response_size"] * MEGABYTE,
     )
 
 
@@ -162,7 +175,7 @@ def _interfaces(settings: Mapping[str, Any], address: Address) -> tuple[str, ...
     if not interfaces:
         message = (
             f"The setting url ({settings['url']}) leads to the interface {address.interfaces[0]} "
-            "only, which the setting interfaces excludes: set url to the site alone, or change "
+            "only, which the setting interfaces excludes: give only the site in url, or change "
             "interfaces."
         )
         raise SettingsError(message)

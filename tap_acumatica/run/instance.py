@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tap_acumatica.run.assembly import RunSettings
 
 TOKEN_TIMEOUT: Final = 8.0
-"""Seconds to wait for tokens at the end of a run; many runs are killed ten after SIGTERM."""
+"""Seconds for which tokens are awaited at the end of a run; many are killed ten after SIGTERM."""
 
 
 class Instance:
@@ -64,7 +64,12 @@ class Instance:
         }
         zone_is_set = settings.time_zone is not None
         self.clock_checks: Mapping[tuple[str, str | None], ClockCheck] = {
-            key: ClockCheck(settings.instants, zone_is_set=zone_is_set) for key in self.services
+            key: ClockCheck(
+                settings.instants,
+                zone_is_set=zone_is_set,
+                requests_count=settings.reading.paging.count,
+            )
+            for key in self.services
         }
 
     @property
@@ -114,10 +119,10 @@ class Instance:
         Tokens that were requested are awaited for a short time, since the refresh tokens that they
         replace are already spent.
         """
+        until = time.monotonic() + TOKEN_TIMEOUT
         for auth in self._accounts.values():
             auth.close()
         self._client.close(self._settings.address.site)
-        until = time.monotonic() + TOKEN_TIMEOUT
         for auth in self._accounts.values():
             auth.wait_for_token(until)
 

@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.odata.clock import EARLIEST_EVIDENCE
-from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.instants import bookmark_text, minus
-from tap_acumatica.reading.bookmarks import Bookmark
+from tap_acumatica.reading.bookmarks import COLUMNS, VALUE, Bookmark
+from tap_acumatica.reading.memory import column_codes
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Mapping, MutableMapping, Sequence
 
     from tap_acumatica.catalog.plan import StreamPlan
+    from tap_acumatica.odata.edm import EdmType
     from tap_acumatica.reading.model import PageRead
 
+KEY: Final = "key"
+"""State key of the columns that identify a record."""
 WAS_READ: Final = "was_read"
 """State key of a stream without a bookmark: it had rows before, so it is missed if refused."""
 
 _EARLIEST_BOOKMARK: Final = bookmark_text(EARLIEST_EVIDENCE)
 
 
-def bookmark_in(plan: StreamPlan, state: MutableMapping[str, Any]) -> Bookmark:
-    """Return the bookmark in a partition's state.
-
-    The SDK's own starting value would also take start_date into account.
-
-    Raises:
-        AcumaticaError: The bookmark in the state is not a date-time.
-    """
-    try:
-        return Bookmark.of(state, plan.replication_key)
-    except ValueError as error:
-        message = f"The bookmark of {plan.name} is not a date-time ({error}): correct the state."
-        raise AcumaticaError(message) from error
+def streams_read(state: Mapping[str, Any]) -> set[str]:
+    """Return the streams of which earlier runs read rows, according to a state."""
+    return {
+        stream
+        for stream, entry in state.get("bookmarks", {}).items()
+        for part in (entry, *entry.get("partitions", ()))
+        if part.get(VALUE) or part.get(WAS_READ)
+    }
 
 
 @dataclass(slots=True)
@@ -69,7 +67,7 @@ class PartitionProgress:
     @property
     def bookmark(self) -> Bookmark:
         """The bookmark in the state."""
-        return bookmark_in(self.plan, self.state)
+        return Bookmark.of(self.state, self.plan.replication_key)
 
     def begin_page(self, page: PageRead) -> None:
         """Take a page whose records are about to be written."""
@@ -105,19 +103,21 @@ class PartitionProgress:
         if not self._newest:
             return False
         instant = minus(datetime.fromisoformat(self._newest))
-        bookmark = self.bookmark
-        self.store(Bookmark(instant, bookmark.undated_read_on, bookmark.scope))
+        self.store(replace(self.bookmark, instant=instant))
         return True
 
     def store(self, bookmark: Bookmark) -> None:
         """Write a bookmark into the state."""
         self._newest = ""
         bookmark.store(self.state, self.plan.replication_key or "")
+        self.state[KEY] = list(self.plan.key)
 
-    def complete(self) -> None:
-        """Record that the read has succeeded."""
+    def complete(self, columns: Mapping[str, EdmType]) -> None:
+        """Record that the read has succeeded, and with which columns."""
         if self.in_full:
             self.state[WAS_READ] = True
+            self.state[KEY] = list(self.plan.key)
+            self.state[COLUMNS] = column_codes(columns)
 
     def fail(self) -> None:
         """Record that the read has failed."""

@@ -14,6 +14,7 @@ from rich.progress import Progress as RichProgress
 from typing_extensions import override
 
 from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.masking import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +61,7 @@ class Progress:
     def begin(self, name: str, tenant: str | None) -> None:
         """Begin the next stream."""
         self.begun += 1
-        self.name = f"{name} of {tenant}" if tenant else name
+        self.name = visible(f"{name} of {tenant}" if tenant else name)
         self.tick()
 
     def page(self, rows: int) -> None:
@@ -107,7 +108,7 @@ class Bar:
             SpinnerColumn(),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TextColumn("{task.fields[counts]}", style="dim"),
             console=console,
             auto_refresh=moving,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tap_acumatica.discovery.cache import MetadataCache
 from tap_acumatica.discovery.relations import require_found
-from tap_acumatica.discovery.tenant import require_asked_for
+from tap_acumatica.discovery.tenant import may_ask_for, require_asked_for, require_not_gone
 from tap_acumatica.discovery.union import union
-from tap_acumatica.odata.errors import AcumaticaError
+from tap_acumatica.odata.errors import AcumaticaError, Defect
 from tap_acumatica.odata.http.client import UNLIMITED, RetryLimits
 from tap_acumatica.odata.log import logger
 from tap_acumatica.reading.model import IncrementalStart
@@ -21,7 +23,7 @@ from tap_acumatica.run.instance import Instance
 from tap_acumatica.run.progress import NoProgress, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from tap_acumatica.catalog.entry import StreamDescription
     from tap_acumatica.catalog.plan import StreamPlan, Tenant
@@ -45,17 +47,26 @@ class Run:
         progress: Counts and shows the run's progress.
     """
 
-    def __init__(self, limits: RetryLimits = UNLIMITED, *, cached_metadata: bool = True) -> None:
+    def __init__(
+        self,
+        limits: RetryLimits = UNLIMITED,
+        *,
+        cached_metadata: bool = True,
+        strict: bool = False,
+    ) -> None:
         """Create the run; nothing is sent yet.
 
         Args:
             limits: Upper bounds of the timeout and the retry time in the settings.
             cached_metadata: Whether cached metadata of earlier runs may be used.
+            strict: Whether a name in `entities` that does not exist is an error. If not, it is left
+                out with a warning, so that the other streams are read.
         """
         self.interruptible = True
         self.stop_signal: int | None = None
         self.progress: Progress = NoProgress()
         self._limits = limits
+        self._strict = strict
         self._metadata_cache = None if cached_metadata else MetadataCache()
         self._settings: RunSettings | None = None
         self._instance: Instance | None = None
@@ -111,12 +122,21 @@ class Run:
     def stop(self, signal: int) -> None:
         """Record a signal that asks the run to stop; the run then ends between two messages.
 
+        After another signal the process ends as soon as it has signed out, even if the run hangs.
+
         Raises:
             Stopped: The run is interruptible: no message is being written that could be cut off.
         """
+        if self.stopping:
+            threading.Thread(target=self._end, args=(signal,), daemon=True).start()
+            return
         self.stop_signal = signal
         if self.interruptible:
             raise Stopped(signal)
+
+    def _end(self, signal: int) -> None:
+        self.close()
+        os._exit(Stopped(signal).exit_code)
 
     # Discovery
 
@@ -134,7 +154,7 @@ class Run:
             try:
                 by_tenant[tenant] = self.instance.discovered(tenant)
             except AcumaticaError as error:
-                self.failures.fail(tenant, error)
+                self.failures.give_up(tenant, error)
                 logger.error("%s The tenant %s is left out.", error, tenant)
         is_complete = len(by_tenant) == len(self.instance.tenants)
         require_asked_for(
@@ -142,6 +162,7 @@ class Run:
             self.settings.discovery,
             self.settings.interfaces,
             everywhere=is_complete,
+            strict=self._strict,
         )
         if is_complete:
             require_found(
@@ -198,36 +219,69 @@ class Run:
         if plan.incremental and self._bookmarks:
             clock_check = self.instance.clock_checks[service_key]
             start = IncrementalStart(clock_check, self._bookmarks(plan, tenant))
+        service = self.instance.services[service_key]
         return EntityReader(
-            self.instance.services[service_key],
+            service,
             plan.table(tenant),
             replace(reading, scope={**reading.scope, **plan.scope}),
             start,
+            service.metadata,
         )
 
     # Failures
 
-    def skip(self, tenant: Tenant, error: RequestFailed, *, expected: bool) -> None:
+    def succeed(self, tenant: Tenant) -> None:
+        """Record that a stream of the tenant was read: the server is up."""
+        self.failures.succeed(tenant)
+        for service in self.instance.services_of(tenant).values():
+            service.trust()
+
+    def skip(self, stream: str, tenant: Tenant, error: RequestFailed, *, expected: bool) -> None:
         """Continue without a stream that the server refused; see `RunFailures.refuse`."""
         logger.warning("%s The stream is skipped.", error)
-        self.failures.refuse(tenant, error, expected=expected)
+        self.failures.refuse(stream, tenant, error, expected=expected)
 
-    def give_up(self, tenant: Tenant, error: AcumaticaError) -> None:
-        """Continue without a tenant.
+    def fail(self, stream: str, tenant: Tenant, error: Exception) -> None:
+        """Continue without the rest of a stream or, if the error concerns it, of its tenant.
 
         Raises:
             AcumaticaError: See `RunFailures.fail`.
         """
-        self.failures.fail(tenant, error)
+        if not isinstance(error, AcumaticaError):
+            logger.debug("Traceback", exc_info=error)
+            error = Defect(error)
+        self.failures.fail(stream, tenant, error)
+        if not self.failures.has_failed(tenant):
+            logger.error("%s The rest of the stream %s is not read.", error, stream)
+            return
         logger.error("%s The rest of the tenant %s is not read.", error, tenant)
         if self._readers:
             self._readers.drop(lambda key: key[1] == tenant)
 
-    def require_complete(self, plans: Sequence[StreamPlan]) -> None:
-        """Raise an error if expected rows are missing, or if all streams of a tenant were refused.
+    def require_complete(self, plans: Sequence[StreamPlan], known: Collection[str] = ()) -> None:
+        """Raise an error if a stream failed, or if all streams of a tenant were refused.
+
+        Args:
+            plans: The plans of the streams that were to be read.
+            known: The streams that earlier runs read.
 
         Raises:
-            AcumaticaError: See `RunFailures.require_all`.
+            AcumaticaError: See `RunFailures.require_all`; or a stream is gone that the setting
+                `entities` asks for.
         """
         stream_counts = Counter(tenant for plan in plans for tenant in plan.partitions)
-        self.failures.require_all(stream_counts)
+        try:
+            self._require_not_gone(plans, known)
+        except AcumaticaError as error:
+            self.failures.require_all(stream_counts, error)
+        else:
+            self.failures.require_all(stream_counts)
+
+    def _require_not_gone(self, plans: Sequence[StreamPlan], known: Collection[str]) -> None:
+        """Refuse to be without streams that were read before and that `entities` asks for."""
+        settings, tenants = self.settings.discovery, self.instance.tenants
+        lost = set(known) - {plan.name for plan in plans}
+        names = [(plan.name, plan.location.entity_set) for plan in plans]
+        if not may_ask_for(settings, lost, names) or any(map(self.failures.has_failed, tenants)):
+            return
+        require_not_gone(lost, [self.instance.discovered(tenant) for tenant in tenants], settings)

@@ -56,7 +56,7 @@ class AccountSettings:
             site=address.site,
             tenants=tenants(settings, address),
             by_oauth=settings["auth_method"] == "oauth",
-            token_file=Path(token_file).expanduser() if token_file else None,
+            token_file=home_path(token_file) if token_file else None,
         )
 
     @property
@@ -96,7 +96,7 @@ def problems(settings: Mapping[str, Any]) -> Iterator[str]:
         if address and not _is_usable(address):
             yield (
                 f"The setting {name} must be an address that starts with https://, or an address "
-                f"of this machine (found {address!r})."
+                "of this machine, and contain no user name or password."
             )
     try:
         names = tenants(settings, Address.parse(settings["url"]))
@@ -110,6 +110,14 @@ def problems(settings: Mapping[str, Any]) -> Iterator[str]:
                 f"were used for several ({', '.join(names)}): remove it and run `tap-acumatica "
                 "login`, or run the tap once for each tenant."
             )
+
+
+def home_path(text: str) -> Path:
+    """Return a path; one that begins with `~` lies in a home folder, if there is one."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
 
 
 def tenants(settings: Mapping[str, Any], address: Address) -> Sequence[str]:
@@ -148,7 +156,8 @@ def _is_usable(address: str) -> bool:
     """Whether an address is valid and secrets may be sent to it."""
     try:
         parts = urlsplit(address)
-        return bool(parts.hostname) and parts.port != 0 and may_carry_secrets(address)
+        is_host = bool(parts.hostname) and parts.port != 0 and "@" not in address
+        return is_host and may_carry_secrets(address)
     except ValueError:
         return False
 

@@ -15,6 +15,9 @@ from tap_acumatica.settings.schema import SECRETS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+PREFIX: Final = "TAP_ACUMATICA_"
+"""Prefix of the names of variables that hold settings."""
+
 FALSY: Final = ("false", "0", "no", "off")
 
 

@@ -288,8 +288,18 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=660,
         title="Timeout",
         description=(
-            "Read timeout in seconds; the default is above the 10 minutes for which the server may"
-            " queue a request"
+            "Read timeout in seconds: a response must begin within it, and then bring 1,000 bytes "
+            "per second over each such period; the default is above the 10 minutes for which the "
+            "server may queue a request"
+        ),
+    ),
+    th.Property(
+        "max_response_size",
+        th.IntegerType(minimum=1),
+        default=256,
+        title="Response size",
+        description=(
+            "Largest response in megabytes, decompressed; of a larger one fewer rows are requested"
         ),
     ),
     th.Property(

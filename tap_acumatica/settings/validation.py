@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
@@ -16,8 +17,10 @@ from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.expand import MAX_LEVELS, parse
 from tap_acumatica.odata.instants import in_utc
 from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.masking import masking
 from tap_acumatica.odata.urls import may_carry_secrets
 from tap_acumatica.settings import accounts
+from tap_acumatica.settings.environment import PREFIX
 from tap_acumatica.settings.schema import SCHEMA, SECRETS
 from tap_acumatica.suggestions import did_you_mean
 
@@ -29,11 +32,11 @@ if TYPE_CHECKING:
 HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE: Final = re.compile(r"(?!\s)[\t -~\xa0-\xff]*(?<!\s)")
 
+COOKIELESS: Final = re.compile(r"/\((?:[A-Za-z]\([^()]*\))+\)(?=/|$)")
+"""Matches a session without cookies in a path, such as `/(W(1))`."""
+
 FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
 """Headers that say where a request ends: with wrong ones the server waits for more."""
-
-MIN_SECRET_LENGTH: Final = 4
-"""Length of the shortest secret that is masked wherever it occurs."""
 
 
 def check(
@@ -68,7 +71,7 @@ def _sentence(error: ValidationError) -> str:
     if error.validator == "required":
         settings: Any = error.instance
         name = next(required for required in rule if required not in settings)
-        return f"The setting {name} is missing: {_description(name)}"
+        return _missing(name)
     name = str(error.path[0]) if error.path else "settings"
     subscripts = "".join(f"[{key}]" for key in list(error.path)[1:])
     value = "" if name in SECRETS else f" (found {error.instance!r})"
@@ -80,6 +83,16 @@ def _sentence(error: ValidationError) -> str:
         "minLength": "must not be empty",
     }.get(str(error.validator), f"does not satisfy {error.validator} {rule}")
     return f"The setting {name}{subscripts} {requirement}{value}: {_description(name)}"
+
+
+def _missing(name: str) -> str:
+    variable = f"{PREFIX}{name.upper()}"
+    if variable in os.environ:
+        return (
+            f"The setting {name} is missing, since {variable} is read from the environment only "
+            "with --config=ENV: add this option."
+        )
+    return f"The setting {name} is missing: {_description(name)}"
 
 
 def _types(rule: Any) -> str:  # noqa: ANN401 - the schema keyword decides the type
@@ -94,10 +107,12 @@ def _description(name: str) -> str:
 def _beyond_schema(settings: Mapping[str, Any]) -> Iterator[str]:
     address_problems = list(_address_problems(settings))
     yield from address_problems
-    yield from (
-        f"The setting {name} is missing: {_description(name)}"
-        for name in accounts.missing(settings)
-    )
+    if settings.get("auth_method") != "oauth" and ":" in (settings.get("username") or ""):
+        yield (
+            "The setting username contains a colon, at which the server would end it: correct it, "
+            "or sign in by OAuth."
+        )
+    yield from (_missing(name) for name in accounts.missing(settings))
     if settings.get("auth_method") == "oauth" and not address_problems:
         yield from accounts.problems(settings)
     yield from _time_problems(settings)
@@ -173,15 +188,21 @@ def _parameter_problems(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _address_problems(settings: Mapping[str, Any]) -> Iterator[str]:
+    if "@" in settings["url"]:  # wherever: a password may hold what ends a host
+        yield (
+            "The setting url contains a user name or password: move them to username and password."
+        )
+        return
     try:
         address = urlsplit(settings["url"])
         _ = address.port
     except ValueError as error:
         yield f"The setting url is not a valid address ({error}): correct it."
         return
-    if address.username or address.password:
+    if COOKIELESS.search(unquote(address.path)):
         yield (
-            "The setting url contains a user name or password: move them to username and password."
+            "The setting url contains the mark of a browser's session in parentheses "
+            f"({settings['url']}): remove that part of it."
         )
     elif address.scheme not in {"http", "https"} or not address.hostname:
         yield (
@@ -222,20 +243,15 @@ def _time_problems(settings: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def secrets(settings: Mapping[str, Any]) -> list[str]:
-    """Return the texts to mask in the log.
-
-    Masking a very short secret would garble ordinary words. If it is the value of a header or a
-    parameter, it is masked together with the name; others never appear in the log on their own.
-    """
-    texts: list[str] = []
+def mask_secrets(settings: Mapping[str, Any]) -> None:
+    """Mask the settings that are secret, by their text and by their place."""
     for setting in SECRETS:
         value = settings.get(setting)
         if isinstance(value, str):
-            texts += [value] if len(value) >= MIN_SECRET_LENGTH else []
+            masking.add([value])
         elif isinstance(value, dict):
-            for name, item in value.items():
-                text = str(item)
-                is_long = len(text) >= MIN_SECRET_LENGTH
-                texts += [text] if is_long else [f"{name}={text}", f"{name!r}: {text!r}"]
-    return texts
+            masking.add(
+                map(str, value.values()),
+                headers=value if setting == "secret_headers" else (),
+                parameters=value if setting == "secret_params" else (),
+            )

@@ -8,6 +8,7 @@ import pytest
 from singer_sdk.singerlib.catalog import CatalogEntry
 
 from tap_acumatica.catalog.absence import TenantGaps
+from tap_acumatica.catalog.given import settled
 from tap_acumatica.catalog.plan import PlanSettings, StreamPlan
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.dialect import ATOM, JSON, ODataVersion
@@ -39,17 +40,10 @@ def entry(root: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     }
 
 
-def plan(
-    content: dict[str, Any] | None = None,
-    settings: PlanSettings | None = None,
-    *,
-    from_catalog: bool = False,
-) -> StreamPlan:
-    content = content or entry()
-    gaps = TenantGaps.of([content])
-    return StreamPlan.of(
-        CatalogEntry.from_dict(content), gaps, settings or PlanSettings(), from_catalog=from_catalog
-    )
+def plan(content: dict[str, Any] | None = None, settings: PlanSettings | None = None) -> StreamPlan:
+    (stream,) = settled({"streams": [content or entry()]})["streams"]
+    gaps = TenantGaps.of([stream])
+    return StreamPlan.of(CatalogEntry.from_dict(stream), gaps, settings or PlanSettings())
 
 
 def test_the_table_has_the_selected_columns_with_their_types() -> None:
@@ -67,6 +61,12 @@ def test_a_full_table_has_no_replication_key_though_the_catalog_names_one() -> N
     assert full.table().replication_key is None
 
 
+def test_a_table_without_a_key_is_ordered_by_the_one_that_the_metadata_declare() -> None:
+    root = {"table-key-properties": ["_tenant", "K", "Gone"]}
+    table = plan(entry(root, key_properties=[])).table()
+    assert (table.key, table.order) == ((), ("K",))
+
+
 @pytest.mark.parametrize(("key", "method"), [("At", "INCREMENTAL"), (None, "FULL_TABLE")])
 def test_the_method_follows_from_the_replication_key_where_nothing_names_it(
     key: str | None, method: str
@@ -74,31 +74,14 @@ def test_the_method_follows_from_the_replication_key_where_nothing_names_it(
     assert plan(entry(replication_method=None, replication_key=key)).method == method
 
 
-def test_a_given_catalog_may_say_in_the_metadata_what_its_top_level_leaves_open() -> None:
-    root = {
-        "table-key-properties": ["Name"],
-        "replication-key": "At",
-        "forced-replication-method": "INCREMENTAL",
-    }
-    silent = entry(root, key_properties=None, replication_key=None, replication_method=None)
-    settled = plan(silent, from_catalog=True)
-    assert (settled.key, settled.replication_key, settled.method) == (
-        ("Name",),
-        "At",
-        "INCREMENTAL",
-    )
-    discovered = plan(silent)
-    assert (discovered.key, discovered.replication_key) == ((), None)
-
-
 def test_the_tenants_column_is_in_the_key_but_not_asked_for() -> None:
     content = entry(key_properties=["_tenant", "K"])
     content["schema"]["properties"]["_tenant"] = {"type": "string"}
-    settled = plan(content, TENANTS)
-    assert settled.key == ("_tenant", "K")
-    assert settled.table("A").key == ("K",)
-    assert "_tenant" not in settled.table("A").columns
-    assert settled.partitions == ["A", "B"]
+    stream_plan = plan(content, TENANTS)
+    assert stream_plan.key == ("_tenant", "K")
+    assert stream_plan.table("A").key == ("K",)
+    assert "_tenant" not in stream_plan.table("A").columns
+    assert stream_plan.partitions == ["A", "B"]
 
 
 def test_a_tenant_is_asked_for_nothing_that_it_lacks() -> None:
@@ -106,11 +89,11 @@ def test_a_tenant_is_asked_for_nothing_that_it_lacks() -> None:
     content["metadata"].append(
         {"breadcrumb": ["properties", "Name"], "metadata": {"absent-in": ["A"], "selected": True}}
     )
-    settled = plan(content, TENANTS)
-    assert settled.partitions == ["A"]
-    assert "Name" not in settled.table("A").columns
-    assert settled.absent_columns("A") == ["Name"]
-    assert settled.absent_columns("B") == []
+    stream_plan = plan(content, TENANTS)
+    assert stream_plan.partitions == ["A"]
+    assert "Name" not in stream_plan.table("A").columns
+    assert stream_plan.absent_columns("A") == ["Name"]
+    assert stream_plan.absent_columns("B") == []
 
 
 def test_a_key_that_is_not_selected_is_an_error() -> None:
@@ -138,9 +121,9 @@ def test_related_records_are_asked_for_with_their_selected_columns() -> None:
 def test_only_services_of_odata_3_are_read_as_atom(
     wants_atom: bool, version: str, expected: object
 ) -> None:
-    settled = plan(entry(table_name=f"gi/{version}/Rows"), PlanSettings(wants_atom=wants_atom))
-    assert settled.table().format is expected
-    assert settled.in_json_only == (wants_atom and version == "v4")
+    stream_plan = plan(entry(table_name=f"gi/{version}/Rows"), PlanSettings(wants_atom=wants_atom))
+    assert stream_plan.table().format is expected
+    assert stream_plan.in_json_only == (wants_atom and version == "v4")
 
 
 def test_an_inquiry_is_ordered_by_what_sorts_and_is_no_appended_column() -> None:
@@ -163,9 +146,9 @@ def test_an_inquiry_is_ordered_by_what_sorts_and_is_no_appended_column() -> None
 def test_the_parameters_of_an_inquiry_are_part_of_its_scope_and_of_its_call() -> None:
     content = entry({"schema-name": "F_WithParameters?Day=Edm.Int32"}, table_name="gi/v4/Rows")
     values = PlanSettings(inquiry_parameters={"ROWS": {"day": 7}})
-    settled = plan(content, values)
-    assert settled.scope == {"inquiry_parameters": {"Day": "7"}}
-    call = settled.table().call
+    stream_plan = plan(content, values)
+    assert stream_plan.scope == {"inquiry_parameters": {"Day": "7"}}
+    call = stream_plan.table().call
     assert call is not None
     assert call.path(ODataVersion.V4) == "F_WithParameters(Day=@1)"
     with pytest.raises(SettingsError, match="inquiry_parameters"):

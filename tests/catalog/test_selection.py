@@ -66,10 +66,6 @@ def test_what_is_no_catalog_is_handed_on_as_it_is(text: str) -> None:
     assert decode_selected(text) == json.loads(text)
 
 
-def test_a_path_is_left_to_the_sdk() -> None:
-    assert only_selected("catalog.json") == "catalog.json"
-
-
 def test_the_catalog_on_stdout_is_the_catalog_in_short_lines(tmp_path: Path) -> None:
     with Sandbox(now=NOW, empty=True, scale=True) as box:
         settings = settings_for(box)

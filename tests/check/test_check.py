@@ -209,7 +209,7 @@ def test_the_accounts_zone_is_compared_with_time_zone(
     settings = settings_for(box, *ENTITIES, **({"time_zone": zone} if zone else {}))
     steps = by_step(check(box, settings))
     assert (steps["Time zone"].status, words in steps["Time zone"].text) == (status, True)
-    assert steps["Time zone"].facts["account"] == "UTC-05:00"
+    assert steps["Time zone"].facts["account"] == "UTC-04:00", "with daylight saving"
 
 
 def test_a_zone_that_is_not_told_is_assumed(box: Sandbox) -> None:
@@ -691,6 +691,14 @@ def test_as_json_a_check_is_one_object() -> None:
     assert (content["works"], content["causes"]) == (False, ["wrong password"])
     assert content["steps"][2]["tenant"] == "B"
     assert json.loads(report.as_json(FINDINGS[:2])[0])["works"]
+
+
+def test_words_of_a_server_steer_no_terminal_and_are_no_markup() -> None:
+    words = [Finding("Streams", Status.BAD, "\x1b[2JFilter [/b]\n✓ Rights")]
+    stream = io.StringIO()
+    report.show(words, Console(file=stream))
+    assert r"\x1b[2JFilter [/b]\n✓ Rights" in stream.getvalue()
+    assert r"\x1b[2J" in json.loads(report.as_json(words)[0])["steps"][0]["text"]
 
 
 def test_only_a_bad_step_fails_the_command() -> None:

@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,26 @@ def test_what_is_taken_in_parts_arrives_whole(monkeypatch: pytest.MonkeyPatch) -
         sys.stdout.write("and text\n")
     assert raw.content == b'{"type":"STATE","value":{"bookmarks":{}}}\nand text\n'
     assert sys.stdout is unbuffered
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+def test_a_pipe_that_does_not_block_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    line, lines = b"x" * 9_999 + b"\n", 100
+
+    def read_slowly() -> bytes:
+        with os.fdopen(reading, "rb") as pipe:
+            return b"".join(iter(lambda: pipe.read(1_000), b""))
+
+    monkeypatch.setattr(sys, "stdout", os.fdopen(writing, "w"))
+    with ThreadPoolExecutor(1) as threads:
+        arrived = threads.submit(read_slowly)
+        with complete_stdout():
+            for _ in range(lines):
+                sys.stdout.buffer.write(line)
+        sys.stdout.close()
+        assert arrived.result() == line * lines
 
 
 # The command

@@ -301,6 +301,45 @@ def test_parameters_of_inquiries_are_found_in_either_version(
     assert (other.title, other.function, other.parameters) == ("Other", "", {})
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_declarations_of_a_function_the_longest_counts(order: int) -> None:
+    declared = NEWER % b'EntitySet="DB-StorageDetails"'
+    start, end = declared.index(b"<Function Name"), declared.index(b"<EntityContainer")
+    function = declared[start:end]
+    bare = b'<Function Name="DB-StorageDetails"></Function>'
+    bound = (
+        b'<Function Name="DB-StorageDetails" IsBound="true"><Parameter Name="A" Type="X"/>'
+        b'<Parameter Name="B" Type="X"/><Parameter Name="C" Type="X"/></Function>'
+    )
+    versions = b"".join([bare, function, function, bound][::order])
+    model = parse([declared[:start] + versions + declared[end:]])
+    inquiry, _ = model.inquiries()
+    assert inquiry.parameters == {"Warehouse": "Edm.String", "Date": "Edm.DateTimeOffset"}
+    older = OLDER % b'EntitySet="DB-StorageDetails"'
+    start = older.index(b"<FunctionImport Name")
+    bare = (
+        b'<FunctionImport Name="DBStorageDetails_WithParameters" EntitySet="DB-StorageDetails">'
+        b'<Parameter Name="Date" Type="Edm.DateTime"/></FunctionImport>'
+    )
+    before, _ = parse([older[:start] + bare + older[start:]]).inquiries()
+    assert before.parameters == {"Warehouse": "Edm.String", "Date": "Edm.DateTime"}
+
+
+@pytest.mark.parametrize("document", [OLDER, NEWER])
+def test_an_inquiry_has_what_its_type_inherits(document: bytes) -> None:
+    base = (
+        b'<EntityType Name="Base" Abstract="true"><Key><PropertyRef Name="K"/></Key>'
+        b'<Property Name="K" Type="Edm.Int32"/></EntityType><EntityType Name="Other"'
+    )
+    namespace = b"PX.Data" if document is OLDER else b"GenericInquiry"
+    body = (document % b"").replace(
+        b'<EntityType Name="Other"', base + b' BaseType="' + namespace + b'.Base"'
+    )
+    _, inquiry = parse([body]).inquiries()
+    assert inquiry.key == ("K",)
+    assert [prop.name for prop in inquiry.properties] == ["K", "_2Update"]
+
+
 @st.composite
 def documents(draw: st.DrawFn) -> Document:
     """Draw documents whose types derive from earlier ones."""
@@ -380,6 +419,16 @@ def test_a_document_may_come_in_pieces_cut_anywhere(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(body)]
     pieces = [body[low:high] for low, high in itertools.pairwise(edges)]
     assert parse(pieces) == parse([body])
+
+
+@settings(max_examples=50)
+@given(st.sampled_from(["&#x1F;", "&#0;", "&#xFFFF;", "\x1f", "\ufffe"]), st.integers(1, 40))
+def test_a_character_that_xml_does_not_allow_costs_that_character(text: str, size: int) -> None:
+    body = Document((ORDER,)).encode()
+    odd = body.replace(b"Order Nbr.", f"Or{text}der {text}Nbr.{text}".encode())
+    assert odd != body
+    pieces = [odd[at : at + size] for at in range(0, len(odd), size)]
+    assert list(parse(pieces).entities()) == list(parse([body]).entities())
 
 
 def test_the_sandbox_and_the_parser_agree() -> None:

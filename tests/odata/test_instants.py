@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_acumatica.odata.instants import InstantReader, account_offset, agrees, bookmark_text
+from tap_acumatica.odata.instants import (
+    InstantReader,
+    account_offset,
+    account_zone,
+    bookmark_text,
+    minus,
+    plus,
+)
+from tap_acumatica.odata.zones import ZONES as CODES
 
 ZONES = ["UTC", "Europe/Oslo", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"]
 # Far from the limits of datetime, which an offset could exceed.
@@ -152,8 +160,52 @@ def test_the_cookie_names_the_zone_of_the_account(
 
 
 @pytest.mark.parametrize(
-    ("hours", "fits"), [(-5, True), (-4, True), (-6, False), (-3, False), (0, False), (None, False)]
+    ("code", "winter", "summer"),
+    [
+        ("GMTE0000U", 0, 0),
+        ("GMTE0000K", 0, 1),
+        ("GMTE0000B", 0, 0),
+        ("GMTM0500G", -5, -4),
+        ("GMTM0500A", -5, -5),
+        ("GMTP0900T", 9, 9),
+    ],
 )
-def test_clocks_may_be_set_forward_by_an_hour(hours: int | None, fits: bool) -> None:
-    offset = None if hours is None else timedelta(hours=hours)
-    assert agrees(timedelta(hours=-5), offset) is fits
+def test_the_code_names_the_zone_with_its_daylight_saving(
+    code: str, winter: int, summer: int
+) -> None:
+    for month, hours in ((1, winter), (7, summer)):
+        moment = datetime(2026, month, 1, tzinfo=UTC)
+        assert account_offset(f"TimeZone={code}", moment) == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_code_has_the_offset_that_it_says(code: str) -> None:
+    zone = account_zone(f"Culture=en-US&TimeZone={code}")
+    assert zone is not None
+    years = [datetime(2026, month, 1, tzinfo=UTC) for month in (1, 4, 7, 10)]
+    offsets = {moment.astimezone(zone).utcoffset() for moment in years}
+    said = account_offset(f"TimeZone={code}")
+    assert said is not None
+    # Some of these zones have changed their time since the codes were given.
+    assert min(abs(offset - said) for offset in offsets if offset is not None) <= timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [
+        ("2026-06-01T12:00:00Z", "Z"),
+        ("2026-06-01T12:00:00.33+03:00", "offset"),
+        ("2026-06-01T12:00:00-05:00", "offset"),
+        ("2026-06-01T12:00:00.1", ""),
+    ],
+)
+def test_a_value_shows_its_zone_in_one_of_three_ways(value: str, label: str) -> None:
+    assert InstantReader().label(value) == label
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.timedeltas(timedelta(0)))
+def test_instants_end_with_the_calendar(moment: datetime, by: timedelta) -> None:
+    assert minus(moment, by) <= moment <= plus(moment, by)
+    assert {minus(moment, by).tzinfo, plus(moment, by).tzinfo} == {UTC}
+    assert moment - minus(moment, by) == by or minus(moment, by).year == 1
+    assert plus(moment, by) - moment == by or plus(moment, by).year == 9999

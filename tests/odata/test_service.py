@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -22,6 +23,7 @@ from tap_acumatica.odata.addresses import DAC, INQUIRY, Address
 from tap_acumatica.odata.diagnosis import NoService, read_root
 from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.errors import (
+    Action,
     AcumaticaError,
     DiscoveryError,
     InconsistentAnswer,
@@ -340,6 +342,7 @@ def test_an_interface_that_is_switched_off_is_no_unknown_tenant(
         ({"status_code": 404, "text": "<html></html>"}, False, None),
         ({"status_code": 401, "json": {"message": "You are not logged in."}}, True, None),
         ({"status_code": 403, "text": "<html>Forbidden</html>"}, False, None),
+        ({"status_code": 403, "text": "error code: 1020"}, False, None),
         ({"exc": requests.ConnectionError}, False, None),
     ],
 )
@@ -360,6 +363,120 @@ def test_a_site_of_something_else_is_told_as_such() -> None:
         with pytest.raises(NoService, match="No Acumatica answers at https://host") as raised:
             Service(client, Address.parse("https://host"), "Company").metadata()
     assert raised.value.cause == "not an Acumatica site"
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between attempts, which take no time here."""
+    pauses: list[float] = []
+    monkeypatch.setattr(
+        "backoff._sync.time", SimpleNamespace(sleep=pauses.append, monotonic=time.monotonic)
+    )
+    return pauses
+
+
+def patient(stack: ExitStack, box: Sandbox, tenant: str | None = "Company") -> Service:
+    client = Client(ClientSettings(timeout=5), BasicAuth(box.username, box.password))
+    stack.callback(client.close, box.url)
+    return Service(client, Address.parse(box.url), tenant)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("blocked", {"status": 404}),
+        ("blocked", {"status": 403}),
+        ("error", {"status": 404, "shape": "html"}),
+    ],
+)
+def test_a_page_that_says_that_rows_are_not_there_is_asked_again(
+    stack: ExitStack, waits: list[float], known: bool, kind: str, options: dict[str, Any]
+) -> None:
+    box = opened(stack)
+    service = patient(stack, box)
+    if known:
+        rows(service)
+    # Where the address is not known, each attempt asks both.
+    both = options["status"] == 404 and not known
+    box.faults.add(Fault(kind, times=6 if both else 3, **options))
+    assert rows(service) == ROWS
+    assert len(waits) == 3
+
+
+def test_a_page_at_the_address_that_is_asked_first_does_not_make_the_other_s_words_true(
+    stack: ExitStack, waits: list[float]
+) -> None:
+    box = opened(stack)
+    box.faults.add(Fault("not_found", match="/odatav4/"))
+    box.faults.add(Fault("blocked", match="/api/odata/dac", status=404, times=2))
+    assert rows(patient(stack, box)) == ROWS
+    assert len(waits) == 2
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_page_that_stays_is_told_as_such_and_skips_nothing(
+    stack: ExitStack, waits: list[float], known: bool, status: int
+) -> None:
+    box = opened(stack)
+    service = patient(stack, box)
+    if known:
+        rows(service)
+    box.faults.add(Fault("blocked", status=status))
+    with pytest.raises(RequestFailed, match="not Acumatica itself") as raised:
+        rows(service)
+    assert raised.value.action is Action.RETRY
+    assert 800 < sum(waits) <= 900
+
+
+def test_an_interface_is_not_missing_because_its_site_restarts(
+    stack: ExitStack, waits: list[float]
+) -> None:
+    box = opened(stack)
+    service = patient(stack, box)
+    rows(service)
+    # Both addresses of the metadata and the root of REST, twice.
+    box.faults.add(Fault("blocked", match=r"metadata|/entity$", status=404, times=5))
+    inquiries = Service(service.client, Address.parse(box.url), "Company", interface=INQUIRY)
+    assert inquiries.metadata().sets
+    assert waits
+
+
+def test_an_interface_is_not_missing_because_its_site_restarted(
+    stack: ExitStack, waits: list[float]
+) -> None:
+    box = opened(stack)
+    box.faults.add(Fault("blocked", match="metadata", status=404, times=2))
+    assert patient(stack, box).metadata().sets
+    assert waits == []
+
+
+def test_a_page_that_forbids_metadata_says_nothing_about_roles(
+    stack: ExitStack, waits: list[float]
+) -> None:
+    box = opened(stack)
+    box.faults.add(Fault("blocked", match="metadata", times=2))
+    assert patient(stack, box).metadata().sets
+    assert len(waits) == 2
+
+
+@pytest.mark.parametrize(
+    ("top", "resizable"), [(None, False), (1, False), (99, False), (100, True)]
+)
+def test_only_a_page_is_made_smaller(
+    stack: ExitStack, waits: list[float], top: int | None, resizable: bool
+) -> None:
+    box = opened(stack)
+    service = patient(stack, box)
+    box.faults.add(Fault("timed_out", times=2))
+    if resizable:
+        with pytest.raises(RequestFailed) as raised:
+            rows(service, replace(FIRST, top=top))
+        assert raised.value.action is Action.SHRINK
+    else:
+        assert rows(service, replace(FIRST, top=top)) == ROWS[:top]
+    assert len(waits) == 2 * (not resizable)
 
 
 def test_the_release_is_asked_for_once_and_a_refusal_has_no_consequence(stack: ExitStack) -> None:
@@ -512,3 +629,22 @@ def test_a_next_link_may_be_spelled_in_another_way(stack: ExitStack, path: str) 
     service = connect(stack, box, box.url, "Company B")
     rows(service)
     assert rows(service, Link(f"{path}{TERMS}?$skip=1&$orderby=TermsID")) == ROWS[1:]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://erp.example/Site",
+        "https://ERP.example/site/",
+        "http://erp.example:80/SITE",
+        "https://erp.example:443/Site/t/Company/api/odata/gi",
+        "https://somebody:secret@erp.example/Site/odatav4/Company",
+    ],
+)
+def test_a_site_has_one_name_however_its_address_is_written(url: str) -> None:
+    assert Address.parse(url).site_name == "erp.example/site"
+
+
+def test_sites_beside_each_other_have_different_names() -> None:
+    urls = ("https://a.b", "https://a.b:8443", "https://a.b/x", "https://a.b/y", "https://a.c/x")
+    assert len({Address.parse(url).site_name for url in urls}) == len(urls)

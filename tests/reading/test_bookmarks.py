@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_acumatica.odata.errors import SettingsError
-from tap_acumatica.reading.bookmarks import Bookmark, require_shape
+from tap_acumatica.reading.bookmarks import Bookmark, require_same_origin, require_shape
 
 R = "LastModifiedDateTime"
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -23,10 +23,11 @@ DAYS = st.none() | st.dates().map(str)
 SCOPES = st.fixed_dictionaries(
     {}, optional={"include_archived": st.booleans(), "start_date": st.dates().map(str)}
 )
-BOOKMARKS = st.builds(Bookmark, st.none() | MOMENTS, DAYS, SCOPES)
+COLUMNS = st.sampled_from(["", "Abc-12", "Abc-12d_Ef34"])
+BOOKMARKS = st.builds(Bookmark, st.none() | MOMENTS, DAYS, SCOPES, COLUMNS)
 
 
-@given(st.builds(Bookmark, MOMENTS, DAYS, SCOPES))
+@given(BOOKMARKS)
 def test_what_was_stored_is_found_again(bookmark: Bookmark) -> None:
     state: dict[str, Any] = {"context": {"_tenant": "Company"}}
     bookmark.store(state, R)
@@ -98,7 +99,7 @@ def test_a_bookmark_without_an_instant_starts_the_stream_anew(held: Bookmark) ->
     held.store(state, R)
     Bookmark(scope={"include_archived": False}).store(state, R)
     assert state == {"context": {}, "scope": {"include_archived": False}}
-    assert Bookmark.of(state, R).instant is None
+    assert Bookmark.of(state, R) == Bookmark(scope={"include_archived": False})
 
 
 @pytest.mark.parametrize("state", [{}, {"replication_key_value": None}, {"context": {"a": "b"}}])
@@ -160,6 +161,7 @@ def test_a_state_without_bookmarks_is_refused(state: dict[str, Any]) -> None:
         {"partitions": [{**PARTITION, "scope": []}]},
         {"scope": "x"},
         {"scope": {"start_date": 5}},
+        {"columns": ["OrderNbr"]},
     ],
 )
 def test_a_damaged_entry_is_refused_with_the_stream_that_it_is_of(entry: object) -> None:
@@ -167,10 +169,69 @@ def test_a_damaged_entry_is_refused_with_the_stream_that_it_is_of(entry: object)
         require_shape({"bookmarks": {"Other": {}, "Sales": entry}})
 
 
+@pytest.mark.parametrize("value", ["yesterday", 7])
+@pytest.mark.parametrize("partitioned", [True, False])
+def test_a_bookmark_that_is_no_date_time_is_refused_before_anything_is_read(
+    value: object, *, partitioned: bool
+) -> None:
+    entry = {"replication_key": R, "replication_key_value": value}
+    entry = {"partitions": [{**PARTITION, **entry}]} if partitioned else entry
+    with pytest.raises(SettingsError, match=r"The bookmark of Sales is not a .*: correct the"):
+        require_shape({"bookmarks": {"Other": {}, "Sales": entry}})
+
+
 def test_a_partition_that_stands_twice_is_refused() -> None:
     state = {"bookmarks": {"Sales": {"partitions": [PARTITION, {**PARTITION}]}}}
     with pytest.raises(SettingsError, match=r"holds the partition .*'A'.* twice"):
         require_shape(state)
+
+
+STATE: dict[str, Any] = {"bookmarks": {"Sales": {}}}
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        {},
+        {"site": None, "tenant": None},
+        {"site": "erp.example/site"},
+        {"site": "erp.example/site", "tenant": "Company"},
+        {"site": "erp.example/site", "tenant": "COMPANY"},
+        {"tenant": "Company"},
+    ],
+)
+def test_a_state_of_the_same_origin_or_of_none_is_taken(origin: dict[str, Any]) -> None:
+    require_shape({**STATE, **origin})
+    require_same_origin({**STATE, **origin}, "erp.example/site", "Company")
+    require_same_origin({**STATE, **origin}, "erp.example/site", None)
+
+
+def test_a_state_without_bookmarks_may_be_of_anything() -> None:
+    require_same_origin({"bookmarks": {}, "site": "other.example"}, "erp.example", None)
+
+
+@pytest.mark.parametrize(
+    ("origin", "words"),
+    [
+        (
+            {"site": "erp.example"},
+            "of the site erp.example, but .* to erp.example/site: .* set site",
+        ),
+        ({"site": "other.example/site"}, "of the site other.example/site, but .* to erp.example/s"),
+        (
+            {"tenant": "Other"},
+            "of the tenant Other, but the settings lead to Company: .* set tenant",
+        ),
+    ],
+)
+def test_a_state_of_another_origin_is_refused(origin: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        require_same_origin({**STATE, **origin}, "erp.example/site", "Company")
+
+
+def test_an_origin_that_is_no_text_is_damage() -> None:
+    with pytest.raises(SettingsError, match="The state is damaged"):
+        require_shape({**STATE, "site": ["erp.example"]})
 
 
 @given(st.lists(BOOKMARKS, max_size=2))

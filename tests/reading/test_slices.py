@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from support.running import NOW, run, settings_for
 from support.simulation import R, Server, SimulatedTable, at
 
@@ -19,6 +21,7 @@ from tap_acumatica.odata.clock import ClockCheck
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.http.client import Client
 from tap_acumatica.odata.instants import InstantReader
+from tap_acumatica.odata.paging.cursor import Window
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.table import Table
 from tap_acumatica.reading.bookmarks import Bookmark
@@ -26,6 +29,7 @@ from tap_acumatica.reading.model import Checkpoint, IncrementalStart, PageRead, 
 from tap_acumatica.reading.pages import PageReader
 from tap_acumatica.reading.prefetch import MAX_PAGES, Prefetcher
 from tap_acumatica.reading.reader import EntityReader
+from tap_acumatica.reading.slices import WindowSlice, WindowSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -124,12 +128,12 @@ def test_no_more_pages_are_in_memory_than_readers_hold(monkeypatch: pytest.Monke
     held, peak, lock = 0, 0, threading.Lock()
     counted = PageReader.counted
 
-    def count(self: PageReader, rows: list[Row], max_bookmark: datetime | None = None) -> PageRead:
+    def count(self: PageReader, rows: list[Row], *args: Any, **kwargs: Any) -> PageRead:
         nonlocal held, peak
         with lock:
             held += 1
             peak = max(peak, held)
-        return counted(self, rows, max_bookmark)
+        return counted(self, rows, *args, **kwargs)
 
     monkeypatch.setattr(PageReader, "counted", count)
     sims = {name: Watched([60.0] * 400) for name in "abcd"}
@@ -183,6 +187,55 @@ def test_many_rows_within_a_second_are_not_cut_apart() -> None:
     sim = Watched([0.0] * 300 + [60.0] * 300)
     keys, _ = read(sim)
     assert sorted(keys) == list(range(600))
+
+
+INSTANTS = st.datetimes(timezones=st.just(UTC))
+COUNTS = st.integers(0, 10**9)
+
+
+class FakePager:
+    """A pager that has read one page."""
+
+    def __init__(self, rows: int, remaining: int) -> None:
+        self.delivered, self.remaining = rows, remaining
+        self.end: datetime | None = None
+
+    def narrow(self, end: datetime) -> None:
+        self.end = end
+
+
+@given(
+    moments=st.lists(INSTANTS, min_size=4, max_size=4).map(sorted),
+    page_rows=st.integers(2, 50_000),
+    remaining=COUNTS,
+    counts=st.lists(COUNTS, max_size=20),
+)
+@example(
+    moments=[at(f"{year:04}-01-01T00:00:00") for year in (1, 1, 301, 2026)],
+    page_rows=2000,
+    remaining=10_000,
+    counts=[1, 1, 0],
+)
+def test_slices_of_rows_of_all_times_fill_the_window_without_gap(
+    moments: list[datetime], page_rows: int, remaining: int, counts: list[int]
+) -> None:
+    low, first, last, high = moments
+    slices: list[WindowSlice] = []
+    splitter = WindowSplitter(WindowSlice(Window(low, high), 3), InstantReader(), slices.append)  # type: ignore[arg-type]
+    pager = FakePager(page_rows, remaining)
+    page = [{R: first.isoformat()}] * (page_rows - 1) + [{R: last.isoformat()}]
+    rest = splitter.split(pager, page, R)  # type: ignore[arg-type] # a fake
+    if rest is None:
+        return
+    assert pager.end is not None
+    ends = [pager.end]
+    while rest.has_more and len(slices) < 500:
+        rest.next_part(3)
+        assert slices[-1].window.low == ends[-1]
+        ends.append(slices[-1].window.high)
+        slices[-1].on_count(counts[len(slices) % len(counts)] if counts else 0)
+    assert ends == sorted(set(ends)), "no slice is empty"
+    assert rest.has_more or ends[-1] == high
 
 
 def test_an_error_in_a_part_comes_after_all_rows_before_it() -> None:

@@ -88,6 +88,15 @@ def test_the_bar_shows_rows_and_streams(clock: Clock) -> None:
     assert "8,000 rows, 2,000 rows/s, 1 pages" in output
 
 
+def test_names_on_the_bar_are_neither_markup_nor_orders_to_the_terminal(clock: Clock) -> None:
+    console = terminal()
+    bar = Bar(1, console, moving=False)
+    with bar.shown():
+        Progress(1, bar, clock).begin("S\x1b]0;title\x07", "Company [/B]")
+    assert isinstance(console.file, io.StringIO)
+    assert r"S\x1b]0;title\x07 of Company [/B]" in console.file.getvalue()
+
+
 def test_what_is_logged_stands_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stderr)

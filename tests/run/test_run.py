@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from queue import Queue
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,12 +13,19 @@ from support.running import NOW, settings_for
 from sandbox import Fault, Sandbox
 from tap_acumatica.catalog.absence import TenantGaps
 from tap_acumatica.catalog.plan import StreamPlan
-from tap_acumatica.odata.errors import Action, AcumaticaError, Cause, RequestFailed
+from tap_acumatica.odata.errors import (
+    Action,
+    AcumaticaError,
+    Cause,
+    RequestFailed,
+    SettingsError,
+)
 from tap_acumatica.odata.http.client import RetryLimits
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.model import Checkpoint, PageRead
 from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run.assembly import assemble
+from tap_acumatica.run.failures import StreamsFailed
 from tap_acumatica.run.run import Run
 from tap_acumatica.settings.schema import SCHEMA
 
@@ -100,9 +108,43 @@ def test_a_signal_ends_it_at_once_only_while_no_message_can_be_cut() -> None:
     assert run.stop_signal == signal.SIGINT
 
 
-def test_the_only_tenant_cannot_be_given_up(run: Run) -> None:
-    with pytest.raises(AcumaticaError, match="gone"):
-        run.give_up(None, AcumaticaError("gone"))
+def test_another_signal_signs_out_and_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: Queue[int] = Queue()
+    monkeypatch.setattr("os._exit", ended.put)
+    run = Run()
+    run.interruptible = False
+    run.stop(signal.SIGTERM)
+    assert ended.empty()
+    run.stop(signal.SIGINT)
+    assert ended.get(timeout=10) == 130
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SettingsError("gone"),
+        RequestFailed(Cause.SIGN_IN_REFUSED, Action.STOP, "gone"),
+        RequestFailed(Cause.LICENCE_LIMIT, Action.RETRY, "gone"),
+        RequestFailed(Cause.REFRESH_TOKEN_REFUSED, Action.STOP, "gone"),
+    ],
+    ids=["settings", "sign-in", "licence", "token"],
+)
+def test_what_concerns_all_streams_ends_a_run_of_one_tenant(
+    run: Run, error: AcumaticaError
+) -> None:
+    with pytest.raises(type(error)) as raised:
+        run.fail(TERMS, None, error)
+    assert raised.value is error
+
+
+def test_the_error_that_ends_a_run_comes_behind_the_streams_that_failed_before(run: Run) -> None:
+    run.fail(TERMS, None, AcumaticaError("broken"))
+    with pytest.raises(StreamsFailed) as raised:
+        run.fail(ORDERS, None, RequestFailed(Cause.SIGN_IN_REFUSED, Action.STOP, "Refused."))
+    assert raised.value.sentences == [
+        f"The stream {TERMS} was not read completely. broken",
+        "Refused.",
+    ]
 
 
 def test_a_tenant_that_is_given_up_is_not_read_and_fails_the_run() -> None:
@@ -111,7 +153,7 @@ def test_a_tenant_that_is_given_up_is_not_read_and_fails_the_run() -> None:
         run.open(assemble(settings(box, "Terms", tenants=["A", "B"])))
         try:
             plans = plans_of(run)
-            run.give_up("A", AcumaticaError("gone"))
+            run.fail(TERMS, "A", SettingsError("gone"))
             assert run.failures.has_failed("A")
             with pytest.raises(AcumaticaError, match="The tenant A"):
                 run.require_complete(plans)
@@ -125,9 +167,9 @@ def test_a_skipped_stream_fails_the_run_if_its_rows_were_expected(
 ) -> None:
     plans = plans_of(run)
     refused = RequestFailed(Cause.NO_RIGHTS, Action.SKIP, "No rights.")
-    run.skip(None, refused, expected=expected)
+    run.skip(TERMS, None, refused, expected=expected)
     if expected:
-        with pytest.raises(RequestFailed, match="No rights"):
+        with pytest.raises(StreamsFailed, match=f"stream {TERMS} .* No rights"):
             run.require_complete(plans)
     else:
         run.require_complete(plans)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
+from xml.parsers import expat
 
 import pytest
 import requests
@@ -260,6 +262,87 @@ def test_faults_are_set_over_http(box: Sandbox, get: Get) -> None:
     assert get("Terms").ok
     answer = requests.post(f"{box.url}/_control/fault", json={"kind": "nope"}, timeout=5)
     assert answer.status_code == 400
+
+
+def test_something_in_front_of_the_server_blocks(box: Sandbox, get: Get) -> None:
+    for status in (403, 404):
+        box.faults.add(Fault("blocked", times=1, status=status))
+        page = get(TRAN)
+        assert (page.status_code, "<html" in page.text) == (status, True)
+        box.faults.clear()
+
+
+def test_a_good_answer_holds_an_error(box: Sandbox, get: Get) -> None:
+    box.faults.add(Fault("error_in_body", message="x"))
+    answer = get(TRAN)
+    assert (answer.status_code, answer.json()["value"]) == (200, [])
+    assert answer.json()["error"]["message"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ({"form": "redirect"}, 302),
+        ({"form": "page"}, 200),
+        ({"form": "page", "status": 500}, 500),
+        ({"form": "json"}, 500),
+        ({"form": "iis"}, 429),
+    ],
+)
+def test_there_are_too_many_sessions_in_any_form(
+    box: Sandbox, get: Get, options: dict[str, str | int], status: int
+) -> None:
+    fault = Fault("login_limit")
+    fault.options = dict(options)
+    box.faults.add(fault)
+    answer = get(TRAN)
+    assert answer.status_code == status
+    words = answer.text + answer.headers.get("Location", "").replace("%20", " ")
+    known = ("concurrent API logins", "API Login Limit", "custom error module")
+    assert any(each in words for each in known)
+
+
+def test_exceptions_of_the_server_have_their_type(box: Sandbox, get: Get) -> None:
+    box.faults.add(Fault("not_set_up", match="Terms", form="X Preferences"))
+    box.faults.add(Fault("unknown_column", match=TRAN))
+    setup, column = get("Terms"), get(TRAN, select="Module")
+    assert setup.json()["exceptionType"].endswith("PXSetupNotEnteredException")
+    assert "on the X Preferences form" in setup.json()["exceptionMessage"]
+    assert column.json()["exceptionType"].endswith("KeyNotFoundException")
+    assert get(TRAN).ok
+
+
+def test_large_pages_fail(box: Sandbox, get: Get) -> None:
+    box.faults.add(Fault("timed_out", match="Terms", above_top=10))
+    box.faults.add(Fault("error", match=TRAN, status=504, above_top=10))
+    for name, status in (("Terms", 500), (TRAN, 504)):
+        assert get(name, top=10).ok
+        assert get(name, top=11).status_code == get(name).status_code == status
+
+
+@pytest.mark.parametrize("kind", ["informational", "repeated"])
+def test_answers_come_one_too_early(box: Sandbox, kind: str) -> None:
+    box.faults.add(Fault(kind))
+    address = "/t/Company/api/odata/dac/TERMS?$top={}"
+    headers = {"Authorization": box.authorization}
+    connection = HTTPConnection("127.0.0.1", urlsplit(box.url).port, timeout=5)
+    answers = []
+    for top in (1, 2, 3):
+        connection.request("GET", address.format(top), headers=headers)
+        response = connection.getresponse()
+        headers |= {"Cookie": response.headers.get("Set-Cookie", "").partition(";")[0]}
+        answers.append((response.status, response.read().count(b'"TermsID"')))
+    connection.close()
+    if kind == "informational":
+        assert answers[0] == (103, 0)
+    else:
+        assert answers[:2] == [(200, 1), (200, 1)]
+
+
+def test_a_label_has_a_character_that_xml_forbids(box: Sandbox, get: Get) -> None:
+    box.faults.add(Fault("control_character", match="metadata"))
+    with pytest.raises(expat.ExpatError, match="invalid character"):
+        expat.ParserCreate().Parse(get("$metadata").content)
 
 
 def test_every_kind_is_described() -> None:

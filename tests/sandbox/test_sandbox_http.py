@@ -179,6 +179,8 @@ def test_requests_are_counted_and_logged_without_credentials(box: Sandbox, get: 
     assert (counters.total, counters.data_requests, counters.metadata_requests) == (3, 1, 1)
     assert counters.counts_requests == 1
     assert counters.requests["/t/Company/api/odata/dac/Terms"] == 1
+    other_process = requests.get(f"{box.url}/_control/counters", timeout=5).json()["result"]
+    assert other_process == vars(counters)
     record = box.log[0]
     assert record.query == {"$top": "1", "$filter": "TermsID eq 'a b'"}
     assert record.status == 200

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.running import in_this_process, run, settings_for
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.masking import masking
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.run.assembly import assemble
 from tap_acumatica.settings import validation
@@ -127,11 +126,21 @@ def test_the_settings_of_the_sdk_are_refused_in_sentences_too(
     assert sentence in str(error)
 
 
-def test_a_map_that_fails_on_a_record_is_refused_in_a_sentence(box: Sandbox) -> None:
-    maps = {"PX_SM_Users": {"x": "nope(Username)"}}
-    error = run(settings_for(box, "PX_SM_Users", stream_maps=maps)).error
+@pytest.mark.parametrize(
+    "maps",
+    [
+        {"x": "nope(Username)"},
+        {"x": "int(Username)"},
+        {"x": "Username + 1"},
+        {"x": "Missing"},
+        {"__filter__": "Username > 1"},
+    ],
+)
+def test_an_expression_that_fails_on_a_record_is_named(box: Sandbox, maps: dict[str, str]) -> None:
+    error = run(settings_for(box, "PX_SM_Users", stream_maps={"PX_SM_Users": maps})).error
     assert isinstance(error, SettingsError)
-    assert "The setting stream_maps cannot be used (" in str(error)
+    (expression,) = maps.values()
+    assert f"The setting stream_maps cannot be used ({expression!r} failed on" in str(error)
 
 
 # The environment
@@ -193,6 +202,9 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("ftp://host", "must be an address that starts with https:// (found 'ftp://host')"),
         ("https://", "must be an address that starts with https://"),
         ("https://odata:5ecret@host", "contains a user name or password: move them to"),
+        ("https://host/ERP/(W(1))/Main", "the mark of a browser's session"),
+        ("https://host/(S(abc)W(12))/t/Company", "remove that part"),
+        ("https://host/%28W%281%29%29", "the mark of a browser's session"),
         ("https://[::1", "is not a valid address (Invalid IPv6 URL)"),
         ("https://host:port", "is not a valid address"),
         ("https://host:99999", "is not a valid address"),
@@ -207,9 +219,15 @@ def test_an_address_that_cannot_work_is_refused(url: str, sentence: str) -> None
     assert sentence in message
 
 
+def test_a_user_name_with_a_colon_is_refused_where_it_would_end_there() -> None:
+    message = refusal(username="Company:odata")
+    assert message.startswith("The setting username contains a colon")
+
+
 @pytest.mark.parametrize(
     "url",
     [
+        "https://host/ERP (W)/t/A(1)",
         "https://host",
         "HTTPS://Host/ERP",
         "http://localhost:8080",
@@ -418,21 +436,20 @@ def test_decimals_of_no_known_form_are_refused(value: str) -> None:
         validation.check(settings(decimals=value))
 
 
-@given(st.text(min_size=1), st.dictionaries(st.text(min_size=1), st.text()), st.text(min_size=1))
-def test_all_secrets_are_known(password: str, headers: dict[str, str], value: str) -> None:
+def test_secret_settings_are_masked_by_their_text_and_by_their_place() -> None:
     config = settings(
-        password=password, secret_headers=headers, secret_params={"key": value}, region="fr"
+        password="pass-word",
+        secret_headers={"X-Key": "k1", "X-Long": "long-key"},
+        secret_params={"sig": "s1", "long": 12345},
+        region="fr",
     )
-    masked = validation.secrets(config)
-    words = {text for text in (password, *headers.values(), value) if len(text) >= 4}
-    assert {text for text in masked if "=" not in text and ": " not in text} <= words <= {*masked}
-    for name, text in headers.items():
-        assert text in masked or f"{name!r}: {text!r}" in masked
-    assert value in masked or f"key={value}" in masked
+    validation.mask_secrets(config)
+    said = "pass-word of X-Key k1, long-key at /?sig=s1&long=12345&region=fr"
+    assert masking.masked(said) == "*** of X-Key k1, *** at /?sig=***&long=***&region=fr"
+    assert masking.masked_header("x-key", "k1") == "***"
 
 
 def test_every_setting_with_a_secret_name_is_secret() -> None:
     words = ("password", "secret", "token")
     names = {name for name in SCHEMA["properties"] if any(word in name for word in words)}
     assert names - {"token_file", "access_token_url"} <= SECRETS
-    assert validation.secrets(settings(password=None)) == []

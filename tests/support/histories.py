@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from support.simulation import Key, R, Row, Server, SimulatedTable, at
+from support.simulation import Clock, Key, R, Row, Server, SimulatedTable, at
 
 NOWS = ("2026-06-01T12:00:00", "2026-03-08T08:10:00", "2026-11-01T06:40:00", "2026-11-01T07:30:00")
 """The server's clock at the start; the last three are around clock changes in New York."""
@@ -34,31 +34,96 @@ INQUIRIES = tuple(
 )
 
 
+@dataclass(frozen=True)
+class Content:
+    """What a table holds.
+
+    Attributes:
+        rows: Number of rows at the start; None draws one.
+        widths: Lengths of the texts in a column of the table; empty for no such column. Rows of one
+            length follow each other, and the longest may have been changed within one second.
+        columns: Number of further columns.
+        ahead: Whether rows are dated minutes to hours ahead of the clock.
+        ancient: Share of the rows that are from before 2000.
+        quiet: How long no row has changed before the start; None draws it.
+        kinds: Types of the key's columns; empty draws them.
+        restless: Whether one row changes all the time, and the others hardly do.
+        pace: Maximum time between two requests.
+    """
+
+    rows: int | None = None
+    widths: tuple[int, ...] = ()
+    columns: int = 0
+    ahead: bool = False
+    ancient: float = 0.02
+    quiet: timedelta | None = None
+    kinds: tuple[str, ...] = ()
+    restless: bool = False
+    pace: timedelta = timedelta(seconds=3)
+
+
+DRAWN = Content()
+
+
 class History:
     """A table, and the changes to it between requests.
 
     Attributes:
         late: Whether transactions take time, so that rows become visible after their timestamp.
         shape: How the table is exposed.
+        content: What it holds.
     """
 
-    def __init__(self, seed: int, server: Server, *, late: bool = True, shape: Shape = DAC) -> None:
+    def __init__(  # noqa: PLR0913 - each is a choice of its own
+        self,
+        seed: int,
+        server: Server,
+        *,
+        late: bool = True,
+        shape: Shape = DAC,
+        content: Content = DRAWN,
+        clock: Clock | None = None,
+        like: History | None = None,
+    ) -> None:
+        """Fill the table.
+
+        Args:
+            seed: Decides on everything that is random.
+            server: How the server behaves.
+            late: Whether transactions take time.
+            shape: How the table is exposed.
+            content: What the table holds.
+            clock: The clock of the site; None makes one.
+            like: The same table of another tenant, which has the same columns.
+        """
         self.random = Random(seed)
         self.shape = shape
         self.late = late
+        self.content = content
         width = self.random.choice([1, 1, 2, 3, 4])
         self.kinds = tuple(self.random.choice(["int", "int", "str", "guid"]) for _ in range(width))
+        self.kinds = content.kinds or self.kinds
         self.nullable = self.random.random() < 0.2
-        names = tuple(f"K{index}" for index in range(width))
+        if like:
+            self.kinds, self.nullable = like.kinds, like.nullable
+        names = tuple(f"K{index}" for index in range(len(self.kinds)))
         # A server that compares wall clocks loses an hour in autumn, for any reader.
         nows = NOWS[:1] if server.wall_filters else NOWS
-        self.sim = SimulatedTable(names, server, at(self.random.choice(nows)), self.random)
+        now = at(self.random.choice(nows))
+        self.sim = SimulatedTable(names, server, clock or now, self.random)
+        self.sim.further_columns = self._further_columns
+        self._width = max(content.widths, default=0)
         self._transactions: list[tuple[int, Key, datetime]] = []
         """Open transactions: the number of queries after which they commit, key, timestamp."""
         self._fill()
 
     def _key(self) -> Key:
         return tuple(self._part(kind) for kind in self.kinds)
+
+    def _new_key(self) -> Key:
+        """Return a key that no row has, as far as there are some."""
+        keys = (self._key() for _ in range(30))
+        return next((key for key in keys if key not in self.sim.rows), self._key())
 
     def _part(self, kind: str) -> Any:
         number = self.random.randrange(60)
@@ -71,38 +136,78 @@ class History:
         forms = ["{:03}", "K{}'&", "k{}'&", "{} ", "{}", "Ä{}", "K-{}"]
         return self.random.choice(forms).format(number)
 
+    def _further_columns(self, _: Key) -> Row:
+        content, row = self.content, Row()
+        if content.widths:
+            if self.random.random() < 0.05:
+                self._width = self.random.choice(content.widths)
+            row["Text"] = "x" * self._width
+        return row | {f"C{index}": index for index in range(content.columns)}
+
     def _fill(self) -> None:
-        random, now = self.random, self.sim.now
-        rows = random.choice([0, 1, 5, 30, 30, 80, 200])
-        spread = random.choice([0, 0, 1, 3, 10, 60, 5400, 86400 * 30])
-        start = now - timedelta(seconds=spread) - timedelta(hours=random.choice([0, 2, 900]))
-        future = random.random() < 0.2
-        for _ in range(rows):
-            instant: datetime | None = start + timedelta(
-                milliseconds=random.randrange(spread * 1000 + 1)
-            )
+        random, content = self.random, self.content
+        rows = content.rows
+        if rows is None:
+            rows = random.choice([0, 1, 5, 30, 30, 80, 200])
+        instants = self._instants(rows)
+        if content.widths:
+            instants.sort()
+            self._crowd(instants)
+        now, future = self.sim.now, random.random() < 0.2
+        for instant in instants:
             chance = random.random()
-            if chance < 0.02:
-                instant = at(random.choice(ANCIENT))
-            elif chance < 0.04:
-                instant = None
-            elif chance < 0.06 and future:
-                instant = random.choice([at("2031-01-01T00:00:00"), now + timedelta(hours=18)])
-            self.sim.put(self._key(), instant)
+            stamp: datetime | None = instant
+            if chance < content.ancient:
+                stamp = at(random.choice(ANCIENT))
+            elif chance < content.ancient + 0.02:
+                stamp = None
+            elif chance < content.ancient + 0.04 and future:
+                stamp = random.choice([at("2031-01-01T00:00:00"), now + timedelta(hours=18)])
+            elif chance < 0.2 and content.ahead:
+                stamp = now + timedelta(minutes=random.choice([1, 5, 9, 30, 60, 115, 240, 300]))
+            self.sim.put(self._new_key(), stamp)
+
+    def _instants(self, rows: int) -> list[datetime]:
+        """Return the instants of so many rows, as people and imports make them."""
+        random = self.random
+        spread = random.choice([0, 0, 1, 3, 10, 60, 5400, 86400 * 30])
+        quiet = self.content.quiet
+        if quiet is None:
+            quiet = timedelta(hours=random.choice([0, 2, 900]))
+        start = self.sim.now - timedelta(seconds=spread) - quiet
+        within = [timedelta(milliseconds=random.randrange(spread * 1000 + 1)) for _ in range(rows)]
+        return [start + offset for offset in within]
+
+    def _crowd(self, instants: list[datetime]) -> None:
+        """Date some of the rows, which follow each other, within one second."""
+        if not instants:
+            return
+        first = self.random.randrange(len(instants))
+        last = min(first + self.random.choice([0, 10, 40]), len(instants))
+        for index in range(first, last):
+            instants[index] = instants[first] + timedelta(milliseconds=index - first)
+        instants.sort()
 
     def change(self) -> None:
         """Change the table between two requests."""
         sim, random = self.sim, self.random
         if sim.counting and random.random() < 0.7:
             return
-        sim.now += timedelta(milliseconds=random.randrange(3000))
+        sim.now += random.random() * self.content.pace
         for transaction in [*self._transactions]:
             due, key, instant = transaction
             if due <= len(sim.queries) or sim.now - instant > MAX_DELAY:
                 sim.put(key, instant)
                 self._transactions.remove(transaction)
-        for _ in range(random.choice([0, 0, 1, 1, 3])):
+        if self.restless:
+            sim.put(self.restless, sim.stamp())
+        for _ in range(random.choice([0] * 9 + [1] if self.restless else [0, 0, 1, 1, 3])):
             self._change_once()
+
+    @property
+    def restless(self) -> Key | None:
+        """The row that changes all the time, or None."""
+        return next(iter(self.sim.rows), None) if self.content.restless else None
 
     def _change_once(self) -> None:
         sim, random = self.sim, self.random
@@ -113,7 +218,7 @@ class History:
             case 2 | 3:
                 sim.put(existing, sim.stamp())
             case 4:
-                sim.rows.pop(existing, None)
+                sim.remove(existing)
             case 5 if self.late:
                 self._commit_late(random.choice([existing, existing, self._key()]))
             case 6 if self.late:
@@ -123,8 +228,8 @@ class History:
                 for key in random.sample(list(sim.rows), k=len(sim.rows) // 2):
                     sim.put(key, instant)
             case _:
-                row = sim.rows.pop(existing, None)
-                if row and random.random() < 0.5:
+                sim.remove(existing)
+                if random.random() < 0.5:
                     sim.put(existing, sim.stamp())
 
     def _existing(self) -> Key:
@@ -154,18 +259,10 @@ class History:
         self.sim.server.slow_above = None
         self.sim.now += timedelta(days=1, minutes=10)
 
-    def surviving(self) -> dict[Key, int]:
-        """Return the last version of each row that exists."""
-        return {key: row["Version"] for key, row in self.sim.rows.items()}
-
     def is_in_the_future(self, key: Key) -> bool:
         """Whether the row is dated up to a day ahead: it is read once that time has passed."""
         instant = self.sim.rows[key][R]
         return instant is not None and timedelta(0) < instant - self.sim.now < timedelta(days=1)
-
-    def key_of(self, row: Row) -> Key:
-        """Return the key of a delivered row."""
-        return tuple(row[name] for name in self.sim.key)
 
 
 __all__ = ["DAC", "INQUIRIES", "MAX_DELAY", "NOWS", "History", "R", "Shape"]

@@ -68,10 +68,15 @@ def settings_for(box: Sandbox, *entities: str, **changes: Any) -> dict[str, Any]
     }
 
 
+STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+"""Signals that stop a run; Windows has two of them."""
+
+
 @contextmanager
 def in_this_process() -> Iterator[None]:
     """Restore the signal handlers, which a tap replaces."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
+    handlers = {number: signal.getsignal(number) for number in numbers}
     try:
         yield
     finally:
@@ -123,10 +128,10 @@ def run(settings: dict[str, Any], **arguments: Any) -> Output:
     return output
 
 
-def discover(settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The streams of the discovered catalog, by name."""
+def discover(settings: dict[str, Any], *, strict: bool = False) -> dict[str, dict[str, Any]]:
+    """The streams of the discovered catalog, by name; `strict` as at a terminal."""
     with captured_stdout():
-        tap = TapAcumatica(config=dict(settings), setup_mapper=False)
+        tap = TapAcumatica(config=dict(settings), setup_mapper=False, run=Run(strict=strict))
         try:
             return {stream["stream"]: stream for stream in tap.catalog_dict["streams"]}
         finally:

@@ -87,7 +87,7 @@ def test_records_are_those_of_json() -> None:
         {"InventoryID": "B\r\n<ü>", "QtyOnHand": None, "ModifiedOn": "2022-09-15T00:00:00Z"},
         {"InventoryID": None, "QtyOnHand": Decimal("-0.10"), "ModifiedOn": None},
     ]
-    assert len(requests) == len(ROWS) + 1, "and one that proves the end"
+    assert len(requests) == len(ROWS) + 2, "and two that prove the end"
     assert {request.headers["Accept"] for request in requests} == {"application/atom+xml"}
     assert requests[0].qs["$format"] == ["atom"]
 

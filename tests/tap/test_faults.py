@@ -82,6 +82,14 @@ def test_a_row_that_comes_twice_is_written_once(
         ("throttle", 2, {"retry_after": 30}),
         ("throttle", 2, {"retry_after": "Mon, 01 Jun 2026 12:00:30 GMT"}),
         ("error", 3, {"message": "Something unknown went wrong."}),
+        ("error_in_body", 2, {"message": "Something unknown went wrong."}),
+        ("blocked", 3, {"status": 403}),
+        ("blocked", 3, {"status": 404}),
+        ("login_limit", 2, {"form": "redirect"}),
+        ("login_limit", 2, {"form": "page"}),
+        ("login_limit", 2, {"form": "page", "status": 500}),
+        ("login_limit", 2, {"form": "json"}),
+        ("login_limit", 2, {"form": "iis"}),
     ],
 )
 def test_what_passes_is_waited_out(  # noqa: PLR0913, PLR0917 - a table
@@ -159,6 +167,97 @@ def test_a_page_that_times_out_is_asked_for_in_halves(box: Sandbox, tracking_typ
     tops = [int(r.query["$top"]) for r in box.log if "$top" in r.query and r.status is None]
     assert tops
     assert all(top > 120 for top in tops)
+
+
+@both_methods
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("error", {"status": 502, "shape": "html"}),
+        ("error", {"status": 504, "shape": "text"}),
+        ("error", {"status": 524, "shape": "html"}),
+        ("timed_out", {}),
+    ],
+)
+def test_a_page_that_a_status_says_took_too_long_is_asked_for_in_halves(
+    box: Sandbox, waits: list[float], kind: str, options: dict[str, Any], tracking_type: str
+) -> None:
+    box.faults.add(Fault(kind, match="top=", above_top=120, **options))
+    output = run(settings_for(box, LEDGER, page_size=400, tracking_type=tracking_type))
+    assert is_complete(box, output)
+    assert not waits
+    tops = [int(r.query["$top"]) for r in box.log if r.status in {500, 502, 504, 524}]
+    assert tops
+    assert all(top > 120 for top in tops)
+
+
+@both_methods
+def test_a_site_that_restarts_behind_a_gateway_is_waited_for(
+    box: Sandbox, waits: list[float], tracking_type: str
+) -> None:
+    box.faults.add(Fault("error", status=502, shape="html", after=2, times=15))
+    assert is_complete(box, read(box, tracking_type=tracking_type))
+    assert sum(waits) > 60
+
+
+@both_methods
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_page_that_stays_is_no_refusal_of_acumatica(
+    box: Sandbox, status: int, after: int, tracking_type: str
+) -> None:
+    box.faults.add(Fault("blocked", match=LEDGER, status=status, after=after))
+    entities = (ACCOUNTS, LEDGER, SETUP)
+    output = run(settings_for(box, *entities, page_size=100, tracking_type=tracking_type))
+    assert isinstance(output.error, RequestFailed)
+    assert f"not Acumatica itself, refused {LEDGER} ({status}: Request blocked" in str(output.error)
+    assert LEDGER not in {m["stream"] for m in output.messages if m["type"] == "ACTIVATE_VERSION"}
+
+
+@both_methods
+@pytest.mark.parametrize("kind", ["informational", "repeated"])
+def test_answers_that_come_too_early_or_twice_change_no_row(
+    box: Sandbox, kind: str, tracking_type: str
+) -> None:
+    names = (ACCOUNTS, "PX_Objects_CS_Terms", USERS, SETUP)
+    settings = settings_for(box, *names, page_size=10, max_retry_time=900)
+    settings["tracking_type"] = tracking_type
+    expected = run(settings)
+    assert expected.error is None
+    for after in range(12):
+        box.faults.clear()
+        box.faults.add(Fault(kind, after=after, times=2))
+        output = run(settings)
+        for name in names:
+            rows, whole = output.records(name), expected.records(name)
+            # Rows may come twice, if a page was taken for another one of the same set.
+            assert [row for row in rows if row not in whole] == []
+            assert output.error or [row for row in whole if row not in rows] == []
+
+
+def test_a_module_without_its_preferences_is_skipped(
+    box: Sandbox, waits: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    box.faults.add(Fault("not_set_up", match=LEDGER, form="General Ledger Preferences"))
+    output = run(settings_for(box, LEDGER, ACCOUNTS))
+    assert output.error is None
+    assert output.records(ACCOUNTS)
+    assert "not entered on the General Ledger Preferences form" in caplog.text
+    assert not waits
+
+
+@both_methods
+def test_a_column_that_the_server_does_not_know_is_read_with_all_columns(
+    box: Sandbox, waits: list[float], tracking_type: str
+) -> None:
+    box.faults.add(Fault("unknown_column", match=f"{LEDGER}.*top=1[0-9]"))
+    assert is_complete(box, read(box, tracking_type=tracking_type))
+    assert len(waits) == 1
+
+
+def test_a_label_with_a_forbidden_character_keeps_nothing_from_being_read(box: Sandbox) -> None:
+    box.faults.add(Fault("control_character", match="metadata"))
+    assert is_complete(box, read(box))
 
 
 @pytest.mark.parametrize("into", ["number", "boolean", "object"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,15 @@ from sandbox.inquiries import Inquiry, Parameter
 from sandbox.inquiries.made import INQUIRIES
 from tap_acumatica.catalog.inquiries import appended, fit_length, sortable_columns
 from tap_acumatica.discovery.inquiries import stream_names
+from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import (
     DiscoveryError,
     InconsistentAnswer,
     RequestFailed,
     SettingsError,
 )
+from tap_acumatica.odata.paging import keyless
+from tap_acumatica.run.failures import StreamsFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -282,8 +286,7 @@ def test_columns_that_are_appended_are_the_last_keys_but_never_the_first_column(
     last_columns = appended(columns, declared)
     assert last_columns >= set(columns[results:])
     assert columns[0] not in last_columns
-    schemas: dict[str, Any] = {name: {"type": ["string", "null"]} for name in columns}
-    assert sortable_columns(schemas, declared) == [
+    assert sortable_columns(dict.fromkeys(columns, edm.STRING), declared) == [
         name for name in columns if name not in last_columns
     ]
 
@@ -296,7 +299,8 @@ def test_an_inquiry_is_not_ordered_by_what_cannot_be_written_or_sorted() -> None
         "E": {"type": "array"},
         "Ж": {"type": ["string", "null"], "format": "date-time"},
     }
-    assert sortable_columns(schemas, ()) == ["A", "Ж"]
+    types = {name: edm.from_schema(schema) for name, schema in schemas.items()}
+    assert sortable_columns(types, ()) == ["A", "Ж"]
     assert fit_length(["A", "Ж", "B"], 8) == ("A",)
     assert fit_length(["A", "Ж", "B"], 9) == ("A", "Ж")
 
@@ -537,14 +541,14 @@ def test_a_formula_as_replication_key_is_read_in_full_and_claims_no_window(
     first = run(config)
     assert first.error is None
     name = "GI_Formula_Dates_100_"
-    assert first.state["bookmarks"][name] == {"was_read": True}
+    assert first.state["bookmarks"][name].keys() == {"was_read", "key", "columns"}
     assert "is read in full, since its replication key LastModifiedOn" in caplog.text
     rows = box.inquiry_rows("Formula & Dates 100%")
     assert comparable(first.records(name)) == comparable(instants(rows))
     second = run(config, state=first.state)
     assert len(second.records(name)) == len(rows)
     box.forbid("Formula & Dates 100%")
-    assert isinstance(run(config, state=second.state).error, RequestFailed)
+    assert isinstance(run(config, state=second.state).error, StreamsFailed)
 
 
 def test_a_formula_as_key_leaves_reading_to_the_other_columns(
@@ -616,6 +620,57 @@ def test_odd_answers_lose_no_row_of_an_inquiry(box: Sandbox, kind: str) -> None:
         rows = box.inquiry_rows(title)
         delivered = comparable(output.records(NAMES[title]))
         assert not comparable(instants(rows)) - delivered
+
+
+TIES = Inquiry(
+    "Ties",
+    "{SOLine} l",
+    "Order:s = l.OrderNbr\nLine:s~ = l.OrderNbr||'/'||l.LineNbr||'/'||l.OrderQty",
+)
+"""An inquiry in which nothing that can be sorted tells the lines of an order apart."""
+ACTIVATES: dict[str, Any] = {"page_size": 20, "emit_activate_version_messages": True}
+
+
+@pytest.mark.parametrize("path", [V4, V3])
+@pytest.mark.parametrize("most", [keyless.MAX_ROWS, 40])
+def test_rows_that_tie_arrive_once_each_in_one_answer_or_in_many(
+    box: Sandbox, path: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyless, "MAX_ROWS", most)
+    box.inquiries.add(TIES)
+    box.faults.add(Fault("shuffle"))
+    rows = box.inquiry_rows("Ties")
+    assert len(rows) > 2 * 40
+    output = run(inquiry_settings(box, path, "GI_Ties", **ACTIVATES))
+    assert output.error is None
+    assert comparable(output.records()) == comparable(rows)
+    assert "ACTIVATE_VERSION" in output.types()
+    requests = [request for request in box.log if request.kind == "data"]
+    assert (len(requests) > 2 * len(rows) / 40) == (most == 40)
+
+
+def test_rows_that_tie_and_do_not_come_in_one_answer_are_an_error_that_names_the_key(
+    box: Sandbox,
+) -> None:
+    columns = TIES.column_lines.replace("l.OrderNbr\n", "'the same'\n")
+    box.inquiries.add(replace(TIES, column_lines=columns))
+    box.faults.add(Fault("rows_cap", rows=30))
+    output = run(inquiry_settings(box, V4, "GI_Ties", **ACTIVATES))
+    assert isinstance(output.error, InconsistentAnswer)
+    assert "inquiry_keys" in str(output.error)
+    assert "ACTIVATE_VERSION" not in output.types()
+
+
+def test_an_inquiry_that_changes_with_each_request_is_never_activated(box: Sandbox) -> None:
+    def change(_: object) -> None:
+        box.clock.advance(1)
+        box.bulk_update("PX_Objects_SO_SOLine", {"OrderQty": box.counters().total})
+
+    box.inquiries.add(TIES)
+    box.before_request(change)
+    output = run(inquiry_settings(box, V4, "GI_Ties", **ACTIVATES))
+    assert "was different each time it was read" in str(output.error)
+    assert "ACTIVATE_VERSION" not in output.types()
 
 
 def test_decimals_may_be_text_in_odata_4_too() -> None:
@@ -706,9 +761,8 @@ def test_columns_are_selected_by_the_catalog_whatever_their_names(box: Sandbox) 
             entry["metadata"]["selected"] = False
     output = run(inquiry_settings(box, V4, "GI_Odd"), catalog=select_all(streams))
     assert [set(record) for record in output.records()] == [{"A-B", "E"}] * 3
-    assert {request.query.get("$select") for request in box.log if request.kind == "data"} == {
-        "A-B,E"
-    }
+    data = [request.query for request in box.log if request.kind == "data"]
+    assert {query["$select"] for query in data if query["$top"] != "1"} == {"A-B,E"}
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), database=None)
@@ -747,6 +801,10 @@ def test_an_inquiry_over_a_table_that_changes_between_requests_arrives_in_its_la
 
         box.before_request(change)
         first = run(config, catalog=catalog)
+        if not keyed and first.error:
+            # Only a key tells the rows of one second apart.
+            assert "inquiry_keys" in str(first.error)
+            return
         assert first.error is None
         changing = False
         box.clock.advance(7200)
@@ -763,3 +821,55 @@ def test_an_inquiry_over_a_table_that_changes_between_requests_arrives_in_its_la
             for row in box.inquiry_rows("Inventory-Status")
         }
         assert {key: delivered.get(key) for key in surviving} == surviving
+
+
+def order_lines(box: Sandbox) -> str:
+    """Add an inquiry with rows that are alike but for columns that are no declared key."""
+    source = "{SOLine} l"
+    columns = "OrderNbr:s* = l.OrderNbr\nItem:i* = l.InventoryID\nQuantity:d = l.OrderQty"
+    box.inquiries.add(Inquiry("Lines of Orders", source, columns))
+    return "GI_Lines_of_Orders"
+
+
+@pytest.mark.parametrize("path", [V4, V3])
+@pytest.mark.parametrize("with_catalog", [True, False])
+def test_rows_with_the_same_declared_key_all_arrive(
+    box: Sandbox, caplog: pytest.LogCaptureFixture, path: str, with_catalog: bool
+) -> None:
+    stream = order_lines(box)
+    line = box.rows("PX_Objects_SO_SOLine")[0]
+    for number, quantity in enumerate((1, 1, 2), start=900):
+        box.insert("PX_Objects_SO_SOLine", {**line, "LineNbr": number, "OrderQty": quantity})
+    config = inquiry_settings(box, path, stream)
+    catalog = {"catalog": select_all(discover(config))} if with_catalog else {}
+    with caplog.at_level(logging.WARNING):
+        output = run(config, **catalog)
+    assert output.error is None
+    rows = box.inquiry_rows("Lines of Orders")
+    assert comparable(output.records()) == comparable(rows)
+    keys = {tuple(m["key_properties"]) for m in output.messages if m["type"] == "SCHEMA"}
+    assert keys == {()}
+    assert f"are appended to those in the target ({stream})" in caplog.text
+
+
+def test_a_declared_key_may_be_deselected_in_an_inquiry_without_a_key(box: Sandbox) -> None:
+    stream = order_lines(box)
+    config = inquiry_settings(box, V4, stream)
+    streams = discover(config)
+    for node in streams[stream]["metadata"]:
+        if node["breadcrumb"] == ["properties", "OrderNbr"]:
+            node["metadata"]["selected"] = False
+    output = run(config, catalog=select_all(streams))
+    assert output.error is None
+    assert {tuple(record) for record in output.records()} == {("Item", "Quantity")}
+    assert len(output.records()) == len(box.rows("PX_Objects_SO_SOLine"))
+
+
+def test_all_inquiries_without_their_parameters_are_named_at_once(box: Sandbox) -> None:
+    config = inquiry_settings(box, V4, *VALUES, inquiry_parameters={})
+    error = run(config).error
+    assert isinstance(error, SettingsError)
+    for stream in ("GI_DB_StorageDetails", "GI_ItemAvailabilityData", "GI_Invoices_of_a_Period"):
+        assert f"The inquiry {stream} has other parameters" in str(error)
+    for parameter in ("Warehouse", "InventoryID", "From", "Least", "Released", "Account"):
+        assert f"{parameter} (" in str(error)

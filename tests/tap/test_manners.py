@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.running import COMMAND, NOW, run, settings_for, write_json
+from support.running import COMMAND, NOW, STOPPING, run, settings_for, write_json
 
 from sandbox import Fault, Sandbox
 
@@ -113,6 +113,50 @@ def test_a_sync_that_is_told_to_stop_signs_out_of_all_sessions(
     assert json.loads(finished.stdout.splitlines()[-1])["type"] == "STATE"
     assert two.counters().sessions_open == 0
     assert two.counters().signed_out >= 1
+
+
+@pytest.mark.parametrize("name", STOPPING)
+def test_each_signal_that_stops_a_process_stops_a_sync(
+    two: Sandbox, tmp_path: Path, name: str
+) -> None:
+    if not hasattr(signal, name):
+        return  # this platform has no such signal
+    settings = settings_for(two, *STREAMS, tenants=["A", "B"], page_size=10)
+    number = getattr(signal, name)
+    finished = stop_during_request(two, tmp_path, settings, at=8, number=number)
+    assert finished.returncode == 128 + number
+    assert json.loads(finished.stdout.splitlines()[-1])["type"] == "STATE"
+    assert two.counters().sessions_open == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_a_sync_under_nohup_outlives_its_terminal(two: Sandbox, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        settings = settings_for(two, *STREAMS, tenants=["A"], page_size=10)
+        finished = stop_during_request(two, tmp_path, settings, at=4, number=signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert finished.returncode == 0
+
+
+def test_a_second_signal_ends_a_sync_whose_target_takes_no_more(
+    two: Sandbox, tmp_path: Path
+) -> None:
+    two.fill(SALES, 3_000, start="2025-01-01T00:00:00Z", step_seconds=7)
+    settings = settings_for(two, SALES, tenants=["A"])
+    config = write_json(tmp_path / "c.json", settings)
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [*COMMAND, "--config", config], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout
+        process.stdout.read(1)  # the rest stays in the pipe
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+    assert two.counters().sessions_open == 0
 
 
 @pytest.mark.parametrize(

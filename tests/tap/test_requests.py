@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from sandbox import Sandbox
 
+TERMS = "PX_Objects_CS_Terms"
 ORDERS = "PX_Objects_SO_SOOrder"
 
 
@@ -51,11 +52,14 @@ def test_all_requests_of_a_run_take_one_connection(
     assert len(connections) == 1
 
 
-def test_a_run_with_a_catalog_asks_for_no_metadata_and_proves_its_end_by_counts(
+def test_a_run_with_a_catalog_asks_for_no_metadata_and_looks_behind_the_last_row(
     box: Sandbox,
 ) -> None:
     settings = settings_for(box, "Terms", tracking_type="none")
     catalog = select_all(discover(settings))
     box.reset_counters()
     assert run(settings, catalog=catalog).error is None
-    assert [request.kind for request in box.log] == ["data", "logout"]
+    assert [request.kind for request in box.log] == ["data", "data", "logout"]
+    page, look = box.log[:2]
+    assert "$skip" not in page.query
+    assert (look.query["$skip"], look.query["$select"]) == (str(len(box.rows(TERMS))), "TermsID")

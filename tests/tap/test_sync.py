@@ -14,6 +14,7 @@ from support.running import NOW, discover, run, select_all, settings_for
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, SettingsError
+from tap_acumatica.stream import EntityStream
 
 SALES = "PX_Objects_SO_SOOrder"
 TERMS = "PX_Objects_CS_Terms"
@@ -74,7 +75,10 @@ def test_entities_are_matched_by_alias_without_regard_to_case(box: Sandbox) -> N
 def test_a_name_that_nothing_has_is_an_error(box: Sandbox, name: str, hint: str) -> None:
     sentence = f"The setting entities asks for {name}, but the instance has no such entity{hint}"
     with pytest.raises(DiscoveryError, match=re.escape(sentence)):
-        discover(settings_for(box, "SOOrder", name))
+        discover(settings_for(box, "SOOrder", name), strict=True)
+    assert discover(settings_for(box, "SOOrder", name)).keys() == {SALES}, "for a run"
+    with pytest.raises(DiscoveryError, match=re.escape(sentence)):
+        discover(settings_for(box, name))
 
 
 def test_a_glob_may_fit_nothing_with_a_warning(
@@ -168,13 +172,15 @@ def test_every_request_is_needed(box: Sandbox, count: bool) -> None:
             for request in box.log
         )
 
-    proof = 0 if count else 1
+    proof = 0 if count else 2
     for stream in (SALES, LEDGER):
         pages = math.ceil(len(output.records(stream)) / 39)
-        windows = requests(stream, "LastModifiedDateTime lt 2026-06-01")
+        windows = requests(stream, "LastModifiedDateTime lt 2026-06-02")
         assert windows == pages + proof
-        assert requests(stream, "LastModifiedDateTime eq null", "DateTime ge 2026-06-02") == 2
-    nulls, proof_by_key = 1, 0 if count else 2
+        assert requests(stream, "LastModifiedDateTime eq null", "DateTime ge 2026-06-02") == (
+            2 if count else 4
+        )
+    nulls, proof_by_key = 1, 1 if count else 3
     pages = math.ceil(len(output.records(USERS)) / 39)
     assert requests(USERS, "$top") == pages + nulls + proof_by_key
     assert requests(LEDGER, "DateTime desc", "DateTime le 2") == 2, (
@@ -313,6 +319,38 @@ def test_an_interrupted_read_goes_on_from_its_bookmark(box: Sandbox) -> None:
         tuple(r[k] for k in key) for output in (first, second) for r in output.records(LEDGER)
     }
     assert delivered == {tuple(row[k] for k in key) for row in box.rows(LEDGER)}
+
+
+WIDENED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"start_date": "2024-06-01"}, {}),
+    ({"start_date": "2024-06-01"}, {"start_date": "2023-01-01"}),
+    ({}, {"include_deleted": True}),
+    ({"include_deleted": True}, {"include_deleted": True}),
+    ({"start_date": "2024-06-01"}, {"start_date": "2024-06-01"}),
+    ({"include_archived": False}, {}),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), WIDENED)
+def test_a_first_read_that_was_interrupted_anywhere_knows_its_settings(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """A run that is killed leaves the last state that it wrote, whichever that is."""
+    monkeypatch.setattr(EntityStream, "STATE_MSG_FREQUENCY", 40)
+    settings = settings_for(box, LEDGER, page_size=60)
+    catalog = select_all(discover(settings))
+    whole = run({**settings, **after}, catalog=catalog)
+    first = run({**settings, **before}, catalog=catalog)
+    states = [m["value"] for m in first.messages if m["type"] == "STATE"]
+    assert len(states) > 3
+    rows = len(whole.records())
+    for number, state in enumerate(states[:-1]):
+        second = run({**settings, **after}, catalog=catalog, state=state)
+        assert second.error is None
+        if before != after:
+            assert len(second.records()) == rows
+        elif state["bookmarks"].get(LEDGER, {}).get("replication_key_value"):
+            assert rows - 40 * (number + 1) <= len(second.records()) < rows
 
 
 @pytest.mark.parametrize("paging", [True, False])

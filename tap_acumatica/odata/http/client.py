@@ -5,27 +5,35 @@ from __future__ import annotations
 import math
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
-import requests
-
-from tap_acumatica.odata.errors import Action, AcumaticaError, BrokenPayload, Cause, RequestFailed
+from tap_acumatica.odata.errors import (
+    Action,
+    AcumaticaError,
+    BrokenPayload,
+    Cause,
+    ErrorInPayload,
+    InconsistentAnswer,
+    RequestFailed,
+)
 from tap_acumatica.odata.http.answer import RawResponse, http_date
 from tap_acumatica.odata.http.auth import NoAuth
 from tap_acumatica.odata.http.error_table import classify
 from tap_acumatica.odata.http.rate_limit import RateLimiter
 from tap_acumatica.odata.http.retry import with_retries
 from tap_acumatica.odata.http.sessions import Connection, ConnectionPool, PoolSettings
-from tap_acumatica.odata.log import log_exchange, logger, masking
+from tap_acumatica.odata.http.transport import MEGABYTE, chunks, new_session
+from tap_acumatica.odata.log import log_exchange, logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
+
+    import requests
 
     from tap_acumatica.odata.http.auth import Auth, Authorization
 
@@ -39,11 +47,8 @@ SIGN_OUT_TIMEOUT: Final = 5.0
 """Seconds for signing out of all sessions together."""
 BUSY_TIMEOUT: Final = 2.0
 """The part of those seconds to wait for pending requests, whose sessions are signed out then."""
-MAX_PARALLEL_SIGN_OUTS: Final = 8
-RETRY_TIME_AFTER_OTHERS: Final = 60.0
-"""Maximum retry time in seconds after another owner's request failed: the site may be down."""
-CHUNK_SIZE: Final = 65_536
-"""Bytes of a streamed response that are decoded at once."""
+RETRY_TIME_IN_DOUBT: Final = 60.0
+"""Maximum retry time in seconds after a request used up its own: the site may be down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class ClientSettings:
 
     Attributes:
         per_minute: The maximum number of requests within a minute; None for no limit.
+        max_response_size: The maximum size of a decompressed response, in bytes.
     """
 
     timeout: float = 660.0
@@ -61,6 +67,7 @@ class ClientSettings:
     pool: PoolSettings = field(default_factory=PoolSettings)
     verbosity: int = 1
     per_minute: int | None = None
+    max_response_size: int = 256 * MEGABYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,9 @@ class Request:
         owner: The owner of the connections to use; each tenant has its own.
         accept: The content type for the Accept header.
         auth: The account, or None for the client's own.
+        resizable: Whether the caller can request the same in smaller pages.
+        searching: Whether the service may be at another address, so that a 404 of any kind is told
+            at once.
     """
 
     url: str
@@ -100,6 +110,8 @@ class Request:
     owner: str
     accept: str = "application/json"
     auth: Auth | None = None
+    resizable: bool = False
+    searching: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +171,10 @@ class Client:
         self._first_request_lock = threading.Lock()
         self._succeeded = threading.Event()
         self._refused: dict[Auth, RequestFailed] = {}
-        self._given_up_owner: str | None = None
+        self._doubted: set[str] = set()
+        """Owners of which a request used up its retry time, until they are trusted again."""
+        self._site_in_doubt = False
+        """Whether a request used up its retry time, and none has succeeded since."""
         self._closed = False
         self._counter_lock = threading.Lock()
 
@@ -182,10 +197,8 @@ class Client:
         self, request: Request, decode: Callable[[Any], Content], *, streamed: bool
     ) -> Result[Content]:
         auth = request.auth or self._auth
-        retry_time = self._settings.max_retry_time
-        if self._given_up_owner not in {None, request.owner}:
-            retry_time = min(retry_time, RETRY_TIME_AFTER_OTHERS)
         retries = 0
+        doubted = False
 
         def count_retry() -> None:
             nonlocal retries
@@ -194,23 +207,65 @@ class Client:
                 self.retries += 1
 
         def attempt() -> Result[Content]:
+            nonlocal doubted
             authorization = auth.authorize()
             while True:
                 try:
                     return self._send(_Attempt(request, decode, auth, authorization, streamed))
+                except InconsistentAnswer as error:
+                    # It may be the answer to another request: another connection tells.
+                    if doubted:
+                        raise
+                    doubted = True
+                    logger.warning("%s The request is sent once more.", error)
+                    count_retry()
+                    continue
                 except RequestFailed as failed:
+                    if request.searching and _is_page_not_found(failed):
+                        failed.action = Action.SKIP
                     if failed.action is not Action.REFRESH:
                         raise
                 authorization = auth.reauthorize(authorization)
 
-        try:
-            result = with_retries(attempt, retry_time, count_retry)
-        except RequestFailed as failed:
-            if failed.action is Action.RETRY and self._given_up_owner is None:
-                self._given_up_owner = request.owner
-            raise
-        self._given_up_owner = None
+        result = self.retry(attempt, request.owner, count_retry)
         return replace(result, retries=retries) if retries else result
+
+    def retry(
+        self,
+        attempt: Callable[[], Content],
+        owner: str,
+        on_retry: Callable[[], None] | None = None,
+    ) -> Content:
+        """Try until an attempt succeeds, within the retry time that the owner has now.
+
+        Raises:
+            RequestFailed: The last failure, or one that must not be retried.
+        """
+        retry_time = self._settings.max_retry_time
+        if self._site_in_doubt or owner in self._doubted:
+            retry_time = min(retry_time, RETRY_TIME_IN_DOUBT)
+        try:
+            result = with_retries(attempt, retry_time, on_retry)
+        except RequestFailed as failed:
+            if failed.action is Action.RETRY:
+                self._doubted.add(owner)
+                self._site_in_doubt = True
+            raise
+        self._site_in_doubt = False
+        return result
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether a request of the run has succeeded yet."""
+        return self._succeeded.is_set()
+
+    def trust(self, owner: str) -> None:
+        """Let the owner's requests be retried for their whole time again.
+
+        A single answer is no reason: where a stream fails on each of its pages, its first request
+        may well succeed, and so may that of the next one.
+        """
+        self._doubted.discard(owner)
 
     def get_once(self, request: Request) -> RawResponse:
         """Send a request once, and return its outcome without classifying it.
@@ -226,8 +281,8 @@ class Client:
             with self._pool.connection(request.owner) as connection:
                 self._require_open(request, auth)
                 response = self._fetch(connection, request, authorization)
-                log_exchange(response, self._settings.verbosity)
-            body = response.content
+                body = b"".join(chunks(response, self._settings.max_response_size))
+                log_exchange(response, body, self._settings.verbosity)
         except OSError as error:
             return RawResponse(request.subject, exception=error)
         logger.info("GET %s: %s", request.url, response.status_code)
@@ -246,7 +301,7 @@ class Client:
         self._sign_out_all([*self._pool.drain(), *self._pool.drain_timed_out()], site, deadline)
 
     def _new_session(self) -> requests.Session:
-        session = requests.Session()
+        session = new_session()
         session.headers.update({"User-Agent": "tap-acumatica", **self._settings.headers})
         return session
 
@@ -282,32 +337,42 @@ class Client:
             self.requests += 1
         started = time.monotonic()
         first = not self._succeeded.is_set()
+        outcome = RawResponse(request.subject, first=first, resizable=request.resizable)
         try:
             with self._pool.connection(request.owner) as connection:
                 self._require_open(request, attempt.auth)
-                response = self._fetch(
-                    connection, request, authorization, streamed=attempt.streamed
-                )
-                log_exchange(response, self._settings.verbosity)
+                response = self._fetch(connection, request, authorization)
                 locales = [c.value for c in connection.session.cookies if c.name == "Locale"]
-                body = _Body(response, streamed=attempt.streamed)
-                outcome = RawResponse(
-                    request.subject,
-                    response.status_code,
-                    response.headers,
-                    body.head,
-                    first=first,
+                body = _Body(response, self._settings.max_response_size, streamed=attempt.streamed)
+                log_exchange(response, body.head, self._settings.verbosity)
+                outcome = replace(
+                    outcome,
+                    status=response.status_code,
+                    headers=response.headers,
+                    body=body.head,
                     credential=authorization.credential,
                 )
                 failed = classify(outcome)
+                if failed:
+                    self._leave(connection, outcome, failed)
                 streamed = attempt.streamed and not failed
                 decoded = body.decoded(attempt.decode) if streamed else None
-            content = decoded() if decoded else None if failed else attempt.decode(body.head)
+            try:
+                content = decoded() if decoded else None if failed else attempt.decode(body.head)
+            except (BrokenPayload, InconsistentAnswer):
+                connection.session.close()
+                raise
+        except ErrorInPayload as error:
+            # The server had begun to answer when it failed.
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            outcome = replace(outcome, status=status, body=error.body)
+            failed = classify(outcome)
         except (OSError, BrokenPayload) as error:
-            outcome = RawResponse(request.subject, exception=error, first=first)
+            outcome = replace(outcome, status=0, exception=error)
             failed = classify(outcome)
         seconds = time.monotonic() - started
         if failed:
+            failed.seconds = seconds
             logger.warning(
                 "GET %s: %s (%s) after %.2f s", request.url, failed.cause, outcome.status, seconds
             )
@@ -316,6 +381,14 @@ class Client:
         logger.info("GET %s: %d bytes in %.2f s", request.url, body.length, seconds)
         date = http_date(response.headers.get("Date", ""))
         return Result(content, date, locales[-1] if locales else None)  # type: ignore[arg-type]
+
+    @staticmethod
+    def _leave(connection: Connection, outcome: RawResponse, failed: RequestFailed) -> None:
+        """Close a connection after a failure, so that no rest of it answers the next request."""
+        connection.session.close()
+        # A gateway gave up, but the server goes on.
+        is_gateway = outcome.status > HTTPStatus.NOT_IMPLEMENTED
+        connection.busy = failed.action is Action.SHRINK and is_gateway
 
     def _require_open(self, request: Request, auth: Auth) -> None:
         """Raise an error if the account was refused before, or if the run is over."""
@@ -326,13 +399,9 @@ class Client:
             raise AcumaticaError(message)
 
     def _fetch(
-        self,
-        connection: Connection,
-        request: Request,
-        authorization: Authorization,
-        *,
-        streamed: bool = False,
+        self, connection: Connection, request: Request, authorization: Authorization
     ) -> requests.Response:
+        """Send a request; the body of its response is still to be read."""
         response = connection.session.get(
             request.url,
             headers={"Accept": request.accept},
@@ -341,44 +410,52 @@ class Client:
             allow_redirects=False,
             # Set here, since requests lets the environment override the session's value.
             verify=self._settings.verify,
-            stream=streamed,
+            stream=True,
         )
+        if response.status_code != HTTPStatus.OK:
+            # Others may be followed by more, such as the answer itself after an informational one.
+            connection.session.close()
         if response.status_code != HTTPStatus.UNAUTHORIZED:
             connection.authorization = authorization
         return response
 
     def _sign_out_all(self, connections: list[Connection], site: str, deadline: float) -> None:
-        def sign_out(connection: Connection) -> None:
-            if connection.signed_in and time.monotonic() < deadline:
-                self._sign_out(connection, site, deadline - time.monotonic())
-            connection.session.close()
+        # A sign-out that hangs must not use up the time of the others, nor keep the process alive.
+        threads = [
+            threading.Thread(target=self._sign_out, args=(connection, site, deadline), daemon=True)
+            for connection in connections
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(deadline - time.monotonic(), 0))
 
-        # A sign-out that hangs must not use up the time of the others.
-        with ThreadPoolExecutor(MAX_PARALLEL_SIGN_OUTS) as threads:
-            list(threads.map(sign_out, connections))
-
-    def _sign_out(self, connection: Connection, site: str, timeout: float) -> None:
-        try:
-            connection.session.post(
-                f"{site}/entity/auth/logout",
-                headers={"Content-Length": "0"},
-                auth=connection.token or NoAuth(),
-                timeout=timeout,
-                allow_redirects=False,
-                verify=self._settings.verify,
-            )
-        except OSError as error:
-            logger.warning("Sign-out failed: %s", masking.masked(str(error)))
+    def _sign_out(self, connection: Connection, site: str, deadline: float) -> None:
+        remaining = deadline - time.monotonic()
+        if connection.signed_in and remaining > 0:
+            try:
+                connection.session.post(
+                    f"{site}/entity/auth/logout",
+                    headers={"Content-Length": "0"},
+                    auth=connection.token or NoAuth(),
+                    timeout=remaining,
+                    allow_redirects=False,
+                    verify=self._settings.verify,
+                    stream=True,  # the body says nothing
+                ).close()
+            except OSError as error:
+                logger.warning("Sign-out failed: %s", error)
+        connection.session.close()
 
 
 class _Body:
     """The body of a response, whole or streamed; `head` is all of it, or the first chunk."""
 
-    def __init__(self, response: requests.Response, *, streamed: bool) -> None:
+    def __init__(self, response: requests.Response, max_size: int, *, streamed: bool) -> None:
         self._response = response
+        self._chunks = chunks(response, max_size)
         streamed = streamed and response.status_code == HTTPStatus.OK
-        self._chunks = response.iter_content(CHUNK_SIZE) if streamed else iter(())
-        self.head = next(self._chunks, b"") if streamed else response.content
+        self.head = next(self._chunks, b"") if streamed else b"".join(self._chunks)
         self.length = len(self.head)
 
     def decoded(self, decode: Callable[[Iterable[bytes]], Content]) -> Callable[[], Content]:
@@ -398,6 +475,11 @@ class _Body:
         for chunk in self._chunks:
             self.length += len(chunk)
             yield chunk
+
+
+def _is_page_not_found(failed: RequestFailed) -> bool:
+    """Whether something other than Acumatica says that there is nothing at the address."""
+    return failed.cause is Cause.REFUSED_ON_THE_WAY and failed.status == HTTPStatus.NOT_FOUND
 
 
 def _raise(error: Exception) -> NoReturn:

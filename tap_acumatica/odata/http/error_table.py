@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import requests
 
-from tap_acumatica.odata.errors import Action, BrokenPayload, Cause, RequestFailed
+from tap_acumatica.odata.errors import Action, BrokenPayload, Cause, Persistence, RequestFailed
 from tap_acumatica.odata.http.answer import Credential, retry_after, shortened
-from tap_acumatica.odata.log import masking
+from tap_acumatica.odata.http.transport import ResponseTooLarge
+from tap_acumatica.odata.masking import masking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,8 +32,11 @@ class Rule:
     sentence: str
     statuses: tuple[range, ...] = ()
     pattern: re.Pattern[str] | None = None
+    limits: str = ""
+    """The query option whose limit the pattern finds, instead of a column."""
     exception: type[Exception] | tuple[type[Exception], ...] | None = None
     test: Callable[[RawResponse], bool] | None = None
+    persistence: Persistence | None = None
 
     def matches(self, response: RawResponse) -> bool:
         """Whether this row applies to the response."""
@@ -70,6 +74,26 @@ def _under_maintenance(response: RawResponse) -> bool:
     return response.status == HTTPStatus.SERVICE_UNAVAILABLE or "maintenance" in text.lower()
 
 
+def at_login_limit(response: RawResponse) -> bool:
+    """Whether there are too many sessions, in any of the forms that were seen.
+
+    They are a redirect, a web page of any status, an error with or without the server's trace, and
+    a 429 with words of the web server.
+    """
+    words = LOGIN_LIMIT
+    if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+        words = re.compile(f"{words.pattern}|custom error module does not", re.IGNORECASE)
+    return response.mentions(words)
+
+
+def _preferences_missing(response: RawResponse) -> bool:
+    return not response.is_page and response.mentions(NOT_SET_UP)
+
+
+def _column_unknown(response: RawResponse) -> bool:
+    return response.mentions(UNKNOWN_COLUMN)
+
+
 def _host_unknown(response: RawResponse) -> bool:
     return response.first and "resolve" in str(response.exception).lower()
 
@@ -95,10 +119,53 @@ REDIRECTS: Final = (range(300, 400),)
 REST_OF_4XX: Final = (range(400, 500),)
 REST_OF_5XX: Final = (range(500, 600),)
 
+LOGIN_LIMIT: Final = any_case("api login limit|concurrent api logins|CheckApiUsersLimits")
+NOT_SET_UP: Final = any_case("PXSetupNotEntered|required configuration data is not entered")
+UNKNOWN_COLUMN: Final = any_case(r"\bKeyNotFoundException\b|given key .{0,200}was not present")
+TIMED_OUT: Final = any_case(r"time-?out\b.{0,80}\b(?:elapsed|expired)|timed[ -]out")
+
+NAMED_LIMITS: Final = (
+    r"limit of '\d+' for|node count limit|exceeded the maximum number allowed|recursion limit|"
+    r"nested too deeply"
+)
+"""Limits of a query that OData libraries and the database name."""
+
+UNCHANGING: Final = Persistence(Action.STOP, times=5, seconds=60.0, within=5.0)
+"""A failure that is not known to pass: overload varies, or takes time to be noticed."""
+
+TOO_SLOW: Final = (
+    Cause.READ_TIMEOUT,
+    Action.SHRINK,
+    (
+        "Acumatica did not send {subject} in time ({status}: {detail}), even after retries: lower "
+        "page_size, or deselect columns that you do not need."
+    ),
+)
+SERVER_ERROR: Final = (
+    Cause.SERVER_ERROR,
+    Action.RETRY,
+    (
+        "Acumatica failed on {subject} ({status}: {detail}), even after retries: try later; if the "
+        "error persists, see the instance's trace log."
+    ),
+)
 TOO_LONG: Final = (
     Cause.QUERY_TOO_LONG,
     Action.STOP,
     "The server refused the URL for {subject} as too long ({status}): lower max_url_length.",
+)
+COLUMN_IS_GONE: Final = (
+    Cause.COLUMN_IS_GONE,
+    Action.STOP,
+    "Acumatica no longer has the column {column} of {subject}: run discovery again.",
+)
+QUERY_LIMIT: Final = (
+    Cause.QUERY_LIMIT,
+    Action.REPHRASE,
+    (
+        "Acumatica refused the query for {subject} since it exceeds a limit ({detail}), which a "
+        "read of it cannot keep: lower page_size, or exclude the stream."
+    ),
 )
 QUERY_REFUSED: Final = (
     Cause.QUERY_REFUSED,
@@ -116,6 +183,13 @@ RULES: Final[tuple[Rule, ...]] = (
         "Acumatica did not send {subject} in time, even after retries: raise timeout.",
         exception=(requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError),
         test=lambda response: timed_out(response.exception),
+    ),
+    Rule(
+        Cause.RESPONSE_TOO_LARGE,
+        Action.SHRINK,
+        "Acumatica's response for {subject} is too large ({detail}): lower page_size, or raise "
+        "max_response_size.",
+        exception=ResponseTooLarge,
     ),
     Rule(
         Cause.TLS_FAILURE,
@@ -191,10 +265,18 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         Cause.API_LOGIN_LIMIT,
         Action.RETRY,
-        "Acumatica refused {subject} since its licence allows no more sessions ({detail}): sign "
-        "out other integrations, wait an hour, or ask for more API users.",
-        statuses=ERRORS,
-        pattern=any_case(r"api login limit"),
+        "Acumatica refused {subject} since its licence allows no more sessions, or none of this "
+        "user ({detail}): sign out other integrations, wait an hour, raise Max. Number of "
+        "Concurrent API Logins of the user on Users (SM201010), which is 1 unless set, or ask for "
+        "more API users.",
+        test=at_login_limit,
+    ),
+    Rule(
+        Cause.BROKEN_PAYLOAD,
+        Action.RETRY,
+        "Acumatica's response for {subject} was broken or cut off (only {status} arrived), even "
+        "after retries: try later; if the error persists, see what a proxy on the way sends.",
+        statuses=(range(100, 200),),
     ),
     Rule(
         Cause.TOKEN_ENDED,
@@ -221,9 +303,10 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         Cause.NO_RIGHTS,
         Action.SKIP,
-        "Acumatica refused {subject} (403): the account has no access right to it. Grant it on "
-        "Access Rights by Role (SM201025), or leave the stream out with exclude_entities.",
+        "Acumatica refused {subject} (403: {detail}): the account has no access right to it. Grant "
+        "it on Access Rights by Role (SM201025), or leave the stream out with exclude_entities.",
         statuses=exactly(403),
+        test=lambda response: response.is_own,
     ),
     Rule(
         *TOO_LONG,
@@ -237,6 +320,25 @@ RULES: Final[tuple[Rule, ...]] = (
         "exclude_entities; if nothing else is found either, check the setting url and the tenant "
         "in it.",
         statuses=exactly(404),
+        test=lambda response: response.is_own,
+    ),
+    Rule(
+        Cause.REFUSED_ON_THE_WAY,
+        Action.RETRY,
+        "The web server or a firewall, not Acumatica itself, refused {subject} ({status}: "
+        "{detail}), even after retries: try later; if the error persists, check what stands "
+        "between this machine and the site.",
+        statuses=exactly(403, 404),
+        test=lambda response: response.is_page,
+    ),
+    Rule(
+        Cause.REFUSED_ON_THE_WAY,
+        Action.RETRY,
+        "The web server or a firewall, not Acumatica itself, refused {subject} ({status}: "
+        "{detail}), as far as the answer shows: check what stands between this machine and the "
+        "site; if nothing does, leave the stream out with exclude_entities.",
+        statuses=exactly(403, 404),
+        persistence=UNCHANGING,
     ),
     Rule(
         Cause.LICENCE_LIMIT,
@@ -256,9 +358,22 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         Cause.REDIRECT,
         Action.STOP,
-        "The server redirected the request for {subject} ({status}), perhaps to a sign-in page: "
-        "check the setting url, and that OData is switched on for the account.",
+        "The server redirected the request for {subject} ({status}, to {location}), perhaps to a "
+        "sign-in page: check the setting url, and that OData is switched on for the account.",
         statuses=REDIRECTS,
+    ),
+    Rule(
+        *TOO_SLOW,
+        statuses=exactly(502, 504, 524),
+        test=lambda response: response.resizable,
+    ),
+    Rule(
+        Cause.NOT_SET_UP,
+        Action.SKIP,
+        "Acumatica cannot read {subject} before its module is set up ({detail}): fill in that "
+        "form, or leave the stream out with exclude_entities.",
+        statuses=exactly(500),
+        test=_preferences_missing,
     ),
     Rule(
         Cause.COLUMN_MAY_NOT_BE_QUERIED,
@@ -269,28 +384,64 @@ RULES: Final[tuple[Rule, ...]] = (
         pattern=any_case(r"(?:Filter on|Property|Field) '([^']+)' (?:is not allowed|cannot be)"),
     ),
     Rule(
-        Cause.COLUMN_IS_GONE,
-        Action.STOP,
-        "Acumatica no longer has the column {column} of {subject}: run discovery again.",
+        *COLUMN_IS_GONE,
         statuses=BAD_QUERY,
         pattern=any_case(r"Could not find a property named '([^']+)'"),
     ),
+    Rule(
+        *QUERY_LIMIT,
+        statuses=BAD_QUERY,
+        pattern=any_case(
+            r"limit of '?(\d+)'? for '?\$?top\b|"
+            r"\$top\b[^.\d]*?(?:exceed|at most|maximum|limit|greater|more than)\D{0,40}?(\d+)"
+        ),
+        limits="$top",
+    ),
+    Rule(
+        *QUERY_LIMIT,
+        statuses=BAD_QUERY,
+        pattern=any_case(
+            r"limit of '?(\d+)'? for '?\$?orderby\b|"
+            r"maximum number of \$?orderby clauses (?:allowed )?is '?(\d+)|"
+            r"\$orderby\b[^.\d]*?(?:exceed|at most|maximum|limit|more than)\D{0,40}?(\d+)"
+        ),
+        limits="$orderby",
+    ),
+    Rule(*QUERY_REFUSED, statuses=BAD_QUERY, pattern=any_case(NAMED_LIMITS)),
     Rule(
         *QUERY_REFUSED,
         statuses=BAD_QUERY,
         pattern=any_case(
             r"unknown function|Unrecognized '|incompatible types|syntax error|"
-            r"not supported|virtual field|is not valid|Invalid (?:filter|literal|type)"
+            r"not supported|virtual field|is not valid|Invalid (?:filter|literal|type)|"
+            r"node count limit|recursion limit|nested too deep"
         ),
     ),
     Rule(*QUERY_REFUSED, statuses=exactly(400)),
     Rule(
-        Cause.SERVER_ERROR,
+        Cause.COLUMN_UNKNOWN,
         Action.RETRY,
-        "Acumatica failed on {subject} ({status}: {detail}), even after retries: try later; if the "
+        "Acumatica does not know a column of {subject} ({detail}): run discovery again; if the "
         "error persists, see the instance's trace log.",
-        statuses=(*REST_OF_5XX, *exactly(408)),
+        statuses=exactly(500),
+        test=_column_unknown,
+        persistence=Persistence(Action.REPHRASE, times=2),
     ),
+    Rule(
+        *TOO_SLOW,
+        statuses=exactly(500),
+        pattern=TIMED_OUT,
+        test=lambda response: response.resizable,
+    ),
+    Rule(*SERVER_ERROR, statuses=exactly(500), pattern=TIMED_OUT),
+    Rule(
+        *SERVER_ERROR,
+        statuses=exactly(500),
+        # While a site restarts, pages come back the same for minutes.
+        test=lambda response: not response.is_page,
+        persistence=UNCHANGING,
+    ),
+    Rule(*SERVER_ERROR, statuses=(*REST_OF_5XX, *exactly(408))),
     Rule(
         Cause.REFUSED,
         Action.STOP,
@@ -303,7 +454,9 @@ RULES: Final[tuple[Rule, ...]] = (
         "Acumatica answered the request for {subject} with nothing at all (200, empty body), as it "
         "does if a query filters or sorts by a formula column, or if an inquiry is broken: try the "
         "inquiry or form in Acumatica itself.",
-        test=lambda response: not response.body.strip(),
+        test=lambda response: (
+            response.status != HTTPStatus.NO_CONTENT and not response.body.strip()
+        ),
     ),
     Rule(
         Cause.NOT_ACUMATICA,
@@ -330,20 +483,26 @@ def classify(response: RawResponse, rules: Sequence[Rule] = RULES) -> RequestFai
 
 def _failed(rule: Rule, response: RawResponse) -> RequestFailed:
     match = rule.pattern.search(response.message) if rule.pattern else None
-    column = match.group(1) if match and match.groups() else None
+    found = next(filter(None, match.groups()), None) if match else None
+    column = None if rule.limits else found
     detail = _without_url(response.exception) if response.exception else response.message
     sentence = rule.sentence.format(
         subject=response.subject,
         status=response.status,
         column=column,
         error=response.oauth_error or "no error code",
+        location=shortened(masking.masked(response.location)) or "no address",
         detail=shortened(masking.masked(detail)) or "no details",
     )
     return RequestFailed(
         rule.cause,
         rule.action,
         sentence,
+        status=response.status,
         wait=retry_after(response.headers) if response.status else None,
         column=column,
+        limits=rule.limits,
+        limit=int(found) if rule.limits and found else None,
         is_page=response.is_page,
+        persistence=rule.persistence,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import backoff
@@ -20,6 +21,8 @@ MIN_PAUSE: Final = 0.5
 """Seconds, even if the server asks for less: a Retry-After of 0 must not flood it."""
 MAX_TIMEOUTS: Final = 3
 """Timeouts in a row of a request that cannot be made smaller."""
+VARYING: Final = re.compile(r"\b[0-9a-f-]*[0-9][0-9a-f-]*\b", re.IGNORECASE)
+"""Numbers and identifiers, in which messages about the same failure may differ."""
 
 
 def retry_timeouts(attempt: Callable[[], Value]) -> Value:
@@ -65,6 +68,9 @@ class _RetryBudget:
 
     def __init__(self, seconds: float) -> None:
         self._remaining = seconds
+        self._waited = 0.0
+        self._last = ""
+        self._equal_failures = 0
         self._pauses = backoff.expo(base=2, factor=1, max_value=MAX_PAUSE)
         next(self._pauses)
         self._next_pause = 0.0
@@ -77,9 +83,30 @@ class _RetryBudget:
             return True
         pause = next(self._pauses) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
         self._next_pause = max(pause if failed.wait is None else failed.wait, MIN_PAUSE)
+        if self._persists(failed):
+            return True
+        self._waited += self._next_pause
         self._remaining -= self._next_pause
         failed.given_up = self._remaining < 0
+        if failed.given_up and failed.persistence and not failed.persistence.seconds:
+            failed.action = failed.persistence.action
         return failed.given_up
+
+    def _persists(self, failed: RequestFailed) -> bool:
+        """Whether the failure is not expected to pass any more; if so, its action changes."""
+        persistence = failed.persistence
+        if persistence is None or failed.seconds > persistence.within:
+            self._equal_failures = 0
+            return False
+        text = VARYING.sub("", str(failed))
+        self._equal_failures = self._equal_failures + 1 if text == self._last else 1
+        self._last = text
+        if self._equal_failures < persistence.times:
+            return False
+        if self._waited + self._next_pause <= persistence.seconds:
+            return False
+        failed.action = persistence.action
+        return True
 
     def pause(self, _: Exception) -> float:
         """Return the seconds until the next attempt."""

@@ -45,6 +45,8 @@ class Connection:
     used: float = field(default_factory=time.monotonic)
     authorization: Authorization | None = None
     """The authorization that the server accepted last."""
+    busy: bool = False
+    """Whether the server may still be executing a request in its session."""
 
     @property
     def signed_in(self) -> bool:
@@ -94,9 +96,10 @@ class ConnectionPool:
             except BaseException as error:
                 connection.session.close()
                 if isinstance(error, requests.RequestException):
-                    self._put(connection, self._timed_out if timed_out(error) else self._free)
+                    connection.busy = timed_out(error)
+                    self._put(connection)
                 raise
-            self._put(connection, self._free)
+            self._put(connection)
         finally:
             self._slots.release()
 
@@ -137,9 +140,9 @@ class ConnectionPool:
             connection.session.close()
         return connection
 
-    def _put(self, connection: Connection, connections: list[Connection]) -> None:
+    def _put(self, connection: Connection) -> None:
         if not self._settings.kept_alive:
             connection.session.close()
         connection.used = time.monotonic()
         with self._lock:
-            connections.append(connection)
+            (self._timed_out if connection.busy else self._free).append(connection)

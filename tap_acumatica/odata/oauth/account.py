@@ -18,7 +18,8 @@ from typing_extensions import override
 from tap_acumatica.odata.errors import Action, AcumaticaError, Cause, RequestFailed
 from tap_acumatica.odata.http.answer import Credential
 from tap_acumatica.odata.http.auth import Auth, Authorization
-from tap_acumatica.odata.log import logger, masking
+from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.masking import masking
 from tap_acumatica.odata.oauth.tokens import MemoryTokenStore
 
 if TYPE_CHECKING:

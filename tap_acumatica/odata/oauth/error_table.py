@@ -10,7 +10,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import requests
 
 from tap_acumatica.odata.errors import Action, Cause
@@ -23,9 +22,11 @@ from tap_acumatica.odata.http.error_table import (
     RULES,
     Rule,
     any_case,
+    at_login_limit,
     exactly,
     timed_out,
 )
+from tap_acumatica.odata.oauth.tokens import token_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,18 +43,24 @@ def _sent(credential: Credential) -> Callable[[RawResponse], bool]:
 
 
 def _no_token(response: RawResponse) -> bool:
-    try:
-        content = msgspec.json.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return True
-    return not isinstance(content, dict) or not isinstance(content.get("access_token"), str)
+    return not token_fields(response.body)
 
 
 def _at_limit(response: RawResponse) -> bool:
-    return response.status == HTTPStatus.TOO_MANY_REQUESTS or "api login limit" in (
-        response.message.lower()
-    )
+    return response.status == HTTPStatus.TOO_MANY_REQUESTS or at_login_limit(response)
 
+
+PAGES_ON_THE_WAY: Final = (*exactly(402, 403), range(406, 500))
+"""Statuses with which a web page says nothing about credentials or addresses."""
+
+IDENTITY_SERVER_ERROR: Final = (
+    Cause.IDENTITY_SERVER_ERROR,
+    Action.RETRY,
+    (
+        "Acumatica's identity server failed ({status}), even after retries: try later; if the "
+        "error persists, see the instance's trace log."
+    ),
+)
 
 TOKEN_RULES: Final[tuple[Rule, ...]] = (
     Rule(
@@ -77,17 +84,27 @@ TOKEN_RULES: Final[tuple[Rule, ...]] = (
         Cause.API_LOGIN_LIMIT_AT_SIGN_IN,
         Action.RETRY,
         "Acumatica issued no access token ({status}), since its licence allows no more sessions or "
-        "requests, even after waiting: sign out other integrations, wait an hour, or ask for more "
-        "API users.",
-        statuses=ERRORS,
+        "requests, or none of this user, even after waiting: sign out other integrations, wait an "
+        "hour, raise Max. Number of Concurrent API Logins of the user on Users (SM201010), which "
+        "is 1 unless set, or ask for more API users.",
         test=_at_limit,
     ),
     Rule(
-        Cause.IDENTITY_SERVER_ERROR,
-        Action.RETRY,
-        "Acumatica's identity server failed ({status}), even after retries: try later; if the "
-        "error persists, see the instance's trace log.",
+        *IDENTITY_SERVER_ERROR,
         statuses=(*REST_OF_5XX, *exactly(408)),
+    ),
+    Rule(
+        *IDENTITY_SERVER_ERROR,
+        statuses=REST_OF_4XX,
+        test=_oauth_error("temporarily_unavailable", "server_error"),
+    ),
+    Rule(
+        Cause.TOKEN_REQUEST_BLOCKED,
+        Action.RETRY,
+        "A web page came instead of an access token ({status}), even after retries: try later; if "
+        "the error persists, check what stands between this machine and the site.",
+        statuses=PAGES_ON_THE_WAY,
+        test=lambda response: response.is_page,
     ),
     Rule(
         Cause.NO_IDENTITY_SERVER,
@@ -133,8 +150,9 @@ TOKEN_RULES: Final[tuple[Rule, ...]] = (
         Cause.PASSWORD_REFUSED,
         Action.STOP,
         "Acumatica issued no access token for the password ({status}, {error}): check username, "
-        "password and the tenant in client_id. The password was sent only once, since repeated "
-        "failures lock accounts.",
+        "password and the tenant in client_id, and in Acumatica that no change of the password is "
+        "pending, that the user belongs to the tenant and that it has a right to the API. The "
+        "password was sent only once, since repeated failures lock accounts.",
         statuses=REST_OF_4XX,
     ),
     Rule(

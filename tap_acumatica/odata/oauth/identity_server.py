@@ -8,28 +8,31 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urljoin
 
 import msgspec
-import requests
 from authlib.common.security import generate_token
 from authlib.oauth2.client import OAuth2Client
 from typing_extensions import override
 
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError
-from tap_acumatica.odata.http.answer import Credential, RawResponse
+from tap_acumatica.odata.http.answer import Credential, RawResponse, json_in
 from tap_acumatica.odata.http.auth import NoAuth
 from tap_acumatica.odata.http.client import CONNECT_TIMEOUT
 from tap_acumatica.odata.http.error_table import classify
 from tap_acumatica.odata.http.retry import with_retries
-from tap_acumatica.odata.log import logger, masking
+from tap_acumatica.odata.http.transport import chunks, new_session
+from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.masking import masking
 from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
-from tap_acumatica.odata.oauth.tokens import Token
-from tap_acumatica.odata.urls import may_carry_secrets
+from tap_acumatica.odata.oauth.tokens import Token, token_fields
+from tap_acumatica.odata.urls import joined, may_carry_secrets, origin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tap_acumatica.odata.http.client import ClientSettings
 
 VERIFIER_LENGTH: Final = 64
@@ -218,29 +221,40 @@ class IdentityServer:
         base = f"{self.site}/identity"
         url = f"{base}/.well-known/openid-configuration"
         response = self.send("GET", url)
-        try:
-            content = msgspec.json.decode(response.content) if response.ok else {}
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            content = {}
+        content = json_in(response.body) if response.status == HTTPStatus.OK else None
         if not isinstance(content, dict) or not content:
-            logger.info("No discovery document at %s (%d)", url, response.status_code)
+            logger.info("No discovery document at %s (%d)", url, response.status)
             content = {}
-        return Addresses(
-            urljoin(url, str(content.get("authorization_endpoint") or f"{base}/connect/authorize")),
-            urljoin(url, str(content.get("token_endpoint") or f"{base}/connect/token")),
-        )
+        announced = {
+            name: joined(url, str(content.get(name) or default))
+            for name, default in (
+                ("issuer", base),
+                ("authorization_endpoint", f"{base}/connect/authorize"),
+                ("token_endpoint", f"{base}/connect/token"),
+            )
+        }
+        for address in announced.values():
+            if origin(address) != origin(self.site):
+                message = (
+                    f"The site announces an identity server elsewhere ({address}), which would get "
+                    "the secrets: if that is right, set authorization_url and access_token_url."
+                )
+                raise SettingsError(message)
+        return Addresses(announced["authorization_endpoint"], announced["token_endpoint"])
 
-    def send(self, method: str, url: str, **options: Any) -> requests.Response:  # noqa: ANN401 - those of requests
+    def send(self, method: str, url: str, **options: Any) -> RawResponse:  # noqa: ANN401 - those of requests
         """Send one request, and return its response with any status.
 
         Raises:
             RequestFailed: There was no response.
         """
-        headers = {"User-Agent": "tap-acumatica", **self._settings.headers}
+        # Headers of the settings can be secret, and are for the site alone.
+        of_site = self._settings.headers if origin(url) == origin(self.site) else {}
+        headers = {"User-Agent": "tap-acumatica", **of_site}
         headers.update(options.pop("headers", None) or {"Accept": "application/json"})
         started = time.monotonic()
         try:
-            with requests.Session() as session:
+            with new_session() as session:
                 response = session.request(
                     method,
                     url,
@@ -249,15 +263,17 @@ class IdentityServer:
                     allow_redirects=False,
                     # Set here, since requests lets the environment override the session's value.
                     verify=self._settings.verify,
+                    stream=True,
                     **{"auth": NoAuth(), **options},
                 )
+                body = b"".join(chunks(response, self._settings.max_response_size))
         except OSError as error:
             outcome = RawResponse(SUBJECT, exception=error, first=not self._succeeded)
             raise classify(outcome, TOKEN_RULES) or error from error
         self._succeeded = True
         seconds = time.monotonic() - started
         logger.info("%s %s: %d in %.2f s", method, url, response.status_code, seconds)
-        return response
+        return RawResponse(SUBJECT, response.status_code, response.headers, body)
 
 
 class _Client(OAuth2Client):
@@ -267,9 +283,8 @@ class _Client(OAuth2Client):
     """
 
     @override
-    def parse_response_token(self, resp: requests.Response) -> dict[str, Any]:
-        content: dict[str, Any] = resp.json()
-        return content
+    def parse_response_token(self, resp: RawResponse) -> Mapping[str, Any]:
+        return token_fields(resp.body)
 
 
 class _TokenSession:
@@ -279,22 +294,17 @@ class _TokenSession:
         self._server = server
         self._credential = credential
 
-    def post(self, url: str, **options: Any) -> requests.Response:  # noqa: ANN401 - those of requests
+    def post(self, url: str, **options: Any) -> RawResponse:  # noqa: ANN401 - those of requests
         """Request a token.
 
         Raises:
             RequestFailed: The server issued no token.
         """
         response = self._server.send("POST", url, **options)
-        outcome = RawResponse(
-            SUBJECT,
-            response.status_code,
-            response.headers,
-            response.content,
-            credential=self._credential,
-        )
+        outcome = replace(response, credential=self._credential)
         if failed := classify(outcome, TOKEN_RULES):
             logger.warning("POST %s: %s (%d)", url, failed.cause, outcome.status)
             raise failed
-        masking.add(str(response.json().get(name) or "") for name in TOKEN_FIELDS)
-        return response
+        fields = token_fields(response.body)
+        masking.add(str(fields.get(name) or "") for name in TOKEN_FIELDS)
+        return outcome

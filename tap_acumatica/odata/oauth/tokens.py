@@ -7,8 +7,12 @@ anything else is done, and whoever requests it holds the file's lock.
 
 from __future__ import annotations
 
+import errno
+import json
 import math
 import os
+import re
+import stat
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,6 +24,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from tap_acumatica.odata.errors import AcumaticaError
+from tap_acumatica.odata.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,7 +33,18 @@ if TYPE_CHECKING:
 MAX_RENEWAL_MARGIN: Final = 120.0
 """Seconds before its expiry during which an access token is no longer used."""
 DEFAULT_LIFETIME: Final = 3600.0
-"""Seconds for which an access token is valid if the server does not say."""
+"""Seconds for which an access token is valid if the server does not say, or makes no sense."""
+
+
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+"""The rights of all but a file's owner."""
+RESERVE: Final = 65_536
+"""Bytes of room on the disk beyond the size of the token file, before a token is spent."""
+
+
+_TEXT_FIELDS: Final = re.compile(
+    r'"(access_token|refresh_token|id_token|scope)"\s*:\s*"((?:\\.|[^"\\])*)"'
+)
 
 
 class Token(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,12 +58,12 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, response: Mapping[str, Any], requested_at: float) -> Token:
-        """Return the token in a response of the identity server; other fields may have any type."""
+        """Return the token in the fields of a response; others than its own may have any type."""
         try:
             lifetime = float(response["expires_in"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             lifetime = math.nan
-        if not math.isfinite(lifetime):
+        if not 0 < lifetime < math.inf:
             lifetime = DEFAULT_LIFETIME
         refresh_token, scope = response.get("refresh_token"), response.get("scope") or ""
         return cls(
@@ -61,6 +77,28 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
     def secrets(self) -> tuple[str, ...]:
         """The parts that must not be shown."""
         return self.access_token, self.refresh_token or ""
+
+
+def token_fields(body: bytes) -> Mapping[str, Any]:
+    """Return the fields of a response to a token request, without a token if there is none.
+
+    The refresh token is spent by then, so the tokens are found in what is no JSON, too.
+    """
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        text = body.decode("utf-8", "replace")
+        content = {name: _unquoted(value) for name, value in _TEXT_FIELDS.findall(text)}
+    has_token = isinstance(content, dict) and isinstance(content.get("access_token"), str)
+    return content if has_token and content["access_token"] else {}
+
+
+def _unquoted(literal: str) -> str:
+    try:
+        text: str = json.loads(f'"{literal}"', strict=False)
+    except ValueError:
+        return literal
+    return text
 
 
 class StoredToken(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -151,7 +189,7 @@ class FileTokenStore:
         path = self.path.resolve()  # a symbolic link stays one
         with ExitStack() as stack:
             with self.writing():  # failures while the lock is held are not the file's fault
-                path.parent.mkdir(parents=True, exist_ok=True)
+                _make_private(path.parent)
                 # FileLock mistakes a folder in which no file can be created for a locked one.
                 tempfile.TemporaryFile(dir=path.parent).close()
                 lock = FileLock(f"{path}.lock", timeout=self.lock_timeout, mode=0o600)
@@ -189,17 +227,35 @@ class FileTokenStore:
             AcumaticaError: The file is not a token file, or cannot be read.
         """
         try:
+            self._require_private()
             body = self.path.read_bytes()
             return msgspec.json.decode(body, type=dict[str, StoredToken]) if body.strip() else {}
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # no JSON is a ValueError
             reason = getattr(error, "strerror", None) or type(error).__name__
             message = (
                 f"The token file {self.path} cannot be read ({reason}): correct the setting "
                 "token_file, or remove the file and run `tap-acumatica login`."
             )
             raise AcumaticaError(message) from error
+
+    def _require_private(self) -> None:
+        """Make sure that only the file's owner can read it.
+
+        Raises:
+            OSError: It is no regular file, or others can read it and that cannot be changed.
+        """
+        mode = self.path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if os.name != "nt" and mode & OTHERS:
+            self.path.chmod(stat.S_IMODE(mode) & ~OTHERS)
+            logger.warning(
+                "The token file %s could be read by others, and is private now: whoever has read "
+                "it can sign in until you run `tap-acumatica login` again.",
+                self.path,
+            )
 
 
 class _FileUpdate:
@@ -213,37 +269,73 @@ class _FileUpdate:
         previous = content.get(self._file.key)
         began_with = self._file.began_with or (previous.began_with if previous else None)
         content[self._file.key] = StoredToken(token, began_with)
-        with self._file.writing():
-            self._replacement.write(msgspec.json.format(msgspec.json.encode(content), indent=2))
+        body = msgspec.json.format(msgspec.json.encode(content), indent=2)
+        try:
+            self._replacement.write(body)
+        except OSError as error:
+            raise self._kept(body, error) from error
         self.token = token
+
+    def _kept(self, body: bytes, error: OSError) -> AcumaticaError:
+        """Keep what was granted elsewhere, since the old token is spent; return the error."""
+        try:
+            handle, name = tempfile.mkstemp(prefix="tap-acumatica-", suffix=".json")
+            with os.fdopen(handle, "wb") as file:
+                file.write(body)
+        except OSError:
+            message = (
+                f"New tokens can be written neither to the token file {self._file.path} nor to the "
+                f"folder for temporary files ({error.strerror}): make room, then run "
+                "`tap-acumatica login`, since the stored tokens are spent."
+            )
+        else:
+            message = (
+                f"New tokens cannot be written to the token file {self._file.path} "
+                f"({error.strerror}), but are in {name}, which only you can read: make room, and "
+                "move that file to the place of the token file."
+            )
+        return AcumaticaError(message)
 
 
 class _Replacement:
     """A temporary file that replaces the target in one step.
 
-    It is created before it is needed, so that missing rights are noticed before a refresh token is
-    spent.
+    It is created before it is needed, and takes the room that it will need, so that missing rights
+    and a full disk are noticed before a refresh token is spent.
     """
 
     def __init__(self, target: Path) -> None:
         self._target = target
 
     def __enter__(self) -> Self:
-        handle, name = tempfile.mkstemp(  # with the mode 0600
-            prefix=f".{self._target.name}.", dir=self._target.parent
-        )
+        prefix, folder = f".{self._target.name}.", self._target.parent
+        for left_behind in folder.iterdir():  # by runs that were killed: this one has the lock
+            if left_behind.name.startswith(prefix):
+                left_behind.unlink()
+        handle, name = tempfile.mkstemp(prefix=prefix, dir=folder)  # with the mode 0600
         self._file, self._path = os.fdopen(handle, "wb"), Path(name)
+        try:
+            size = self._target.stat().st_size if self._target.exists() else 0
+            self._overwrite(bytes(size + RESERVE))
+        except OSError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
         self._path.unlink(missing_ok=True)
 
+    def _overwrite(self, body: bytes) -> None:
+        self._file.seek(0)
+        self._file.write(body)
+        self._file.truncate()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
     def write(self, body: bytes) -> None:
-        with self._file as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
+        with self._file:
+            self._overwrite(body)
         self._path.replace(self._target)
         if hasattr(os, "O_DIRECTORY"):
             folder = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -251,3 +343,11 @@ class _Replacement:
                 os.fsync(folder)  # otherwise a power cut could undo the rename
             finally:
                 os.close(folder)
+
+
+def _make_private(folder: Path) -> None:
+    """Create a folder and its missing parents, each for its owner alone."""
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    for parent in reversed(missing):
+        parent.mkdir(exist_ok=True)
+        parent.chmod(stat.S_IRWXU)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.paging.by_offset import OffsetPager
-from tap_acumatica.odata.paging.counting import ExpectedCount, NextLinks
+from tap_acumatica.odata.paging.end_of_read import EndOfRead, Step
 from tap_acumatica.odata.paging.known_rows import KnownRows
+from tap_acumatica.odata.paging.next_links import NextLinks
 from tap_acumatica.odata.paging.pager import Paging, not_obeyed
 from tap_acumatica.odata.paging.sort_order import clearly_unsorted
 from tap_acumatica.odata.query import Link, Query, all_of
@@ -32,6 +34,7 @@ class KeyPager:
 
     resizable = True
     announcement = ""
+    in_doubt = False
 
     def __init__(self, table: Table, paging: Paging, condition: str = "") -> None:
         self.table = table
@@ -39,15 +42,18 @@ class KeyPager:
         self.condition = condition
         self.delivered = 0
         self.known = KnownRows(table)
+        self.end = EndOfRead(paging, table.entity_set)
+        self.pages = 0
         self.stopped_at_null_key = False
         """Whether the last row has a null in its key."""
+        self.passed_over = False
+        """Whether `gt` does not follow the order, so that rows may have been passed over."""
         self._complete = False
+        self._end_proved = False
         self._last: Row | None = None
         self._link: Link | None = None
         self._links = NextLinks(table)
-        self._counting = ExpectedCount(paging)
         self._null_keys: set[tuple[Any, ...]] = set()
-        self._pages = 0
         self._follow_ups = self._plan_follow_ups()
 
     @staticmethod
@@ -62,7 +68,7 @@ class KeyPager:
     @property
     def done(self) -> bool:
         """Whether this pager has nothing left to request."""
-        return self._complete or self.stopped_at_null_key
+        return self._complete or self.stopped_at_null_key or self.passed_over
 
     def request(self) -> Query | Link:
         """Return the next request."""
@@ -70,33 +76,36 @@ class KeyPager:
             return self._link
         after = "" if self._last is None else self._condition_after(self._last)
         query = self.table.query(self.condition, after, orderby=self.table.key)
-        return replace(query, top=self._counting.size, count=self._counting.is_due(self.delivered))
+        return replace(query, top=self.end.size, count=self.end.is_count_due(self.delivered))
 
     def accept(self, page: Page) -> list[Row]:
         """Accept the requested page; return those of its rows that were not delivered before."""
-        self._pages += 1
-        self._counting.learn(page)
         fresh = self.known.new_rows(page.rows)
-        if not self._link and self.known.overlaps(page.rows):
-            raise not_obeyed(self.table, "$filter or $orderby")
+        overlaps = not self._link and self.known.overlaps(page.rows)
+        if overlaps and self._key(self._last or {}) in map(self._key, page.rows):
+            raise not_obeyed(self.table, "$filter", InconsistentAnswer)
         if clearly_unsorted(page.rows, self.table.key):
             raise not_obeyed(self.table, "$orderby")
+        self.pages += 1
+        self.passed_over = overlaps
+        self.end.learn(page, len(fresh))
         self.delivered += len(fresh)
         if page.rows:
             self.known.remember(page.rows)
             self._last = page.rows[-1]
             self.stopped_at_null_key = any(self._last[name] is None for name in self.table.key)
-        linked, self._link = self._link, None
+        self._link = None
         if page.next_link is None:
-            whole = not self._counting.may_be_cut(page)
-            self._complete = (not page.rows and not linked) or (whole and len(fresh) == page.count)
-        elif not page.rows or self._counting.size is None:
-            self._link = self._links.follow(page.next_link)
+            reached = page.count is not None and len(fresh) >= page.count
+            self._complete = reached or not page.rows
+            self._end_proved = self.pages == 1 and self.end.proved_by_one(page, len(fresh))
+        elif not page.rows or self.end.size is None:
+            self._link = self._links.follow(page.next_link, page.rows)
         return self.remember_nulls(fresh)
 
     def resize(self, size: int) -> None:
         """Request this number of rows from now on."""
-        self._counting.size = size
+        self.end.resize(size)
 
     def then(self) -> Pager | None:
         """Return the pager for what remains to be read, one after the other."""
@@ -118,43 +127,39 @@ class KeyPager:
         """Return the rows, which have a null in their key, that were not delivered before."""
         return [row for row in rows if self._key(row) not in self._null_keys]
 
+    def knows(self, row: Row) -> bool:
+        """Whether a row is the last one that was delivered, or has a null in its key and was too.
+
+        Which of them is the last in the server's order depends on where it sorts nulls.
+        """
+        return self.known.is_last(row) or self._key(row) in self._null_keys
+
     def _plan_follow_ups(self) -> Iterator[Pager]:
         """Yield the pagers that follow, each once the one before is done."""
-        if self.stopped_at_null_key:
+        if self.stopped_at_null_key and not self.passed_over:
             yield _OffsetContinuation(
                 self, "is read by $skip from here on: a row has a null in its key."
             )
-        elif self._end_unproved:
-            yield _OffsetContinuation(self)
-        if self._may_have_passed_over_rows:
+        if self._may_have_passed_over_nulls and not self.passed_over:
             yield _NullKeyPager(self)
-        if self._fell_short:
-            yield _Recount(self)
+        if not self._end_proved and not self.passed_over:
+            yield _LookBehind(self)
+        if self.passed_over:
+            again = OffsetPager(self.table, self.paging, self.condition)
+            again.announcement = (
+                "is read again by $skip: rows were inserted meanwhile, or $filter and $orderby "
+                "compare its key differently."
+            )
+            yield again
 
     @property
-    def _end_unproved(self) -> bool:
-        """Whether only the server's `gt` says that this is the end, since it does not count.
-
-        A server may answer a filter on a computed key with no rows at all.
-        """
-        return self._complete and self.delivered > 0 and not self._counting.known
-
-    @property
-    def _may_have_passed_over_rows(self) -> bool:
+    def _may_have_passed_over_nulls(self) -> bool:
         """Whether rows with a null in their key may be missing: one page did not hold all rows.
 
         If the server sorts nulls last, rows with a null in their key follow other rows without
-        being greater. The number of delivered rows proves nothing about them, even if it is the
-        one first counted, since other rows may have been added meanwhile.
+        being greater.
         """
-        whole = self._counting.covers(self.delivered) or not self.delivered
-        return not (self._complete and self._pages == 1 and whole)
-
-    @property
-    def _fell_short(self) -> bool:
-        """Whether fewer rows arrived than were counted with the first page."""
-        known = self._complete and self._counting.known
-        return known and not self._counting.covers(self.delivered)
+        return not (self._complete and self.pages == 1)
 
     def _key(self, row: Row) -> tuple[Any, ...]:
         return tuple([row[name] for name in self.table.key])
@@ -180,6 +185,7 @@ class _OffsetContinuation(OffsetPager):
         self.delivered = origin.delivered
         self._origin = origin
         self._known = origin.known
+        self._end = origin.end
         self._skip_to(origin.delivered)
 
     @override
@@ -188,6 +194,7 @@ class _OffsetContinuation(OffsetPager):
 
     @override
     def then(self) -> Pager | None:
+        self._origin.delivered = self.delivered
         return self._origin.then()
 
 
@@ -203,6 +210,8 @@ class _NullKeyPager(OffsetPager):
     def accept(self, page: Page) -> list[Row]:
         passed_over = self._origin.not_delivered(super().accept(page))
         self._origin.delivered += len(passed_over)
+        # That there is none needs no proof: the look behind the last row would find it.
+        self.done = self.done or not (page.rows or page.count or page.next_link)
         return passed_over
 
     @override
@@ -210,48 +219,29 @@ class _NullKeyPager(OffsetPager):
         return self._origin.then()
 
 
-class _Recount:
-    """Counts once more, and has all rows read again by `$skip` if there are more than delivered.
+class _LookBehind(_OffsetContinuation):
+    """Proves the end of a read by key: its last row stands where the rows before it end, alone.
 
-    Rows may have been deleted and others inserted behind the position; or the server does not sort
-    as requested.
+    If another row stands there, and more rows are counted than were delivered, or none, then `gt`
+    has passed over rows, since it does not follow the order of `$orderby`, or rows were inserted
+    meanwhile. Which of the two cannot be told, so all rows are read again. Rows behind the last one
+    are delivered.
     """
 
-    resizable = False
-    announcement = ""
-
     def __init__(self, origin: KeyPager) -> None:
-        self.table = origin.table
-        self.done = False
-        self.delivered = 0
-        self._origin = origin
-        self._count = 0
+        super().__init__(origin)
+        # One answer passes over nothing.
+        self._checks_last_row = origin.pages > 1
+        counts = self._checks_last_row and self._end.proved
+        self._end.step = Step.READ if counts else Step.LOOK
 
-    def request(self) -> Query:
-        """Return the query for the count; the one row in its response is not delivered."""
-        query = self.table.query(self._origin.condition, orderby=self.table.key)
-        return replace(query, top=1, count=True)
-
+    @override
     def accept(self, page: Page) -> list[Row]:
-        """Take the count; deliver no row."""
-        self._count = page.count or 0
-        self.done = True
-        return []
-
-    def resize(self, size: int) -> None:
-        """Do nothing: one row is the minimum."""
-
-    def then(self) -> Pager | None:
-        """Return a pager for all rows if fewer were delivered than counted, else None."""
-        delivered = self._origin.delivered
-        if self._count <= delivered:
-            return None
-        reread = OffsetPager(self.table, self._origin.paging, self._origin.condition)
-        reread.announcement = (
-            f"is read again: {delivered} rows were delivered, but the server counts {self._count}."
-        )
-        return reread
-
-    def instead(self, failed: RequestFailed) -> Pager | None:  # noqa: ARG002 - of the protocol
-        """Return None: there is no other way to count."""
-        return None
+        if self._checks_last_row and self._end.step is Step.READ:
+            self._checks_last_row = False
+            if page.rows and self._origin.knows(page.rows[0]):
+                self._known.remember(page.rows[:1])
+            elif page.rows and not self._end.counts_no_more(page, self.delivered):
+                self._origin.passed_over = self.done = True
+                return []
+        return super().accept(page)

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.odata.errors import InconsistentAnswer
-from tap_acumatica.odata.paging.counting import ExpectedCount, NextLinks
+from tap_acumatica.odata.paging.end_of_read import EndOfRead, Step
 from tap_acumatica.odata.paging.known_rows import KnownRows
+from tap_acumatica.odata.paging.next_links import NextLinks
+from tap_acumatica.odata.query import all_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Link, Query
     from tap_acumatica.odata.table import Table
+
+LOOK_SIZE: Final = 5
+"""Number of keys that a look behind the last row asks for, should the table grow in front of it."""
 
 STEPS_BACK: Final = 8
 """Number of steps back in search of a known row before a read starts over."""
@@ -31,6 +36,9 @@ class OffsetPager:
     The row of the overlap is the position to continue from. If it is not in the page, rows before
     it were inserted or deleted: the pager steps back by half a page until it finds a known row, or
     starts over. Rows that arrive twice in this way are delivered twice, never dropped.
+
+    A row that does not come along with the overlap is fetched alone, and is delivered once an
+    answer with the overlap has shown that nothing has shifted.
     """
 
     resizable = True
@@ -40,58 +48,77 @@ class OffsetPager:
         self.table = table
         self.done = False
         self.delivered = 0
+        self.in_doubt = False
         self._condition = condition
         self._known = KnownRows(table)
-        self._counting = ExpectedCount(paging)
+        self._end = EndOfRead(paging, table.entity_set)
         self._skip = 0
         self._overlap = 0
+        self._next_key: tuple[str, ...] = ()
+        """The conditions for the row that the last look has found."""
+        self._fetched: Row | None = None
+        """The row behind the last known one, which was fetched alone."""
         self._steps = 0
         self._starts = 0
         self._link: Link | None = None
         self._links = NextLinks(table)
 
     @staticmethod
-    def suits(_: Table) -> bool:
-        """Whether a table can be read in this way: any table can."""
-        return True
+    def suits(table: Table) -> bool:
+        """Whether the order by key leaves no ties, so that positions mean the same each time."""
+        return bool(table.key)
 
     def request(self) -> Query | Link:
         """Return the next request."""
         if self._link:
             return self._link
-        query = self.table.query(*self._conditions(), orderby=self._order())
-        size = self._counting.size
-        return replace(
-            query,
-            top=None if size is None else size + self._overlap,
-            skip=self._skip,
-            count=self._counting.is_due(self.delivered),
+        step, size = self._end.step, self._end.size
+        if step is Step.FETCH and self.table.key:
+            # Several keys may be equal in the server's eyes.
+            return replace(self.table.query(*self._conditions(), *self._next_key), top=size or 1)
+        table = self.table.narrow() if step is Step.LOOK else self.table
+        query = replace(
+            table.query(*self._conditions(), orderby=self._order()),
+            count=self._end.is_count_due(self.delivered),
         )
+        if step is Step.READ:
+            top = None if size is None else max(size + self._overlap, 1)
+            return replace(query, top=top, skip=self._skip)
+        return replace(query, top=None if size is None else LOOK_SIZE, skip=self._position)
 
     def accept(self, page: Page) -> list[Row]:
         """Accept the requested page; return those of its rows that were not delivered before."""
         self._check(page.rows)
-        self._counting.learn(page)
+        if self._end.step is not Step.READ and not self._link:
+            return self._accept_row_behind(page)
         skipped = self._skip > 0 and self._link is None
         if self.table.key or self._overlap:
             fresh = self._known.new_rows(page.rows, in_sequence=skipped)
         else:
             fresh = page.rows
+        position = self._skip + len(page.rows)
+        self._end.learn(page, position - self._known.repeats(page.rows))
+        if page.next_link is None and self._end.withholds(page, self._skip):
+            self._end.stall(self._known.size, withheld=True)
+            return []
         if skipped and len(fresh) == len(page.rows):
             self._step_back(page.rows)
             return []
         self._steps = 0
+        fetched, self._fetched = self._fetched, None
+        if fetched and not fresh and position == self._position:
+            return self._deliver_fetched(fetched)
         self.delivered += len(fresh)
         self._advance(page, fresh)
         return fresh
 
     def resize(self, size: int) -> None:
         """Request this number of new rows from now on."""
-        grows = self._counting.size is not None and size > self._counting.size
+        grows = self._end.size is not None and size > self._end.size
         if self.table.key and not grows:
             # Known rows are skipped, so that the response is as small as possible.
             self._skip_to(self._skip + self._overlap)
-        self._counting.size = size
+        self._end.resize(size)
 
     def then(self) -> Pager | None:
         """Return None: the last page has proved the end."""
@@ -110,7 +137,49 @@ class OffsetPager:
     def _check(self, rows: list[Row]) -> None:
         """Refuse rows that the query excludes, or that are out of order."""
 
+    @property
+    def _position(self) -> int:
+        """Number of rows before the first unknown one, if the table has not shifted."""
+        return self._skip + self._overlap
+
+    def _accept_row_behind(self, page: Page) -> list[Row]:
+        """Accept the row behind the last known one, or its key alone."""
+        row = page.rows[0] if page.rows else None
+        if self._end.step is Step.FETCH and self.table.key:
+            rows = (row for row in page.rows if self._key_conditions(row) == self._next_key)
+            row = next(rows, None)
+        if self._end.step is Step.LOOK:
+            self._accept_look(page)
+            return []
+        self._end.after_fetch(fetched=row is not None)
+        self._fetched = row
+        return self._deliver_fetched(row) if row and not self._position else []
+
+    def _accept_look(self, page: Page) -> None:
+        unknown = next((row for row in page.rows if not self._known.overlaps([row])), None)
+        self._next_key = self._key_conditions(unknown) if unknown else ()
+        shifted = bool(page.rows) and unknown is not page.rows[0]
+        self._end.after_look(page, self._position, all_of(*self._next_key), shifted=shifted)
+        if shifted and self._end.stalled:
+            self._skip_to(self._position + 1)
+        self.done = self._end.done
+
+    def _key_conditions(self, row: Row) -> tuple[str, ...]:
+        names = self.table.key or self._order()
+        return tuple([f"{name} eq {self.table.literal(name, row.get(name))}" for name in names])
+
+    def _deliver_fetched(self, row: Row) -> list[Row]:
+        """Continue behind a row that was fetched alone; the table has not shifted meanwhile."""
+        self._end.after_fetched_row()
+        self._fetched = None
+        self._known.remember([row])
+        self._skip_to(self._position + 1)
+        self.delivered += 1
+        return [row]
+
     def _step_back(self, rows: list[Row]) -> None:
+        self._end.shifted()
+        self._fetched = None
         self._steps += 1
         if self._steps > STEPS_BACK:
             self._restart()
@@ -130,35 +199,29 @@ class OffsetPager:
         self._skip = self._overlap = self._steps = 0
 
     def _advance(self, page: Page, fresh: list[Row]) -> None:
-        distinct = len(page.rows) - self._known.repeats(page.rows)
-        whole = not self._counting.may_be_cut(page, self._overlap)
-        self.done = not page.next_link and (
-            (whole and self._skip + distinct == page.count) or self._at_end(page.rows, fresh)
-        )
         read = self._skip + len(page.rows)
+        if page.next_link is None:
+            distinct = read - self._known.repeats(page.rows)
+            if fresh:
+                self._end.after_new_rows(page, distinct, self._overlap)
+            else:
+                self._end.after_known_rows(page, distinct, self._known.size)
+            self.done = self._end.done
         if fresh:
             self._known.remember(page.rows)
-        elif page.rows:
-            self._known.last = self._known.identity(page.rows[-1])
         self._link = None
         if page.next_link is not None and self._follows_link(page, fresh):
-            self._link = self._links.follow(page.next_link)
+            self._link = self._links.follow(page.next_link, page.rows)
             self._skip, self._overlap = read, 0
         elif not self.done:
             self._move(page.rows, read)
-
-    def _at_end(self, rows: list[Row], fresh: list[Row]) -> bool:
-        """Whether a request that continued from the last row brought no new row."""
-        if not rows:
-            return self._skip == 0
-        return not fresh and self._known.identity(rows[-1]) == self._known.last
 
     def _follows_link(self, page: Page, fresh: list[Row]) -> bool:  # noqa: ARG002 - for subclasses
         """Whether to follow the server's nextLink, as the pager's own request leads nowhere.
 
         The server's link is often a `$skip` without an overlap that would reveal a shift.
         """
-        return self._counting.size is None or not fresh
+        return self._end.size is None or not fresh
 
     def _move(self, rows: list[Row], read: int) -> None:  # noqa: ARG002 - for subclasses
         """Continue behind the first `read` rows; `rows` are the last of them."""

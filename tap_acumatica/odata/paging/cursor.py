@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
@@ -11,15 +11,18 @@ from typing_extensions import override
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.instants import DISPLAY_MARGIN, minus
 from tap_acumatica.odata.paging.by_offset import OffsetPager
+from tap_acumatica.odata.paging.end_of_read import Step
 from tap_acumatica.odata.paging.pager import not_obeyed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
+    from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.odata.instants import InstantReader
-    from tap_acumatica.odata.paging.pager import Paging
+    from tap_acumatica.odata.paging.pager import Pager, Paging
     from tap_acumatica.odata.payload.page import Page, Row
+    from tap_acumatica.odata.query import Query
     from tap_acumatica.odata.table import Table
 
 MAX_TIES: Final = 50_000
@@ -48,28 +51,46 @@ class CursorPager(OffsetPager):
         self, table: Table, paging: Paging, window: Window, instants: InstantReader
     ) -> None:
         super().__init__(table, paging)
+        self._paging = paging
         self._replication_key = table.replication_key or ""
         self._window = window
         self._instants = instants
         self._base = window.low
         self._whole_second = False
-        self._probes_end = False
+        self._cut_at: datetime | None = None
+        """The last instant of an answer that held less than was counted."""
 
     @property
     def remaining(self) -> int | None:
         """Rows still to come, as far as the server counted them with the first page."""
-        return self._counting.remaining(self.delivered)
+        return self._end.remaining(self.delivered)
 
     def narrow(self, high: datetime) -> None:
         """End the window earlier, above all rows that were read."""
         self._window = Window(self._window.low, high)
-        # The count was that of the wider window: request it with each page from now on.
-        self._counting.expect(self.delivered)
+        # The count was that of the wider window: it is due with each page from now on.
+        self._end.expect(self.delivered)
+
+    def whole_window(self) -> Query:
+        """Return the query for the keys of all rows in the window."""
+        conditions = self._bounds(self._window.low)
+        return self.table.narrow().query(*conditions, orderby=self._order())
+
+    def again(self) -> Pager:
+        """Return a pager that reads the window again in another way."""
+        return _WindowByOffset(self.table, self._paging, self._window, self._instants)
+
+    def compare_count(self, page: Page) -> None:
+        """Compare the delivered rows with the count of the whole window."""
+        self._end.compare_count(page, self.delivered)
 
     @override
     def _conditions(self) -> Iterable[str]:
-        if self._base:
-            yield f"{self._replication_key} ge {self.table.instant(self._base)}"
+        return self._bounds(self._base)
+
+    def _bounds(self, low: datetime | None) -> Iterator[str]:
+        if low:
+            yield f"{self._replication_key} ge {self.table.instant(low)}"
         yield f"{self._replication_key} lt {self.table.instant(self._window.high)}"
 
     @override
@@ -102,15 +123,36 @@ class CursorPager(OffsetPager):
 
     @override
     def _advance(self, page: Page, fresh: list[Row]) -> None:
-        if self._probes_end and self._skip and fresh:
-            message = (
-                f"More rows of {self.table.entity_set} were changed within one second than the "
-                "server sends in one response, and no key tells them apart: give the inquiry a key "
-                "with inquiry_keys, or read it in full (replication method FULL_TABLE in the "
-                "catalog)."
-            )
-            raise InconsistentAnswer(message)
+        if self._whole_second and self._skip and fresh:
+            raise self._too_many_ties()
+        expects_more = self._end.expects_more(page, self._skip + len(page.rows))
         super()._advance(page, fresh)
+        if fresh and self._end.step is Step.LOOK and expects_more:
+            # It was cut, or rows are missing in between: the row behind its last one will tell.
+            self.in_doubt = True
+            self._cut_at = self._instant(page.rows[-1])
+
+    @override
+    def _accept_row_behind(self, page: Page) -> list[Row]:
+        if self._whole_second and self._end.step is Step.FETCH and page.rows:
+            raise self._too_many_ties()
+        if self._cut_at and page.rows and not self._known.overlaps(page.rows):
+            self.in_doubt = self._instant(page.rows[0]) < minus(self._cut_at)
+        self._cut_at = None
+        return super()._accept_row_behind(page)
+
+    @override
+    def then(self) -> Pager | None:
+        """Return a look for rows that are counted, but were not delivered, or None."""
+        fell_short = self.table.key and self._end.fell_short(self.delivered)
+        return _ShortfallCheck(self) if fell_short else None
+
+    def _too_many_ties(self) -> InconsistentAnswer:
+        return InconsistentAnswer(
+            f"More rows of {self.table.entity_set} were changed within one second than the "
+            "server sends in one response, and no key tells them apart: give the inquiry a key "
+            "with inquiry_keys, or read it in full (replication method FULL_TABLE in the catalog)."
+        )
 
     @override
     def _follows_link(self, page: Page, fresh: list[Row]) -> bool:
@@ -118,15 +160,9 @@ class CursorPager(OffsetPager):
         return super()._follows_link(page, page.rows if self._whole_second else fresh)
 
     @override
-    def _at_end(self, rows: list[Row], fresh: list[Row]) -> bool:
-        may_be_capped = self._whole_second and not self._probes_end and bool(rows)
-        return not may_be_capped and super()._at_end(rows, fresh)
-
-    @override
     def _step_back(self, rows: list[Row]) -> None:
         if self._whole_second:
             self._skip, self._overlap = 0, self._known.size
-            self._probes_end = False
         else:
             super()._step_back(rows)
 
@@ -135,10 +171,10 @@ class CursorPager(OffsetPager):
         base = self._base_after(rows)
         if base:
             self._base = base
-            self._whole_second = self._probes_end = False
+            self._whole_second = False
             self._skip = 0
             self._overlap = self._at_or_above(rows, base)
-        elif self.table.key or not read:
+        elif self._orders_ties or not read:
             self._skip_to(read)
         else:
             self._read_whole_second(read)
@@ -156,19 +192,85 @@ class CursorPager(OffsetPager):
         if self._instant(rows[0]) >= base:
             return None
         crowded = self._at_or_above(rows, base) * 2 > len(rows)
-        return None if crowded and self.table.key else base
+        return None if crowded and self._orders_ties else base
 
     def _read_whole_second(self, read: int) -> None:
-        """Request all rows from the base again, and more; if none is new, probe for the end."""
-        self._probes_end = read > MAX_TIES or (self._whole_second and read == self._overlap)
-        if self._probes_end:
+        """Request all rows from the base again, and more, unless more do not come."""
+        if read > MAX_TIES or (self._whole_second and read == self._overlap):
             self._skip_to(read)
         else:
             self._skip, self._overlap = 0, read
         self._whole_second = True
+
+    @property
+    def _orders_ties(self) -> bool:
+        """Whether the order ends in the whole key."""
+        order, limit = self._order(), self.table.max_order
+        return bool(self.table.key) and (limit is None or len(order) <= limit)
 
     def _at_or_above(self, rows: list[Row], base: datetime) -> int:
         return len(rows) - bisect_left(rows, base, key=self._instant)
 
     def _instant(self, row: Row) -> datetime:
         return self._instants.read(row[self._replication_key])
+
+
+class _ShortfallCheck:
+    """Looks by key alone whether a window has more rows than were delivered.
+
+    Rows that left the window meanwhile are fewer now, not missing.
+    """
+
+    resizable = False
+    announcement = ""
+    in_doubt = True
+
+    def __init__(self, origin: CursorPager) -> None:
+        self.table = origin.table
+        self.done = False
+        self.delivered = 0
+        self._origin = origin
+        self._has_more = False
+
+    def request(self) -> Query:
+        """Return the query for the first row behind as many as were delivered."""
+        return replace(self._origin.whole_window(), top=1, skip=self._origin.delivered, count=True)
+
+    def accept(self, page: Page) -> list[Row]:
+        """Take note of whether there is such a row; deliver none."""
+        self._has_more = bool(page.rows)
+        if not page.rows:
+            self._origin.compare_count(page)
+        self.done = True
+        return []
+
+    def resize(self, size: int) -> None:
+        """Do nothing: one row is the minimum."""
+
+    def then(self) -> Pager | None:
+        """Return a pager for the window, by `$skip`, if it has more rows than delivered."""
+        return self._origin.again() if self._has_more else None
+
+    def instead(self, failed: RequestFailed) -> Pager | None:  # noqa: ARG002 - of the protocol
+        """Return None: there is no other way to look."""
+        return None
+
+
+class _WindowByOffset(CursorPager):
+    """Reads a window by `$skip` alone, so that the number of rows before each of them is known."""
+
+    announcement = "is read again by $skip: Acumatica counted more rows than it sent."
+
+    @override
+    def accept(self, page: Page) -> list[Row]:
+        rows = super().accept(page)
+        self.in_doubt = True
+        return rows
+
+    @override
+    def _base_after(self, rows: list[Row]) -> datetime | None:
+        return None
+
+    @override
+    def then(self) -> Pager | None:
+        return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_acumatica.odata.errors import InconsistentAnswer
+from tap_acumatica.odata.errors import DoubtfulAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,6 @@ class KnownRows:
         self._known: Counter[Any] = Counter()
         self._sequence: list[Any] = []
         self._identified: tuple[list[Row], list[Any]] = ([], [])
-        self.last: Any = None
-        """Identity of the row to continue from."""
 
     @property
     def size(self) -> int:
@@ -52,11 +50,14 @@ class KnownRows:
         """Whether the last page contained one of these rows."""
         return not self._known.keys().isdisjoint(self._identities(rows))
 
+    def is_last(self, row: Row) -> bool:
+        """Whether the row is the last one of the last page."""
+        return bool(self._sequence) and self.identity(row) == self._sequence[-1]
+
     def remember(self, rows: list[Row]) -> None:
         """Make these rows the last page."""
         self._sequence = self._identities(rows)
         self._known = Counter(self._sequence)
-        self.last = self._sequence[-1] if rows else None
         self._identified = ([], [])
 
     def clear(self) -> None:
@@ -72,7 +73,7 @@ class KnownRows:
                 then recognized only where the two meet: equal rows elsewhere are other rows.
 
         Raises:
-            InconsistentAnswer: The key does not identify rows.
+            DoubtfulAnswer: The key does not identify rows.
         """
         if self._key:
             return self._new_by_key(rows)
@@ -119,7 +120,7 @@ class KnownRows:
                     "add columns to its key, in the catalog or, for an inquiry, in inquiry_keys "
                     "before discovery."
                 )
-                raise InconsistentAnswer(message)
+                raise DoubtfulAnswer(message)
 
     def _identities(self, rows: list[Row]) -> list[Any]:
         """Return the identities of a page's rows; computed once for each page, to save time."""

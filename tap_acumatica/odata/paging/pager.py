@@ -8,16 +8,36 @@ lost all the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from tap_acumatica.odata.errors import InconsistentAnswer
+from tap_acumatica.odata.errors import DoubtfulAnswer, InconsistentAnswer
 
 if TYPE_CHECKING:
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Link, Query
     from tap_acumatica.odata.table import Table
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What the answers about a table have shown so far, shared by all of its pagers.
+
+    Attributes:
+        counts_proved: An answer has counted more rows than it held.
+        counts_too_high: The server counts rows that it does not send in any way.
+        shortest_cut: Number of rows in the shortest answer that was cut.
+    """
+
+    counts_proved: bool = False
+    counts_too_high: bool = False
+    shortest_cut: int | None = None
+
+    def learn(self, page: Page) -> None:
+        """Learn from the count of an answer."""
+        if page.count is not None and page.count > len(page.rows):
+            self.counts_proved = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +47,12 @@ class Paging:
     Attributes:
         size: Number of new rows in one request; None leaves it to the server.
         count: Request `$count` with the first and the last page.
+        evidence: What is known of the table's answers; each table has its own.
     """
 
     size: int | None = 2000
     count: bool = True
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 class Pager(Protocol):
@@ -47,12 +69,14 @@ class Pager(Protocol):
         resizable: Whether the pager can request fewer rows after a timeout.
         announcement: Text that is logged after the entity's name when this pager begins; empty
             for none.
+        in_doubt: Whether rows may be missing between those that were delivered.
     """
 
     table: Table
     delivered: int
     resizable: bool
     announcement: str
+    in_doubt: bool
 
     @property
     def done(self) -> bool: ...  # noqa: D102 - see Attributes
@@ -65,7 +89,9 @@ class Pager(Protocol):
         """Accept the requested page; return those of its rows that were not delivered before.
 
         Raises:
-            InconsistentAnswer: The page contradicts the request.
+            DoubtfulAnswer: The page contradicts the request; another answer may not. The pager is
+                as it was.
+            InconsistentAnswer: The answers contradict each other.
         """
         ...
 
@@ -86,10 +112,13 @@ class Pager(Protocol):
         ...
 
 
-def not_obeyed(table: Table, option: str) -> InconsistentAnswer:
+def not_obeyed(
+    table: Table, option: str, kind: type[InconsistentAnswer] = DoubtfulAnswer
+) -> InconsistentAnswer:
     """Return the error for a server that ignores a query option."""
-    return InconsistentAnswer(
+    message = (
         f"Acumatica ignored {option} for {table.entity_set}, so rows could be lost: if the stream "
         "is incremental, set its replication method to FULL_TABLE in the catalog, otherwise "
         "exclude it."
     )
+    return kind(message)

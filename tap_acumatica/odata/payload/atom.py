@@ -15,14 +15,17 @@ from xml.parsers import expat
 import msgspec
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import BrokenPayload
+from tap_acumatica.odata.errors import BrokenPayload, ErrorInPayload
+from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.payload.page import (
     Page,
     Row,
     refuse_other_case,
+    refuse_other_set,
     require_columns,
     unexpected_values,
 )
+from tap_acumatica.odata.xml_text import without_forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -40,6 +43,9 @@ MAX_BODY: Final = 2**30
 MAX_DEPTH: Final = 64
 """Maximum number of nested elements."""
 
+SERVICE: Final = re.compile(r"https?://.+/odata\w*/(?:.*/)?([^/?]+)", re.IGNORECASE)
+"""Matches the address of a set, which identifies its feed; the group is the set's name."""
+
 _COUNT: Final = re.compile(r"\s*[+-]?[0-9]{1,40}\s*")
 _ERROR: Final = f"{METADATA} error"
 _TYPE: Final = f"{METADATA} type"
@@ -56,22 +62,27 @@ class AtomDecoder:
         self._entity_set = entity_set
         self._columns = columns
         self._row = edm.row_type(columns, required)
+        self._warned_of_characters = False
 
     def page(self, body: bytes) -> Page:
         """Decode a page of an entity set.
 
         Raises:
-            BrokenPayload: The body is no feed, was cut off, or has a document type.
-            InconsistentAnswer: The body is a feed, but lacks the columns of this entity.
+            BrokenPayload: The body is no feed, was cut off, is an error, or has a document type.
+            InconsistentAnswer: The body is a feed, but not that of rows of this entity.
         """
         feed = self._read(body)
         if feed.root is not _Element.FEED:
             message = "an entry instead of a feed"
             raise BrokenPayload(message)
+        if match := SERVICE.match(feed.id):
+            refuse_other_set(self._entity_set, match[1])
         rows = require_columns(feed.rows, self._entity_set, self._columns)
-        for missing in self._columns.keys() - rows[0].keys() if rows else ():
+        absent = self._columns.keys() - rows[0].keys() if rows else set()
+        for missing in absent:
             refuse_other_case(self._entity_set, (missing,), feed.unrequested)
-        return Page(rows, feed.count, feed.next_link)
+        unrequested = frozenset(feed.unrequested if absent else ())
+        return Page(rows, feed.count, feed.next_link, unrequested)
 
     def singleton(self, body: bytes) -> Page:
         """Decode the one entry of a singleton, as a page of one row."""
@@ -94,8 +105,19 @@ class AtomDecoder:
                 parser.Parse(body[start : start + CHUNK], False)  # noqa: FBT003 - expat's interface
             parser.Parse(b"", True)  # noqa: FBT003 - expat's interface
         except (expat.ExpatError, LookupError, ValueError) as error:
-            message = f"not well-formed XML at line {parser.CurrentLineNumber}"
-            raise BrokenPayload(message) from error
+            repaired = b"".join(without_forbidden([body]))
+            if repaired == body:
+                message = f"not well-formed XML at line {parser.CurrentLineNumber}"
+                raise BrokenPayload(message) from error
+        else:
+            return feed
+        feed = self._read(repaired)
+        if not self._warned_of_characters:
+            self._warned_of_characters = True
+            logger.warning(
+                "%s has texts with characters that XML does not allow: they are left out.",
+                self._entity_set,
+            )
         return feed
 
     def _convert(self, row: Row) -> Row:
@@ -112,6 +134,7 @@ class _Element(Enum):
     DOCUMENT = auto()
     FEED = auto()
     COUNT = auto()
+    ID = auto()
     LINK = auto()
     ENTRY = auto()
     CONTENT = auto()
@@ -126,6 +149,7 @@ _CHILDREN: Final[Mapping[_Element, Mapping[str, _Element]]] = {
         f"{ATOM} entry": _Element.ENTRY,
         f"{ATOM} link": _Element.LINK,
         f"{METADATA} count": _Element.COUNT,
+        f"{ATOM} id": _Element.ID,
     },
     _Element.ENTRY: {
         f"{ATOM} content": _Element.CONTENT,
@@ -173,6 +197,7 @@ class _Feed:
         """Columns that were sent without being requested."""
         self.count: int | None = None
         self.next_link: str | None = None
+        self.id = ""
         self.root: _Element | None = None
         self._children: Mapping[_Element, Mapping[str, _Element]] = {
             **{element: {} for element in _Element},
@@ -186,7 +211,9 @@ class _Feed:
         """Number of open elements that are skipped."""
         self._row: Row = {}
         self._values: list[_Value] = []
-        self._count_text: list[str] = []
+        self._text: list[str] = []
+        """Text of an element of the feed itself, or of an error."""
+        self._error = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Take the start of an element."""
@@ -204,6 +231,8 @@ class _Feed:
             self._values.append(_Value(local, attributes.get(_TYPE, ""), null))
         elif child is _Element.ENTRY:
             self._row = {}
+        elif child in {_Element.COUNT, _Element.ID}:
+            self._text = []
         elif child is _Element.LINK and attributes.get("rel") == "next":
             self.next_link = attributes.get("href")
         self.root = self.root or child
@@ -213,11 +242,10 @@ class _Feed:
         return bool(self._values) and not self._skipped_depth and name.startswith(DATA)
 
     def _skip(self, name: str) -> None:
-        if self.root is None:
-            message = f"no Atom feed, but {name.rpartition(' ')[2]:.100}"
-            raise BrokenPayload(message)
         if name == _ERROR:
-            message = "an error instead of rows"
+            self._error, self._text = True, []
+        elif self.root is None and not self._error:
+            message = f"no Atom feed, but {name.rpartition(' ')[2]:.100}"
             raise BrokenPayload(message)
         if self._open[-1] is _Element.PROPERTIES and not self._skipped_depth:
             self.unrequested.add(name.rpartition(" ")[2])
@@ -229,8 +257,15 @@ class _Feed:
             message = f"more than {MAX_DEPTH} nested elements"
             raise BrokenPayload(message)
 
-    def end(self, _: str) -> None:
-        """Take the end of an element."""
+    def end(self, name: str) -> None:
+        """Take the end of an element.
+
+        Raises:
+            ErrorInPayload: It is an error.
+        """
+        if name == _ERROR:
+            message = " ".join("".join(self._text).split())
+            raise ErrorInPayload(msgspec.json.encode({"error": {"message": message}}))
         if self._skipped_depth:
             self._skipped_depth -= 1
             return
@@ -244,14 +279,18 @@ class _Feed:
         elif element is _Element.ENTRY:
             self.rows.append(self._convert(self._row))
         elif element is _Element.COUNT:
-            text = "".join(self._count_text)
+            text = "".join(self._text)
             self.count = int(text) if _COUNT.fullmatch(text) else None
+        elif element is _Element.ID:
+            self.id = "".join(self._text).strip()
 
     def characters(self, text: str) -> None:
         """Take text."""
-        if self._skipped_depth:
+        if self._error:
+            self._text += [text, " "]
+        elif self._skipped_depth:
             return
-        if self._values:
+        elif self._values:
             self._values[-1].text.append(text)
-        elif self._open[-1] is _Element.COUNT:
-            self._count_text.append(text)
+        elif self._open[-1] in {_Element.COUNT, _Element.ID}:
+            self._text.append(text)

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import BrokenPayload, InconsistentAnswer
+from tap_acumatica.odata.errors import BrokenPayload, ErrorInPayload, InconsistentAnswer
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.payload.page import (
     Page,
     Path,
     Row,
     refuse_other_case,
+    refuse_other_set,
     require_columns,
+    selected_columns,
     unexpected_values,
 )
 
@@ -38,6 +40,8 @@ _ESCAPES: Final = re.compile(
     re.DOTALL,
 )
 """Escapes in JSON; the group is an unpaired surrogate, which is half of a character."""
+
+_ANNOTATION: Final = re.compile(r"@|odata\.").search
 
 _WITHOUT_VALUE: Final = "an object without rows"
 
@@ -69,8 +73,9 @@ class JsonDecoder:
         self._column_tree = _column_tree(
             {name: edm_type.schema for name, edm_type in columns.items()}
         )
-        self._examined: set[frozenset[Path]] = set()
-        """Sets of missing columns whose names were compared with those that were sent."""
+        self._examined: dict[frozenset[Path], frozenset[str]] = {}
+        """Sets of missing columns whose names were compared with those that were sent, each with
+        the columns that were sent without being requested."""
         self._warned_of_surrogates = False
         row = edm.row_type(columns, required)
         envelope = msgspec.defstruct(
@@ -80,6 +85,11 @@ class JsonDecoder:
                 ("count", int | None, msgspec.field(name="@odata.count", default=None)),
                 ("next_link", str | None, msgspec.field(name="@odata.nextLink", default=None)),
                 ("older_link", str | None, msgspec.field(name="odata.nextLink", default=None)),
+                ("context", Any, msgspec.field(name="@odata.context", default=None)),
+                ("older_context", Any, msgspec.field(name="odata.metadata", default=None)),
+                ("error", Any, msgspec.field(name="error", default=None)),
+                ("older_error", Any, msgspec.field(name="odata.error", default=None)),
+                ("message", Any, msgspec.field(name="message", default=None)),
             ],
         )
         self._envelope = msgspec.json.Decoder(envelope, strict=False, float_hook=Decimal)
@@ -91,22 +101,40 @@ class JsonDecoder:
         """Decode a page of an entity set.
 
         Raises:
-            BrokenPayload: The body is no JSON, or was cut off.
-            InconsistentAnswer: The body is JSON, but does not have the columns of this entity.
+            BrokenPayload: The body is no JSON, was cut off, or is an error.
+            InconsistentAnswer: The body is JSON, but not that of rows of this entity.
         """
-        envelope = self._decode(self._envelope, body)
+        envelope = self._open(body)
         if envelope.value is msgspec.UNSET:
-            raise BrokenPayload(_WITHOUT_VALUE)
+            raise ErrorInPayload(body) if envelope.message else BrokenPayload(_WITHOUT_VALUE)
         rows = self._checked(envelope.value)
-        self._refuse_other_case(rows, body)
-        return Page(rows, envelope.count, envelope.next_link or envelope.older_link)
+        return Page(
+            rows,
+            envelope.count,
+            envelope.next_link or envelope.older_link,
+            self._compare_names(rows, body),
+            selected_columns(self._entity_set, _set_in(envelope)),
+        )
 
     def singleton(self, body: bytes) -> Page:
-        """Decode the one object of a singleton, as a page of one row."""
-        envelope = self._decode(self._envelope, body)
+        """Decode the one object of a singleton, as a page of one row, or of none."""
+        if not body.strip():
+            return Page([])
+        if _is_null(self._decode(_ANY_JSON, body)):
+            return Page([])
+        envelope = self._open(body)
         if envelope.value is not msgspec.UNSET:
             return Page(self._checked(envelope.value))
         return Page(self._checked([self._decode(self._row, body)]))
+
+    def _open(self, body: bytes) -> Any:  # noqa: ANN401 - the envelope's type is made at run time
+        """Decode the envelope, unless it is an error or the answer to another request."""
+        envelope = self._decode(self._envelope, body)
+        error = envelope.error or envelope.older_error
+        if error and "error" not in self._columns:
+            raise ErrorInPayload(msgspec.json.encode({"error": error}))
+        refuse_other_set(self._entity_set, _set_in(envelope))
+        return envelope
 
     def _checked(self, rows: list[Row]) -> list[Row]:
         if self._list_columns:
@@ -117,7 +145,7 @@ class JsonDecoder:
     def _require_whole_lists(self, row: Row, list_columns: ListColumns) -> None:
         """Refuse lists that the server sent only in part."""
         for name, nested in list_columns.items():
-            if row.get(name + edm.NEXT_LINK_SUFFIX) is not None:
+            if row.pop(name + edm.NEXT_LINK_SUFFIX, None) is not None:
                 message = (
                     f"Acumatica sent only part of {name} with a row of {self._entity_set}: remove "
                     "it from the setting expand, and read the related entity as a separate stream."
@@ -128,20 +156,24 @@ class JsonDecoder:
                 if nested and item:
                     self._require_whole_lists(item, nested)
 
-    def _refuse_other_case(self, rows: list[Row], body: bytes) -> None:
-        """If rows lack columns that were requested, compare the names that were sent."""
+    def _compare_names(self, rows: list[Row], body: bytes) -> frozenset[str]:
+        """If rows lack columns that were requested, return those that were sent in addition."""
         missing = frozenset(_missing(rows, self._column_tree))
         if missing and missing not in self._examined:
-            self._examined.add(missing)
             sent = self._decode(_ANY_JSON, body)["value"]
             for path in missing:
                 unrequested = _unrequested(sent, path, self._column_tree)
                 refuse_other_case(self._entity_set, path, unrequested)
+            names = {name for row in sent for name in row} - self._column_tree.keys()
+            self._examined[missing] = frozenset(name for name in names if not _ANNOTATION(name))
+        return self._examined.get(missing, frozenset())
 
     def _decode(self, decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:  # noqa: ANN401
         try:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
+            # A body that was cut off says nothing about the columns.
+            self._decode(_ANY_JSON, body)
             raise unexpected_values(self._entity_set, error) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             repaired = _ESCAPES.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], body)
@@ -156,6 +188,21 @@ class JsonDecoder:
                 self._entity_set,
             )
         return decoded
+
+
+def _set_in(envelope: Any) -> str:  # noqa: ANN401 - the envelope's type is made at run time
+    """Return what the answer says it is about: its set and what follows; empty if nothing."""
+    context = envelope.context or envelope.older_context
+    return context.partition("#")[2] if isinstance(context, str) else ""
+
+
+def _is_null(content: Any) -> bool:  # noqa: ANN401 - any JSON
+    """Whether this stands for no object: null, null as a value, or an annotation that says so."""
+    if not isinstance(content, dict):
+        return content is None
+    if content.get("@odata.null") or content.get("odata.null"):
+        return True
+    return "value" in content and content["value"] is None
 
 
 def _list_columns(columns: Mapping[str, edm.Schema]) -> ListColumns:

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
@@ -24,10 +24,7 @@ from tap_acumatica.odata.http.answer import (
     retry_after,
 )
 from tap_acumatica.odata.http.error_table import RULES, classify, timed_out
-from tap_acumatica.odata.log import masking
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tap_acumatica.odata.masking import masking
 
 SUBJECT = "PX_Objects_SO_SOOrder"
 DATA = b'{"value":[{"OrderNbr":"SO1"}]}'
@@ -78,14 +75,6 @@ def raised(error: Exception, *, first: bool = False) -> RequestFailed:
     return failure(RawResponse(SUBJECT, exception=error, first=first))
 
 
-@pytest.fixture
-def _no_secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The secrets of a test are not masked in the next one."""
-    with monkeypatch.context() as patch:
-        patch.setattr(masking, "_secrets", ())
-        yield
-
-
 @pytest.mark.parametrize(
     ("status", "message", "cause", "action"),
     [
@@ -93,9 +82,7 @@ def _no_secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (400, VIRTUAL, "column may not be queried", Action.REPHRASE),
         (401, "You are not logged in.", "sign-in refused", Action.STOP),
         (401, LOCKED, "account locked", Action.STOP),
-        (403, "You have insufficient rights.", "no rights", Action.SKIP),
         (403, LOCKED, "account locked", Action.STOP),
-        (404, "No HTTP resource was found.", "not found", Action.SKIP),
         (405, "", "refused", Action.STOP),
         (408, "", "server error", Action.RETRY),
         (411, "Length Required", "refused", Action.STOP),
@@ -124,6 +111,192 @@ def test_a_status_leads_to_what_is_done_whatever_the_shape_of_the_body(
         for first in (True, False):
             failed = failure(response(status, body, first=first))
             assert (failed.cause, failed.action) == (cause, action)
+
+
+# Whose answer it is
+
+OWN = [
+    *shapes("You have insufficient rights.")[:5],
+    b'<?xml version="1.0"?><m:error xmlns:m="x"><m:code /></m:error>',
+    b"<error/>",
+]
+MARKS: list[dict[str, Any]] = [
+    {"OData_Version": "4.0"},
+    {"DataServiceVersion": "3.0;"},
+    {"Set_Cookie": "UserBranch=16; path=/, Locale=TimeZone=GMTE0000U&Culture=en-US; path=/"},
+]
+PAGES = [
+    b"<html><body><h1>403 Forbidden</h1></body></html>",
+    b"<!DOCTYPE html>\r\n<HTML><title>Request blocked</title></HTML>",
+]
+
+
+@pytest.mark.parametrize(("status", "cause"), [(403, "no rights"), (404, "not found")])
+def test_a_refusal_in_acumatica_s_own_words_skips_the_stream(status: int, cause: str) -> None:
+    refusals = [response(status, body) for body in OWN]
+    refusals += [
+        response(status, body, **mark) for body in (b"", b"No such entity.") for mark in MARKS
+    ]
+    for refusal in refusals:
+        for first in (True, False):
+            failed = failure(replace(refusal, first=first))
+            assert (failed.cause, failed.action) == (cause, Action.SKIP)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_refusal_by_something_on_the_way_is_asked_again(status: int) -> None:
+    pages = [
+        response(status, page, **mark)
+        for page in PAGES
+        for mark in ({}, *MARKS, {"Content_Type": "application/json"})
+    ]
+    others = [response(status, text) for text in (b"", b"error code: 1020", b"[1]", b'{"a":1}')]
+    for refusal in (*pages, response(status, b"no", Content_Type="text/html"), *others):
+        failed = failure(refusal)
+        assert (failed.cause, failed.action) == ("refused on the way", Action.RETRY)
+        assert (failed.persistence is None) == refusal.is_page
+
+
+@given(st.sampled_from([403, 404]), st.binary(max_size=300))
+def test_only_what_an_application_sends_skips_a_stream(status: int, body: bytes) -> None:
+    refusal = response(status, body)
+    assert (failure(refusal).action is Action.SKIP) == refusal.is_own
+
+
+# What a server says with other statuses
+
+LOGIN_LIMITS = [
+    response(200, b"<html><head><title>API Login Limit</title></head></html>"),
+    response(500, b"<html><head><title>API Login Limit</title></head></html>"),
+    response(429, b"The custom error module does not recognize this error."),
+    response(
+        302,
+        Location="/Frames/Error.aspx?exceptionID=a&message=The%20number+of%20concurrent%20API"
+        "%20logins%20has%20been%20reached.",
+    ),
+    response(302, Location="/Frames/Error.aspx?message=API+Login+Limit#%zz["),
+    response(
+        500,
+        b'{"message":"An error has occurred.","exceptionMessage":"Trop de sessions.","stackTrace":'
+        b'"   at PX.LicensePolicy.PXLicensePolicy.CheckApiUsersLimits(PXLicense l)"}',
+    ),
+    response(500, b'{"error":{"message":"Too many concurrent API logins, see Users (SM201010)."}}'),
+]
+
+
+@pytest.mark.parametrize("outcome", LOGIN_LIMITS)
+def test_too_many_sessions_are_told_however_it_is_said(outcome: RawResponse) -> None:
+    for first in (True, False):
+        failed = failure(replace(outcome, first=first))
+        assert (failed.cause, failed.action) == ("API login limit", Action.RETRY)
+        assert "Max. Number of Concurrent API Logins" in str(failed)
+        assert "SM201010" in str(failed)
+
+
+def test_a_redirect_quotes_what_it_says_and_where_it_leads() -> None:
+    assert "The number of concurrent API logins has been" in str(failure(LOGIN_LIMITS[3]))
+    failed = failure(response(302, Location="/Frames/Login.aspx?ReturnUrl=%2fodata"))
+    assert "(302, to /Frames/Login.aspx?ReturnUrl=/odata)" in str(failed)
+
+
+@pytest.mark.usefixtures("_no_secrets")
+def test_no_secret_is_in_where_a_redirect_leads() -> None:
+    masking.add(["p&ss w"])
+    for address in ("/Login?key=p%26ss%20w", "/Login?key=p%26ss+w", "/Login?key=p&ss w"):
+        assert "ss w" not in str(failure(response(302, Location=address))).replace("%20", " ")
+
+
+SETUP = b"""{"message":"An error has occurred.","exceptionMessage":"The required configuration data
+is not entered on the Accounts Receivable Preferences form.","exceptionType":
+"PX.Data.PXSetupNotEnteredException","stackTrace":""}"""
+
+
+def test_a_module_without_its_preferences_is_skipped_with_the_name_of_the_form() -> None:
+    failed = failure(response(500, SETUP))
+    assert (failed.cause, failed.action) == ("not set up", Action.SKIP)
+    assert "Accounts Receivable Preferences form" in str(failed)
+    page = b"<html>PXSetupNotEnteredException</html>"
+    assert failure(response(500, page)).action is not Action.SKIP
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"message":"x","exceptionType":"System.Collections.Generic.KeyNotFoundException"}',
+        b'{"message":"The given key was not present in the dictionary."}',
+        b'{"message":"The given key \'UsrColor\' was not present in the dictionary."}',
+    ],
+)
+def test_a_column_that_the_server_does_not_know_may_be_asked_for_in_another_way(
+    body: bytes,
+) -> None:
+    failed = failure(response(500, body))
+    assert (failed.cause, failed.action) == ("column unknown", Action.RETRY)
+    assert failed.persistence
+    assert (failed.persistence.action, failed.persistence.times) == (Action.REPHRASE, 2)
+
+
+TIMEOUTS = [
+    "Execution Timeout Expired.  The timeout period elapsed prior to completion of the operation.",
+    "Timeout expired. The timeout period elapsed prior to obtaining a connection from the pool.",
+    "The wait operation timed out",
+    "Request timed out.",
+]
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        *(response(status) for status in (502, 504, 524)),
+        *(response(status, PAGES[0]) for status in (502, 504, 524)),
+        *(response(500, body) for text in TIMEOUTS for body in shapes(text)),
+    ],
+)
+def test_a_timeout_that_a_status_tells_makes_a_page_smaller(outcome: RawResponse) -> None:
+    failed = failure(replace(outcome, resizable=True))
+    assert (failed.cause, failed.action) == ("read timeout", Action.SHRINK)
+    # What has no pages is repeated.
+    assert failure(outcome).action is Action.RETRY
+
+
+@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize(
+    ("message", "action"),
+    [
+        (
+            "The limit of '1000' for Top query has been exceeded. The value was '2000'.",
+            Action.SHRINK,
+        ),
+        ("The node count limit of '100' has been exceeded.", Action.REPHRASE),
+        (
+            "The number of clauses in $orderby query option exceeded the maximum number allowed.",
+            Action.REPHRASE,
+        ),
+        ("Some part of your SQL statement is nested too deeply.", Action.REPHRASE),
+    ],
+)
+def test_a_limit_that_the_server_names_asks_for_less_or_in_another_way(
+    status: int, message: str, action: Action
+) -> None:
+    for body in shapes(message):
+        failed = failure(replace(response(status, body), resizable=True))
+        assert failed.action is action
+        assert failure(response(status, body)).action is Action.REPHRASE
+
+
+def test_an_unknown_error_is_not_expected_to_pass_for_ever() -> None:
+    unknown = failure(response(500, shapes("Object reference not set.")[0]))
+    assert unknown.persistence
+    assert unknown.persistence.action is Action.STOP
+    # Pages come while a site restarts.
+    for other in (response(500, PAGES[0]), response(503), response(408), response(502)):
+        assert failure(other).persistence is None
+
+
+@pytest.mark.parametrize("status", [100, 102, 103, 199])
+def test_an_informational_answer_is_none(status: int) -> None:
+    failed = failure(response(status))
+    assert (failed.cause, failed.action) == ("broken payload", Action.RETRY)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -255,10 +428,11 @@ def test_every_sentence_says_what_happened_to_what_and_what_to_do(rule: Any) -> 
 
 
 def test_sentences_are_as_they_are_meant_to_be_read() -> None:
-    assert str(failure(response(403, b"x"))) == (
-        "Acumatica refused PX_Objects_SO_SOOrder (403): the account has no access right to it. "
-        "Grant it on Access Rights by Role (SM201025), or leave the stream out with "
-        "exclude_entities."
+    body = b'{"message":"You have insufficient rights to access the Users (SM201010) form."}'
+    assert str(failure(response(403, body))) == (
+        "Acumatica refused PX_Objects_SO_SOOrder (403: You have insufficient rights to access the "
+        "Users (SM201010) form.): the account has no access right to it. Grant it on Access Rights "
+        "by Role (SM201025), or leave the stream out with exclude_entities."
     )
     assert str(failure(response(401, b"{}"))) == (
         "Acumatica refused the sign-in for PX_Objects_SO_SOOrder (401): check username, password "
@@ -316,7 +490,6 @@ def test_long_words_are_cut() -> None:
     assert "…" in str(failed)
 
 
-@pytest.mark.usefixtures("_no_secrets")
 def test_no_secret_is_in_an_error() -> None:
     masking.add(["p&ss w"])
     body = b'{"message":"Login failed: p&ss w"}'

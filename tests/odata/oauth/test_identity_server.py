@@ -17,7 +17,7 @@ from support.logging_in import sign_in
 from sandbox import Fault, Sandbox
 from tap_acumatica.odata.errors import Action, RequestFailed, SettingsError
 from tap_acumatica.odata.http.client import ClientSettings
-from tap_acumatica.odata.log import masking
+from tap_acumatica.odata.masking import masking
 from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
 from tap_acumatica.odata.oauth.identity_server import Addresses, Application, IdentityServer
 from tap_acumatica.odata.oauth.tokens import Token
@@ -148,12 +148,26 @@ def test_without_a_discovery_document_the_server_is_where_it_is_by_default(
 
 def test_the_site_says_once_where_its_server_is() -> None:
     with requests_mock.Mocker() as server:
-        server.get(DISCOVERY, json={"token_endpoint": "https://login.example/token"})
-        server.post("https://login.example/token", json={"access_token": "a"})
+        server.get(DISCOVERY, json={"token_endpoint": "https://erp.example/token"})
+        server.post("https://erp.example/token", json={"access_token": "a"})
         client = mocked_server()
         client.refresh("r")
         client.refresh("r")
         assert [request.url for request in server.request_history].count(DISCOVERY) == 1
+
+
+@pytest.mark.parametrize("name", ["issuer", "token_endpoint", "authorization_endpoint"])
+@pytest.mark.parametrize(
+    "elsewhere", ["https://login.example/x", "https://erp.example:444/x", "https://[::1/x"]
+)
+def test_a_site_cannot_have_the_secrets_sent_elsewhere(name: str, elsewhere: str) -> None:
+    with requests_mock.Mocker() as server:
+        server.get(DISCOVERY, json={name: elsewhere})
+        with pytest.raises(SettingsError, match="announces an identity server elsewhere"):
+            mocked_server().refresh("r")
+        with pytest.raises(SettingsError, match="announces an identity server elsewhere"):
+            mocked_server().begin(CALLBACK_URL)
+        assert {request.method for request in server.request_history} == {"GET"}
 
 
 def test_an_address_of_the_site_s_server_may_be_relative() -> None:
@@ -171,6 +185,7 @@ def test_an_address_of_the_site_s_server_may_be_relative() -> None:
         {"scope": ["api", "offline_access"]},
         {"expires_in": "Infinity"},
         {"expires_in": "nan"},
+        {"expires_in": 10**401},
     ],
 )
 def test_a_token_is_not_lost_to_what_is_odd_beside_it(odd: dict[str, Any]) -> None:
@@ -183,11 +198,33 @@ def test_a_token_is_not_lost_to_what_is_odd_beside_it(odd: dict[str, Any]) -> No
     assert msgspec.json.decode(msgspec.json.encode(token), type=Token) == token
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'"expires_in": 1e400',
+        b'"expires_in": NaN',
+        b'"expires_in": ' + b"1" * 5_000,
+        b'"extra": ' + b"[" * 5_000 + b"]" * 5_000,
+        b'"extra": "\xff\xfe"',
+        b'"extra": "\x00\n"',
+        b'"extra": ,',
+    ],
+)
+def test_a_token_is_found_in_a_response_that_is_no_good_json(odd: bytes) -> None:
+    body = b'{"access_token": "a/b\\u00e4", ' + odd + b', "refresh_token": "next"}'
+    with requests_mock.Mocker() as server:
+        server.get(DISCOVERY, status_code=404)
+        server.post(TOKEN_URL, content=body)
+        token = mocked_server().refresh("r")
+    assert (token.access_token, token.refresh_token) == ("a/bä", "next")
+
+
 def test_the_settings_say_it_before_the_site_does() -> None:
     addresses = Addresses("https://login.example/sign-in", "https://login.example/token")
     with requests_mock.Mocker() as server:
         server.post("https://login.example/token", json={"access_token": "a"})
         assert mocked_server(addresses=addresses).refresh("r").access_token == "a"
+        assert "X-Way" not in server.request_history[0].headers, "they are for the site alone"
         assert (
             mocked_server(addresses=addresses)
             .begin(CALLBACK_URL)
@@ -198,10 +235,10 @@ def test_the_settings_say_it_before_the_site_does() -> None:
 
 def test_no_secret_goes_over_plain_http() -> None:
     with requests_mock.Mocker() as server:
-        server.get(DISCOVERY, json={"token_endpoint": "http://erp.example/token"})
+        addresses = Addresses(token="http://erp.example/token")
         with pytest.raises(SettingsError, match="plain http"):
-            mocked_server().refresh("r")
-        assert server.call_count == 1
+            mocked_server(addresses=addresses).refresh("r")
+        assert server.call_count == 0
 
 
 def test_a_token_is_asked_for_with_the_headers_of_all_requests_and_none_of_the_machine_s(
@@ -296,11 +333,36 @@ def test_a_page_in_place_of_a_token_is_none() -> None:
             mocked_server().refresh("r")
 
 
+LIMITS: dict[str, dict[str, Any]] = {
+    "redirect": {"form": "redirect"},
+    "page": {"form": "page"},
+    "page with 500": {"form": "page", "status": 500},
+    "json": {"form": "json"},
+    "web server": {"form": "iis"},
+}
 PASSING: dict[str, tuple[str, str, dict[str, Any], float | None]] = {
     "503": ("unavailable", "connect/token", {"retry_after": "7"}, 7.0),
     "429": ("throttle", "connect/token", {"retry_after": "9"}, 9.0),
     "login limit": ("error", "connect/token", {"message": "API Login Limit", "status": 400}, None),
     "500": ("error", "connect/token", {}, None),
+    **{
+        f"login limit: {name}": ("login_limit", "connect/token", options, None)
+        for name, options in LIMITS.items()
+    },
+    "a page of something else": ("blocked", "connect/token", {}, None),
+    "a page with 407": ("blocked", "connect/token", {"status": 407}, None),
+    "temporarily unavailable": (
+        "error",
+        "connect/token",
+        {"status": 400, "body": '{"error":"temporarily_unavailable"}'},
+        None,
+    ),
+    "server error": (
+        "error",
+        "connect/token",
+        {"status": 400, "body": '{"error":"server_error"}'},
+        None,
+    ),
     "lost discovery": ("reset", "openid-configuration", {}, None),
 }
 
@@ -308,6 +370,29 @@ PASSING: dict[str, tuple[str, str, dict[str, Any], float | None]] = {
 def retrying_server(box: Sandbox) -> IdentityServer:
     application = Application(box.client_id, box.client_secret, "api")
     return IdentityServer(box.url, application, ClientSettings(timeout=5, max_retry_time=60))
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+@pytest.mark.parametrize("ask", [REFRESH, PASSWORD], ids=["refresh", "password"])
+def test_credentials_are_not_sent_again_after_a_page_that_may_refuse_them(
+    waits: list[float], ask: Callable[[IdentityServer], object], status: int
+) -> None:
+    with requests_mock.Mocker() as server:
+        server.get(DISCOVERY, status_code=404)
+        server.post(TOKEN_URL, status_code=status, text="<html>Bad request</html>")
+        with pytest.raises(RequestFailed) as raised:
+            ask(mocked_server())
+    assert (raised.value.action, waits) == (Action.STOP, [])
+
+
+def test_a_refused_password_may_be_right() -> None:
+    with requests_mock.Mocker() as server:
+        server.get(DISCOVERY, status_code=404)
+        server.post(TOKEN_URL, status_code=400, json={"error": "invalid_grant"})
+        with pytest.raises(RequestFailed) as raised:
+            mocked_server().password("u", "p")
+    for reason in ("change of the password", "belongs to the tenant", "right to the API"):
+        assert reason in str(raised.value)
 
 
 @pytest.mark.parametrize("name", PASSING)

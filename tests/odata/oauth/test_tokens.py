@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import math
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import pytest
@@ -15,6 +18,11 @@ from hypothesis import strategies as st
 
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.oauth.tokens import FileTokenStore, Token, fingerprint
+
+
+def no_room(*_: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
 
 FIRST, SECOND = Token("access-1", "refresh-1", 10.0), Token("access-2", "refresh-2", 20.0)
 
@@ -37,7 +45,7 @@ def test_a_token_is_renewed_two_minutes_or_half_its_life_before_its_end(
     assert token.renew_at == pytest.approx(now + max(life - 120, life / 2))
 
 
-@pytest.mark.parametrize("life", [None, "soon", [1]])
+@pytest.mark.parametrize("life", [None, "soon", [1], 10**401, "1e400", math.nan, -(10**401), 0])
 def test_a_token_of_unknown_life_is_taken_to_live_for_an_hour(life: object) -> None:
     token = Token.of({"access_token": "a", "expires_in": life}, 1000)
     assert token.renew_at == 1000 + 3600 - 120
@@ -88,6 +96,16 @@ def test_a_link_to_the_file_stays_a_link(path: Path, tmp_path: Path) -> None:
     store(FileTokenStore(link, "key"), SECOND)
     assert link.is_symlink()
     assert FileTokenStore(path, "key").read() == SECOND
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_link_in_place_of_the_lock_empties_no_other_file(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    (victim := tmp_path / "victim").write_text("content")
+    path.with_name("file.json.lock").symlink_to(victim)
+    with pytest.raises(AcumaticaError, match="cannot be written"):
+        store(FileTokenStore(path, "key"), FIRST)
+    assert victim.read_text() == "content"
 
 
 def test_a_failure_leaves_the_file_as_it_was(path: Path) -> None:
@@ -168,15 +186,80 @@ def test_what_fails_while_the_file_is_held_is_not_its_fault(path: Path) -> None:
         raise OSError("no certificates")  # noqa: TRY003, EM101
 
 
-def test_a_file_that_cannot_be_replaced_is_named(
+def test_a_disk_without_room_is_found_before_a_token_is_spent(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    store(FileTokenStore(path, "key"), FIRST)
+    spent = False
+    # Writing is what fails on a full disk: making a file is not.
+    monkeypatch.setattr("os.fsync", no_room)
+    with (
+        pytest.raises(AcumaticaError, match=r"cannot be written \(No space left on device\)"),
+        FileTokenStore(path, "key").updating(),
+    ):
+        spent = True
+    assert not spent
+    assert FileTokenStore(path, "key").read() == FIRST
 
-    monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(AcumaticaError, match=r"cannot be written \(No space left on device\)"):
-        store(FileTokenStore(path, "key"), FIRST)
+
+@pytest.mark.parametrize("failing", ["os.fsync", "pathlib.Path.replace"])
+def test_what_was_granted_is_kept_where_it_can_be(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    store(FileTokenStore(path, "key"), FIRST)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with (  # noqa: PT012 - the disk fills up in between
+        pytest.raises(AcumaticaError, match="move that file") as raised,
+        FileTokenStore(path, "key").updating() as update,
+        monkeypatch.context() as patch,
+    ):
+        patch.setattr(failing, no_room)
+        update.store(SECOND)
+    (kept,) = tmp_path.glob("tap-acumatica-*.json")
+    assert str(kept) in str(raised.value)
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert FileTokenStore(path, "key").read() == FIRST
+    assert FileTokenStore(kept, "key").read() == SECOND
+
+
+def test_what_killed_runs_left_is_removed(path: Path) -> None:
+    store(FileTokenStore(path, "key"), FIRST)
+    (path.parent / ".file.json.abcdefgh").write_bytes(b"half a tok")
+    (path.parent / ".other.json.abcdefgh").write_bytes(b"of somebody else")
+    store(FileTokenStore(path, "key"), SECOND)
+    assert not [*path.parent.glob(".file.json.*")]
+    assert (path.parent / ".other.json.abcdefgh").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+def test_a_file_that_others_may_read_is_mended_and_said(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store(FileTokenStore(path, "key"), FIRST)
+    path.chmod(0o640)
+    assert FileTokenStore(path, "key").read() == FIRST
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert f"The token file {path} could be read by others" in caplog.text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_new_folders_are_for_their_owner_alone(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        store(FileTokenStore(tmp_path / "a" / "b" / "tokens.json", "key"), FIRST)
+    finally:
+        os.umask(before)
+    modes = {folder.stat().st_mode & 0o777 for folder in (tmp_path / "a", tmp_path / "a" / "b")}
+    assert modes == {0o700}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+def test_a_pipe_in_place_of_the_file_is_named(path: Path) -> None:
+    path.parent.mkdir()
+    os.mkfifo(path)
+    with pytest.raises(AcumaticaError, match=r"cannot be read \(it is no regular file\)"):
+        FileTokenStore(path, "key").read()
 
 
 def test_the_file_can_be_read_by_people(path: Path) -> None:

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from sandbox import atom
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import BrokenPayload, InconsistentAnswer
+from tap_acumatica.odata.errors import BrokenPayload, ErrorInPayload, InconsistentAnswer
 from tap_acumatica.odata.payload.atom import ATOM, MAX_BODY, MAX_DEPTH, AtomDecoder
 from tap_acumatica.odata.payload.json import JsonDecoder
 from tap_acumatica.odata.payload.page import Page
+from tap_acumatica.odata.xml_text import is_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,7 +116,7 @@ def test_a_feed_as_odata_3_sends_it() -> None:
   </entry>
   <link rel="next" href="Modified%20Stock%20Items?$skiptoken=2" />
 </feed>"""
-    page = DECODER.page(body)
+    page = AtomDecoder("Modified Stock Items", COLUMNS).page(body)
     assert page.count == 62
     assert page.next_link == "Modified%20Stock%20Items?$skiptoken=2"
     (row,) = page.rows
@@ -225,6 +226,60 @@ def test_rows_of_something_else_are_no_rows(content: str) -> None:
         DECODER.page(wrapped(content))
 
 
+ERROR = b"""<?xml version="1.0" encoding="utf-8"?>
+<m:error xmlns:m="http://schemas.microsoft.com/ado/2007/08/dataservices/metadata">
+<m:code /><m:message xml:lang="en-US">Execution   Timeout.</m:message></m:error>"""
+
+
+def test_an_error_in_a_feed_is_told_in_the_server_s_words() -> None:
+    for body in (ERROR, wrapped(properties(LINE) + ERROR.partition(b"?>")[2].decode())):
+        with pytest.raises(ErrorInPayload) as raised:
+            DECODER.page(body)
+        assert raised.value.body == b'{"error":{"message":"Execution Timeout."}}'
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1))
+def test_a_text_loses_no_more_than_the_characters_that_xml_does_not_allow(text: str) -> None:
+    rows = [{"LineNbr": 1, "InventoryID": text}, {"LineNbr": 2, "InventoryID": "&#x1F;"}]
+    allowed = "".join(character for character in text if is_allowed(ord(character)))
+    page = DECODER.page(feed(rows))
+    assert [row["InventoryID"] for row in page.rows] == [allowed, "&#x1F;"]
+
+
+def test_what_only_looks_like_such_a_character_is_kept() -> None:
+    text = "<d:InventoryID><![CDATA[&#x1F;]]></d:InventoryID>"
+    assert DECODER.page(wrapped(properties(LINE + text))).rows[0]["InventoryID"] == "&#x1F;"
+
+
+@pytest.mark.parametrize("identifier", ["Customer%20Contacts", "Customer Contacts?$top=5"])
+def test_a_feed_of_another_set_is_not_the_answer(identifier: str) -> None:
+    body = wrapped(properties(LINE)).replace(
+        b"<entry>", f"<id>{ROOT}{identifier}</id><entry>".encode()
+    )
+    with pytest.raises(InconsistentAnswer, match="of Customer Contacts"):
+        DECODER.page(body)
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        f"{ROOT}PM-Project%20Summary",
+        f"{ROOT}PMProjectSummary_WithParameters",
+        "urn:uuid:60a76c80-d399-11d9-b91C-0003939e0af6",
+        "https://host/feeds/1",
+        "",
+    ],
+)
+def test_a_feed_may_be_identified_in_any_other_way(identifier: str) -> None:
+    body = wrapped(properties(LINE)).replace(b"<entry>", f"<id>{identifier}</id><entry>".encode())
+    assert DECODER.page(body).rows
+
+
+def test_columns_that_were_not_requested_are_told_if_others_are_missing() -> None:
+    assert DECODER.page(wrapped(properties(LINE + "<d:X>1</d:X>"))).unrequested == {"X"}
+    assert DECODER.page(wrapped(properties(LINE))).unrequested == frozenset()
+
+
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
@@ -233,7 +288,9 @@ def test_rows_of_something_else_are_no_rows(content: str) -> None:
         (b"<html></html>", "no Atom feed, but html"),
         (b"<feed></feed>", "no Atom feed, but feed"),
         (wrapped("<m:error><m:message>x</m:message></m:error>"), "an error instead of rows"),
-        (wrapped(properties(LINE.replace("1", "&#x1;"))), "not well-formed"),
+        (ERROR, "an error instead of rows"),
+        (wrapped(f"<m:error><a>{'<b>' * MAX_DEPTH}"), "nested elements"),
+        (wrapped("<a>&#x1F;</b>"), "not well-formed"),
         (b"<?xml version='1.0' encoding='x-none'?><feed/>", "not well-formed"),
         (wrapped("<a>" * MAX_DEPTH + "</a>" * MAX_DEPTH), "nested elements"),
         (wrapped(properties("<d:InventoryID>" * 99)), "nested elements"),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import BrokenPayload, InconsistentAnswer
+from tap_acumatica.odata.errors import BrokenPayload, ErrorInPayload, InconsistentAnswer
 from tap_acumatica.odata.payload.json import JsonDecoder
 from tap_acumatica.odata.payload.page import Page
 
@@ -190,6 +190,45 @@ def test_rows_of_something_else_are_no_rows(body: bytes) -> None:
             decode(body)
 
 
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ('{"value":[],"error":{"code":"","message":"x"}}', {"code": "", "message": "x"}),
+        ('{"value":[{"LineNbr":1}],"error":{"message":"x"}}', {"message": "x"}),
+        ('{"value":[],"odata.error":{"message":{"value":"x"}}}', {"message": {"value": "x"}}),
+        ('{"error":"x"}', "x"),
+    ],
+)
+def test_an_error_is_no_page_whatever_stands_beside_it(body: str, error: object) -> None:
+    for decode in (DECODER.page, DECODER.singleton):
+        with pytest.raises(ErrorInPayload) as raised:
+            decode(body.encode())
+        assert json.loads(raised.value.body) == {"error": error}
+
+
+def test_a_message_instead_of_rows_is_an_error() -> None:
+    body = b'{"message":"x","exceptionType":"y"}'
+    with pytest.raises(ErrorInPayload) as raised:
+        DECODER.page(body)
+    assert raised.value.body == body
+
+
+@pytest.mark.parametrize("member", ["error", "odata.error", "message"])
+def test_an_error_that_is_none_is_none(member: str) -> None:
+    assert DECODER.page(f'{{"{member}":null,"value":[]}}'.encode()).rows == []
+    decoder = JsonDecoder("Setup", {member: edm.STRING})
+    assert decoder.page(f'{{"value":[{{"{member}":"x"}}]}}'.encode()).rows == [{member: "x"}]
+
+
+def test_columns_that_were_not_asked_for_are_told_if_others_are_missing() -> None:
+    body = b'{"value":[{"LineNbr":1,"X":2,"@odata.etag":"e","X@odata.type":"t","odata.id":"i"}]}'
+    decoder = JsonDecoder("PX_Objects_IN_InventoryItem", COLUMNS)
+    for _ in range(2):
+        assert decoder.page(body).unrequested == {"X"}
+    whole = dict.fromkeys(COLUMNS, None) | {"X": 1}
+    assert decoder.page(json.dumps({"value": [whole]}).encode()).unrequested == frozenset()
+
+
 def test_a_singleton_without_any_column_is_no_row() -> None:
     with pytest.raises(InconsistentAnswer, match="none of the columns"):
         DECODER.singleton(b'{"@odata.context":"x"}')
@@ -280,3 +319,21 @@ def test_a_column_within_in_another_case_is_none_without_values_either(
     body = f'{{"value":[{row("null")},{row("[]")},{row(lines)}]}}'.encode()
     with pytest.raises(InconsistentAnswer, match=other):
         decoder.page(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b'{"@odata.context":"x","value":null}', b'{"@odata.null":true}'],
+)
+def test_a_singleton_without_a_record_is_no_row(body: bytes) -> None:
+    assert DECODER.singleton(body) == Page([])
+
+
+@pytest.mark.parametrize("wrong", ['"LineNbr":"text"', '"LineNbr":[1]', '"LineNbr":{"A":1}'])
+def test_json_that_is_cut_off_says_nothing_about_columns(wrong: str) -> None:
+    body = ('{"value":[{' + wrong + '},{"LineNbr":2},{"LineNbr":3}]}').encode()
+    with pytest.raises(InconsistentAnswer, match="run discovery again"):
+        DECODER.page(body)
+    for length in range(body.index(b"},") + 1, len(body)):
+        with pytest.raises(BrokenPayload):
+            DECODER.page(body[:length])

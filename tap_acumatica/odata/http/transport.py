@@ -1,0 +1,185 @@
+"""The transport below requests, in which no response takes for ever, whatever is sent.
+
+The timeout of a socket begins anew with each byte, so a server that sends one now and then could
+keep a run waiting for days. Here a response has to make progress: once it has begun, it must bring
+at least `LEAST_RATE` on average over each stretch as long as the timeout. A slow but steady page
+does. How much a response may hold is limited too, both its head and its decompressed body.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from functools import partial
+from http.client import HTTPResponse
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+from requests.adapters import HTTPAdapter
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+
+    from typing_extensions import Buffer
+    from urllib3 import PoolManager
+    from urllib3.connection import HTTPConnection
+
+LEAST_RATE: Final = 1_000
+"""Bytes per second below which a response is taken for one that does not come."""
+MAX_HEAD_SIZE: Final = 1_048_576
+"""Bytes of a response's status line and headers at most, with those of informational responses."""
+MEGABYTE: Final = 1_000_000
+CHUNK_SIZE: Final = 65_536
+"""Bytes of a body that are decompressed at once."""
+
+
+class ResponseTooLarge(requests.RequestException):
+    """A response holds more than it may."""
+
+
+def new_session() -> requests.Session:
+    """Return a session whose responses all have to make progress."""
+    session = requests.Session()
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, _PacedAdapter())
+    return session
+
+
+def chunks(response: requests.Response, max_size: int) -> Iterator[bytes]:
+    """Yield the decompressed body of a streamed response as it arrives, in parts of some size.
+
+    Raises:
+        ResponseTooLarge: It has more than `max_size` bytes.
+        requests.RequestException: It did not arrive.
+    """
+    size = 0
+    part = bytearray()
+    for chunk in response.iter_content(CHUNK_SIZE):  # as small as the server sends them
+        size += len(chunk)
+        if size > max_size:
+            response.close()
+            message = f"more than {max_size:,} bytes"
+            raise ResponseTooLarge(message)
+        part += chunk
+        if len(part) >= CHUNK_SIZE:
+            yield bytes(part)
+            part.clear()
+    yield bytes(part)
+
+
+class _PacedAdapter(HTTPAdapter):
+    """Paces the connections of a session, those through proxies too."""
+
+    @override
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        _pace(self.poolmanager)
+
+    @override
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        is_new = proxy not in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if is_new:
+            _pace(manager)
+        return manager
+
+
+def _pace(manager: PoolManager) -> None:
+    manager.pool_classes_by_scheme = {
+        scheme: type(f"Paced{pool.__name__}", (_PacedPool, pool), {})
+        for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
+
+
+class _PacedPool:
+    """Mixed into urllib3's connection pools."""
+
+    def _new_conn(self) -> HTTPConnection:
+        connection: HTTPConnection = super()._new_conn()  # type: ignore[misc]
+
+        # The timeout of each request is set on its connection.
+        connection.response_class = partial(_PacedResponse, lambda: connection.timeout)  # type: ignore[assignment]
+        return connection
+
+
+class _PacedResponse(HTTPResponse):
+    def __init__(
+        self,
+        timeout: Callable[[], Any],
+        sock: socket.socket,
+        *args: Any,  # noqa: ANN401 - http.client's
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self._paced = PacedReader(self.fp.detach(), sock.settimeout, timeout())
+        self.fp = io.BufferedReader(self._paced)
+
+    @override
+    def begin(self) -> None:
+        super().begin()
+        self._paced.room = None
+
+
+class PacedReader(io.RawIOBase):
+    """Reads a response from a socket, within the time and the size that it may take.
+
+    Attributes:
+        room: Bytes that may still arrive before the body begins; None: the body has begun, and is
+            limited by whoever decompresses it.
+    """
+
+    def __init__(
+        self,
+        raw: io.RawIOBase,
+        set_timeout: Callable[[float], None],
+        timeout: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Wait for the first bytes until the timeout (seconds)."""
+        self.room: int | None = MAX_HEAD_SIZE
+        self._raw = raw
+        self._set_timeout = set_timeout
+        self._timeout = timeout
+        self._clock = clock
+        self._deadline = clock() + timeout
+        self._missing = 0
+        """Bytes until the deadline moves on."""
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: Buffer) -> int | None:
+        """Read what has arrived.
+
+        Raises:
+            TimeoutError: The response made no progress.
+            ResponseTooLarge: Its head does not end.
+        """
+        remaining = self._deadline - self._clock()
+        if remaining <= 0:
+            message = f"fewer than {LEAST_RATE:,} bytes per second"
+            raise TimeoutError(message)
+        self._set_timeout(remaining)
+        size = self._raw.readinto(buffer)
+        self._progress(size or 0)
+        return size
+
+    @override
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+    def _progress(self, size: int) -> None:
+        self._missing -= size
+        if self._missing <= 0:
+            self._missing = int(LEAST_RATE * self._timeout)
+            self._deadline = self._clock() + self._timeout
+        if self.room is not None:
+            self.room -= size
+            if self.room < 0:
+                message = f"a head of more than {MAX_HEAD_SIZE:,} bytes"
+                raise ResponseTooLarge(message)

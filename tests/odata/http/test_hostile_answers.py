@@ -1,0 +1,103 @@
+"""The client ends each request, whatever a server sends and however slowly."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from contextlib import contextmanager
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+import pytest
+from support.hostile import JSON, Call, hostile_server
+
+from tap_acumatica.odata.errors import Action, Cause, RequestFailed
+from tap_acumatica.odata.http.auth import BasicAuth
+from tap_acumatica.odata.http.client import Client, ClientSettings, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+ROWS = b'{"value":[]}'
+HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: {JSON}\r\n".encode()
+
+
+@contextmanager
+def client_of(
+    reply: Callable[[Call], bytes | Iterable[bytes]],
+) -> Iterator[tuple[Client, Request]]:
+    """Yield a client with a timeout of half a second, and a request for the server."""
+    settings = ClientSettings(timeout=0.5, max_retry_time=0, max_response_size=1_000_000)
+    with hostile_server(reply) as server:
+        request = Request(f"{server.site}/Rows", "Rows", "owner")
+        yield Client(settings, BasicAuth("user", "password"), server.site), request
+
+
+def fetch(client: Client, request: Request, *, streamed: bool) -> bytes:
+    if streamed:
+        return client.get_stream(request, b"".join).content
+    return client.get(request, bytes).content
+
+
+def trickle(first: bytes, then: bytes, over: threading.Event) -> Iterator[bytes]:
+    """Send first this, then that every 50 ms."""
+    yield first
+    for part in repeat(then):
+        if over.wait(0.05):
+            return
+        yield part
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (HEAD + b"Content-Length: 1000000\r\n\r\n", b" "),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        (HEAD, b"X: y\r\n"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+    ids=["body", "chunks", "headers", "100 Continue"],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_response_that_trickles_has_not_come_in_time(
+    first: bytes, then: bytes, streamed: bool
+) -> None:
+    over = threading.Event()
+    with client_of(lambda _: trickle(first, then, over)) as (client, request):
+        with pytest.raises(RequestFailed) as raised:
+            fetch(client, request, streamed=streamed)
+        over.set()
+    assert raised.value.cause is Cause.READ_TIMEOUT
+    assert raised.value.action is Action.SHRINK
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_response_that_grows_beyond_all_measure_is_given_up(streamed: bool) -> None:
+    bomb = gzip.compress(b"0" * 200_000_000)
+    head = HEAD + f"Content-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
+    with (
+        client_of(lambda _: head + bomb) as (client, request),
+        pytest.raises(RequestFailed, match="more than 1,000,000 bytes") as raised,
+    ):
+        fetch(client, request, streamed=streamed)
+    assert raised.value.action is Action.SHRINK, "fewer rows may fit"
+
+
+def test_a_sign_out_that_trickles_is_not_waited_for() -> None:
+    over = threading.Event()
+    session = HEAD + f"Set-Cookie: ASP.NET_SessionId=1\r\nContent-Length: {len(ROWS)}\r\n".encode()
+
+    def reply(call: Call) -> bytes | Iterator[bytes]:
+        is_sign_out = "logout" in call.target
+        return trickle(HEAD, b"X: y\r\n", over) if is_sign_out else session + b"\r\n" + ROWS
+
+    with client_of(reply) as (client, request):
+        assert client.get(request, bytes).content == ROWS
+        before = {*threading.enumerate()}
+        closing = threading.Thread(target=client.close, args=(request.url,), daemon=True)
+        closing.start()
+        closing.join(30)
+        left = {*threading.enumerate()} - before
+        over.set()
+    assert not closing.is_alive()
+    assert all(thread.daemon for thread in left), "no thread keeps the process alive"
