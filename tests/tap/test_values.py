@@ -107,6 +107,18 @@ def test_a_catalog_from_before_the_setting_is_told(
         assert told == (discovered == "number" and decimals != "number")
 
 
+def test_a_catalog_whose_decimals_the_user_made_texts_is_not_told_to_be_old(
+    box: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    streams = select_all(discover(settings_for(box, "InventoryItem")))
+    for column in streams["streams"][0]["schema"]["properties"].values():
+        if column["type"] == ["number", "null"]:
+            column["type"] = ["string", "null"]
+    output = run(settings_for(box, "InventoryItem", decimals=EXACT), catalog=streams)
+    assert sorted(record["RecPrice"] for record in output.records()) == amounts(box)
+    assert "which the setting decimals does not change" not in caplog.text
+
+
 def test_the_precision_reaches_the_schema_from_a_catalog_file(box: Sandbox, tmp_path: Path) -> None:
     settings = settings_for(box, "InventoryItem", decimals=EXACT)
     config = write_json(tmp_path / "config.json", settings)
