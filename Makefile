@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 MELTANO_VENV := .venv-meltano
+ORACLE_EXAMPLES ?= 2000
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
@@ -48,7 +49,7 @@ browser: $(INSTALLED) ## Sign in with a real browser: needs Chromium and its dri
 	$(BIN)/pytest --quiet tests/login/login_in_browser.py
 
 oracle: $(INSTALLED) ## Draw 2,000 ways in which servers, tables and runs may behave
-	ORACLE_EXAMPLES=2000 $(BIN)/pytest --quiet --numprocesses=auto tests/oracle/test_oracle.py $(PYTEST_ARGS)
+	ORACLE_EXAMPLES=$(ORACLE_EXAMPLES) $(BIN)/pytest --quiet --numprocesses=auto tests/oracle/test_oracle.py $(PYTEST_ARGS)
 
 mutants: $(INSTALLED) ## Break each rule of reading in a copy, and see the oracle fail
 	$(BIN)/python -u -m mutants
