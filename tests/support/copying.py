@@ -465,14 +465,26 @@ class Copying:
         assert not few, f"Rows of {place} have arrived too seldom: {few}"
 
     def _require_columns(self, catalog: dict[str, Any]) -> None:
-        """Fail if rows lack a column of the catalog, and the tap has never said so."""
+        """Fail if rows lack a column of the catalog, and the tap has never said so.
+
+        Rows without a key are appended, so those of earlier runs stay as they were.
+        """
         for entry in catalog["streams"]:
-            if SOMETIMES not in entry["schema"]["properties"] or SOMETIMES in self._warnings:
+            is_missed = SOMETIMES in entry["schema"]["properties"] and entry["key_properties"]
+            if not is_missed or SOMETIMES in self._warnings:
                 continue
+            name = entry["tap_stream_id"]
             without = [
-                r for r in self.target.rows(entry["tap_stream_id"]) if r.get(SOMETIMES) is None
+                row
+                for row in self.target.rows(name)
+                if row.get(SOMETIMES) is None and self._is_alive(name, row)
             ]
             assert not without, f"Rows without {SOMETIMES}: {without}"
+
+    def _is_alive(self, name: str, row: Row) -> bool:
+        """Whether a row of the target is still in its table."""
+        sim = self.site.tables[name, row.get(TENANT)].sim
+        return sim.key_of(row) in sim.rows
 
     def _owed(
         self, place: Place, held: Mapping[Key, Held], start: datetime, run: Run
