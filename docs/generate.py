@@ -46,7 +46,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "metadata_cache": "Metadata and log",
     "extra_headers": "Headers, parameters and TLS",
     "include_archived": "Rows, related records and inquiries",
-    "decimals_as_strings": "Output",
+    "decimals": "Output",
 }
 """The first setting of each group, in the order of the schema, and the group's heading."""
 

@@ -14,6 +14,7 @@ from singer_sdk.singerlib import RecordMessage
 from typing_extensions import override
 
 from tap_acumatica.catalog.related import fill_nulls
+from tap_acumatica.catalog.schema import CatalogSchema
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
 from tap_acumatica.output.records import RecordConverter
 from tap_acumatica.output.stream_maps import stream_map_errors
@@ -64,6 +65,13 @@ class EntityStream(Stream):
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
         """Do nothing: the plan was made from the catalog entry."""
+
+    @property
+    @override
+    def _singer_catalog_entry(self) -> CatalogEntry:
+        entry = super()._singer_catalog_entry
+        entry.schema = CatalogSchema.from_dict(self.schema)
+        return entry
 
     @property
     @override
@@ -137,7 +145,8 @@ class EntityStream(Stream):
             table.replication_key,
             self._run.settings.records,
             self.plan.absent_columns(tenant),
-            self.name,
+            stream=self.name,
+            key=table.key,
         )
         if self.ABORT_AT_RECORD_COUNT is not None:
             self._complete = False

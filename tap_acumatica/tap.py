@@ -8,13 +8,17 @@ import threading
 from copy import deepcopy
 from functools import cached_property
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from singer_sdk import Tap
 from singer_sdk.helpers._classproperty import classproperty
-from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.helpers.capabilities import (
+    CapabilitiesEnum,
+    PluginCapabilities,
+    TapCapabilities,
+)
 from singer_sdk.plugin_base import _ConfigInput
-from singer_sdk.singerlib.catalog import Catalog, CatalogEntry
+from singer_sdk.singerlib.catalog import Catalog
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
@@ -24,6 +28,7 @@ from tap_acumatica.catalog.given import declared_types, settled
 from tap_acumatica.catalog.inquiries import require_inquiry_keys
 from tap_acumatica.catalog.plan import StreamPlan
 from tap_acumatica.catalog.related import prune
+from tap_acumatica.catalog.schema import catalog_of, entry_of
 from tap_acumatica.cli import app
 from tap_acumatica.cli.files import read_catalog, read_object
 from tap_acumatica.cli.opening import open_tap
@@ -47,6 +52,7 @@ from tap_acumatica.run.selection import (
     require_all_tenants,
     require_readable,
     require_sensible,
+    warn_of_old_decimals,
     warn_of_selection,
 )
 from tap_acumatica.settings import validation
@@ -59,10 +65,17 @@ if TYPE_CHECKING:
     from types import FrameType
 
     import click
+    from singer_sdk.singerlib.catalog import CatalogEntry
 
     from tap_acumatica.catalog.entry import StreamDescription
     from tap_acumatica.catalog.plan import Tenant
     from tap_acumatica.reading.bookmarks import Bookmark
+
+
+ACTIVATE_VERSION: Final[CapabilitiesEnum] = (
+    # SDK 0.55 moves it from one class to the other.
+    getattr(PluginCapabilities, "ACTIVATE_VERSION", None) or TapCapabilities.ACTIVATE_VERSION
+)
 
 
 class TapAcumatica(Tap):
@@ -77,7 +90,7 @@ class TapAcumatica(Tap):
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
         TapCapabilities.DISCOVER,
-        TapCapabilities.ACTIVATE_VERSION,
+        ACTIVATE_VERSION,
         PluginCapabilities.ABOUT,
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
@@ -109,7 +122,7 @@ class TapAcumatica(Tap):
         self._gaps = TenantGaps.of(given_streams)
         self._types = declared_types(given_streams)
         self._origin: dict[str, str] = {}
-        super().__init__(catalog=catalog, **arguments)
+        super().__init__(catalog=catalog and catalog_of(catalog), **arguments)
         self._state_writer = StateDeduplicator(self.message_writer, self._origin)
 
     # Settings
@@ -155,7 +168,7 @@ class TapAcumatica(Tap):
             gaps = self._gaps
         else:
             discovered = [description.entry for description in self.descriptions]
-            entries = [CatalogEntry.from_dict(entry) for entry in discovered]
+            entries = map(entry_of, discovered)
             gaps = TenantGaps.of(discovered)
         streams = []
         for entry in entries:
@@ -246,6 +259,7 @@ class TapAcumatica(Tap):
         plans = self.selected_plans()
         self.run.interruptible = False
         warn_of_selection(plans)
+        warn_of_old_decimals(plans, self.run.settings.discovery.decimals)
         if self.config.get("emit_activate_version_messages"):
             require_all_tenants(plans, tenants_in(self.state))
         total = sum(len(plan.partitions) for plan in plans)

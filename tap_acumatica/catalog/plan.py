@@ -35,6 +35,7 @@ class PlanSettings:
         max_orderby_length: Maximum length of the list of columns to order by, in characters of
             the URL.
         inquiry_parameters: Parameter values by the stream's name or the inquiry's title.
+        trim_strings: Whether texts lose the blanks at their end, in keys too.
     """
 
     tenants: Sequence[str] = ()
@@ -42,6 +43,7 @@ class PlanSettings:
     wants_atom: bool = False
     max_orderby_length: int = 1024
     inquiry_parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    trim_strings: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +151,23 @@ class StreamPlan:
         Raises:
             SettingsError: The values of an inquiry's parameters do not fit the inquiry.
         """
+        scope: dict[str, Any] = {}
         # Values are texts, since a number in a state may come back as a different object.
-        call = self.parameters.call(ODataVersion.V3)
-        return {"inquiry_parameters": dict(call.parameters)} if call else {}
+        if call := self.parameters.call(ODataVersion.V3):
+            scope["inquiry_parameters"] = dict(call.parameters)
+        if self.settings.trim_strings and self._has_text_in_key:
+            scope["trim_strings"] = True
+        return scope
+
+    @property
+    def _has_text_in_key(self) -> bool:
+        columns = self._columns_without_tenant()
+        key = [
+            edm.of_column(columns[name], self.types.get(name))
+            for name in self.key
+            if name in columns
+        ]
+        return any(edm_type.schema is edm.STRING.schema for edm_type in key)
 
     def absent_columns(self, tenant: Tenant) -> list[str]:
         """Return the selected columns that a tenant lacks: they are null in its records."""

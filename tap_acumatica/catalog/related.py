@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.singerlib import Schema
-
 from tap_acumatica.catalog.location import location_of
+from tap_acumatica.catalog.schema import CatalogSchema
 from tap_acumatica.odata.expand import Expansion
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def prune(entry: CatalogEntry) -> None:
         schema = entry.schema.to_dict()
         mask = entry.metadata.resolve_selection()
         schema["properties"] = _selected(schema["properties"], expansions, mask, ())
-        entry.schema = Schema.from_dict(schema)
+        entry.schema = CatalogSchema.from_dict(schema)
 
 
 def _selected(

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from glob import escape
 from typing import TYPE_CHECKING, Final
 
+from tap_acumatica.odata import edm
 from tap_acumatica.odata.addresses import DAC, INQUIRY
 
 if TYPE_CHECKING:
@@ -22,18 +23,23 @@ PREFIXES: Final[Mapping[str, str]] = {DAC: "px_", INQUIRY: "gi_"}
 
 @dataclass(frozen=True, slots=True)
 class DiscoverySettings:
-    """Which entities to discover, and how to describe them."""
+    """Which entities to discover, and how to describe them.
+
+    Attributes:
+        decimals: JSON Schema of columns of the type Edm.Decimal.
+        expand: Navigation properties to read with an entity, by its name or alias.
+        inquiry_keys: Columns to use as an inquiry's key, by its stream name or title.
+        inquiry_parameters: The inquiries that have parameter values in the settings, by stream
+            name or title.
+    """
 
     entities: Sequence[str] | None = None
     exclude_entities: Sequence[str] = ()
     replication_keys: Sequence[str] = ()
-    decimals_as_strings: bool = False
+    decimals: edm.Schema = field(default_factory=lambda: edm.NUMBER.schema)
     expand: Mapping[str, Sequence[Expansion]] = field(default_factory=dict)
-    """Navigation properties to read with an entity, by its name or alias."""
     inquiry_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Columns to use as an inquiry's key, by its stream name or title."""
     inquiry_parameters: Collection[str] = ()
-    """The inquiries that have parameter values in the settings, by stream name or title."""
 
     def naming(self, names: Iterable[str]) -> DiscoverySettings:
         """Return the settings with each glob that is one of these names meaning only that name.

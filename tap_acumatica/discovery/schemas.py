@@ -42,9 +42,8 @@ class Schemas:
 
     def _of(self, type_name: str, depth: int) -> dict[str, Any]:
         edm_type = edm.TYPES.get(type_name)
-        decimal = edm_type is not None and edm_type.conversion is edm.Conversion.DECIMAL
-        if decimal and self._settings.decimals_as_strings:
-            return {"type": "string", "format": edm.DECIMAL_FORMAT}
+        if edm_type is edm.NUMBER:
+            return dict(self._settings.decimals)
         if edm_type:
             return dict(edm_type.schema)
         item = edm.collection_of(type_name)

@@ -103,6 +103,7 @@ class Conversion(Enum):
     NONE = auto()
     INSTANT = auto()
     DECIMAL = auto()
+    DECIMAL_TEXT = auto()
     JSON_TEXT = auto()
 
 
@@ -184,6 +185,14 @@ INSTANT: Final = EdmType(
     parameter_literal=_instant_parameter_literal,
     conversion=Conversion.INSTANT,
 )
+DECIMAL_FORMAT: Final = "x-singer.decimal"
+"""Tells targets to make a decimal of a string; `precision` and `scale` beside it say which."""
+
+DIGITS: Final = r"^-?[0-9]+(\.[0-9]+)?$"
+"""Pattern of the strings that are written for decimals; a sync knows their columns by it."""
+
+MAX_PRECISION: Final = 999
+
 UNKNOWN: Final = EdmType(
     {"type": "string", "contentMediaType": "application/json"},
     Any,
@@ -223,8 +232,23 @@ TYPES: Final[Mapping[str, EdmType]] = {
     "Edm.Binary": EdmType({"type": "string", "contentEncoding": "base64"}, str, sortable=False),
 }
 
-DECIMAL_FORMAT: Final = "x-singer.decimal"
-"""The format of numbers that are written as strings."""
+
+def decimals(setting: str) -> Schema:
+    """Return the JSON Schema of decimals for the setting of that name.
+
+    Raises:
+        ValueError: The setting is not one of its forms.
+    """
+    if setting == "number":
+        return NUMBER.schema
+    if setting == "text":
+        return {"type": "string", "pattern": DIGITS}
+    digits = re.fullmatch(r"decimal\(\s*([0-9]{1,3})\s*,\s*([0-9]{1,3})\s*\)", setting)
+    precision, scale = map(int, digits.groups()) if digits else (0, 0)
+    if not precision or scale > precision:
+        raise ValueError(setting)
+    return {"type": "string", "format": DECIMAL_FORMAT, "precision": precision, "scale": scale}
+
 
 NEXT_LINK_SUFFIX: Final = "@odata.nextLink"
 """Follows the name of a list that the server sent only in part; the link leads to the rest."""
@@ -253,9 +277,10 @@ _BY_SIGNATURE: Final[Mapping[tuple[str, ...], EdmType]] = {
 
 def from_schema(schema: Schema) -> EdmType:
     """Return the type behind a column's JSON Schema, so that a sync needs only the catalog."""
-    if schema.get("format") == DECIMAL_FORMAT:
-        return NUMBER
     kind = signature(schema)
+    is_decimal = schema.get("format") == DECIMAL_FORMAT or schema.get("pattern") == DIGITS
+    if is_decimal and kind[0] == "string":
+        return replace(NUMBER, schema=schema, conversion=Conversion.DECIMAL_TEXT)
     if kind == ("array",):
         item = from_schema(schema.get("items", {})).wire
         wire = list[item | None]  # type: ignore[valid-type] # made at run time
@@ -277,8 +302,8 @@ def of_column(schema: Schema, declared: str | None) -> EdmType:
         return own
     edm_type = TYPES.get(declared, UNKNOWN)
     natural = signature(edm_type.schema)
-    if schema.get("format") == DECIMAL_FORMAT and edm_type.conversion is Conversion.DECIMAL:
-        return replace(own, schema=schema)
+    if edm_type.conversion is Conversion.DECIMAL and own.conversion is Conversion.DECIMAL_TEXT:
+        return own
     alternatives = {signature(schema) for schema in _alternatives(schema)}
     if natural in alternatives:
         return _BY_SIGNATURE[natural]

@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.edm import Conversion
-from tap_acumatica.odata.errors import DiscoveryError, InconsistentAnswer
+from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader, bookmark_text
 from tap_acumatica.output.written import decimal_text, json_text, writer_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
-    from decimal import Decimal
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from tap_acumatica.odata.payload.page import Row
 
@@ -34,11 +34,15 @@ MAX_CACHED_INSTANTS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class RecordSettings:
-    """How values are written."""
+    """How values are written, beyond what their schemas say.
+
+    Attributes:
+        trim_strings: Whether to cut the blanks at the end of texts.
+    """
 
     instants: InstantReader = field(default_factory=InstantReader)
     convert_to_utc: bool = True
-    decimals_as_strings: bool = False
+    trim_strings: bool = False
 
     def replication_key_text(self, value: str) -> str:
         """Return a replication key with a fixed width, so that texts sort as instants do."""
@@ -68,16 +72,36 @@ class RecordSettings:
         return self.instant(value)
 
 
+class _DoesNotFit(Exception):  # noqa: N818 - as the sentence says it
+    """A decimal does not fit the type of its column.
+
+    Attributes:
+        path: Names of the column and those that contain it, from outside.
+    """
+
+    def __init__(self, value: Decimal, column_type: str) -> None:
+        super().__init__(value, column_type)
+        self.value = value
+        self.column_type = column_type
+        self.path: tuple[str, ...] = ()
+
+    def within(self, name: str) -> _DoesNotFit:
+        self.path = (name, *self.path)
+        return self
+
+
 class RecordConverter:
     """Converts the rows of one stream to records, in place, since a row is used once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - independent
         self,
         columns: Mapping[str, edm.EdmType],
         replication_key: str | None,
         settings: RecordSettings,
         absent: Iterable[str] = (),
+        *,
         stream: str = "",
+        key: Sequence[str] = (),
     ) -> None:
         """Choose the conversions.
 
@@ -86,9 +110,11 @@ class RecordConverter:
             replication_key: The stream's replication key, if it is read incrementally.
             settings: How values are written.
             absent: Columns that the tenant lacks: they are null.
-            stream: Name of the stream in error messages.
+            stream: The stream's name, for error messages.
+            key: The stream's key, for error messages.
         """
         self._stream = stream
+        self._key = key
         self._columns = columns
         self._refused: set[str] = set()
         self._settings = settings
@@ -101,9 +127,7 @@ class RecordConverter:
         self._numbers = [
             name
             for name, edm_type in columns.items()
-            if edm_type.conversion is Conversion.DECIMAL
-            and edm_type.written is None
-            and not self._as_text(edm_type)
+            if edm_type.conversion is Conversion.DECIMAL and edm_type.written is None
         ]
         converted = {
             name: edm_type for name, edm_type in columns.items() if name not in self._numbers
@@ -119,10 +143,11 @@ class RecordConverter:
 
         Raises:
             InconsistentAnswer: A value cannot be converted.
+            AcumaticaError: A decimal does not fit the type of its column.
             DiscoveryError: A value has no exact counterpart in the type that the user gave its
                 column.
         """
-        name, value, width = "", None, len(self._columns)
+        name, row, value, width = "", {}, None, len(self._columns)
         self._refused.update(refused)
         try:
             for row in rows:
@@ -138,20 +163,33 @@ class RecordConverter:
                         row[number] = None
                 if self._nulls:
                     row.update(self._nulls)
+        except _DoesNotFit as error:
+            raise AcumaticaError(self._misfit(error.within(name), row)) from None
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            if self._columns[name].written is not None:
-                message = (
-                    f"The value {value!r:.100} of the column {name} of {self._stream} has no exact "
-                    f"counterpart in the type that the catalog gives the column: give it another "
-                    "one, or that of discovery."
-                )
-                raise DiscoveryError(message) from error
-            message = (
-                f"Acumatica sent values of the column {name} that do not fit the catalog "
-                f"({error}): run discovery again."
-            )
-            raise InconsistentAnswer(message) from error
+            raise self._unconverted(name, value, error) from error
         return rows
+
+    def _misfit(self, error: _DoesNotFit, row: Row) -> str:
+        key = ", ".join(f"{name}={row.get(name)}" for name in self._key) or "without a key"
+        return (
+            f"The value {error.value:f} of {'.'.join(error.path)} in {self._stream} does not fit "
+            f"{error.column_type} (row: {key}): set decimals to a type that holds it, and run "
+            "discovery again."
+        )
+
+    def _unconverted(self, name: str, value: Any, error: Exception) -> AcumaticaError:  # noqa: ANN401 - of the column
+        if self._columns[name].written is not None:
+            message = (
+                f"The value {value!r:.100} of the column {name} of {self._stream} has no exact "
+                f"counterpart in the type that the catalog gives the column: give it another "
+                "one, or that of discovery."
+            )
+            return DiscoveryError(message)
+        message = (
+            f"Acumatica sent values of the column {name} that do not fit the catalog "
+            f"({error}): run discovery again."
+        )
+        return InconsistentAnswer(message)
 
     def _conversions_of(
         self, columns: Mapping[str, edm.EdmType], replication_key: str | None
@@ -174,9 +212,6 @@ class RecordConverter:
         convert = None if is_date else self._own_conversion(name, edm_type, None)
         return partial(_convert_and_write, convert, write) if convert else write
 
-    def _as_text(self, edm_type: edm.EdmType) -> bool:
-        return self._settings.decimals_as_strings or "format" in edm_type.schema
-
     def _own_conversion(
         self, name: str, edm_type: edm.EdmType, replication_key: str | None
     ) -> Callable[[Any], Any] | None:
@@ -186,14 +221,19 @@ class RecordConverter:
             case Conversion.INSTANT:
                 return self._instant if name.endswith("DateTime") else self._date_or_instant
             case Conversion.DECIMAL:
-                return decimal_text if self._as_text(edm_type) else _finite
+                return _finite
+            case Conversion.DECIMAL_TEXT:
+                return _decimal_text_of(edm_type.schema)
             case Conversion.JSON_TEXT:
                 return json_text
             case Conversion.NONE:
-                return self._nested(name, edm_type.schema)
+                return self._text_or_nested(name, edm_type)
 
-    def _nested(self, name: str, schema: edm.Schema) -> Callable[[Any], Any] | None:
-        """Return the conversion of a list or object, which converts the values in it."""
+    def _text_or_nested(self, name: str, edm_type: edm.EdmType) -> Callable[[Any], Any] | None:
+        """Return the conversion of a text, or of a list or object by those of the values in it."""
+        if edm_type.schema is edm.STRING.schema:
+            return _trimmed if self._settings.trim_strings else None
+        schema = edm_type.schema
         if "items" in schema:
             convert = self._conversion(name, edm.from_schema(schema["items"]), None)
             return convert and partial(_convert_items, convert)
@@ -214,6 +254,32 @@ def _finite(value: Decimal) -> Decimal | None:
     return value if value.is_finite() else None
 
 
+def _decimal_text_of(schema: edm.Schema) -> Callable[[Decimal], str | None]:
+    """Return the conversion to a string that fits the schema's precision and scale."""
+    precision, scale = schema.get("precision"), schema.get("scale", 0)
+    if precision is None:
+        return decimal_text
+    # A decimal with more digits than its column would be rounded there.
+    exact = Context(prec=precision, traps=[Inexact, InvalidOperation])
+    unit = Decimal((0, (1,), -scale))
+
+    def text(value: Decimal) -> str | None:
+        if not value.is_finite():
+            return None
+        try:
+            fitted = exact.quantize(value, unit)
+        except (Inexact, InvalidOperation):
+            raise _DoesNotFit(value, f"decimal({precision},{scale})") from None
+        # Zeros are only cut, never added.
+        return format(fitted if value.as_tuple().exponent < -scale else value, "f")
+
+    return text
+
+
+def _trimmed(value: str) -> str:
+    return value.rstrip(" ")
+
+
 def _convert_items(convert: Callable[[Any], Any], values: list[Any]) -> list[Any]:
     return [None if value is None else convert(value) for value in values]
 
@@ -223,10 +289,14 @@ def _convert_properties(
 ) -> Row:
     if len(row) != len(columns):
         _fill(row, columns, refused)
-    for name, convert in conversions:
-        value = row.get(name)
-        if value is not None:
-            row[name] = convert(value)
+    name = ""
+    try:
+        for name, convert in conversions:
+            value = row.get(name)
+            if value is not None:
+                row[name] = convert(value)
+    except _DoesNotFit as error:
+        raise error.within(name) from None
     return row
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tap_acumatica.catalog.plan import PlanSettings
 from tap_acumatica.discovery.cache import MetadataCache
 from tap_acumatica.discovery.filters import DiscoverySettings
+from tap_acumatica.odata import edm
 from tap_acumatica.odata.addresses import Address
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.expand import parse_all
@@ -150,7 +151,7 @@ def _discovery(settings: Mapping[str, Any]) -> DiscoverySettings:
         entities=settings.get("entities"),
         exclude_entities=settings.get("exclude_entities") or (),
         replication_keys=settings["replication_keys"] if incremental else (),
-        decimals_as_strings=settings["decimals_as_strings"],
+        decimals=edm.decimals(settings["decimals"]),
         expand={name: parse_all(items) for name, items in (settings.get("expand") or {}).items()},
         inquiry_keys=settings.get("inquiry_keys") or {},
         inquiry_parameters=(settings.get("inquiry_parameters") or {}).keys(),
@@ -165,6 +166,7 @@ def _plans(settings: Mapping[str, Any]) -> PlanSettings:
         wants_atom=settings["data_format"] == "atom",
         max_orderby_length=settings["max_url_length"] // 2,
         inquiry_parameters=settings.get("inquiry_parameters") or {},
+        trim_strings=settings["trim_strings"],
     )
 
 
@@ -205,5 +207,5 @@ def _records(settings: Mapping[str, Any], instants: InstantReader) -> RecordSett
     return RecordSettings(
         instants=instants,
         convert_to_utc=settings["convert_to_utc"],
-        decimals_as_strings=settings["decimals_as_strings"],
+        trim_strings=settings["trim_strings"],
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tap_acumatica.odata import edm
 from tap_acumatica.odata.addresses import INTERFACES
+from tap_acumatica.odata.edm import Conversion
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError
 from tap_acumatica.odata.log import logger
 
@@ -118,4 +120,25 @@ def warn_of_selection(plans: Sequence[StreamPlan]) -> None:
             "OData 4 (such as %s).",
             len(in_json),
             in_json[0],
+        )
+
+
+def warn_of_old_decimals(plans: Iterable[StreamPlan], decimals: edm.Schema) -> None:
+    """Warn of a catalog that was made before the setting `decimals` was set.
+
+    Doubles are JSON numbers whatever the setting says, so that one column of decimals as it says
+    is enough to know the catalog for a later one.
+
+    Args:
+        plans: The streams to read.
+        decimals: JSON Schema of decimals according to the setting.
+    """
+    if decimals == edm.NUMBER.schema:
+        return
+    types = [column for plan in plans for column in plan.table().columns.values()]
+    conversions = {edm_type.conversion for edm_type in types if edm_type.written is None}
+    if Conversion.DECIMAL in conversions and Conversion.DECIMAL_TEXT not in conversions:
+        logger.warning(
+            "The catalog has all decimals as JSON numbers, which the setting decimals does not "
+            "change: run discovery again."
         )

@@ -224,9 +224,9 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=True,
         title="Convert to UTC",
         description=(
-            "Emit every timestamp in UTC; false: with the offset that the server sent. Midnight on"
-            " the wall clock is a date and keeps its day, except in the replication key and in "
-            "columns named *DateTime"
+            "Emit every timestamp in UTC; false: with the offset that the server sent, which most "
+            "targets drop. Midnight on the wall clock is a date and keeps its day, except in the "
+            "replication key and in columns named *DateTime"
         ),
     ),
     th.Property(
@@ -479,11 +479,24 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         ),
     ),
     th.Property(
-        "decimals_as_strings",
+        "decimals",
+        th.StringType(min_length=1),
+        default="number",
+        title="Decimals",
+        description=(
+            "number: JSON numbers with the digits that the server sent; decimal(38,10), or another "
+            "precision and scale: x-singer.decimal strings, for targets that make a column of that "
+            "type of them; text: strings, for targets that would make floats of both"
+        ),
+    ),
+    th.Property(
+        "trim_strings",
         th.BooleanType,
         default=False,
-        title="Decimals as strings",
-        description="Emit decimals as x-singer.decimal strings instead of JSON numbers",
+        title="Trim strings",
+        description=(
+            "Cut the blanks at the end of texts, which pad codes of a fixed width, in keys too"
+        ),
     ),
     th.Property(
         "emit_activate_version_messages",

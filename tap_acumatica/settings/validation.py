@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
+from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.expand import MAX_LEVELS, parse
 from tap_acumatica.odata.instants import in_utc
@@ -119,6 +120,7 @@ def _beyond_schema(settings: Mapping[str, Any]) -> Iterator[str]:
     yield from _header_problems(settings)
     yield from _parameter_problems(settings)
     yield from _expand_problems(settings.get("expand") or {})
+    yield from _decimal_problems(settings.get("decimals", "number"))
     if settings.get("interfaces") == []:
         yield "The setting interfaces is empty: name dac, gi or both, or leave it out."
     bundle = settings.get("ca_bundle")
@@ -146,6 +148,16 @@ def _expand_problems(expand: Mapping[str, list[str]]) -> Iterator[str]:
                     "Navigation, Navigation(Column,Column) or "
                     f"Navigation(Column,Navigation(Column)), at most {MAX_LEVELS} levels deep."
                 )
+
+
+def _decimal_problems(decimals: str) -> Iterator[str]:
+    try:
+        edm.decimals(decimals)
+    except ValueError:
+        yield (
+            "The setting decimals must be number, text, or decimal(38,10) with any precision up "
+            f"to {edm.MAX_PRECISION} and a scale up to the precision (found {decimals!r})."
+        )
 
 
 def _header_problems(settings: Mapping[str, Any]) -> Iterator[str]:

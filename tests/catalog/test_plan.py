@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -153,6 +154,25 @@ def test_the_parameters_of_an_inquiry_are_part_of_its_scope_and_of_its_call() ->
     assert call.path(ODataVersion.V4) == "F_WithParameters(Day=@1)"
     with pytest.raises(SettingsError, match="inquiry_parameters"):
         plan(content).table()
+
+
+@pytest.mark.parametrize(
+    ("declared", "schema", "expected"),
+    [
+        ("Edm.String", {"type": "string"}, True),
+        ("Edm.String", {"type": "integer"}, True),
+        ("Edm.Guid", {"type": "string"}, False),
+    ],
+)
+def test_trimming_is_part_of_the_scope_where_the_key_is_a_text_on_the_wire(
+    declared: str, schema: dict[str, Any], expected: bool
+) -> None:
+    content = entry()
+    content["schema"]["properties"]["K"] = schema
+    trimming = replace(
+        plan(content), settings=PlanSettings(trim_strings=True), types={"K": declared}
+    )
+    assert ("trim_strings" in trimming.scope) == expected
 
 
 def test_a_plan_cannot_be_changed() -> None:

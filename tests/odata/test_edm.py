@@ -107,9 +107,49 @@ def test_keys_of_types_that_servers_order_in_their_own_way_do_not_lead_from_page
     assert edm.TYPES["Edm.Int32"].ordered
 
 
-def test_decimals_as_strings_are_numbers_on_the_wire() -> None:
-    schema = {"type": ["string", "null"], "format": "x-singer.decimal"}
-    assert edm.from_schema(schema) is edm.NUMBER
+@pytest.mark.parametrize(
+    ("setting", "schema"),
+    [
+        ("number", {"type": "number"}),
+        ("text", {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}),
+        (
+            "decimal(38,10)",
+            {"type": "string", "format": "x-singer.decimal", "precision": 38, "scale": 10},
+        ),
+        (
+            "decimal( 19, 0 )",
+            {"type": "string", "format": "x-singer.decimal", "precision": 19, "scale": 0},
+        ),
+    ],
+)
+def test_decimals_have_the_schema_that_the_setting_says_and_are_numbers_on_the_wire(
+    setting: str, schema: dict[str, Any]
+) -> None:
+    assert edm.decimals(setting) == schema
+    nullable = {**schema, "type": [schema["type"], "null"]}
+    edm_type = edm.from_schema(nullable)
+    assert (edm_type.wire, edm_type.literal_v3) == (edm.NUMBER.wire, edm.NUMBER.literal_v3)
+
+
+def test_a_column_of_numbers_is_one_whatever_its_format() -> None:
+    assert edm.from_schema({"type": "number", "format": edm.DECIMAL_FORMAT}) is edm.NUMBER
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "float",
+        "Number",
+        "decimal",
+        "decimal(38)",
+        "decimal(0,0)",
+        "decimal(4,5)",
+        "decimal(a,b)",
+    ],
+)
+def test_other_decimals_are_refused(setting: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(setting)):
+        edm.decimals(setting)
 
 
 @pytest.mark.parametrize("schema", [{}, {"type": "string", "format": "email"}, {"type": "null"}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import InconsistentAnswer
+from tap_acumatica.odata.errors import AcumaticaError, InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader, bookmark_text
 from tap_acumatica.output.records import RecordConverter, RecordSettings
 
@@ -132,19 +133,93 @@ def test_what_is_no_date_time_is_told_with_its_column(column: str, value: str) -
         record(column, value)
 
 
-def test_numbers_are_decimals_or_text_as_the_settings_say() -> None:
+def written(decimals: str, value: Decimal, **settings: Any) -> Any:
+    """Convert one value of a column that discovery describes with this setting."""
+    columns = {"Amount": edm.from_schema(edm.decimals(decimals))}
+    converter = RecordConverter(
+        {**columns, "Nbr": edm.STRING},
+        None,
+        RecordSettings(**settings),
+        stream="Bills",
+        key=["Nbr"],
+    )
+    (converted,) = converter.convert([{"Nbr": "AR01", "Amount": value}])
+    return converted["Amount"]
+
+
+def test_numbers_are_written_as_their_schema_says() -> None:
     value = Decimal("1999.000000")
-    assert record("Amount", value) is value
-    assert record("Amount", value, RecordSettings(decimals_as_strings=True)) == "1999.000000"
-    small = Decimal("1E-7")
-    assert record("Amount", small, RecordSettings(decimals_as_strings=True)) == "0.0000001"
+    assert written("number", value) is value
+    assert written("text", value) == "1999.000000"
+    assert written("decimal(38,10)", value) == "1999.000000"
+    assert written("text", Decimal("1E-7")) == "0.0000001"
+    assert written("text", Decimal("1E+3")) == "1000"
+    without_precision = edm.from_schema({"type": "string", "format": edm.DECIMAL_FORMAT})
+    (row,) = RecordConverter({"A": without_precision}, None, RecordSettings()).convert(
+        [{"A": Decimal("0.12345678901234567890")}]
+    )
+    assert row == {"A": "0.12345678901234567890"}
+
+
+@given(
+    st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30),
+    st.integers(1, 38).flatmap(
+        lambda precision: st.tuples(st.just(precision), st.integers(0, precision))
+    ),
+)
+def test_a_decimal_is_written_exactly_or_not_at_all(
+    value: Decimal, column_type: tuple[int, int]
+) -> None:
+    precision, scale = column_type
+    fits = Fraction(value) * 10**scale % 1 == 0 and abs(Fraction(value)) < 10 ** (precision - scale)
+    decimals = f"decimal({precision},{scale})"
+    if not fits:
+        with pytest.raises(AcumaticaError):
+            written(decimals, value)
+        return
+    text = written(decimals, value)
+    assert Fraction(text) == Fraction(value)
+    assert "E" not in text
+    assert len(text.partition(".")[2]) <= scale
+
+
+def test_what_does_not_fit_is_told_with_stream_key_column_and_value() -> None:
+    message = r"value 1\.23456 of Amount in Bills does not fit decimal\(19,4\) \(row: Nbr=AR01\)"
+    with pytest.raises(AcumaticaError, match=message):
+        written("decimal(19,4)", Decimal("1.23456"))
+    with pytest.raises(AcumaticaError, match="The value 100000 of Amount"):
+        list(
+            RecordConverter(
+                {"Amount": edm.from_schema(edm.decimals("decimal(5,0)"))}, None, RecordSettings()
+            ).convert([{"Amount": Decimal(100000)}])
+        )
+
+
+def test_what_does_not_fit_within_a_related_record_is_told_with_its_path() -> None:
+    line = {"type": "object", "properties": {"Price": edm.decimals("decimal(4,2)")}}
+    order = {"type": "object", "properties": {"Lines": {"type": "array", "items": line}}}
+    converter = RecordConverter({"Order": edm.from_schema(order)}, None, RecordSettings())
+    rows = [{"Order": {"Lines": [{"Price": Decimal("1.5")}, {"Price": Decimal("1.005")}]}}]
+    with pytest.raises(AcumaticaError, match=r"The value 1\.005 of Order\.Lines\.Price"):
+        converter.convert(rows)
 
 
 @pytest.mark.parametrize("text", ["NaN", "INF", "-INF"])
-def test_numbers_that_json_cannot_hold_are_null(text: str) -> None:
-    for as_strings in (True, False):
-        settings = RecordSettings(decimals_as_strings=as_strings)
-        assert record("Amount", Decimal(text), settings) is None
+@pytest.mark.parametrize("decimals", ["number", "text", "decimal(38,10)"])
+def test_numbers_that_json_cannot_hold_are_null(text: str, decimals: str) -> None:
+    assert written(decimals, Decimal(text)) is None
+
+
+@given(st.text(st.sampled_from("AÄ \t\n\u00a0")), st.booleans())
+def test_only_blanks_at_the_end_of_texts_are_cut(text: str, trim: bool) -> None:
+    settings = RecordSettings(trim_strings=trim)
+    lines = edm.from_schema({"type": "array", "items": {"type": ["string", "null"]}})
+    columns = {"Code": edm.STRING, "Any": edm.UNKNOWN, "Codes": lines}
+    (row,) = RecordConverter(columns, None, settings).convert(
+        [{"Code": text, "Any": text, "Codes": [text, None]}]
+    )
+    expected = text.rstrip(" ") if trim else text
+    assert row == {"Code": expected, "Any": text, "Codes": [expected, None]}
 
 
 @pytest.mark.parametrize("column", COLUMNS)

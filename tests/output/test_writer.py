@@ -72,12 +72,12 @@ def test_a_decimal_arrives_with_the_digits_that_the_server_sent(digits: str) -> 
         assert Decimal(written).as_tuple() == Decimal(digits).as_tuple()
 
 
-@given(DIGITS)
-@example("0.0000001")
-def test_a_decimal_as_a_string_has_the_very_same_digits(digits: str) -> None:
+@given(DIGITS, st.sampled_from(["text", "decimal(38,10)"]))
+@example("0.0000001", "decimal(38,10)")
+def test_a_decimal_as_a_string_has_the_very_same_digits(digits: str, decimals: str) -> None:
     row = {"Amount": Decimal(digits)}
-    settings = RecordSettings(decimals_as_strings=True)
-    (converted,) = RecordConverter(COLUMNS, None, settings).convert([row])
+    columns = {"Amount": edm.from_schema(edm.decimals(decimals))}
+    (converted,) = RecordConverter(columns, None, RecordSettings()).convert([row])
     assert json.loads(line(record(**converted)))["record"]["Amount"] == digits
 
 

@@ -24,11 +24,12 @@ STRING = {"type": ["string", "null"]}
 DATE = {"type": ["null", "string"], "format": "date"}
 
 
-def written(declared: str, schema: dict[str, Any], sent: str) -> Any:
+def written(declared: str | None, schema: edm.Schema, sent: str, **how: Any) -> Any:
     """Send a value as JSON, and return what is written."""
     columns = {"C": edm.of_column(schema, declared)}
     page = JsonDecoder("S", columns).page(b'{"value":[{"C":%s}]}' % sent.encode())
-    (record,) = RecordConverter(columns, None, RecordSettings(), (), "Rows").convert(page.rows)
+    converter = RecordConverter(columns, None, RecordSettings(**how), stream="Rows")
+    (record,) = converter.convert(page.rows)
     return record["C"]
 
 
@@ -68,6 +69,36 @@ def test_a_value_is_written_in_the_type_of_the_catalog(
     value = written(declared, schema, sent)
     assert (value, type(value)) == (expected, type(expected))
     assert written(declared, {**schema, "title": "T"}, "null") is None
+
+
+@pytest.mark.parametrize("declared", [None, "Edm.Decimal", "Edm.Double"])
+@pytest.mark.parametrize("sent", ["0.50", '"0.50"'])
+def test_a_decimal_is_written_as_its_schema_says_whoever_wrote_the_schema(
+    declared: str | None, sent: str
+) -> None:
+    assert written(declared, edm.decimals("text"), sent) == "0.50"
+    assert written(declared, edm.decimals("decimal(3,1)"), sent) == "0.5"
+    with pytest.raises(AcumaticaError, match=r"0\.50 of C in Rows does not fit decimal\(3,0\)"):
+        written(declared, edm.decimals("decimal(3,0)"), sent)
+
+
+def test_the_form_of_decimals_changes_no_text() -> None:
+    for decimals in ("text", "decimal(3,1)"):
+        assert written("Edm.String", edm.decimals(decimals), '"007.50"') == "007.50"
+
+
+@pytest.mark.parametrize(
+    ("schema", "sent", "expected"),
+    [
+        ({"type": "integer"}, '"007  "', 7),
+        (DATE, '"2026-02-01  "', "2026-02-01"),
+        (STRING, '"7  "', "7"),
+    ],
+)
+def test_texts_are_trimmed_before_they_become_another_type(
+    schema: dict[str, Any], sent: str, expected: Any
+) -> None:
+    assert written("Edm.String", schema, sent, trim_strings=True) == expected
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 TAP = "tap_acumatica"
 SDK = "singer_sdk"
 """Stands as `SDK` in the table."""
-PACKAGES = (TAP, "sandbox", "demo", "benchmarks", "mutants", "docs")
+PACKAGES = (TAP, "sandbox", "demo", "benchmarks", "mutants", "docs", "warehouse")
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,10 @@ def named_elsewhere() -> set[str]:
 def test_settings_that_the_pages_mention_exist(page: str) -> None:
     known = {*SCHEMA["properties"], *named_elsewhere()}
     known |= {
-        each["name"] for e in MELTANO["plugins"]["extractors"] for each in e.get("settings", ())
+        each["name"]
+        for plugins in MELTANO["plugins"].values()
+        for plugin in plugins
+        for each in plugin.get("settings", ())
     }
     for name in re.findall(r"`([a-z]+(?:_[a-z]+)+)(?:: [^`]*)?`", FENCE.sub("", PAGES[page])):
         assert name in known or name.startswith("test_"), name
@@ -288,6 +291,14 @@ def test_the_readme_is_short_and_leads_to_every_page() -> None:
     assert len(README.splitlines()) <= 180
     links = set(re.findall(r"\]\(([^)#]+)", README))
     assert {page for page in PAGES if page.startswith("docs/")} <= links
+
+
+def test_the_page_of_targets_has_the_text_of_its_template_and_all_tables() -> None:
+    template = ROOT.joinpath("warehouse", "targets.md").read_text("utf-8")
+    pieces = re.split(r"<!-- [A-Z]+ -->", template)
+    assert all(piece in PAGES["docs/targets.md"] for piece in pieces)
+    assert "<!--" not in PAGES["docs/targets.md"]
+    assert re.search(r"made on \d{4}-\d\d-\d\d by", PAGES["docs/targets.md"])
 
 
 def test_the_index_leads_to_every_page() -> None:

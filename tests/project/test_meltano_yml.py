@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from tap_acumatica.settings.schema import SCHEMA
 from tap_acumatica.tap import TapAcumatica
+from warehouse.targets import pins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,3 +121,9 @@ def test_no_secret_has_a_value() -> None:
     for extractor in EXTRACTORS.values():
         assert not secret & set(extractor.get("config", {}))
     assert not [each for each in BASE["settings"] if each["name"] in secret and "value" in each]
+
+
+def test_the_loaders_are_those_that_the_tests_load() -> None:
+    for loader in PROJECT["plugins"]["loaders"]:
+        requirement, *_ = loader["pip_url"].split()
+        assert requirement in pins(requirement.partition("==")[0]).read_text().splitlines()

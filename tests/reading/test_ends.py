@@ -129,7 +129,7 @@ def test_no_cap_and_no_count_ends_a_read_early(  # noqa: PLR0913 - what a server
     too_wide = server.max_bytes and any(width > server.max_bytes - 200 for width in widths)
     if too_wide and not server.sends_oversized:
         if server.counts_answer:
-            return  # its first row would be missed if it is too wide: then no row is sent or counted
+            return  # if its first row is too wide, it neither sends nor counts a row
         with suppress(InconsistentAnswer):
             assert is_whole(sim, versions(sim, table, size))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -9,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.running import in_this_process, run, settings_for
 
+from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.masking import masking
 from tap_acumatica.odata.paging.pager import Paging
@@ -416,9 +418,22 @@ def test_discovery_is_as_the_settings_say() -> None:
 
 
 def test_records_are_as_the_settings_say() -> None:
-    records = assemble(settings(convert_to_utc=False, decimals_as_strings=True)).records
-    assert not records.convert_to_utc
-    assert records.decimals_as_strings
+    assembled = assemble(settings(convert_to_utc=False, trim_strings=True))
+    assert not assembled.records.convert_to_utc
+    assert assembled.records.trim_strings
+    assert assembled.plans.trim_strings
+
+
+@pytest.mark.parametrize("value", ["number", "text", "decimal(38,10)", "decimal(19, 4)"])
+def test_decimals_are_as_the_settings_say(value: str) -> None:
+    validation.check(settings(decimals=value))
+    assert assemble(settings(decimals=value)).discovery.decimals == edm.decimals(value)
+
+
+@pytest.mark.parametrize("value", ["float", "decimal", "decimal(4,5)", "decimal(38;10)"])
+def test_decimals_of_no_known_form_are_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match=f"decimals must be .*{re.escape(value)}"):
+        validation.check(settings(decimals=value))
 
 
 def test_secret_settings_are_masked_by_their_text_and_by_their_place() -> None:

@@ -45,8 +45,8 @@ COLUMNS = {
     "Lines": edm.from_schema({"type": "array", "items": LINE}),
 }
 SETTINGS = [
-    RecordSettings(convert_to_utc=convert, decimals_as_strings=as_strings)
-    for convert, as_strings in product([True, False], repeat=2)
+    RecordSettings(convert_to_utc=convert, trim_strings=trim)
+    for convert, trim in product([True, False], repeat=2)
 ]
 ROW = (
     '{"Code":"A \\u00fc\\ud83d\\ude00","Nbr":-5,"Qty":"10.500","On":true,"Date":'

@@ -221,7 +221,7 @@ def test_instants_within_are_converted_as_elsewhere(shown: Any) -> None:
 
 
 def test_decimals_within_are_strings_where_they_are_elsewhere(box: Sandbox) -> None:
-    settings = settings_for(box, "SOOrder", expand=EXPAND, decimals_as_strings=True)
+    settings = settings_for(box, "SOOrder", expand=EXPAND, decimals="decimal(38,10)")
     schema = discover(settings)[SALES]["schema"]["properties"]["SOLineCollection"]["items"]
     assert schema["properties"]["OrderQty"]["format"] == "x-singer.decimal"
     (record, *_) = run(settings).records(SALES)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.paging.pager import Paging
     from tap_acumatica.odata.payload.page import Page
 
-MAX_FETCHES: Final = 3
+MAX_FETCHES: Final = 10
 """How often a row is asked for alone before the read is stuck at it."""
 
 MAX_STALLS: Final = 30
