@@ -4,13 +4,24 @@ from __future__ import annotations
 
 
 class Mutant:
-    """One rule, and the edits that break it: pairs of a code fragment and its replacement."""
+    """One rule, and the edits that break it: pairs of a code fragment and its replacement.
+
+    Attributes:
+        tests: The tests that are to find it.
+        trait: The trait of the oracle under which it is looked for; None for any.
+    """
 
     def __init__(
-        self, rule: str, module: str, *edits: str, tests: str = "tests/oracle/test_oracle.py"
+        self,
+        rule: str,
+        module: str,
+        *edits: str,
+        tests: str = "tests/oracle/test_oracle.py",
+        trait: str | None = None,
     ) -> None:
         self.rule = rule
         self.tests = tests
+        self.trait = trait
         self.module = module
         self.edits = tuple(zip(edits[::2], edits[1::2], strict=True))
 
@@ -95,6 +106,7 @@ MUTANTS = (
         "run/partition.py",
         "minus(datetime.fromisoformat(self._newest))",
         "datetime.fromisoformat(self._newest)",
+        trait="killed runs",
     ),
     Mutant(
         "rows without a date are read",
@@ -107,5 +119,103 @@ MUTANTS = (
         "reading/incremental.py",
         "if bookmark != self._start.bookmark:\n            yield Checkpoint(bookmark)",
         "yield Checkpoint(replace(bookmark, instant=latest(bookmark.instant, clock.now)))",
+    ),
+    Mutant(
+        "a key that the metadata declare is none of the catalog's",
+        "catalog/given.py",
+        "root.table_key_properties if entry.key_properties is None else entry.key_properties",
+        "entry.key_properties or root.table_key_properties",
+        trait="declared key",
+    ),
+    Mutant(
+        "a row is looked for behind the last one",
+        "odata/paging/end_of_read.py",
+        "Step.DONE if self.counts_no_more(page, position) else Step.LOOK",
+        "Step.DONE",
+        trait="caps of chance",
+    ),
+    Mutant(
+        "a count is worth nothing until it is proved",
+        "odata/paging/end_of_read.py",
+        "return self.counts and self._evidence.counts_proved",
+        "return self.counts",
+        trait="count of the answer",
+    ),
+    Mutant(
+        "the settings that decide which rows exist are remembered from the start",
+        "reading/bookmarks.py",
+        "if value and state.get(",
+        "if not value or state.get(",
+        trait="settings change",
+    ),
+    Mutant(
+        "rows that tie have to come alike twice",
+        "odata/paging/keyless.py",
+        "self.reached = content == self._last",
+        "self.reached = True",
+        trait="ties",
+    ),
+    Mutant(
+        "a cookie stands for a zone, which keeps summer time",
+        "odata/clock.py",
+        "account, offset = account_zone(self._cookie),",
+        'account, offset = account_zone((self._cookie or "").replace("0000K", "0000U")),',
+        trait="London",
+    ),
+    Mutant(
+        "a version within the displayed second of the one before is read",
+        "odata/paging/known_rows.py",
+        "(*key, replication_key) if replication_key else key",
+        "key",
+        trait="many changes in a second",
+    ),
+    Mutant(
+        "a web page is no refusal of Acumatica's",
+        "odata/http/answer.py",
+        "if self.is_page:\n            return False\n        if any(name",
+        "if self.is_page:\n            return True\n        if any(name",
+        trait="web page",
+    ),
+    Mutant(
+        "a column that comes later is named",
+        "reading/incremental.py",
+        "if later and bookmark.instant:",
+        "if False:",
+        trait="column later",
+    ),
+    Mutant(
+        "a state is of one site",
+        "reading/bookmarks.py",
+        "if state_site and state_site != site:",
+        "if False:",
+        trait="another site",
+    ),
+    Mutant(
+        "what changes during a read is read behind the clock",
+        "reading/incremental.py",
+        "window = replace(window_slice.window, high=horizon or window_slice.window.high)",
+        "window = window_slice.window",
+        trait="changing rows",
+    ),
+    Mutant(
+        "a column that is gone is not null",
+        "reading/unsent.py",
+        "if path not in self._declared:",
+        "if False:",
+        trait="column gone",
+    ),
+    Mutant(
+        "tenants that are not read are not retired",
+        "run/selection.py",
+        "if others and not plan.incremental:",
+        "if False:",
+        trait="tenants in turn",
+    ),
+    Mutant(
+        "an answer is of the table that was asked for",
+        "odata/payload/page.py",
+        "if _squeezed(name) == _squeezed(expected):",
+        "if name:",
+        trait="answer of another table",
     ),
 )

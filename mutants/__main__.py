@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from mutants import Mutant
 
 ROOT = Path(__file__).parent.parent
-SEARCH = {"ORACLE_EXAMPLES": "500", "ORACLE_QUICK": "1"}
+SEARCH = {"ORACLE_EXAMPLES": "500", "ORACLE_TRAIT_EXAMPLES": "25", "ORACLE_QUICK": "1"}
+SEARCH_WITH_TRAIT = {**SEARCH, "ORACLE_TRAIT_EXAMPLES": "500"}
+TRAIT_TEST = "::test_every_run_keeps_its_promises_with_the_trait"
 
 
 def find_failure(mutant: Mutant, folder: Path) -> str | None:
@@ -31,11 +33,15 @@ def find_failure(mutant: Mutant, folder: Path) -> str | None:
     shutil.copy(ROOT / "pyproject.toml", folder)
     module = folder / "tap_acumatica" / mutant.module
     module.write_text(mutant.broken(module.read_text("utf-8")), "utf-8")
+    tests, search = mutant.tests, SEARCH
+    if mutant.trait:
+        tests += f"{TRAIT_TEST}[{mutant.trait.replace(' ', '-')}]"
+        search = SEARCH_WITH_TRAIT
     command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider"]
     finished = subprocess.run(  # noqa: S603 - our own command
-        [*command, mutant.tests],
+        [*command, tests],
         cwd=folder,
-        env={**os.environ, **SEARCH, "PYTHONPATH": str(folder)},
+        env={**os.environ, **search, "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
         check=False,

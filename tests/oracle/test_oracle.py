@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "100"))
+TRAIT_EXAMPLES = int(os.environ.get("ORACLE_TRAIT_EXAMPLES", max(EXAMPLES // 20, 10)))
+"""Number of examples of each trait alone."""
 SHAPES = (*[DAC] * len(INQUIRIES), *INQUIRIES)
-# A search for any failing history does without the phase that simplifies it.
+# A search for any failure does without the phase that simplifies it.
 SEARCH = (Phase.explicit, Phase.generate)
 PROPERTY = settings(
     max_examples=EXAMPLES,
@@ -127,12 +129,14 @@ def scenes(draw: st.DrawFn, traits: Sequence[Trait] = ()) -> Scene:
         "time_offset": 3600 if scene["late"] else 0,
         "max_pool_size": draw(st.sampled_from([1, 2, MANY_CONNECTIONS, MANY_CONNECTIONS])),
     }
+    fates: dict[str, Sequence[Any]] = {"is_killed": (False, False, True), "minutes": (0, 1, 90)}
+    for trait in traits:
+        fates |= trait.run
     runs = [
         Run(
             {**base, **draw(settings_of(traits))},
             stop_after=draw(st.sampled_from([None, None]) | st.integers(1, 150)),
-            is_killed=draw(st.sampled_from([False, False, True])),
-            minutes=draw(st.sampled_from([0, 1, 90])),
+            **draw(arguments(fates)),
         )
         for _ in range(draw(st.integers(1, 3)))
     ]
@@ -176,7 +180,7 @@ def test_every_run_keeps_its_promises(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("trait", MENDED, ids=lambda trait: trait.name.replace(" ", "-"))
-@settings(PROPERTY, max_examples=max(EXAMPLES // 20, 10))
+@settings(PROPERTY, max_examples=TRAIT_EXAMPLES)
 @given(data=st.data())
 def test_every_run_keeps_its_promises_with_the_trait(data: st.DataObject, trait: Trait) -> None:
     copy(data.draw(scenes([trait])), [trait])

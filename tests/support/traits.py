@@ -103,6 +103,7 @@ class Trait:
         first_content: Arguments of `Content` for the first of several streams.
         stream: Arguments of `Stream`.
         scene: Arguments of `Scene`.
+        run: Arguments of `Run`, drawn for each run but the last.
         settings: Settings, drawn for each run.
         displays: How timestamps are displayed; empty for any healthy way.
         streams: Minimum number of streams.
@@ -116,6 +117,7 @@ class Trait:
     first_content: Choices = field(default_factory=dict)
     stream: Choices = field(default_factory=dict)
     scene: Choices = field(default_factory=dict)
+    run: Choices = field(default_factory=dict)
     settings: Choices = field(default_factory=dict)
     displays: Sequence[Display] = ()
     streams: int = 1
@@ -163,6 +165,15 @@ TRAITS = (
             "page_size": (10, 13, 50),
             "max_pool_size": (1, 2, 4),
         },
+    ),
+    Trait(
+        "killed runs",
+        server={"precision": (1_000_000,), "rounds": (True,)},
+        content={"rows": (30, 80, 200)},
+        stream={"dated": (True,), "shape": KEYED},
+        scene={"late": (False,)},
+        run={"is_killed": (True,)},
+        displays=PROVED_DISPLAYS,
     ),
     Trait(
         "ties",
@@ -259,6 +270,11 @@ TRAITS = (
         streams=2,
         refused="do not fit the catalog|answered the request for",
     ),
-    Trait("inner pages", server={"inner_page": (4, 9, 20)}),
+    # A seam may show a row that has changed, also in a table that rests otherwise.
+    Trait(
+        "inner pages",
+        server={"inner_page": (4, 9, 20)},
+        refused=KEYLESS_CHANGES_REFUSED,
+    ),
     Trait("no key", stream={"shape": (Shape(keyed=False), *KEYLESS)}, refused=KEYLESS_REFUSED),
 )
