@@ -47,7 +47,7 @@ class Content:
         ancient: Share of the rows that are from before 2000.
         quiet: How long no row has changed before the start; None draws it.
         kinds: Types of the key's columns; empty draws them.
-        restless: Whether one row changes all the time, and the others hardly do.
+        restless: Whether one row changes all the time, and the others hardly do and not at once.
         pace: Maximum time between two requests.
     """
 
@@ -72,6 +72,7 @@ class History:
         late: Whether transactions take time, so that rows become visible after their timestamp.
         shape: How the table is exposed.
         content: What it holds.
+        restless: The row that changes all the time, or None.
     """
 
     def __init__(  # noqa: PLR0913 - each is a choice of its own
@@ -116,6 +117,7 @@ class History:
         self._transactions: list[tuple[int, Key, datetime]] = []
         """Open transactions: the number of queries after which they commit, key, timestamp."""
         self._fill()
+        self.restless = next(iter(self.sim.rows), None) if content.restless else None
 
     def _key(self) -> Key:
         return tuple(self._part(kind) for kind in self.kinds)
@@ -199,15 +201,10 @@ class History:
             if due <= len(sim.queries) or sim.now - instant > MAX_DELAY:
                 sim.put(key, instant)
                 self._transactions.remove(transaction)
-        if self.restless:
+        if self.restless in sim.rows:
             sim.put(self.restless, sim.stamp())
-        for _ in range(random.choice([0] * 9 + [1] if self.restless else [0, 0, 1, 1, 3])):
+        for _ in range(random.choice([0] * 9 + [1] if self.content.restless else [0, 0, 1, 1, 3])):
             self._change_once()
-
-    @property
-    def restless(self) -> Key | None:
-        """The row that changes all the time, or None."""
-        return next(iter(self.sim.rows), None) if self.content.restless else None
 
     def _change_once(self) -> None:
         sim, random = self.sim, self.random
@@ -223,7 +220,7 @@ class History:
                 self._commit_late(random.choice([existing, existing, self._key()]))
             case 6 if self.late:
                 self._transactions.append((len(sim.queries) + 3, self._key(), sim.stamp()))
-            case 7 if random.random() < 0.2:
+            case 7 if random.random() < 0.2 and not self.restless:
                 instant = sim.stamp()
                 for key in random.sample(list(sim.rows), k=len(sim.rows) // 2):
                     sim.put(key, instant)
