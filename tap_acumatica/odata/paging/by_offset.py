@@ -99,6 +99,9 @@ class OffsetPager:
         position = self._skip + len(page.rows)
         self._end.learn(page, position - self._known.repeats(page.rows))
         if page.next_link is None and self._end.withholds(page, self._skip):
+            if not self._skip:
+                # If the rows of the overlap were not withheld, they are gone.
+                self._skip_to(0)
             self._end.stall(self._known.size, withheld=True)
             return []
         if skipped and len(fresh) == len(page.rows):
@@ -200,28 +203,25 @@ class OffsetPager:
 
     def _advance(self, page: Page, fresh: list[Row]) -> None:
         read = self._skip + len(page.rows)
-        if page.next_link is None:
-            distinct = read - self._known.repeats(page.rows)
-            if fresh:
-                self._end.after_new_rows(page, distinct, self._overlap)
-            else:
-                self._end.after_known_rows(page, distinct, self._known.size)
-            self.done = self._end.done
+        distinct = read - self._known.repeats(page.rows)
+        links = page.next_link is not None
+        if fresh and not links:
+            self._end.after_new_rows(page, distinct, self._overlap)
+        elif not fresh and (page.rows or not links):
+            self._end.after_known_rows(page, distinct, self._known.size)
+        leads_nowhere = self._end.done or not page.rows
         if fresh:
             self._known.remember(page.rows)
         self._link = None
-        if page.next_link is not None and self._follows_link(page, fresh):
+        if page.next_link is not None and (self._end.size is None or leads_nowhere):
+            # The server's link is often a `$skip` without an overlap that would reveal a shift.
             self._link = self._links.follow(page.next_link, page.rows)
+            self._end.step = Step.READ
             self._skip, self._overlap = read, 0
-        elif not self.done:
+            return
+        self.done = self._end.done
+        if not self.done:
             self._move(page.rows, read)
-
-    def _follows_link(self, page: Page, fresh: list[Row]) -> bool:  # noqa: ARG002 - for subclasses
-        """Whether to follow the server's nextLink, as the pager's own request leads nowhere.
-
-        The server's link is often a `$skip` without an overlap that would reveal a shift.
-        """
-        return self._end.size is None or not fresh
 
     def _move(self, rows: list[Row], read: int) -> None:  # noqa: ARG002 - for subclasses
         """Continue behind the first `read` rows; `rows` are the last of them."""

@@ -155,11 +155,6 @@ class CursorPager(OffsetPager):
         )
 
     @override
-    def _follows_link(self, page: Page, fresh: list[Row]) -> bool:
-        # A second that is read in one request is requested again, not continued.
-        return super()._follows_link(page, page.rows if self._whole_second else fresh)
-
-    @override
     def _step_back(self, rows: list[Row]) -> None:
         if self._whole_second:
             self._skip, self._overlap = 0, self._known.size
