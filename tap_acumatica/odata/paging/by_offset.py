@@ -161,11 +161,16 @@ class OffsetPager:
     def _accept_look(self, page: Page) -> None:
         unknown = next((row for row in page.rows if not self._known.overlaps([row])), None)
         self._next_key = self._key_conditions(unknown) if unknown else ()
-        shifted = bool(page.rows) and unknown is not page.rows[0]
+        first = page.rows[0] if page.rows else None
+        shifted = first is not None and not (unknown is first and self._is_behind(first))
         self._end.after_look(page, self._position, all_of(*self._next_key), shifted=shifted)
         if shifted and self._end.stalled:
             self._skip_to(self._position + 1)
         self.done = self._end.done
+
+    def _is_behind(self, row: Row) -> bool:  # noqa: ARG002 - for subclasses
+        """Whether a row that a look has found may stand behind the last one, by its values."""
+        return True
 
     def _key_conditions(self, row: Row) -> tuple[str, ...]:
         names = self.table.key or self._order()
@@ -205,22 +210,21 @@ class OffsetPager:
         read = self._skip + len(page.rows)
         distinct = read - self._known.repeats(page.rows)
         links = page.next_link is not None
-        if fresh and not links:
-            self._end.after_new_rows(page, distinct, self._overlap)
-        elif not fresh and (page.rows or not links):
-            self._end.after_known_rows(page, distinct, self._known.size)
-        leads_nowhere = self._end.done or not page.rows
         if fresh:
+            self._end.after_new_rows(page, distinct, self._overlap)
             self._known.remember(page.rows)
+        elif page.rows or not links:
+            self._end.after_known_rows(page, distinct, self._known.size)
+        self.done = self._end.done and not links
+        leads_nowhere = not page.rows or (self._end.done and not fresh)
+        if self._end.done and links:
+            self._end.step = Step.READ
         self._link = None
         if page.next_link is not None and (self._end.size is None or leads_nowhere):
             # The server's link is often a `$skip` without an overlap that would reveal a shift.
             self._link = self._links.follow(page.next_link, page.rows)
-            self._end.step = Step.READ
             self._skip, self._overlap = read, 0
-            return
-        self.done = self._end.done
-        if not self.done:
+        elif not self.done:
             self._move(page.rows, read)
 
     def _move(self, rows: list[Row], read: int) -> None:  # noqa: ARG002 - for subclasses
