@@ -152,8 +152,12 @@ def test_a_row_that_is_never_sent_is_an_error_that_names_it(
 
 @each_way
 @pytest.mark.parametrize("misses", [1, 2, 5])
-def test_rows_that_only_their_keys_bring_are_an_error(way: Way, misses: int) -> None:
-    sim, table = table_of(Server(max_columns=3, misses=misses), way, map(way.key, range(30)))
+@pytest.mark.parametrize("more", [{}, {"cap": 7}, {"links": True}, {"cap": 7, "links": True}])
+def test_rows_that_only_their_keys_bring_are_an_error(
+    way: Way, misses: int, more: dict[str, Any]
+) -> None:
+    server = Server(max_columns=3, misses=misses, **more)
+    sim, table = table_of(server, way, map(way.key, range(30)))
     events: list[Any] = []
     with pytest.raises(InconsistentAnswer, match="deselect large or computed columns"):
         events.extend(reader_of(sim, table, Paging(100)))

@@ -99,6 +99,9 @@ class OffsetPager:
         position = self._skip + len(page.rows)
         self._end.learn(page, position - self._known.repeats(page.rows))
         if page.next_link is None and self._end.withholds(page, self._skip):
+            if not self._skip:
+                # If the rows of the overlap were not withheld, they are gone.
+                self._skip_to(0)
             self._end.stall(self._known.size, withheld=True)
             return []
         if skipped and len(fresh) == len(page.rows):
@@ -158,11 +161,16 @@ class OffsetPager:
     def _accept_look(self, page: Page) -> None:
         unknown = next((row for row in page.rows if not self._known.overlaps([row])), None)
         self._next_key = self._key_conditions(unknown) if unknown else ()
-        shifted = bool(page.rows) and unknown is not page.rows[0]
+        first = page.rows[0] if page.rows else None
+        shifted = first is not None and not (unknown is first and self._is_behind(first))
         self._end.after_look(page, self._position, all_of(*self._next_key), shifted=shifted)
         if shifted and self._end.stalled:
             self._skip_to(self._position + 1)
         self.done = self._end.done
+
+    def _is_behind(self, row: Row) -> bool:  # noqa: ARG002 - for subclasses
+        """Whether a row that a look has found may stand behind the last one, by its values."""
+        return True
 
     def _key_conditions(self, row: Row) -> tuple[str, ...]:
         names = self.table.key or self._order()
@@ -200,28 +208,24 @@ class OffsetPager:
 
     def _advance(self, page: Page, fresh: list[Row]) -> None:
         read = self._skip + len(page.rows)
-        if page.next_link is None:
-            distinct = read - self._known.repeats(page.rows)
-            if fresh:
-                self._end.after_new_rows(page, distinct, self._overlap)
-            else:
-                self._end.after_known_rows(page, distinct, self._known.size)
-            self.done = self._end.done
+        distinct = read - self._known.repeats(page.rows)
+        links = page.next_link is not None
         if fresh:
+            self._end.after_new_rows(page, distinct, self._overlap)
             self._known.remember(page.rows)
+        elif page.rows or not links:
+            self._end.after_known_rows(page, distinct, self._known.size)
+        self.done = self._end.done and not links
+        leads_nowhere = not page.rows or (self._end.done and not fresh)
+        if self._end.done and links:
+            self._end.step = Step.READ
         self._link = None
-        if page.next_link is not None and self._follows_link(page, fresh):
+        if page.next_link is not None and (self._end.size is None or leads_nowhere):
+            # The server's link is often a `$skip` without an overlap that would reveal a shift.
             self._link = self._links.follow(page.next_link, page.rows)
             self._skip, self._overlap = read, 0
         elif not self.done:
             self._move(page.rows, read)
-
-    def _follows_link(self, page: Page, fresh: list[Row]) -> bool:  # noqa: ARG002 - for subclasses
-        """Whether to follow the server's nextLink, as the pager's own request leads nowhere.
-
-        The server's link is often a `$skip` without an overlap that would reveal a shift.
-        """
-        return self._end.size is None or not fresh
 
     def _move(self, rows: list[Row], read: int) -> None:  # noqa: ARG002 - for subclasses
         """Continue behind the first `read` rows; `rows` are the last of them."""

@@ -125,21 +125,30 @@ class CursorPager(OffsetPager):
     def _advance(self, page: Page, fresh: list[Row]) -> None:
         if self._whole_second and self._skip and fresh:
             raise self._too_many_ties()
-        expects_more = self._end.expects_more(page, self._skip + len(page.rows))
+        held_less = fresh and self._end.expects_more(page, self._skip + len(page.rows))
+        self._cut_at = self._instant(page.rows[-1]) if held_less else None
         super()._advance(page, fresh)
-        if fresh and self._end.step is Step.LOOK and expects_more:
-            # It was cut, or rows are missing in between: the row behind its last one will tell.
-            self.in_doubt = True
-            self._cut_at = self._instant(page.rows[-1])
+        # It was cut, or rows are missing in between: the row behind its last one will tell.
+        self.in_doubt = self.in_doubt or self._is_cut
+
+    @property
+    def _is_cut(self) -> bool:
+        """Whether a look behind an answer that held less than is counted comes next."""
+        return self._cut_at is not None and self._end.step is Step.LOOK and self._orders_ties
 
     @override
     def _accept_row_behind(self, page: Page) -> list[Row]:
         if self._whole_second and self._end.step is Step.FETCH and page.rows:
             raise self._too_many_ties()
-        if self._cut_at and page.rows and not self._known.overlaps(page.rows):
-            self.in_doubt = self._instant(page.rows[0]) < minus(self._cut_at)
+        if self._is_cut and page.rows and not self._known.overlaps(page.rows):
+            self.in_doubt = not self._is_behind(page.rows[0])
+        rows = super()._accept_row_behind(page)
         self._cut_at = None
-        return super()._accept_row_behind(page)
+        return rows
+
+    @override
+    def _is_behind(self, row: Row) -> bool:
+        return self._cut_at is None or self._instant(row) >= minus(self._cut_at)
 
     @override
     def then(self) -> Pager | None:
@@ -155,11 +164,6 @@ class CursorPager(OffsetPager):
         )
 
     @override
-    def _follows_link(self, page: Page, fresh: list[Row]) -> bool:
-        # A second that is read in one request is requested again, not continued.
-        return super()._follows_link(page, page.rows if self._whole_second else fresh)
-
-    @override
     def _step_back(self, rows: list[Row]) -> None:
         if self._whole_second:
             self._skip, self._overlap = 0, self._known.size
@@ -168,7 +172,7 @@ class CursorPager(OffsetPager):
 
     @override
     def _move(self, rows: list[Row], read: int) -> None:
-        base = self._base_after(rows)
+        base = None if self._is_cut else self._base_after(rows)
         if base:
             self._base = base
             self._whole_second = False

@@ -195,8 +195,12 @@ class EndOfRead:
             self.stall(known, withheld=False)
 
     def withholds(self, page: Page, skip: int) -> bool:
-        """Whether an answer without rows counts more than the rows that were skipped."""
-        return not page.rows and self.proved and (page.count or 0) > skip
+        """Whether an answer without rows counts more than the rows that were skipped.
+
+        If a look has found nothing either, the table has shifted, or the count is too high.
+        """
+        in_vain = self._nothing_at is not None
+        return not page.rows and not in_vain and self.expects_more(page, skip)
 
     def stall(self, known: int, *, withheld: bool) -> None:
         """Look behind the last row, since an answer brought nothing new.

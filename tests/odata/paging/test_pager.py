@@ -13,7 +13,7 @@ from tap_acumatica.odata.paging.by_offset import OffsetPager
 from tap_acumatica.odata.paging.keyless import KeylessPager
 from tap_acumatica.odata.paging.pager import Evidence, Paging
 from tap_acumatica.odata.payload.page import Page
-from tap_acumatica.odata.query import Query
+from tap_acumatica.odata.query import Link, Query
 from tap_acumatica.odata.table import Table
 
 if TYPE_CHECKING:
@@ -149,6 +149,29 @@ def test_a_row_that_does_not_come_along_with_the_overlap_is_fetched_alone() -> N
     assert query(pager).skip == 1, "it is delivered if the table has not shifted"
     assert delivered(pager, Page(rows(2))) == [3]
     assert query(pager).skip == 2
+
+
+def test_a_link_comes_after_a_look_since_it_may_skip_where_the_table_shifted() -> None:
+    pager = OffsetPager(TABLE, Paging(10, count=False))
+    delivered(pager, Page(rows(1, 2), next_link="Rows?at=2"))
+    assert (query(pager).skip, query(pager).select) == (2, ("K",))
+    delivered(pager, Page([]))
+    assert query(pager).skip == 1
+    delivered(pager, Page(rows(2), next_link="Rows?at=2"))
+    assert pager.request() == Link("Rows?at=2", "Rows"), "nothing else leads on"
+    assert delivered(pager, Page(rows(3))) == [3]
+
+
+def test_an_answer_without_the_rows_that_are_counted_is_no_end() -> None:
+    pager = OffsetPager(TABLE, Paging(8))
+    assert delivered(pager, Page([], 2)) == []
+    assert (query(pager).skip, query(pager).select) == (0, ("K",))
+    delivered(pager, Page(rows(1, 2), 2))
+    assert query(pager).filter == "K eq 1"
+    assert delivered(pager, Page(rows(1))) == [1]
+    assert query(pager).top == 5, "half as many rows, and the overlap"
+    assert delivered(pager, Page(rows(1, 2), 2)) == [2]
+    assert pager.done
 
 
 def test_a_row_that_was_fetched_alone_is_not_delivered_from_a_table_that_shifted() -> None:
