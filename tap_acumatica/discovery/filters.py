@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import lru_cache
 from glob import escape
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +13,7 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.addresses import DAC, INQUIRY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from tap_acumatica.odata.expand import Expansion
     from tap_acumatica.odata.model import Entity
@@ -59,12 +61,9 @@ class DiscoverySettings:
 
     def wants(self, names: Iterable[str], interface: str) -> bool:
         """Whether the globs include an entity of an interface, by any of its names."""
-        names = list(names)
-
-        def match(globs: Sequence[str]) -> bool:
-            return any(_matches(glob, names, interface) for glob in globs)
-
-        return (self.entities is None or match(self.entities)) and not match(self.exclude_entities)
+        folded = [_folded(name) for name in names]
+        is_included = self.entities is None or _matcher(tuple(self.entities), interface)(folded)
+        return is_included and not _matcher(tuple(self.exclude_entities), interface)(folded)
 
     def may_want(self, interface: str) -> bool:
         """Whether the globs alone allow for any entity of an interface."""
@@ -75,10 +74,13 @@ class DiscoverySettings:
 
     def unmatched_globs(self, names: Mapping[str, Collection[str]]) -> list[str]:
         """Return the globs of `entities` that match none of these names, given by interface."""
+        folded = {
+            interface: {_folded(name) for name in group} for interface, group in names.items()
+        }
         return [
             glob
             for glob in self.entities or ()
-            if not any(_matches(glob, group, interface) for interface, group in names.items())
+            if not any(_matcher((glob,), interface)(group) for interface, group in folded.items())
         ]
 
     def expansions(self, entity: Entity) -> list[Expansion]:
@@ -110,12 +112,21 @@ def is_pattern(glob: str) -> bool:
     return any(wildcard in glob for wildcard in "*?[")
 
 
-def _matches(glob: str, names: Iterable[str], interface: str) -> bool:
-    """Whether a glob is or matches one of these names in an interface."""
-    folded = _folded(glob)
-    return interface in interfaces_of(glob) and any(
-        folded == name or fnmatchcase(name, folded) for name in map(_folded, names)
-    )
+@lru_cache(maxsize=1024)
+def _matcher(globs: tuple[str, ...], interface: str) -> Callable[[Collection[str]], bool]:
+    """Return what tells whether one of these globs is, or matches, one of the folded names.
+
+    It is asked for thousands of entities, and hundreds of globs may name one each.
+    """
+    suited = [_folded(glob) for glob in globs if interface in interfaces_of(glob)]
+    plain = frozenset(suited)
+    patterns = "|".join(translate(glob) for glob in suited if is_pattern(glob))
+    pattern = re.compile(patterns) if patterns else None
+
+    def match(names: Collection[str]) -> bool:
+        return not plain.isdisjoint(names) or bool(pattern and any(map(pattern.match, names)))
+
+    return match
 
 
 def _folded(name: str) -> str:
