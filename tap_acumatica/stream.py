@@ -60,6 +60,7 @@ class EntityStream(Stream):
         self._run = run
         self._progress: PartitionProgress | None = None
         self._complete = True
+        self._has_records = False
         self._held_version: int | None = None
 
     @override
@@ -250,6 +251,7 @@ class EntityStream(Stream):
             start += len(chunk)
 
     def _write_chunk(self, writer: Writer, records: list[Record]) -> None:
+        self._has_records = True
         stream = self.stream_maps[0].stream_alias
         writer.write_records(stream, records, self._stream_version, utc_now())
         if self._progress:
@@ -270,15 +272,21 @@ class EntityStream(Stream):
         self, latest_record: Record, *, context: Context | None = None
     ) -> None:
         """Pass on a record that the SDK has written by itself."""
+        self._has_records = True
         if self._progress:
             self._progress.written([latest_record])
 
     @override
     def _write_state_message(self) -> None:
-        """Move the bookmark to the records written, then write the state."""
+        """Move the bookmark to the records written, then write the state if there were any.
+
+        It holds all streams, so what streams without a new row change waits for another's, or for
+        the end of the run.
+        """
         if self._progress and self._progress.move_bookmark():
             self.state_manager.is_flushed = False
-        super()._write_state_message()
+        if self._has_records:
+            super()._write_state_message()
 
     @override
     def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:

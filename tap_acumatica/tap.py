@@ -264,7 +264,10 @@ class TapAcumatica(Tap):
             require_all_tenants(plans, tenants_in(self.state))
         total = sum(len(plan.partitions) for plan in plans)
         with show_progress(total) as self.run.progress:
-            self.sync_all()
+            try:
+                self.sync_all()
+            finally:
+                self.state_writer.write_state(self.state)
         self.run.require_complete(plans, streams_read(self.state))
 
     def _bookmark(self, plan: StreamPlan, tenant: Tenant) -> Bookmark:

@@ -102,6 +102,18 @@ def test_each_state_names_its_site_and_a_refused_one_ends_the_command(
     assert refused.stdout == ""
 
 
+def test_streams_without_a_new_row_write_no_state_of_their_own(box: Sandbox) -> None:
+    config = settings_for(box, SALES, "PX_Objects_GL_GLTran", "PX_Objects_IN_InventoryItem")
+    first = run(config)
+    assert first.types().count("STATE") == 3
+    box.clock.advance(86_400)
+    idle = run(config, state=first.state)
+    assert idle.records() == []
+    assert idle.types().count("STATE") == 2, "the one it began with, and the last one"
+    days = {entry["undated_rows_read_on"] for entry in idle.state["bookmarks"].values()}
+    assert days == {"2026-06-02"}
+
+
 # The columns
 
 
