@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -38,6 +38,8 @@ class Source:
 class MetadataCache:
     """Holds one file for each source, which is written completely or not at all.
 
+    Metadata that are equal, as those of many tenants are, become the same object.
+
     Attributes:
         folder: Folder of the files; None: nothing is cached.
         max_age: Age in seconds from which a file is ignored.
@@ -45,20 +47,23 @@ class MetadataCache:
 
     folder: Path | None = None
     max_age: float = 86_400
+    _models: dict[bytes, Model] = field(default_factory=dict, compare=False)
+    """The models so far, by the digest of their files."""
 
     def result(self, source: Source, fetch: Callable[[], Result[Model]]) -> Result[Model]:
         """Return the model of a source from its file, or fetch it if there is none.
 
         A file that cannot be read or written is no reason to fail: the log says so.
         """
-        if self.folder is None:
-            return fetch()
-        path = self._path(self.folder, source)
-        if model := self._load(path):
+        path = self._path(self.folder, source) if self.folder else None
+        if path and (model := self._load(path)):
             return Result(model, None, None)
         result = fetch()
-        self._store(path, result.content)
-        return result
+        body = msgspec.msgpack.encode(result.content)
+        digest = sha256(body).digest()
+        if path:
+            self._store(path, digest + body)
+        return replace(result, content=self._models.setdefault(digest, result.content))
 
     def forget(self, source: Source) -> None:
         """Remove the file of a source, so that the next discovery asks the server."""
@@ -86,24 +91,24 @@ class MetadataCache:
                     "The cached metadata in %s cannot be used: the file is damaged.", path
                 )
                 return None
-            model = msgspec.msgpack.decode(body, type=Model)
+            if digest not in self._models:
+                self._models[digest] = msgspec.msgpack.decode(body, type=Model)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:
             logger.warning("The cached metadata in %s cannot be used: %s", path, error)
             return None
         logger.info("Using the metadata cached in %s, %d minutes old.", path, age // 60)
-        return model
+        return self._models[digest]
 
     @staticmethod
-    def _store(path: Path, model: Model) -> None:
-        body = msgspec.msgpack.encode(model)
+    def _store(path: Path, content: bytes) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=path.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(sha256(body).digest() + body)
+                    file.write(content)
                 Path(name).replace(path)
             finally:
                 Path(name).unlink(missing_ok=True)

@@ -5,7 +5,7 @@ Also checks that the names in the settings exist in at least one tenant.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.discovery.entities import discover, expand_errors
@@ -49,6 +49,7 @@ class Discovered:
         locale: The Locale cookie, which names the account's time zone, or None.
         missing: The error messages of interfaces that the tenant lacks.
         expand_errors: `Expansions.errors` of the streams, and of the entities in `expand`.
+        models: The metadata, by interface.
     """
 
     streams: Sequence[StreamDescription]
@@ -58,6 +59,7 @@ class Discovered:
     locale: str | None
     missing: Sequence[str] = ()
     expand_errors: Sequence[Mapping[str, str | None]] = ()
+    models: Mapping[str, Model] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -69,6 +71,7 @@ def discovered(
     services: Mapping[str, Service],
     settings: DiscoverySettings,
     describe: Callable[[str, Service], Result[Model]],
+    others: Iterable[Discovered] = (),
 ) -> Discovered:
     """Discover what one tenant has.
 
@@ -76,6 +79,7 @@ def discovered(
         services: The tenant's services, by interface.
         settings: Which entities to discover.
         describe: Returns the metadata of an interface, from its service or from a file.
+        others: What other tenants have: what comes of the same metadata is shared with them.
 
     Raises:
         AcumaticaError: The tenant has none of the interfaces, or one that it has fails.
@@ -96,6 +100,24 @@ def discovered(
     for error in missing:
         logger.warning("%s The streams of this interface are left out.", error)
     models = {interface: result.content for interface, result in results.items()}
+    same = next((other for other in others if _are_same(other.models, models)), None)
+    return replace(
+        same or _described(models, settings),
+        date=next((result.date for result in results.values()), None),
+        # Responses of OData 3 do not name the zone.
+        locale=next((result.locale for result in results.values() if result.locale), None),
+        missing=[str(error) for error in missing],
+    )
+
+
+def _are_same(models: Mapping[str, Model], others: Mapping[str, Model]) -> bool:
+    return models.keys() == others.keys() and all(
+        model is others[interface] for interface, model in models.items()
+    )
+
+
+def _described(models: Mapping[str, Model], settings: DiscoverySettings) -> Discovered:
+    """Describe what metadata declare."""
     for interface, model in models.items():
         say_what_is_left_out(interface, model)
     names: dict[str, Sequence[Sequence[str]]] = {}
@@ -117,11 +139,10 @@ def discovered(
         streams=streams,
         names=names,
         protocols={interface: str(model.protocol) for interface, model in models.items()},
-        date=next((result.date for result in results.values()), None),
-        # Responses of OData 3 do not name the zone.
-        locale=next((result.locale for result in results.values() if result.locale), None),
-        missing=[str(error) for error in missing],
+        date=None,
+        locale=None,
         expand_errors=[*errors, expand_errors(models[DAC], settings)] if DAC in models else (),
+        models=models,
     )
 
 

@@ -49,7 +49,7 @@ def _merge_versions(
 ) -> StreamDescription:
     (_, first), *others = versions.items()
     absent_in = tuple(str(tenant) for tenant in tenants if tenant not in versions)
-    if not others:
+    if all(version is first for _, version in others):
         return replace(first, absent_in=absent_in)
     _require_same_inquiry(versions)
     flattened = {

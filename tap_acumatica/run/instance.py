@@ -99,6 +99,7 @@ class Instance:
                     lambda interface, service: self._metadata_cache.result(
                         self._source(interface, tenant), service.describe
                     ),
+                    [known for known in self._discovered.values() if isinstance(known, Discovered)],
                 )
             except AcumaticaError as error:
                 self._discovered[tenant] = error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,21 @@ def test_sites_tenants_accounts_and_interfaces_have_files_of_their_own(
     model_of(cache, SOURCE, lambda: model("A"))
     assert model_of(cache, other, lambda: model("B")) == model("B")
     assert model_of(cache, SOURCE, lambda: model("C")) == model("A")
+
+
+@pytest.mark.parametrize("folder", ["cache", None])
+def test_equal_metadata_of_tenants_are_one_object(tmp_path: Path, folder: str | None) -> None:
+    tenants = [Source("https://erp.example", name, "someone", "dac") for name in "ABC"]
+    contents = {"A": "Same", "B": "Same", "C": "Other"}
+    for _fetched_then_cached in range(2):
+        cache = MetadataCache(tmp_path / folder if folder else None)
+        first, second, third = (
+            model_of(cache, source, partial(model, contents[source.tenant or ""]))
+            for source in tenants
+        )
+        assert first is second
+        assert first == model("Same")
+        assert third == model("Other")
 
 
 @pytest.mark.parametrize("age", [-100, 101])

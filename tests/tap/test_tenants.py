@@ -18,7 +18,7 @@ from support.running import (
 )
 
 from sandbox import Fault, Sandbox
-from tap_acumatica.catalog.absence import TenantGaps
+from tap_acumatica.catalog.absence import ABSENT_IN, TenantGaps
 from tap_acumatica.catalog.entry import StreamDescription
 from tap_acumatica.catalog.inquiries import appended
 from tap_acumatica.catalog.location import parse_location
@@ -370,11 +370,22 @@ def description(**changes: Any) -> StreamDescription:
 
 
 def test_tenants_that_are_alike_need_no_notes() -> None:
-    (merged,) = union({"A": [description()], "B": [description()]})
-    assert merged == description()
+    shared = description()
+    (merged,) = union({"A": [shared], "B": [shared]})
+    assert merged == shared
+    assert union({"A": [description()], "B": [description()]}) == [shared]
     absence = TenantGaps.of([merged.entry])
     assert absence.tenants("S", ["A", "B"]) == ["A", "B"]
     assert absence.columns == {}
+
+
+def test_what_equal_tenants_share_is_not_changed_by_another_one(three: Sandbox) -> None:
+    equal = discover(settings(three))
+    three.hide(SALES, "C")
+    different = discover(settings(three))
+    (root,) = (n["metadata"] for n in different[SALES]["metadata"] if not n["breadcrumb"])
+    assert root[ABSENT_IN] == ["C"]
+    assert {n: s for n, s in different.items() if s != equal[n]} == {SALES: different[SALES]}
 
 
 def test_keys_that_differ_are_an_error_that_names_both() -> None:
