@@ -72,8 +72,15 @@ MUTANTS = (
     Mutant(
         "a table that has shifted is stepped back in",
         "odata/paging/by_offset.py",
+        "if skipped and len(fresh) == distinct:",
+        "if skipped and len(fresh) == distinct and not fresh:",
+    ),
+    Mutant(
+        "a row that comes twice hides no shift",
+        "odata/paging/by_offset.py",
+        "if skipped and len(fresh) == distinct:",
         "if skipped and len(fresh) == len(page.rows):",
-        "if skipped and len(fresh) == len(page.rows) and not fresh:",
+        trait="inner pages",
     ),
     Mutant(
         "a pager's own request comes before a link",

@@ -96,15 +96,16 @@ class OffsetPager:
             fresh = self._known.new_rows(page.rows, in_sequence=skipped)
         else:
             fresh = page.rows
+        distinct = len(page.rows) - self._known.repeats(page.rows)
         position = self._skip + len(page.rows)
-        self._end.learn(page, position - self._known.repeats(page.rows))
+        self._end.learn(page, self._skip + distinct)
         if page.next_link is None and self._end.withholds(page, self._skip):
             if not self._skip:
                 # If the rows of the overlap were not withheld, they are gone.
                 self._skip_to(0)
             self._end.stall(self._known.size, withheld=True)
             return []
-        if skipped and len(fresh) == len(page.rows):
+        if skipped and len(fresh) == distinct:
             self._step_back(page.rows)
             return []
         self._steps = 0

@@ -122,6 +122,14 @@ def test_a_look_that_finds_nothing_is_no_end_of_a_table_that_shifted() -> None:
     assert delivered(pager, Page(rows(2, 3))) == [3]
 
 
+def test_a_row_that_comes_twice_does_not_hide_that_the_table_has_shifted() -> None:
+    pager = OffsetPager(TABLE, Paging(3, count=False))
+    assert delivered(pager, Page(rows(1, 2, 3))) == [1, 2, 3]
+    assert delivered(pager, Page(rows(4, 4, 5))) == [], "row 1 is gone, and 4 stands where 3 stood"
+    assert query(pager).skip == 1, "a step back"
+    assert delivered(pager, Page(rows(3, 4, 5))) == [4, 5]
+
+
 def test_a_count_that_is_exceeded_by_the_rows_at_hand_is_no_count() -> None:
     """Such as one that stops at the server's limit."""
     pager = OffsetPager(TABLE, proved(3))
