@@ -83,6 +83,20 @@ MUTANTS = (
         trait="inner pages",
     ),
     Mutant(
+        "a look behind the last row asks for few columns",
+        "odata/table.py",
+        "names = self.key or tuple(islice(sorts, 1))",
+        "names = self.key or tuple(self.columns)",
+        trait="row above the size",
+    ),
+    Mutant(
+        "a row that changes before it is fetched is not the one that was found",
+        "odata/paging/by_offset.py",
+        "if self._is_found(row)), None)",
+        "if self._found), None)",
+        trait="row above the size",
+    ),
+    Mutant(
         "a pager's own request comes before a link",
         "odata/paging/by_offset.py",
         "if page.next_link is not None and (self._end.size is None or leads_nowhere):",

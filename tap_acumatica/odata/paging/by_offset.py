@@ -54,8 +54,8 @@ class OffsetPager:
         self._end = EndOfRead(paging, table.entity_set)
         self._skip = 0
         self._overlap = 0
-        self._next_key: tuple[str, ...] = ()
-        """The conditions for the row that the last look has found."""
+        self._found: Row | None = None
+        """The columns that identify the row that the last look has found."""
         self._fetched: Row | None = None
         """The row behind the last known one, which was fetched alone."""
         self._steps = 0
@@ -75,7 +75,8 @@ class OffsetPager:
         step, size = self._end.step, self._end.size
         if step is Step.FETCH and self.table.key:
             # Several keys may be equal in the server's eyes.
-            return replace(self.table.query(*self._conditions(), *self._next_key), top=size or 1)
+            key = self._key_conditions(self._found)
+            return replace(self.table.query(*self._conditions(), *key), top=size or 1)
         table = self.table.narrow() if step is Step.LOOK else self.table
         query = replace(
             table.query(*self._conditions(), orderby=self._order()),
@@ -150,8 +151,8 @@ class OffsetPager:
         """Accept the row behind the last known one, or its key alone."""
         row = page.rows[0] if page.rows else None
         if self._end.step is Step.FETCH and self.table.key:
-            rows = (row for row in page.rows if self._key_conditions(row) == self._next_key)
-            row = next(rows, None)
+            # In another version it may stand elsewhere by now.
+            row = next((row for row in page.rows if self._is_found(row)), None)
         if self._end.step is Step.LOOK:
             self._accept_look(page)
             return []
@@ -160,11 +161,13 @@ class OffsetPager:
         return self._deliver_fetched(row) if row and not self._position else []
 
     def _accept_look(self, page: Page) -> None:
-        unknown = next((row for row in page.rows if not self._known.overlaps([row])), None)
-        self._next_key = self._key_conditions(unknown) if unknown else ()
+        # Without a key the few columns of a look do not tell which row it has found.
+        is_known = self._known.overlaps if self.table.key else lambda _: False
+        self._found = next((row for row in page.rows if not is_known([row])), None)
         first = page.rows[0] if page.rows else None
-        shifted = first is not None and not (unknown is first and self._is_behind(first))
-        self._end.after_look(page, self._position, all_of(*self._next_key), shifted=shifted)
+        shifted = first is not None and not (self._found is first and self._is_behind(first))
+        found = all_of(*self._key_conditions(self._found))
+        self._end.after_look(page, self._position, found, shifted=shifted)
         if shifted and self._end.stalled:
             self._skip_to(self._position + 1)
         self.done = self._end.done
@@ -173,9 +176,16 @@ class OffsetPager:
         """Whether a row that a look has found may stand behind the last one, by its values."""
         return True
 
-    def _key_conditions(self, row: Row) -> tuple[str, ...]:
-        names = self.table.key or self._order()
+    def _key_conditions(self, row: Row | None) -> tuple[str, ...]:
+        if row is None:
+            return ()
+        names = self.table.key or row
         return tuple([f"{name} eq {self.table.literal(name, row.get(name))}" for name in names])
+
+    def _is_found(self, row: Row) -> bool:
+        return self._found is not None and (
+            self._known.identity(row) == self._known.identity(self._found)
+        )
 
     def _deliver_fetched(self, row: Row) -> list[Row]:
         """Continue behind a row that was fetched alone; the table has not shifted meanwhile."""
