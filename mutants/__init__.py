@@ -219,6 +219,14 @@ MUTANTS = (
         trait="changing rows",
     ),
     Mutant(
+        "rows are judged before they are handed on",
+        "reading/incremental.py",
+        "yield replace(page, max_bookmark=None if page.in_doubt else clock.max_bookmark)",
+        "yield replace(page, max_bookmark=None if page.in_doubt else clock.max_bookmark)\n"
+        "            first = last = instants.read(page.rows[-1][self._replication_key])",
+        tests="tests/reading/test_ends.py",
+    ),
+    Mutant(
         "a column that is gone is not null",
         "reading/unsent.py",
         "if path not in self._declared:",

@@ -342,6 +342,19 @@ def test_rows_that_were_there_all_the_time_come_from_a_table_that_shifts(
 
 
 @each_way
+@counted
+def test_rows_may_change_as_soon_as_they_are_handed_on(way: Way, *, count: bool) -> None:
+    sim, table = table_of(Server(cookie=None), way, map(way.key, range(90)), gap=32_000)
+    delivered = []
+    for page in reader_of(sim, table, Paging(7, count)):
+        if isinstance(page, PageRead):
+            delivered += [row["Version"] for row in page.rows]
+            for row in page.rows:
+                row.update(dict.fromkeys(row, "converted"))
+    assert is_whole(sim, delivered)
+
+
+@each_way
 @pytest.mark.parametrize("seed", range(5))
 def test_an_answer_made_of_internal_pages_is_asked_for_again(way: Way, seed: int) -> None:
     """One answer of each read is out of order, or holds two versions of a row."""
