@@ -83,6 +83,20 @@ MUTANTS = (
         trait="inner pages",
     ),
     Mutant(
+        "a row that was fetched stands behind the row that stood in front of it",
+        "odata/paging/by_offset.py",
+        "position == self._position and in_front == self._in_front",
+        "position == self._position",
+        tests="tests/odata/paging/test_pager.py",
+    ),
+    Mutant(
+        "a place is found again by rows of earlier answers",
+        "odata/paging/known_rows.py",
+        "(self._sequence[max(earlier, 0) :] if self._key else [])",
+        "[]",
+        tests="tests/odata/paging/test_pager.py",
+    ),
+    Mutant(
         "a look behind the last row asks for few columns",
         "odata/table.py",
         "names = self.key or tuple(islice(sorts, 1))",
