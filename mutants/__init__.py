@@ -72,8 +72,43 @@ MUTANTS = (
     Mutant(
         "a table that has shifted is stepped back in",
         "odata/paging/by_offset.py",
+        "if skipped and len(fresh) == distinct:",
+        "if skipped and len(fresh) == distinct and not fresh:",
+    ),
+    Mutant(
+        "a row that comes twice hides no shift",
+        "odata/paging/by_offset.py",
+        "if skipped and len(fresh) == distinct:",
         "if skipped and len(fresh) == len(page.rows):",
-        "if skipped and len(fresh) == len(page.rows) and not fresh:",
+        trait="inner pages",
+    ),
+    Mutant(
+        "a row that was fetched stands behind the row that stood in front of it",
+        "odata/paging/by_offset.py",
+        "position == self._position and in_front == self._in_front",
+        "position == self._position",
+        tests="tests/odata/paging/test_pager.py",
+    ),
+    Mutant(
+        "a place is found again by rows of earlier answers",
+        "odata/paging/known_rows.py",
+        "(self._sequence[max(earlier, 0) :] if self._key else [])",
+        "[]",
+        tests="tests/odata/paging/test_pager.py",
+    ),
+    Mutant(
+        "a look behind the last row asks for few columns",
+        "odata/table.py",
+        "names = self.key or tuple(islice(sorts, 1))",
+        "names = self.key or tuple(self.columns)",
+        trait="row above the size",
+    ),
+    Mutant(
+        "a row that changes before it is fetched is not the one that was found",
+        "odata/paging/by_offset.py",
+        "if self._is_found(row)), None)",
+        "if self._found), None)",
+        trait="row above the size",
     ),
     Mutant(
         "a pager's own request comes before a link",
@@ -196,6 +231,14 @@ MUTANTS = (
         "window = replace(window_slice.window, high=horizon or window_slice.window.high)",
         "window = window_slice.window",
         trait="changing rows",
+    ),
+    Mutant(
+        "rows are judged before they are handed on",
+        "reading/incremental.py",
+        "yield replace(page, max_bookmark=None if page.in_doubt else clock.max_bookmark)",
+        "yield replace(page, max_bookmark=None if page.in_doubt else clock.max_bookmark)\n"
+        "            first = last = instants.read(page.rows[-1][self._replication_key])",
+        tests="tests/reading/test_ends.py",
     ),
     Mutant(
         "a column that is gone is not null",

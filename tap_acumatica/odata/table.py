@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tap_acumatica.odata import edm
@@ -62,10 +63,14 @@ class Table:
         return replace(self, expand=expand, refused=self.refused | {column})
 
     def narrow(self) -> Table:
-        """Return the table with only the columns that identify a row and date it."""
-        if not self.key:
-            return self
-        names = (*self.key, self.replication_key) if self.replication_key else self.key
+        """Return the table with only the columns that identify a row and date it.
+
+        Without a key only a column or two are left, so that no row is too large for an answer.
+        """
+        sorts = (name for name in self.order or self.columns if name in self.columns)
+        names = self.key or tuple(islice(sorts, 1))
+        if self.replication_key:
+            names = (*names, self.replication_key)
         return replace(self, columns={name: self.columns[name] for name in names}, select=True)
 
     def query(self, *conditions: str, orderby: tuple[str, ...] = ()) -> Query:

@@ -162,10 +162,11 @@ class IncrementalRead:
             clock = read.confirm(
                 clock_check.confirmed(pages.table, pages.look, page.rows, page.seen)
             )
-            yield replace(page, max_bookmark=None if page.in_doubt else clock.max_bookmark)
+            # Before the rows are handed on: whoever gets them converts them in place.
             first, last = (
                 instants.read(page.rows[index][self._replication_key]) for index in (0, -1)
             )
+            yield replace(page, max_bookmark=None if page.in_doubt else clock.max_bookmark)
             if begun and first > begun + DISPLAY_MARGIN and not page.in_doubt:
                 return
             is_behind = may_overtake and last > clock.max_bookmark + DISPLAY_MARGIN

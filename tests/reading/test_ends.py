@@ -150,6 +150,50 @@ def test_a_row_that_is_never_sent_is_an_error_that_names_it(
     assert f"the row of Rows with K eq {way.key(stuck)}" in str(caught.value)
 
 
+@counted
+@pytest.mark.parametrize("dated", [True, False])
+@pytest.mark.parametrize("stuck", [0, 1, 30, 99])
+def test_a_row_that_is_never_sent_is_an_error_without_a_key_too(
+    stuck: int, *, count: bool, dated: bool
+) -> None:
+    server = Server(max_bytes=5000, sends_oversized=False)
+    sim, table = table_of(server, BY_WINDOW, range(100), width=lambda n: 6000 if n == stuck else 10)
+    order = ("K", "Version", "Text")
+    table = replace(table, key=(), order=order, replication_key=R if dated else None)
+    with pytest.raises(InconsistentAnswer) as caught:
+        pages(sim, table, count=count)
+    place = f"with K eq {stuck} and {R} eq" if dated else f"behind the first {stuck}, "
+    assert place in str(caught.value)
+
+
+@counted
+def test_a_row_that_changes_before_it_is_fetched_is_not_the_one_behind_the_last(
+    *, count: bool
+) -> None:
+    """Rows in front of its new place would pass for read."""
+    server = Server(max_bytes=5000, sends_oversized=False, cookie=None)
+    sim = SimulatedTable(("K",), server, CLOCK, Random(1))
+    for number in range(100):
+        sim.further_columns = lambda _: {"Text": "x" * (6000 if number == 1 else 10)}  # noqa: B023
+        sim.put((number,), CLOCK - timedelta(hours=2) + timedelta(seconds=number * 20))
+    table = Table("Rows", {"K": edm.INTEGER, **COLUMNS}, ("K",), replication_key=R)
+
+    def change() -> None:
+        last = sim.queries[-1] if sim.queries else None
+        if last and last.select == ("K", R) and last.orderby == (R, "K"):
+            if last.skip == 1:
+                sim.remove((0,))
+            elif (0,) not in sim.rows and sim.rows[1,][R] < CLOCK:
+                sim.further_columns = lambda _: {"Text": ""}
+                sim.remove((1,))
+                sim.put((1,), CLOCK + timedelta(minutes=2))
+
+    sim.between = change
+    delivered = set(versions(sim, table, count=count))
+    assert sim.rows[1,][R] > CLOCK
+    assert {sim.rows[number,]["Version"] for number in range(2, 100)} <= delivered
+
+
 @each_way
 @pytest.mark.parametrize("misses", [1, 2, 5])
 @pytest.mark.parametrize("more", [{}, {"cap": 7}, {"links": True}, {"cap": 7, "links": True}])
@@ -295,6 +339,19 @@ def test_rows_that_were_there_all_the_time_come_from_a_table_that_shifts(
     sim.between = change
     delivered = set(versions(sim, table, 20))
     assert initial - deleted <= delivered
+
+
+@each_way
+@counted
+def test_rows_may_change_as_soon_as_they_are_handed_on(way: Way, *, count: bool) -> None:
+    sim, table = table_of(Server(cookie=None), way, map(way.key, range(90)), gap=32_000)
+    delivered = []
+    for page in reader_of(sim, table, Paging(7, count)):
+        if isinstance(page, PageRead):
+            delivered += [row["Version"] for row in page.rows]
+            for row in page.rows:
+                row.update(dict.fromkeys(row, "converted"))
+    assert is_whole(sim, delivered)
 
 
 @each_way

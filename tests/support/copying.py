@@ -348,6 +348,7 @@ class Copying:
             self.site.settle()
         for history in self.site.tables.values():
             history.sim.server.shows_archived = bool(run.settings.get("include_archived"))
+            history.sim.begin()
         start = self.site.clock.now
         held = {place: self._held(history) for place, history in self.site.tables.items()}
         before = self._copied()

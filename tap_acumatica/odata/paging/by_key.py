@@ -92,7 +92,8 @@ class KeyPager:
         self.delivered += len(fresh)
         if page.rows:
             self.known.remember(page.rows)
-            self._last = page.rows[-1]
+            # A copy, since rows that were handed on are converted in place.
+            self._last = {**page.rows[-1]}
             self.stopped_at_null_key = any(self._last[name] is None for name in self.table.key)
         self._link = None
         if page.next_link is None:

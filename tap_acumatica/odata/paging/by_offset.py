@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.paging.end_of_read import EndOfRead, Step
@@ -26,6 +27,9 @@ LOOK_SIZE: Final = 5
 STEPS_BACK: Final = 8
 """Number of steps back in search of a known row before a read starts over."""
 
+KNOWN_ROWS: Final = 100
+"""Least number of rows by which the place of a read is found again in a table that has shifted."""
+
 STARTS: Final = 100
 """How often a read starts over before it gives up."""
 
@@ -34,11 +38,11 @@ class OffsetPager:
     """Pages by `$skip`; each page overlaps the one before by a row, so that a shift is noticed.
 
     The row of the overlap is the position to continue from. If it is not in the page, rows before
-    it were inserted or deleted: the pager steps back by half a page until it finds a known row, or
-    starts over. Rows that arrive twice in this way are delivered twice, never dropped.
+    it were inserted or deleted: the pager steps back until it finds a known row, or starts over.
+    Rows that arrive twice in this way may be delivered twice.
 
     A row that does not come along with the overlap is fetched alone, and is delivered once an
-    answer with the overlap has shown that nothing has shifted.
+    answer with the overlap has shown that it stands behind the same row as before.
     """
 
     resizable = True
@@ -54,10 +58,12 @@ class OffsetPager:
         self._end = EndOfRead(paging, table.entity_set)
         self._skip = 0
         self._overlap = 0
-        self._next_key: tuple[str, ...] = ()
-        """The conditions for the row that the last look has found."""
+        self._found: Row | None = None
+        """The columns that identify the row that the last look has found."""
         self._fetched: Row | None = None
         """The row behind the last known one, which was fetched alone."""
+        self._in_front: list[Any] = []
+        """The identity of the last row of the last answer, if it had one."""
         self._steps = 0
         self._starts = 0
         self._link: Link | None = None
@@ -75,7 +81,8 @@ class OffsetPager:
         step, size = self._end.step, self._end.size
         if step is Step.FETCH and self.table.key:
             # Several keys may be equal in the server's eyes.
-            return replace(self.table.query(*self._conditions(), *self._next_key), top=size or 1)
+            key = self._key_conditions(self._found)
+            return replace(self.table.query(*self._conditions(), *key), top=size or 1)
         table = self.table.narrow() if step is Step.LOOK else self.table
         query = replace(
             table.query(*self._conditions(), orderby=self._order()),
@@ -96,20 +103,23 @@ class OffsetPager:
             fresh = self._known.new_rows(page.rows, in_sequence=skipped)
         else:
             fresh = page.rows
+        distinct = len(page.rows) - self._known.repeats(page.rows)
         position = self._skip + len(page.rows)
-        self._end.learn(page, position - self._known.repeats(page.rows))
+        self._end.learn(page, self._skip + distinct)
         if page.next_link is None and self._end.withholds(page, self._skip):
             if not self._skip:
                 # If the rows of the overlap were not withheld, they are gone.
                 self._skip_to(0)
-            self._end.stall(self._known.size, withheld=True)
+            self._end.stall(self._known.reach, withheld=True)
             return []
-        if skipped and len(fresh) == len(page.rows):
+        if skipped and len(fresh) == distinct:
             self._step_back(page.rows)
             return []
         self._steps = 0
         fetched, self._fetched = self._fetched, None
-        if fetched and not fresh and position == self._position:
+        in_front, self._in_front = self._in_front, [*map(self._known.identity, page.rows[-1:])]
+        stands = position == self._position and in_front == self._in_front
+        if fetched and not fresh and stands:
             return self._deliver_fetched(fetched)
         self.delivered += len(fresh)
         self._advance(page, fresh)
@@ -149,8 +159,8 @@ class OffsetPager:
         """Accept the row behind the last known one, or its key alone."""
         row = page.rows[0] if page.rows else None
         if self._end.step is Step.FETCH and self.table.key:
-            rows = (row for row in page.rows if self._key_conditions(row) == self._next_key)
-            row = next(rows, None)
+            # In another version it may stand elsewhere by now.
+            row = next((row for row in page.rows if self._is_found(row)), None)
         if self._end.step is Step.LOOK:
             self._accept_look(page)
             return []
@@ -159,28 +169,37 @@ class OffsetPager:
         return self._deliver_fetched(row) if row and not self._position else []
 
     def _accept_look(self, page: Page) -> None:
-        unknown = next((row for row in page.rows if not self._known.overlaps([row])), None)
-        self._next_key = self._key_conditions(unknown) if unknown else ()
-        first = page.rows[0] if page.rows else None
-        shifted = first is not None and not (unknown is first and self._is_behind(first))
-        self._end.after_look(page, self._position, all_of(*self._next_key), shifted=shifted)
+        # Without a key the few columns of a look do not tell which row it has found.
+        is_known = self._known.overlaps if self.table.key else lambda _: False
+        known = list(takewhile(lambda row: is_known([row]), page.rows))
+        self._found = next((row for row in page.rows if not is_known([row])), None)
+        shifted = bool(known) or (bool(page.rows) and not self._is_behind(page.rows[0]))
+        found = all_of(*self._key_conditions(self._found))
+        self._end.after_look(page, self._position, found, shifted=shifted)
         if shifted and self._end.stalled:
-            self._skip_to(self._position + 1)
+            self._skip_to(self._position + max(len(known), 1))
         self.done = self._end.done
 
     def _is_behind(self, row: Row) -> bool:  # noqa: ARG002 - for subclasses
         """Whether a row that a look has found may stand behind the last one, by its values."""
         return True
 
-    def _key_conditions(self, row: Row) -> tuple[str, ...]:
-        names = self.table.key or self._order()
+    def _key_conditions(self, row: Row | None) -> tuple[str, ...]:
+        if row is None:
+            return ()
+        names = self.table.key or row
         return tuple([f"{name} eq {self.table.literal(name, row.get(name))}" for name in names])
+
+    def _is_found(self, row: Row) -> bool:
+        return self._found is not None and (
+            self._known.identity(row) == self._known.identity(self._found)
+        )
 
     def _deliver_fetched(self, row: Row) -> list[Row]:
         """Continue behind a row that was fetched alone; the table has not shifted meanwhile."""
         self._end.after_fetched_row()
         self._fetched = None
-        self._known.remember([row])
+        self._known.remember([row], KNOWN_ROWS)
         self._skip_to(self._position + 1)
         self.delivered += 1
         return [row]
@@ -188,12 +207,12 @@ class OffsetPager:
     def _step_back(self, rows: list[Row]) -> None:
         self._end.shifted()
         self._fetched = None
+        half_a_page = max((len(rows) or self._known.size) // 2, 1)
+        further = half_a_page * 2**self._steps
+        self._skip = max(self._skip - min(further, max(self._known.reach // 2, half_a_page)), 0)
         self._steps += 1
         if self._steps > STEPS_BACK:
             self._restart()
-        else:
-            half_a_page = max((len(rows) or self._known.size) // 2, 1)
-            self._skip = max(self._skip - half_a_page, 0)
 
     def _restart(self) -> None:
         self._starts += 1
@@ -212,9 +231,9 @@ class OffsetPager:
         links = page.next_link is not None
         if fresh:
             self._end.after_new_rows(page, distinct, self._overlap)
-            self._known.remember(page.rows)
+            self._known.remember(page.rows, KNOWN_ROWS)
         elif page.rows or not links:
-            self._end.after_known_rows(page, distinct, self._known.size)
+            self._end.after_known_rows(page, distinct, self._known.reach)
         self.done = self._end.done and not links
         leads_nowhere = not page.rows or (self._end.done and not fresh)
         if self._end.done and links:

@@ -179,7 +179,7 @@ class EndOfRead:
         Args:
             page: The answer.
             position: Number of rows up to its last row.
-            known: Number of rows in the last answer that brought some.
+            known: Number of rows that are known, which a look may find again.
 
         Raises:
             InconsistentAnswer: No answer brings new rows.
@@ -206,7 +206,7 @@ class EndOfRead:
         """Look behind the last row, since an answer brought nothing new.
 
         Args:
-            known: Number of rows in the last answer that brought some.
+            known: Number of rows that are known, which a look may find again.
             withheld: The answer had no row at all, although more are counted: the next request is
                 for fewer rows.
 

@@ -130,10 +130,8 @@ class _Requests(ABC):
 
         A row that is too large for an answer would look like the end.
         """
-        query = self._rows_from(read, None if self._size is None else 1)
-        few = (self.table.replication_key, next(iter(self.table.order or self.table.columns), None))
-        select = tuple(dict.fromkeys(name for name in few if name in query.select))
-        return replace(query, select=select)
+        query = self.table.narrow().query(self._condition, orderby=self.table.order)
+        return replace(query, skip=read, top=None if self._size is None else 1)
 
     def _grow(self, rows: list[Row]) -> bool:
         """Whether more rows may be requested in one answer than these, which fill it."""

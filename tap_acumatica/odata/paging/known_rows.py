@@ -1,4 +1,4 @@
-"""The rows of a read's last page, by which a pager recognizes rows that arrive again."""
+"""The last rows of a read, by which a pager recognizes rows that arrive again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class KnownRows:
-    """The rows of the last page.
+    """The rows of the last page, and as many before them as are worth knowing.
 
     A row is recognized by its key and replication key, since a newer version of it counts as a new
     row. Without a key it is recognized by all of its columns, as often as the page contained it.
@@ -32,11 +32,17 @@ class KnownRows:
         self._identify: Callable[[Row], Any] = itemgetter(*self._columns) if key else _content
         self._known: Counter[Any] = Counter()
         self._sequence: list[Any] = []
+        self._page = 0
         self._identified: tuple[list[Row], list[Any]] = ([], [])
 
     @property
     def size(self) -> int:
         """Number of rows in the last page."""
+        return self._page
+
+    @property
+    def reach(self) -> int:
+        """Number of rows that are known."""
         return len(self._sequence)
 
     def identity(self, row: Row) -> Any:  # noqa: ANN401 - values of any column
@@ -47,16 +53,25 @@ class KnownRows:
             return tuple([row.get(name) for name in self._columns])
 
     def overlaps(self, rows: list[Row]) -> bool:
-        """Whether the last page contained one of these rows."""
+        """Whether one of these rows is known."""
         return not self._known.keys().isdisjoint(self._identities(rows))
 
     def is_last(self, row: Row) -> bool:
         """Whether the row is the last one of the last page."""
         return bool(self._sequence) and self.identity(row) == self._sequence[-1]
 
-    def remember(self, rows: list[Row]) -> None:
-        """Make these rows the last page."""
-        self._sequence = self._identities(rows)
+    def remember(self, rows: list[Row], least: int = 0) -> None:
+        """Make these rows the last page.
+
+        Args:
+            rows: The rows.
+            least: How many rows to know at least, with those of the pages before. Without a key
+                these are forgotten: rows that equal them are other rows.
+        """
+        identities = self._identities(rows)
+        self._page = len(identities)
+        earlier = len(self._sequence) - max(least - self._page, 0)
+        self._sequence = (self._sequence[max(earlier, 0) :] if self._key else []) + identities
         self._known = Counter(self._sequence)
         self._identified = ([], [])
 
@@ -65,7 +80,7 @@ class KnownRows:
         self.remember([])
 
     def new_rows(self, rows: list[Row], *, in_sequence: bool = False) -> list[Row]:
-        """Return the rows that the last page did not contain.
+        """Return the rows that are not known.
 
         Args:
             rows: The rows of the next page.

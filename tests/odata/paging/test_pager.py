@@ -122,6 +122,35 @@ def test_a_look_that_finds_nothing_is_no_end_of_a_table_that_shifted() -> None:
     assert delivered(pager, Page(rows(2, 3))) == [3]
 
 
+def test_a_row_that_comes_twice_does_not_hide_that_the_table_has_shifted() -> None:
+    pager = OffsetPager(TABLE, Paging(3, count=False))
+    assert delivered(pager, Page(rows(1, 2, 3))) == [1, 2, 3]
+    assert delivered(pager, Page(rows(4, 4, 5))) == [], "row 1 is gone, and 4 stands where 3 stood"
+    assert query(pager).skip == 1, "a step back"
+    assert delivered(pager, Page(rows(3, 4, 5))) == [4, 5]
+
+
+def test_a_place_is_found_again_by_rows_of_earlier_answers() -> None:
+    pager = OffsetPager(TABLE, Paging(1, count=False))
+    pages = (Page(rows(1)), Page(rows(1, 2)), Page(rows(2, 3)), Page(rows(3, 4)))
+    assert delivered(pager, *pages) == [1, 2, 3, 4]
+    assert query(pager).skip == 3, "rows 3 and 4, all of the last answer, are gone by now"
+    assert delivered(pager, Page(rows(6))) == []
+    assert query(pager).skip == 2, "a step back"
+    assert delivered(pager, Page(rows(5, 6))) == []
+    assert query(pager).skip == 0, "a longer one"
+    assert delivered(pager, Page(rows(1, 2))) == [], "both are known"
+    assert query(pager).skip == 2
+    assert delivered(pager, Page(rows(5)), Page(rows(5)), Page(rows(2))) == [5]
+
+
+def test_a_row_that_was_fetched_waits_for_the_row_that_stood_in_front_of_it() -> None:
+    """A row that was inserted may stand in front of it by now."""
+    pager = OffsetPager(TABLE, Paging(3, count=False))
+    delivered(pager, Page(rows(1, 2, 3)), Page(rows(3)), Page(rows(5)), Page(rows(5)))
+    assert delivered(pager, Page(rows(2))) == [], "3 and 4 stand behind 2, and 5 behind them"
+
+
 def test_a_count_that_is_exceeded_by_the_rows_at_hand_is_no_count() -> None:
     """Such as one that stops at the server's limit."""
     pager = OffsetPager(TABLE, proved(3))
