@@ -162,15 +162,11 @@ class OffsetPager:
         unknown = next((row for row in page.rows if not self._known.overlaps([row])), None)
         self._next_key = self._key_conditions(unknown) if unknown else ()
         first = page.rows[0] if page.rows else None
-        shifted = first is not None and not (unknown is first and self._is_behind(first))
+        shifted = first is not unknown
         self._end.after_look(page, self._position, all_of(*self._next_key), shifted=shifted)
         if shifted and self._end.stalled:
             self._skip_to(self._position + 1)
         self.done = self._end.done
-
-    def _is_behind(self, row: Row) -> bool:  # noqa: ARG002 - for subclasses
-        """Whether a row that a look has found may stand behind the last one, by its values."""
-        return True
 
     def _key_conditions(self, row: Row) -> tuple[str, ...]:
         names = self.table.key or self._order()

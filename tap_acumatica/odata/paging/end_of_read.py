@@ -250,6 +250,11 @@ class EndOfRead:
         else:
             self.step = Step.READ
 
+    def fetch(self, found: str) -> None:
+        """Request the row with this key, as text, alone: the last answer lacks it."""
+        self._next_row = found
+        self.step = Step.FETCH
+
     def after_fetch(self, *, fetched: bool) -> None:
         """Decide on the step after a request for the row that the look has found.
 
