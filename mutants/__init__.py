@@ -165,9 +165,30 @@ MUTANTS = (
     Mutant(
         "a row that only its key brings is an error",
         "odata/paging/end_of_read.py",
-        "if not fetched and self._fetches >= MAX_FETCHES:",
+        "if self._failed_fetches[self._next_row] >= MAX_FETCHES:",
         "if False:",
         trait="rows missing when wide",
+    ),
+    Mutant(
+        "keys that the collation holds for equal are read",
+        "odata/paging/by_key.py",
+        '["ge" if self._has_ties else "gt"]',
+        '["gt"]',
+        trait="equal keys",
+    ),
+    Mutant(
+        "the last row of a read by key stands where the rows before it end",
+        "odata/paging/by_key.py",
+        "self._origin.passed_over = self.done = True",
+        "pass",
+        trait="filters apart",
+    ),
+    Mutant(
+        "rows that arrive again show that filters compare in another way than the order",
+        "odata/paging/by_key.py",
+        "self.known.overlaps([row]) and not self._ties_with_last(row) for row in page.rows",
+        "False for row in page.rows",
+        trait="filters apart",
     ),
     Mutant(
         "the settings that decide which rows exist are remembered from the start",

@@ -267,6 +267,30 @@ def test_one_pair_of_equal_keys_is_found_wherever_pages_meet(pair: int, *, count
     assert is_whole(sim, versions(sim, table, 4, count=count))
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("count", [True, False])
+@pytest.mark.parametrize("pair", range(1, 12))
+def test_a_deletion_hides_no_equal_key_wherever_pages_meet(
+    pair: int, seed: int, *, count: bool
+) -> None:
+    words = [f"K{number:02}" for number in range(13)]
+    words.append(words[pair].lower())
+    server = Server(collates=True, equal_keys=True)
+    sim, table = table_of(server, replace(BY_KEY, kind=edm.STRING), words)
+    sim.random = Random(seed)
+    lasting = {row["Version"] for key, row in sim.rows.items() if key != ("K00",)}
+
+    def shrink() -> None:
+        if len(sim.queries) > 1:
+            sim.remove(("K00",))
+
+    sim.between = shrink
+    assert lasting <= set(versions(sim, table, 4, count=count))
+    assert sum("Text" in query.select and query.skip == 0 for query in sim.queries) < 7, (
+        "it is not read again"
+    )
+
+
 @pytest.mark.parametrize("count", [True, False])
 @pytest.mark.parametrize("ahead", [True, False], ids=["inserted ahead", "inserted behind"])
 def test_growth_neither_hides_a_gap_nor_keeps_a_read_from_ending(
