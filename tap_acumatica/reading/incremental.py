@@ -133,7 +133,9 @@ class IncrementalRead:
         may_split = self._settings.readers > 1 and pages.paging.size and pages.table.key
         for page in self._read_pages(pages, read, pager, may_overtake=horizon is not None):
             remaining = (
-                splitter.split(pager, page.rows, self._replication_key) if may_split else None
+                splitter.split(pager, page.rows, self._replication_key)
+                if may_split and not page.in_doubt
+                else None
             )
             yield page
             if remaining is not None:

@@ -46,8 +46,11 @@ PROPERTY = settings(
     phases=SEARCH if "ORACLE_QUICK" in os.environ else tuple(Phase),
 )
 
-UNMENDED = frozenset({"equal keys"})
+UNMENDED = frozenset({"equal keys by place"})
 """Traits under which the tap is known to break a promise."""
+
+UNSEEN = ({"rows missing when wide", "count of the answer"},)
+"""Traits that together leave no sign that rows are missing: neither counts nor answers tell."""
 
 HEALTHY = Trait("healthy", stream={"shape": (DAC,)})
 """A stream beside one that alone is odd."""
@@ -175,7 +178,8 @@ def copy(scene: Scene, traits: Sequence[Trait]) -> None:
 @PROPERTY
 @given(data=st.data())
 def test_every_run_keeps_its_promises(data: st.DataObject) -> None:
-    traits = data.draw(st.lists(st.sampled_from(MENDED), max_size=2, unique=True)) if MENDED else []
+    lists = st.lists(st.sampled_from(MENDED), max_size=2, unique=True) if MENDED else st.just([])
+    traits = data.draw(lists.filter(lambda traits: {trait.name for trait in traits} not in UNSEEN))
     copy(data.draw(scenes(traits)), traits)
 
 

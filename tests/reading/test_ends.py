@@ -210,6 +210,37 @@ def test_rows_that_only_their_keys_bring_are_an_error(
         assert not isinstance(event, PageRead) or event.max_bookmark is None
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("gap", [0.01, 5], ids=["within seconds", "apart"])
+@pytest.mark.parametrize("size", [10, 25])
+def test_growth_hides_no_row_that_full_pages_lack_and_no_bookmark_passes_it(
+    seed: int, gap: float, size: int
+) -> None:
+    random = Random(seed)
+    sim, table = table_of(Server(max_columns=3, misses=2), BY_WINDOW, range(100), gap=gap)
+
+    def grow() -> None:
+        for _ in range(random.choice([0, 1, 5, 12])):
+            sim.now += timedelta(seconds=1)
+            sim.put((random.randrange(300),), sim.now)
+
+    sim.between = grow
+    events: list[Any] = []
+    with pytest.raises(InconsistentAnswer, match="deselect large or computed columns"):
+        events.extend(reader_of(sim, table, Paging(size)))
+    for event in events:
+        assert not isinstance(event, PageRead) or event.max_bookmark is None
+
+
+@pytest.mark.parametrize("gap", [0.01, 0.3, 5])
+def test_that_full_pages_lack_no_row_is_proved_by_counts_without_a_request(gap: float) -> None:
+    sim, table = table_of(Server(), BY_WINDOW, range(100), gap=gap)
+    events = pages(sim, table, 10)
+    assert [page.in_doubt for page in events] == [True] + [False] * (len(events) - 1)
+    comparisons = [query for query in sim.queries if "Text" not in query.select and query.top == 10]
+    assert len(comparisons) == (gap < 0.1), "one, if all rows are of a second"
+
+
 @each_way
 def test_a_count_that_is_too_high_for_good_is_said_once_and_not_read_again(
     way: Way, caplog: pytest.LogCaptureFixture
@@ -278,6 +309,30 @@ def test_one_pair_of_equal_keys_is_found_wherever_pages_meet(pair: int, *, count
     server = Server(collates=True, equal_keys=True)
     sim, table = table_of(server, replace(BY_KEY, kind=edm.STRING), words)
     assert is_whole(sim, versions(sim, table, 4, count=count))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("count", [True, False])
+@pytest.mark.parametrize("pair", range(1, 12))
+def test_a_deletion_hides_no_equal_key_wherever_pages_meet(
+    pair: int, seed: int, *, count: bool
+) -> None:
+    words = [f"K{number:02}" for number in range(13)]
+    words.append(words[pair].lower())
+    server = Server(collates=True, equal_keys=True)
+    sim, table = table_of(server, replace(BY_KEY, kind=edm.STRING), words)
+    sim.random = Random(seed)
+    lasting = {row["Version"] for key, row in sim.rows.items() if key != ("K00",)}
+
+    def shrink() -> None:
+        if len(sim.queries) > 1:
+            sim.remove(("K00",))
+
+    sim.between = shrink
+    assert lasting <= set(versions(sim, table, 4, count=count))
+    assert sum("Text" in query.select and query.skip == 0 for query in sim.queries) < 7, (
+        "it is not read again"
+    )
 
 
 @pytest.mark.parametrize("count", [True, False])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tap_acumatica.odata import edm
@@ -73,6 +73,7 @@ ROWS = st.lists(st.sets(st.sampled_from(NAMES)), max_size=9).map(
 )
 
 
+@example([{"K": k, **dict.fromkeys(NAMES if k < 3 else "", "x")} for k in range(4)], set())
 @given(ROWS, st.sets(st.sampled_from(NAMES)))
 def test_a_column_that_no_row_has_is_gone_or_null(
     rows: list[dict[str, Any]], gone: set[str]
@@ -91,8 +92,11 @@ def test_a_column_that_no_row_has_is_gone_or_null(
         assert sentence in str(failed.value)
     else:
         assert server.delivered(table) == rows
-        missing = [set(NAMES) - set().union(*rows[i : i + 2]) for i in range(0, len(rows), 2)]
-        assert server.looks == any(missing)
+        answers = [rows[i : i + 2] for i in range(0, len(rows), 2)]
+        if len(answers) > 1:
+            # The last row is requested again behind as many as were delivered.
+            answers.append(rows[-1:])
+        assert server.looks == any(set(NAMES) - set().union(*answer) for answer in answers)
     assert server.looks <= 1
 
 

@@ -209,6 +209,12 @@ TRAITS = (
         "equal keys",
         server={"collates": (True,), "equal_keys": (True,)},
         content={"kinds": TEXT_KEYS, "rows": (60, 200)},
+        stream={"shape": (DAC,), "dated": (False,)},
+    ),
+    Trait(
+        "equal keys by place",
+        server={"collates": (True,), "equal_keys": (True,)},
+        content={"kinds": TEXT_KEYS, "rows": (60, 200)},
         stream={"shape": KEYED, "dated": (False, False, True)},
     ),
     Trait(

@@ -13,7 +13,7 @@ from tap_acumatica.odata.paging.end_of_read import EndOfRead, Step
 from tap_acumatica.odata.paging.known_rows import KnownRows
 from tap_acumatica.odata.paging.next_links import NextLinks
 from tap_acumatica.odata.paging.pager import Paging, not_obeyed
-from tap_acumatica.odata.paging.sort_order import clearly_unsorted
+from tap_acumatica.odata.paging.sort_order import clearly_unsorted, without_style
 from tap_acumatica.odata.query import Link, Query, all_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 class KeyPager:
     """Pages by `key gt last`: rows inserted or deleted elsewhere do not move the position.
+
+    A collation may hold texts for equal that differ, so keys with a text are compared by `ge`: the
+    last row arrives again, at the head of the next page, along with those that tie with it.
 
     After a row with a null in its key there is nothing to compare with: the pager is done, and an
     OffsetPager continues.
@@ -48,6 +51,8 @@ class KeyPager:
         """Whether the last row has a null in its key."""
         self.passed_over = False
         """Whether `gt` does not follow the order, so that rows may have been passed over."""
+        self._has_ties = any(table.columns[name].wire is str for name in table.key)
+        """Whether keys that differ may be equal in the server's eyes."""
         self._complete = False
         self._end_proved = False
         self._last: Row | None = None
@@ -76,33 +81,42 @@ class KeyPager:
             return self._link
         after = "" if self._last is None else self._condition_after(self._last)
         query = self.table.query(self.condition, after, orderby=self.table.key)
-        return replace(query, top=self.end.size, count=self.end.is_count_due(self.delivered))
+        overlap = int(self._has_ties and self._last is not None)
+        top = None if self.end.size is None else self.end.size + overlap
+        return replace(query, top=top, count=self.end.is_count_due(self.delivered))
 
     def accept(self, page: Page) -> list[Row]:
         """Accept the requested page; return those of its rows that were not delivered before."""
         fresh = self.known.new_rows(page.rows)
-        overlaps = not self._link and self.known.overlaps(page.rows)
-        if overlaps and self._key(self._last or {}) in map(self._key, page.rows):
-            raise not_obeyed(self.table, "$filter", InconsistentAnswer)
-        if clearly_unsorted(page.rows, self.table.key):
-            raise not_obeyed(self.table, "$orderby")
+        self._check(page.rows)
         self.pages += 1
-        self.passed_over = overlaps
-        self.end.learn(page, len(fresh))
+        self.passed_over = not self._link and any(
+            self.known.overlaps([row]) and not self._ties_with_last(row) for row in page.rows
+        )
+        position = len(page.rows) - self.known.repeats(page.rows)
+        self.end.learn(page, position)
         self.delivered += len(fresh)
-        if page.rows:
+        if fresh:
             self.known.remember(page.rows)
             # A copy, since rows that were handed on are converted in place.
             self._last = {**page.rows[-1]}
             self.stopped_at_null_key = any(self._last[name] is None for name in self.table.key)
         self._link = None
         if page.next_link is None:
-            reached = page.count is not None and len(fresh) >= page.count
-            self._complete = reached or not page.rows
+            reached = page.count is not None and position >= page.count
+            self._complete = reached or not fresh
             self._end_proved = self.pages == 1 and self.end.proved_by_one(page, len(fresh))
-        elif not page.rows or self.end.size is None:
+        elif not fresh or self.end.size is None:
             self._link = self._links.follow(page.next_link, page.rows)
         return self.remember_nulls(fresh)
+
+    def _check(self, rows: list[Row]) -> None:
+        """Refuse rows that the query excludes, or that are out of order."""
+        last = None if self._link else self._last
+        if last and not self._has_ties and self._key(last) in map(self._key, rows):
+            raise not_obeyed(self.table, "$filter", InconsistentAnswer)
+        if clearly_unsorted(rows, self.table.key):
+            raise not_obeyed(self.table, "$orderby")
 
     def resize(self, size: int) -> None:
         """Request this number of rows from now on."""
@@ -165,15 +179,27 @@ class KeyPager:
     def _key(self, row: Row) -> tuple[Any, ...]:
         return tuple([row[name] for name in self.table.key])
 
+    def _ties_with_last(self, row: Row) -> bool:
+        """Whether a row may arrive again: in some collation its key equals that of the last row."""
+        last = self._last or {}
+        return self._has_ties and all(
+            without_style(row[name]) == without_style(last[name]) for name in self.table.key
+        )
+
     def _condition_after(self, row: Row) -> str:
-        """Return the filter for the rows after this one: (A gt a) or (A eq a and B gt b) or ..."""
+        """Return the filter for the rows after this one: (A gt a) or (A eq a and B gt b) or ...
+
+        With a text in the key it is for the rows from this one on: the last `gt` is `ge`.
+        """
         literals = [(name, self.table.literal(name, row[name])) for name in self.table.key]
+        operators = ["gt"] * (len(literals) - 1) + ["ge" if self._has_ties else "gt"]
         if len(literals) == 1:
-            return "{} gt {}".format(*literals[0])
+            return f"{literals[0][0]} {operators[0]} {literals[0][1]}"
         alternatives = []
         for index, (name, literal) in enumerate(literals):
             equal = [f"{column} eq {value}" for column, value in literals[:index]]
-            alternatives.append("(" + all_of(*equal, f"{name} gt {literal}") + ")")
+            after = f"{name} {operators[index]} {literal}"
+            alternatives.append("(" + all_of(*equal, after) + ")")
         return "(" + " or ".join(alternatives) + ")"
 
 

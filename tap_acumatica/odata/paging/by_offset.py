@@ -173,16 +173,11 @@ class OffsetPager:
         is_known = self._known.overlaps if self.table.key else lambda _: False
         known = list(takewhile(lambda row: is_known([row]), page.rows))
         self._found = next((row for row in page.rows if not is_known([row])), None)
-        shifted = bool(known) or (bool(page.rows) and not self._is_behind(page.rows[0]))
         found = all_of(*self._key_conditions(self._found))
-        self._end.after_look(page, self._position, found, shifted=shifted)
-        if shifted and self._end.stalled:
-            self._skip_to(self._position + max(len(known), 1))
+        self._end.after_look(page, self._position, found, shifted=bool(known))
+        if known and self._end.stalled:
+            self._skip_to(self._position + len(known))
         self.done = self._end.done
-
-    def _is_behind(self, row: Row) -> bool:  # noqa: ARG002 - for subclasses
-        """Whether a row that a look has found may stand behind the last one, by its values."""
-        return True
 
     def _key_conditions(self, row: Row | None) -> tuple[str, ...]:
         if row is None:

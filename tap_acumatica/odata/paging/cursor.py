@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
@@ -13,17 +13,19 @@ from tap_acumatica.odata.instants import DISPLAY_MARGIN, minus
 from tap_acumatica.odata.paging.by_offset import OffsetPager
 from tap_acumatica.odata.paging.end_of_read import Step
 from tap_acumatica.odata.paging.pager import not_obeyed
+from tap_acumatica.odata.query import Link, Query, all_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.odata.paging.pager import Pager, Paging
     from tap_acumatica.odata.payload.page import Page, Row
-    from tap_acumatica.odata.query import Query
     from tap_acumatica.odata.table import Table
+
+COUNTED_MORE: Final = "is read again, with its keys: Acumatica counted more rows than it sent."
 
 MAX_TIES: Final = 50_000
 """Maximum number of rows of one second that are read in one request if there is no key."""
@@ -45,7 +47,14 @@ class CursorPager(OffsetPager):
     request starts at that second and skips nothing. Within a crowded second the pager uses `$skip`
     like its parent, but only if the order ends in a key; otherwise it reads the second in one
     request.
+
+    Answers may lack rows in between, although they are counted. So until one has been proved, the
+    count of each has to be what the count of the one before leaves. If it is not, or if an answer
+    is short of its count, the answer is compared with its keys alone, and the base waits for that.
     """
+
+    _compares_all = False
+    """Whether each answer is compared with its keys."""
 
     def __init__(
         self, table: Table, paging: Paging, window: Window, instants: InstantReader
@@ -57,8 +66,19 @@ class CursorPager(OffsetPager):
         self._instants = instants
         self._base = window.low
         self._whole_second = False
-        self._cut_at: datetime | None = None
-        """The last instant of an answer that held less than was counted."""
+        self._evidence = paging.evidence
+        self._rows_left: int | None = None
+        """Number of rows from the base on, by the count of the answer before; None: unknown."""
+        self._counts_differ = False
+        """Whether the answer at the base counted another number of rows."""
+        self._count: int | None = None
+        """The count of the last answer; None: unknown, or not proved."""
+        self._next_step = Step.READ
+        """The step behind the comparison of the last answer with its keys."""
+        self._holds_less = False
+        """Whether the last answer held less than it counted."""
+        self._compared: Sequence[Any] = ()
+        """The replication keys of the last answer while it is compared with its keys."""
 
     @property
     def remaining(self) -> int | None:
@@ -70,19 +90,34 @@ class CursorPager(OffsetPager):
         self._window = Window(self._window.low, high)
         # The count was that of the wider window: it is due with each page from now on.
         self._end.expect(self.delivered)
+        self._rows_left = None
 
     def whole_window(self) -> Query:
         """Return the query for the keys of all rows in the window."""
         conditions = self._bounds(self._window.low)
         return self.table.narrow().query(*conditions, orderby=self._order())
 
-    def again(self) -> Pager:
-        """Return a pager that reads the window again in another way."""
-        return _WindowByOffset(self.table, self._paging, self._window, self._instants)
+    def again(self, announcement: str = "") -> Pager:
+        """Return a pager that reads the window again, and compares it with its keys."""
+        again = _WindowAgain(self.table, self._paging, self._window, self._instants)
+        again.announcement = announcement
+        return again
 
     def compare_count(self, page: Page) -> None:
         """Compare the delivered rows with the count of the whole window."""
         self._end.compare_count(page, self.delivered)
+
+    @override
+    def request(self) -> Query | Link:
+        """Return the next request."""
+        request = super().request()
+        if isinstance(request, Link):
+            return request
+        if self._compared and self._end.step is Step.LOOK:
+            size = len(self._compared)
+            return replace(request, skip=max(self._position - size, 0), top=size)
+        is_compared = self._rows_left is not None and self._end.step is Step.READ
+        return replace(request, count=request.count or is_compared)
 
     @override
     def _conditions(self) -> Iterable[str]:
@@ -125,36 +160,68 @@ class CursorPager(OffsetPager):
     def _advance(self, page: Page, fresh: list[Row]) -> None:
         if self._whole_second and self._skip and fresh:
             raise self._too_many_ties()
-        held_less = fresh and self._end.expects_more(page, self._skip + len(page.rows))
-        self._cut_at = self._instant(page.rows[-1]) if held_less else None
+        if fresh:
+            self._compare_counts(page)
         super()._advance(page, fresh)
-        # It was cut, or rows are missing in between: the row behind its last one will tell.
-        self.in_doubt = self.in_doubt or self._is_cut
+        self.in_doubt = self.in_doubt or bool(self._compared)
 
-    @property
-    def _is_cut(self) -> bool:
-        """Whether a look behind an answer that held less than is counted comes next."""
-        return self._cut_at is not None and self._end.step is Step.LOOK and self._orders_ties
+    def _compare_counts(self, page: Page) -> None:
+        """Compare the count of an answer with its rows, and with what the last count leaves."""
+        expected, self._rows_left = self._rows_left, None
+        self._holds_less = self._end.expects_more(page, self._skip + len(page.rows))
+        if expected is not None and page.count is not None and not self._evidence.whole:
+            self._counts_differ = page.count != expected
+            self._evidence.whole = not self._counts_differ
+        if self._evidence.whole:
+            self.in_doubt = self._counts_differ = False
+        elif self._holds_less and self._orders_ties:
+            self.in_doubt = self._end.size is not None
+        self._count = page.count if self._end.proved else None
 
     @override
     def _accept_row_behind(self, page: Page) -> list[Row]:
         if self._whole_second and self._end.step is Step.FETCH and page.rows:
             raise self._too_many_ties()
-        if self._is_cut and page.rows and not self._known.overlaps(page.rows):
-            self.in_doubt = not self._is_behind(page.rows[0])
-        rows = super()._accept_row_behind(page)
-        self._cut_at = None
-        return rows
+        if not self._compared:
+            return super()._accept_row_behind(page)
+        if self._end.step is Step.LOOK:
+            self._compare_keys(page)
+            return []
+        row = next((row for row in page.rows if self._is_found(row)), None)
+        self._end.after_fetch(fetched=row is not None)
+        self._end.step = Step.LOOK
+        if row is None:
+            return []
+        self._known.add(row)
+        self.delivered += 1
+        return [row]
 
-    @override
-    def _is_behind(self, row: Row) -> bool:
-        return self._cut_at is None or self._instant(row) >= minus(self._cut_at)
+    def _compare_keys(self, page: Page) -> None:
+        """Find a row that the last answer lacks, among the keys in its place."""
+        last = self._instants.read(self._compared[-1])
+        unknown = [row for row in page.rows if not self._known.overlaps([row])]
+        lacking = next((row for row in unknown if self._instant(row) <= last), None)
+        if lacking:
+            self._found = lacking
+            self._end.fetch(all_of(*self._key_conditions(lacking)))
+            return
+        values, self._compared = self._compared, ()
+        self._end.step = self._next_step
+        # The keys may be cut as well, or all rows of the answer may have changed meanwhile.
+        reaches_end = page.rows[-1:] == unknown[-1:] or self._known.is_last(page.rows[-1])
+        if len(unknown) < len(page.rows) and reaches_end:
+            self._evidence.whole = True
+            self._counts_differ = self.in_doubt = False
+            if self._next_step is Step.READ:
+                self._move_behind(values, self._position)
 
     @override
     def then(self) -> Pager | None:
         """Return a look for rows that are counted, but were not delivered, or None."""
-        fell_short = self.table.key and self._end.fell_short(self.delivered)
-        return _ShortfallCheck(self) if fell_short else None
+        if self.table.key and self._end.fell_short(self.delivered):
+            return _ShortfallCheck(self)
+        differ = self._counts_differ and not self._evidence.whole
+        return self.again() if differ else None
 
     def _too_many_ties(self) -> InconsistentAnswer:
         return InconsistentAnswer(
@@ -172,30 +239,50 @@ class CursorPager(OffsetPager):
 
     @override
     def _move(self, rows: list[Row], read: int) -> None:
-        base = None if self._is_cut else self._base_after(rows)
+        # Not the rows themselves, since those that were handed on are converted in place.
+        values = [row[self._replication_key] for row in rows]
+        if self._is_doubtful(values):
+            self._compared = values
+            self._next_step, self._end.step = self._end.step, Step.LOOK
+            self._skip_to(read)
+        else:
+            self._move_behind(values, read)
+
+    def _is_doubtful(self, values: Sequence[Any]) -> bool:
+        """Whether to compare the last answer with its keys before the base moves."""
+        if not values or self._end.stalled or not self._orders_ties:
+            return False
+        short = self._holds_less and self._end.step is Step.LOOK
+        # If the base stays, the next count says nothing about these rows.
+        stays = self.in_doubt and self._base_after(values) is None
+        return short or stays or self._counts_differ or self._compares_all
+
+    def _move_behind(self, values: Sequence[Any], read: int) -> None:
+        """Continue behind these replication keys, the last of `read` rows from the base on."""
+        base = self._base_after(values)
         if base:
             self._base = base
             self._whole_second = False
             self._skip = 0
-            self._overlap = self._at_or_above(rows, base)
+            self._overlap = self._at_or_above(values, base)
+            if self._count is not None:
+                self._rows_left = self._count - read + self._overlap
         elif self._orders_ties or not read:
             self._skip_to(read)
         else:
             self._read_whole_second(read)
 
-    def _base_after(self, rows: list[Row]) -> datetime | None:
-        """Return one second before the last of these rows, if they hold all rows from there on.
+    def _base_after(self, values: Sequence[Any]) -> datetime | None:
+        """Return one second before the last of these values, if they hold all from there on.
 
         None: the base has to stay where it is.
         """
-        if not rows or not all(
-            self._instants.is_unambiguous(row[self._replication_key]) for row in (rows[0], rows[-1])
-        ):
+        if not values or not all(map(self._instants.is_unambiguous, (values[0], values[-1]))):
             return None
-        base = minus(self._instant(rows[-1]))
-        if self._instant(rows[0]) >= base:
+        base = minus(self._instants.read(values[-1]))
+        if self._instants.read(values[0]) >= base:
             return None
-        crowded = self._at_or_above(rows, base) * 2 > len(rows)
+        crowded = self._at_or_above(values, base) * 2 > len(values)
         return None if crowded and self._orders_ties else base
 
     def _read_whole_second(self, read: int) -> None:
@@ -212,8 +299,8 @@ class CursorPager(OffsetPager):
         order, limit = self._order(), self.table.max_order
         return bool(self.table.key) and (limit is None or len(order) <= limit)
 
-    def _at_or_above(self, rows: list[Row], base: datetime) -> int:
-        return len(rows) - bisect_left(rows, base, key=self._instant)
+    def _at_or_above(self, values: Sequence[Any], base: datetime) -> int:
+        return len(values) - bisect_left(values, base, key=self._instants.read)
 
     def _instant(self, row: Row) -> datetime:
         return self._instants.read(row[self._replication_key])
@@ -252,28 +339,24 @@ class _ShortfallCheck:
         """Do nothing: one row is the minimum."""
 
     def then(self) -> Pager | None:
-        """Return a pager for the window, by `$skip`, if it has more rows than delivered."""
-        return self._origin.again() if self._has_more else None
+        """Return a pager for the window, with its keys, if it has more rows than delivered."""
+        return self._origin.again(COUNTED_MORE) if self._has_more else None
 
     def instead(self, failed: RequestFailed) -> Pager | None:  # noqa: ARG002 - of the protocol
         """Return None: there is no other way to look."""
         return None
 
 
-class _WindowByOffset(CursorPager):
-    """Reads a window by `$skip` alone, so that the number of rows before each of them is known."""
+class _WindowAgain(CursorPager):
+    """Reads a window again, and compares each answer with its keys."""
 
-    announcement = "is read again by $skip: Acumatica counted more rows than it sent."
+    _compares_all = True
 
     @override
     def accept(self, page: Page) -> list[Row]:
         rows = super().accept(page)
         self.in_doubt = True
         return rows
-
-    @override
-    def _base_after(self, rows: list[Row]) -> datetime | None:
-        return None
 
     @override
     def then(self) -> Pager | None:

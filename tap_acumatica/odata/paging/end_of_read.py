@@ -19,6 +19,7 @@ read is stuck there. If it finds none although more are counted, the count is to
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
@@ -75,7 +76,8 @@ class EndOfRead:
         """Number of rows in the last answer that brought new ones."""
         self._stalls = 0
         """Number of answers in a row that brought nothing new."""
-        self._fetches = 0
+        self._failed_fetches: Counter[str] = Counter()
+        """How often each row, by its key as text, did not come alone."""
         self._next_row = ""
         """The key, as text, that the last look found."""
         self._nothing_at: int | None = None
@@ -164,7 +166,7 @@ class EndOfRead:
         full = self.size is not None and self._rows >= self.size + overlap
         shortest_cut = self._evidence.shortest_cut
         cut = shortest_cut is not None and self._rows >= shortest_cut
-        self._stalls = self._fetches = 0
+        self._stalls = 0
         self._nothing_at = None
         if full:
             self._grow()
@@ -238,7 +240,6 @@ class EndOfRead:
             if self._rows and not shifted:
                 cut = self._evidence.shortest_cut
                 self._evidence.shortest_cut = min(self._rows, cut or self._rows)
-            self._fetches = self._fetches if found == self._next_row else 0
             self._next_row = found
             self.step = Step.FETCH if self.stalled and not shifted else Step.READ
             return
@@ -250,20 +251,25 @@ class EndOfRead:
         else:
             self.step = Step.READ
 
+    def fetch(self, found: str) -> None:
+        """Request the row with this key, as text, alone: the last answer lacks it."""
+        self._next_row = found
+        self.step = Step.FETCH
+
     def after_fetch(self, *, fetched: bool) -> None:
         """Decide on the step after a request for the row that the look has found.
 
         Raises:
             InconsistentAnswer: The row does not come.
         """
-        self._fetches += 1
-        if not fetched and self._fetches >= MAX_FETCHES:
+        self._failed_fetches[self._next_row] += not fetched
+        if self._failed_fetches[self._next_row] >= MAX_FETCHES:
             raise self._stuck()
         self.step = Step.READ if fetched else Step.LOOK
 
     def after_fetched_row(self) -> None:
         """Read on behind the row that was fetched alone."""
-        self._stalls = self._fetches = 0
+        self._stalls = 0
         self._nothing_at = None
         self.step = Step.READ
 

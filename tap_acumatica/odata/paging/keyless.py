@@ -7,7 +7,6 @@ into one answer is read in one, as it was at one moment; a larger one is read tw
 
 from __future__ import annotations
 
-import unicodedata
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -18,6 +17,7 @@ from typing_extensions import override
 
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.paging.next_links import NextLinks
+from tap_acumatica.odata.paging.sort_order import without_style
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -144,7 +144,7 @@ class _Requests(ABC):
 
     def _rank(self, row: Row) -> tuple[Any, ...]:
         """Return what rows have in common if the order may tie."""
-        return tuple([_without_style(row.get(name)) for name in self.table.order])
+        return tuple([without_style(row.get(name)) for name in self.table.order])
 
     def _last_border(self, rows: list[Row]) -> int:
         """Return the number of rows in front of those that may tie with the last one."""
@@ -410,10 +410,3 @@ class _PagedRead(_Requests):
         if not self._agreement.reached and self._agreement.reads >= MAX_READS:
             raise self._unproved()
         return []
-
-
-def _without_style(value: Any) -> Any:  # noqa: ANN401 - values of any column
-    """Return a text without what a collation may ignore: case, accents, blanks, punctuation."""
-    if not isinstance(value, str):
-        return value
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", value).casefold()))

@@ -75,6 +75,10 @@ class KnownRows:
         self._known = Counter(self._sequence)
         self._identified = ([], [])
 
+    def add(self, row: Row) -> None:
+        """Add a row that belongs between those of the last page."""
+        self._known[self.identity(row)] += 1
+
     def clear(self) -> None:
         """Forget all rows."""
         self.remember([])

@@ -28,11 +28,13 @@ class Evidence:
         counts_proved: An answer has counted more rows than it held.
         counts_too_high: The server counts rows that it does not send in any way.
         shortest_cut: Number of rows in the shortest answer that was cut.
+        whole: An answer has held all rows that were counted in its place.
     """
 
     counts_proved: bool = False
     counts_too_high: bool = False
     shortest_cut: int | None = None
+    whole: bool = False
 
     def learn(self, page: Page) -> None:
         """Learn from the count of an answer."""

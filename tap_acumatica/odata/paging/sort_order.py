@@ -8,6 +8,7 @@ beyond ASCII are not judged: collations place them anywhere, by sound or by stro
 
 from __future__ import annotations
 
+import unicodedata
 from itertools import pairwise
 from operator import gt
 from typing import TYPE_CHECKING, Any, Final
@@ -44,6 +45,13 @@ def clearly_unsorted(rows: list[Row], key: tuple[str, ...]) -> bool:
     pairs = [pair for pair in pairwise(keys) if all(map(_is_judged, pair))]
     unsorted = sum(all(_out_of_order(pair, rule) for rule in _RULES) for pair in pairs)
     return len(pairs) >= MIN_PAIRS and unsorted > MAX_SHARE_UNSORTED * len(pairs)
+
+
+def without_style(value: Any) -> Any:  # noqa: ANN401 - values of any column
+    """Return a text without what a collation may ignore: case, accents, blanks, punctuation."""
+    if not isinstance(value, str):
+        return value
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", value).casefold()))
 
 
 def _is_judged(values: tuple[Any, ...]) -> bool:

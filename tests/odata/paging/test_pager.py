@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import Action, Cause, RequestFailed
+from tap_acumatica.odata.errors import Action, Cause, InconsistentAnswer, RequestFailed
 from tap_acumatica.odata.paging.by_key import KeyPager
 from tap_acumatica.odata.paging.by_offset import OffsetPager
 from tap_acumatica.odata.paging.keyless import KeylessPager
@@ -229,6 +229,14 @@ def test_a_null_that_was_passed_over_is_delivered() -> None:
     delivered(pager, Page(rows(1), 2), Page(rows(2), 1))
     nulls = following(pager)
     assert delivered(nulls, Page(rows(None), 1)) == [None]
+
+
+def test_a_last_row_that_comes_again_shows_that_the_filter_is_ignored() -> None:
+    pager = KeyPager(TABLE, Paging(2))
+    delivered(pager, Page(rows(1, 2), 4))
+    assert query(pager).filter == "K gt 2"
+    with pytest.raises(InconsistentAnswer, match=r"ignored \$filter"):
+        pager.accept(Page(rows(1, 2), 4))
 
 
 def test_a_refused_key_filter_is_replaced_once_rows_were_delivered() -> None:
