@@ -48,6 +48,8 @@ class _Records:
         safe = shown(message)
         if safe != message:
             record.msg, record.args = safe, ()
+        if logging.DEBUG < record.levelno < logging.ERROR:
+            record.exc_info = None  # urllib3 has one beside its warnings of odd headers
         if record.exc_info and record.exc_info[0] is not None:
             trace = _FORMATTER.formatException(record.exc_info)
             safe = visible(masking.masked(trace), lines=True)

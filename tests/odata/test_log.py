@@ -58,6 +58,14 @@ def test_the_trace_of_an_error_is_masked(written: io.StringIO) -> None:
     assert "5ecret" not in written.getvalue()
 
 
+def test_a_warning_has_no_trace(written: io.StringIO) -> None:
+    try:
+        int("x")
+    except ValueError:
+        logging.getLogger("any.library").warning("Odd headers", exc_info=True)
+    assert written.getvalue() == "Odd headers\n"
+
+
 @pytest.mark.parametrize("password", ["simple", "sandbox-ä:p&ss", "日本"])
 def test_sign_in_is_sent_in_utf_8_and_all_of_it_is_secret(password: str) -> None:
     auth = BasicAuth("odata", password)
