@@ -29,6 +29,8 @@ def show_safely() -> None:
     That includes other libraries' records. Each message becomes one line without control
     characters, since it can quote a server.
     """
+    # It writes a traceback into a warning, about any cookie that makes no sense.
+    warnings.filterwarnings("ignore", "http.cookiejar bug")
     if not isinstance(logging.getLogRecordFactory(), _Records):
         logging.setLogRecordFactory(_Records(logging.getLogRecordFactory()))
 

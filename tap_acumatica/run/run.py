@@ -65,6 +65,7 @@ class Run:
         self.interruptible = True
         self.stop_signal: int | None = None
         self.progress: Progress = NoProgress()
+        self._closing = threading.Lock()
         self._limits = limits
         self._strict = strict
         self._metadata_cache = None if cached_metadata else MetadataCache()
@@ -82,12 +83,13 @@ class Run:
         self._failures = RunFailures(settings.tenants)
 
     def close(self) -> None:
-        """Stop reading ahead and sign out."""
+        """Stop reading ahead and sign out; if another thread is at it, wait until it is done."""
         self.interruptible = False
-        if self._readers:
-            self._readers.cancel()
-        if self._instance:
-            self._instance.close()
+        with self._closing:
+            if self._readers:
+                self._readers.cancel()
+            if self._instance:
+                self._instance.close()
 
     def forget_metadata(self) -> None:
         """Delete the cached metadata, since the server may no longer agree with it."""

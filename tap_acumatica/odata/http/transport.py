@@ -56,7 +56,7 @@ def chunks(response: requests.Response, max_size: int) -> Iterator[bytes]:
     """
     size = 0
     part = bytearray()
-    for chunk in response.iter_content(CHUNK_SIZE):  # as small as the server sends them
+    for chunk in _arriving(response):  # as small as the server sends them
         size += len(chunk)
         if size > max_size:
             response.close()
@@ -67,6 +67,13 @@ def chunks(response: requests.Response, max_size: int) -> Iterator[bytes]:
             yield bytes(part)
             part.clear()
     yield bytes(part)
+
+
+def _arriving(response: requests.Response) -> Iterator[bytes]:
+    try:
+        yield from response.iter_content(CHUNK_SIZE)
+    except (ValueError, OverflowError) as error:  # of the library, about the size of a chunk
+        raise requests.exceptions.ChunkedEncodingError(error) from error
 
 
 class _PacedAdapter(HTTPAdapter):

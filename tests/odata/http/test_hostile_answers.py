@@ -99,6 +99,18 @@ def test_a_proxy_that_trickles_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("size", ["-5", "-0x1", "1_0", "g", "", "9" * 5_000, "7fffffffffffffff1"])
+def test_a_chunk_of_an_impossible_size_is_a_broken_connection(size: str, streamed: bool) -> None:
+    sent = HEAD + f"Transfer-Encoding: chunked\r\n\r\n{size}\r\n".encode() + ROWS
+    with (
+        client_of(lambda _: [sent, b"\r\n0\r\n\r\n"]) as (client, request),
+        pytest.raises(RequestFailed) as raised,
+    ):
+        fetch(client, request, streamed=streamed)
+    assert raised.value.cause in {Cause.CONNECTION_LOST, Cause.READ_TIMEOUT}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
 def test_a_response_of_two_lengths_is_not_taken(streamed: bool) -> None:
     """What stands behind the shorter one could pass for the next response."""
     sent = HEAD + b"Content-Length: 12\r\nContent-Length: 7\r\n\r\n" + ROWS
