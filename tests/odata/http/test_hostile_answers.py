@@ -134,6 +134,18 @@ def test_a_response_that_grows_beyond_all_measure_is_given_up(streamed: bool) ->
     assert raised.value.action is Action.SHRINK, "fewer rows may fit"
 
 
+@pytest.mark.parametrize("location", [b"/elsewhere", b"\xff", b"http://[::1", b""])
+def test_a_redirect_is_read_like_any_other_response(location: bytes) -> None:
+    bomb = gzip.compress(b"0" * 200_000_000)
+    head = b"HTTP/1.1 302 Found\r\nContent-Encoding: gzip\r\nLocation: " + location
+    head += b"\r\nContent-Length: %d\r\n\r\n" % len(bomb)
+    with (
+        client_of(lambda _: head + bomb) as (client, request),
+        pytest.raises(RequestFailed, match="more than 1,000,000 bytes"),
+    ):
+        fetch(client, request, streamed=False)
+
+
 def test_a_sign_out_that_trickles_is_not_waited_for() -> None:
     over = threading.Event()
     session = HEAD + f"Set-Cookie: ASP.NET_SessionId=1\r\nContent-Length: {len(ROWS)}\r\n".encode()
