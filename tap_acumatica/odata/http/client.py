@@ -181,6 +181,7 @@ class Client:
         self._site_in_doubt = False
         """Whether a request used up its retry time, and none has succeeded since."""
         self._closed = False
+        self._reason: BaseException | None = None
         self._counter_lock = threading.Lock()
 
     def get(self, request: Request, decode: Callable[[bytes], Content]) -> Result[Content]:
@@ -293,13 +294,23 @@ class Client:
         logger.info("GET %s: %s", request.url, response.status_code)
         return RawResponse(request.subject, response.status_code, response.headers, body)
 
-    def close(self, site: str) -> None:
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._pool.in_use > 0
+
+    def close(self, site: str, reason: BaseException | None = None) -> None:
         """Sign out of all sessions (best effort); no request is sent after this.
 
         Wait shortly for pending requests, and include sessions in which a request timed out, since
         the server may have finished it in the meantime.
+
+        Args:
+            site: Where to sign out.
+            reason: Raised in place of sending further requests; an `AcumaticaError` by default.
         """
         self._closed = True
+        self._reason = self._reason or reason
         deadline = time.monotonic() + SIGN_OUT_TIMEOUT
         self._sign_out_all(self._pool.drain(), site, deadline)
         self._pool.wait_until_idle(min(BUSY_TIMEOUT, deadline - time.monotonic()))
@@ -422,6 +433,8 @@ class Client:
         """Raise an error if the account was refused before, or if the run is over."""
         if auth in self._refused:
             raise self._refused[auth]
+        if self._reason:
+            raise self._reason
         if self._closed:
             message = f"The run ended before {request.subject} was read."
             raise AcumaticaError(message)
