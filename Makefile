@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 MELTANO_VENV := .venv-meltano
 ORACLE_EXAMPLES ?= 2000
+FUZZ_INPUTS ?= 100000
+FUZZ_SEED ?= 0
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
@@ -17,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint typing unit browser oracle mutants warehouse targets prerelease bench docs format build constraints clean
+.PHONY: help install demo test lint typing unit browser oracle fuzz mutants warehouse targets prerelease lowest bench docs format build constraints clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,6 +53,9 @@ browser: $(INSTALLED) ## Sign in with a real browser: needs Chromium and its dri
 oracle: $(INSTALLED) ## Draw 2,000 ways in which servers, tables and runs may behave
 	ORACLE_EXAMPLES=$(ORACLE_EXAMPLES) $(BIN)/pytest --quiet --numprocesses=auto tests/oracle/test_oracle.py $(PYTEST_ARGS)
 
+fuzz: $(INSTALLED) ## Run the tap with 100,000 damaged answers, files and settings
+	FUZZ_INPUTS=$(FUZZ_INPUTS) FUZZ_SEED=$(FUZZ_SEED) $(BIN)/pytest --quiet --numprocesses=auto tests/fuzz $(PYTEST_ARGS)
+
 mutants: $(INSTALLED) ## Break each rule of reading in a copy, and see the oracle fail
 	$(BIN)/python -u -m mutants
 
@@ -66,6 +71,12 @@ prerelease: $(INSTALLED) ## Run the tests with the newest pre-release of the SDK
 	$(UV) pip install --quiet --python .venv-prerelease/bin/python --prerelease allow \
 		--constraint .venv-prerelease/constraints.txt --editable . --group test
 	.venv-prerelease/bin/pytest --quiet --numprocesses=auto $(PYTEST_ARGS)
+
+lowest: $(INSTALLED) ## Run the tests with the lowest versions that pyproject.toml allows
+	$(UV) venv --quiet --clear --python $(BIN)/python .venv-lowest
+	$(UV) pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
+		--editable . --group test
+	.venv-lowest/bin/pytest --quiet --numprocesses=auto $(PYTEST_ARGS)
 
 # Compares with the other readers if they can be installed.
 bench: $(INSTALLED) .venv-dlt .venv-airbyte ## Measure how fast it is and write docs/performance.md (15 minutes)
@@ -95,7 +106,7 @@ constraints: $(INSTALLED) ## Pin the newest versions of all dependencies
 
 # Meltano's database stays, since it may hold the state of real runs.
 clean: ## Remove everything that was installed and made, except Meltano's state
-	rm -rf $(VENV) $(MELTANO_VENV) .venv-targets .venv-prerelease .venv-dlt .venv-airbyte .meltano/extractors .meltano/loaders .meltano/run output build dist .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf $(VENV) $(MELTANO_VENV) .venv-targets .venv-prerelease .venv-lowest .venv-dlt .venv-airbyte .meltano/extractors .meltano/loaders .meltano/run output build dist .mypy_cache .pytest_cache .ruff_cache \
 		.hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

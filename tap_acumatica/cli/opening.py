@@ -9,6 +9,7 @@ from singer_sdk.plugin_base import _ConfigInput
 
 from tap_acumatica.cli.files import read_catalog, read_state
 from tap_acumatica.odata.errors import AcumaticaError
+from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run.run import Run
 
 if TYPE_CHECKING:
@@ -94,5 +95,7 @@ def open_tap(  # noqa: PLR0913 - the options of the command line
     except AcumaticaError:
         run.forget_metadata()
         raise
+    except Stopped as stopped:
+        raise Stopped(run.stop_signal or stopped.signal) from None
     finally:
         run.close()

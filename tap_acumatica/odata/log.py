@@ -29,6 +29,8 @@ def show_safely() -> None:
     That includes other libraries' records. Each message becomes one line without control
     characters, since it can quote a server.
     """
+    # It writes a traceback into a warning, about any cookie that makes no sense.
+    warnings.filterwarnings("ignore", "http.cookiejar bug")
     if not isinstance(logging.getLogRecordFactory(), _Records):
         logging.setLogRecordFactory(_Records(logging.getLogRecordFactory()))
 
@@ -48,6 +50,8 @@ class _Records:
         safe = shown(message)
         if safe != message:
             record.msg, record.args = safe, ()
+        if logging.DEBUG < record.levelno < logging.ERROR:
+            record.exc_info = None  # urllib3 has one beside its warnings of odd headers
         if record.exc_info and record.exc_info[0] is not None:
             trace = _FORMATTER.formatException(record.exc_info)
             safe = visible(masking.masked(trace), lines=True)

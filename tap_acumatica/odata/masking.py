@@ -23,6 +23,10 @@ MIN_SECRET_LENGTH: Final = 4
 """Characters of the shortest secret that is masked wherever it stands: a shorter one would garble
 ordinary words, and is masked by its place alone."""
 
+MAX_SPELLED_LENGTH: Final = 2_048
+"""Characters of a secret that are looked for in each spelling, which takes time and memory: what
+follows so many of them is masked to the end of the text, whatever it is."""
+
 _FORM_FIELD: Final = r"(?<=[?&\s]{}=)[^&\s]*"
 _SECRET_FIELDS: Final = re.compile(
     r"""(?P<form>\b(?:{names})=)[^&"\s]+|(?P<json>"(?:{names})"\s*:\s*")(?:\\.|[^"\\])+""".format(
@@ -136,12 +140,13 @@ def _spelled(secret: str) -> str:
     Blanks may have been collapsed on the way, and backslashes doubled.
     """
     parts = []
-    for stretches, characters in groupby(secret, lambda c: "\\" if c == "\\" else c.isspace()):
+    known = secret[:MAX_SPELLED_LENGTH]
+    for stretches, characters in groupby(known, lambda c: "\\" if c == "\\" else c.isspace()):
         spellings = [_spellings(character) for character in characters]
         if stretches:
             spellings = [f"(?:{'|'.join(dict.fromkeys(spellings))})+"]
         parts += spellings
-    return "".join(parts)
+    return "".join(parts) + (r"[\s\S]*" if len(secret) > len(known) else "")
 
 
 @lru_cache(maxsize=1024)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -107,7 +108,7 @@ class _Entry(msgspec.Struct):
 
 
 class _Partition(_Entry, kw_only=True):
-    context: dict[str, Any]
+    context: dict[str, str | int | float | bool | None]
 
 
 class _Partitioned(_Entry):
@@ -148,12 +149,12 @@ def require_shape(state: Mapping[str, Any]) -> None:
                 "remove the stream's entry."
             )
             raise SettingsError(message) from error
-        contexts = [partition.context for partition in partitions]
-        for index, context in enumerate(contexts):
-            if context in contexts[:index]:
+        counts = Counter(frozenset(partition.context.items()) for partition in partitions)
+        for context, count in counts.most_common(1):
+            if count > 1:
                 message = (
-                    f"The state of {stream} holds the partition {context} twice: remove one of "
-                    "them."
+                    f"The state of {stream} holds the partition {dict(context)} twice: remove one "
+                    "of them."
                 )
                 raise SettingsError(message)
 

@@ -114,8 +114,13 @@ class Instance:
             for tenant in self.tenants:
                 self._metadata_cache.forget(self._source(interface, tenant))
 
-    def close(self) -> None:
-        """Sign out; no request is sent after this.
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._client.is_busy
+
+    def close(self, reason: BaseException | None = None) -> None:
+        """Sign out; no request is sent after this, but this reason is raised if it is given.
 
         Tokens that were requested are awaited for a short time, since the refresh tokens that they
         replace are already spent.
@@ -123,7 +128,7 @@ class Instance:
         until = time.monotonic() + TOKEN_TIMEOUT
         for auth in self._accounts.values():
             auth.close()
-        self._client.close(self._settings.address.site)
+        self._client.close(self._settings.address.site, reason)
         for auth in self._accounts.values():
             auth.wait_for_token(until)
 

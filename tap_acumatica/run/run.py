@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import threading
 from collections import Counter
 from dataclasses import replace
+from signal import Signals
 from typing import TYPE_CHECKING
 
 from tap_acumatica.discovery.cache import MetadataCache
@@ -65,6 +67,8 @@ class Run:
         self.interruptible = True
         self.stop_signal: int | None = None
         self.progress: Progress = NoProgress()
+        self._closing = threading.Lock()
+        self._interrupting = False
         self._limits = limits
         self._strict = strict
         self._metadata_cache = None if cached_metadata else MetadataCache()
@@ -82,12 +86,16 @@ class Run:
         self._failures = RunFailures(settings.tenants)
 
     def close(self) -> None:
-        """Stop reading ahead and sign out."""
+        """Stop reading ahead and sign out; if another thread is at it, wait until it is done."""
         self.interruptible = False
-        if self._readers:
-            self._readers.cancel()
-        if self._instance:
-            self._instance.close()
+        self._close()
+
+    def _close(self, reason: BaseException | None = None) -> None:
+        with self._closing:
+            if self._readers:
+                self._readers.cancel()
+            if self._instance:
+                self._instance.close(reason)
 
     def forget_metadata(self) -> None:
         """Delete the cached metadata, since the server may no longer agree with it."""
@@ -125,14 +133,25 @@ class Run:
         After another signal the process ends as soon as it has signed out, even if the run hangs.
 
         Raises:
-            Stopped: The run is interruptible: no message is being written that could be cut off.
+            Stopped: The run is interruptible: no message is being written that could be cut off,
+                and no request is under way, whose session could not be signed out then.
         """
-        if self.stopping:
+        is_interrupt, self._interrupting = self._interrupting, False
+        if self.stopping and not is_interrupt:
             threading.Thread(target=self._end, args=(signal,), daemon=True).start()
             return
         self.stop_signal = signal
-        if self.interruptible:
+        if not self.interruptible:
+            return
+        if is_interrupt or not (self._instance and self._instance.is_busy):
             raise Stopped(signal)
+        threading.Thread(target=self._close_and_interrupt, args=(signal,), daemon=True).start()
+
+    def _close_and_interrupt(self, signal: int) -> None:
+        """Sign out, once the request under way has ended or has had its time; then interrupt."""
+        self._close(Stopped(signal))
+        self._interrupting = True
+        _thread.interrupt_main(Signals(signal))
 
     def _end(self, signal: int) -> None:
         self.close()

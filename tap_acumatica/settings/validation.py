@@ -123,9 +123,7 @@ def _beyond_schema(settings: Mapping[str, Any]) -> Iterator[str]:
     yield from _decimal_problems(settings.get("decimals", "number"))
     if settings.get("interfaces") == []:
         yield "The setting interfaces is empty: name dac, gi or both, or leave it out."
-    bundle = settings.get("ca_bundle")
-    if bundle and not Path(bundle).exists():
-        yield f"The setting ca_bundle names a file that does not exist ({bundle}): correct it."
+    yield from _path_problems(settings)
 
 
 def _tenant_problems(tenants: list[str] | None) -> Iterator[str]:
@@ -221,6 +219,22 @@ def _address_problems(settings: Mapping[str, Any]) -> Iterator[str]:
             f"The setting url is plain http ({address.hostname}), over which others could read the "
             "password: use https, or set allow_http."
         )
+
+
+def _path_problems(settings: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("ca_bundle", "metadata_cache", "token_file"):
+        if "\0" in (settings.get(name) or ""):
+            yield f"The setting {name} contains a NUL character, which no path can: correct it."
+    bundle = settings.get("ca_bundle")
+    if bundle and not _exists(bundle):
+        yield f"The setting ca_bundle names a file that does not exist ({bundle}): correct it."
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # as a name that is too long
+        return False
 
 
 def _time_problems(settings: Mapping[str, Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pytest
 import requests
 import requests_mock
 
-from tap_acumatica.odata.http.auth import BasicAuth
+from tap_acumatica.odata.http.auth import Authorization, BasicAuth
 from tap_acumatica.odata.log import log_exchange, show_safely
 from tap_acumatica.odata.masking import MASK, Masking, masking
 
@@ -58,6 +58,14 @@ def test_the_trace_of_an_error_is_masked(written: io.StringIO) -> None:
     assert "5ecret" not in written.getvalue()
 
 
+def test_a_warning_has_no_trace(written: io.StringIO) -> None:
+    try:
+        int("x")
+    except ValueError:
+        logging.getLogger("any.library").warning("Odd headers", exc_info=True)
+    assert written.getvalue() == "Odd headers\n"
+
+
 @pytest.mark.parametrize("password", ["simple", "sandbox-ä:p&ss", "日本"])
 def test_sign_in_is_sent_in_utf_8_and_all_of_it_is_secret(password: str) -> None:
     auth = BasicAuth("odata", password)
@@ -77,6 +85,15 @@ def test_sign_in_is_sent_in_utf_8_and_all_of_it_is_secret(password: str) -> None
         .prepare()
         .headers["Authorization"]
     )
+
+
+@pytest.mark.parametrize("token", ["ä", "\U0001f600", "日本"])
+def test_a_token_is_sent_whatever_letters_it_has(token: str) -> None:
+    with requests_mock.Mocker() as server:
+        server.get("https://host", text="")
+        requests.get("https://host", auth=Authorization(f"Bearer {token}"), timeout=5)
+        header = server.request_history[0].headers["Authorization"]
+    assert header.encode("latin-1").decode() == f"Bearer {token}"
 
 
 @pytest.mark.parametrize(

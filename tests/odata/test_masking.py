@@ -95,6 +95,13 @@ def test_the_longer_of_two_secrets_is_masked_whole() -> None:
     assert masks.masked("password-2") == MASK
 
 
+def test_a_secret_of_any_length_is_masked_with_all_that_follows() -> None:
+    """All spellings of so many characters would take minutes, and a gigabyte."""
+    secret = "[é" * 50_000
+    for spelling in (str, json.dumps, quote):
+        assert masking(secret).masked(f"a <{spelling(secret).strip(chr(34))}>") == f"a <{MASK}"
+
+
 @given(st.text(max_size=MIN_SECRET_LENGTH - 1))
 def test_what_is_too_short_to_be_told_from_words_is_masked_by_its_place_alone(short: str) -> None:
     masks = masking(short)

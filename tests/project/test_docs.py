@@ -465,9 +465,14 @@ def test_what_make_mutants_breaks_is_in_the_code(mutant: Mutant) -> None:
     assert mutant.broken(code) != code
 
 
-def test_tests_that_are_named_exist() -> None:
-    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["docs/reliability.md", "SECURITY.md"])
+def test_tests_that_are_named_exist(page: str) -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
-    named = set(re.findall(r"`(test_\w+)`", page))
+    named = set(re.findall(r"`(test_\w+)`", PAGES[page]))
     assert named
     assert {name for name in named if f"def {name}(" not in code} == set()
+
+
+def test_each_promise_of_security_names_its_test() -> None:
+    for promise, tests in table(PAGES["SECURITY.md"], "promise"):
+        assert re.fullmatch(r"`test_\w+`(, `test_\w+`)*", tests), promise

@@ -158,6 +158,7 @@ def test_a_state_without_bookmarks_is_refused(state: dict[str, Any]) -> None:
         {"partitions": [None]},
         {"partitions": [{"replication_key": R}]},
         {"partitions": [{"context": "A"}]},
+        {"partitions": [{"context": {"_tenant": ["A"]}}]},
         {"partitions": [{**PARTITION, "scope": []}]},
         {"scope": "x"},
         {"scope": {"start_date": 5}},
@@ -184,6 +185,14 @@ def test_a_partition_that_stands_twice_is_refused() -> None:
     state = {"bookmarks": {"Sales": {"partitions": [PARTITION, {**PARTITION}]}}}
     with pytest.raises(SettingsError, match=r"holds the partition .*'A'.* twice"):
         require_shape(state)
+
+
+def test_a_state_of_many_partitions_is_read_once() -> None:
+    """To compare each with each would take hours."""
+    partitions = [{"context": {"_tenant": str(number)}} for number in range(100_000)]
+    require_shape({"bookmarks": {"Sales": {"partitions": partitions}}})
+    with pytest.raises(SettingsError, match=r"holds the partition .*'7'.* twice"):
+        require_shape({"bookmarks": {"Sales": {"partitions": [*partitions, partitions[7]]}}})
 
 
 STATE: dict[str, Any] = {"bookmarks": {"Sales": {}}}

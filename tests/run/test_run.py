@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from queue import Queue
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ from tap_acumatica.settings.schema import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sandbox.http import Request, Response
 
 TERMS = "PX_Objects_CS_Terms"
 ORDERS = "PX_Objects_SO_SOOrder"
@@ -64,6 +67,31 @@ def test_a_run_that_never_opened_can_be_closed() -> None:
     run.forget_metadata()
     run.close()
     assert not run.interruptible
+
+
+def test_whoever_closes_it_second_waits_until_it_is_closed(run: Run, box: Sandbox) -> None:
+    """A process that ends meanwhile would leave sessions open."""
+    run.describe_streams()
+    arrived, release, answer = threading.Event(), threading.Event(), box.app.answer
+
+    def hold_sign_out(request: Request) -> Response:
+        if "logout" in request.path:
+            arrived.set()
+            release.wait(20)
+        return answer(request)
+
+    box.app.answer = hold_sign_out  # type: ignore[method-assign]
+    closing = [threading.Thread(target=run.close) for _ in range(2)]
+    closing[0].start()
+    assert arrived.wait(20)
+    closing[1].start()
+    closing[1].join(0.2)
+    was_waiting = closing[1].is_alive()
+    release.set()
+    for thread in closing:
+        thread.join()
+    assert was_waiting
+    assert box.counters().sessions_open == 0
 
 
 def test_what_it_reads_is_what_its_plans_say(run: Run, box: Sandbox) -> None:

@@ -319,6 +319,12 @@ def test_a_certificate_file_has_to_be_there(tmp_path: Path) -> None:
     assert f"a file that does not exist ({bundle})" in refusal(ca_bundle=str(bundle))
     bundle.touch()
     validation.check(settings(ca_bundle=str(bundle)))
+    assert "a file that does not exist" in refusal(ca_bundle="a" * 300)
+
+
+@pytest.mark.parametrize("name", ["ca_bundle", "metadata_cache", "token_file"])
+def test_a_path_contains_no_nul(name: str) -> None:
+    assert f"The setting {name} contains a NUL character" in refusal(**{name: "a\0b"})
 
 
 # Assembly

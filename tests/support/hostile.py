@@ -55,10 +55,12 @@ def answer(
 @contextmanager
 def hostile_server(
     reply: Callable[[Call], bytes | Iterable[bytes]],
+    greeting: Callable[[], Iterable[bytes]] = tuple,
 ) -> Iterator[HostileServer]:
     """Serve each request with the bytes that `reply` returns, at once or in parts.
 
-    Nothing closes the connection. Connections stay open, whatever is sent on them.
+    Nothing closes the connection. Connections stay open, whatever is sent on them. The greeting is
+    sent on each connection before a request is read.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = HostileServer(f"http://127.0.0.1:{listener.getsockname()[1]}")
@@ -66,12 +68,14 @@ def hostile_server(
 
         def serve(connection: socket.socket, index: int) -> None:
             with connection, contextlib.suppress(OSError):
+                for part in greeting():
+                    connection.sendall(part)
                 requests = connection.makefile("rb")
                 number = 0
-                while line := requests.readline():
+                while len(words := requests.readline().split()) > 1:
                     while requests.readline().strip():
                         pass
-                    call = Call(index, number, line.split()[1].decode())
+                    call = Call(index, number, words[1].decode("latin-1"))
                     number += 1
                     server.calls.append(call)
                     sent = reply(call)

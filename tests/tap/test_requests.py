@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from support.logging_in import oauth_settings
 from support.running import discover, run, select_all, settings_for
 
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
 
     from sandbox import Sandbox
 
@@ -63,3 +65,19 @@ def test_a_run_with_a_catalog_asks_for_no_metadata_and_looks_behind_the_last_row
     page, look = box.log[:2]
     assert "$skip" not in page.query
     assert (look.query["$skip"], look.query["$select"]) == (str(len(box.rows(TERMS))), "TermsID")
+
+
+@pytest.mark.parametrize("auth", ["basic", "oauth"])
+def test_a_run_changes_nothing(box: Sandbox, tmp_path: Path, auth: str) -> None:
+    settings = settings_for(box, "SOOrder", "Terms")
+    if auth == "oauth":
+        tokens = {
+            "token_file": str(tmp_path / "t.json"),
+            "refresh_token": box.grant().refresh_token,
+        }
+        settings = oauth_settings(box, entities=["Terms"], **tokens)
+    assert run(settings).error is None
+    posts = {request.path.lower() for request in box.log if request.method != "GET"}
+    assert {request.method for request in box.log} == {"GET", "POST"}
+    assert posts <= {"/entity/auth/logout", "/identity/connect/token"}
+    assert ("/identity/connect/token" in posts) == (auth == "oauth")

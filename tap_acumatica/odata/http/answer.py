@@ -30,6 +30,8 @@ CLOCK_YEARS: Final = range(2000, 9000)
 MAX_DETAIL_LENGTH: Final = 300
 """Characters of the server's own words that an error message quotes."""
 
+MAX_WORDS: Final = 100_000
+"""Bytes of a refusal in which words are looked for, since it can be as large as a page."""
 
 ODATA_HEADERS: Final = ("OData-Version", "DataServiceVersion")
 """Headers of OData services."""
@@ -116,7 +118,8 @@ class RawResponse:
         """Whether a refusal, a redirect or a web page contains this anywhere; data never do."""
         if self.status == HTTPStatus.OK and not self.is_page:
             return False
-        return bool(pattern.search(self.location or self.body.decode("utf-8", "replace")))
+        words = self.location or self.body[:MAX_WORDS].decode("utf-8", "replace")
+        return bool(pattern.search(words))
 
     @property
     def oauth_error(self) -> str:
@@ -142,10 +145,10 @@ def message_of(body: bytes) -> str:
     content = json_in(body)
     if content is None:
         # Masked before the tags go: a secret may look like one, or hold one.
-        text = masking.masked(body.decode("utf-8", "replace"))
-        return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)).strip()
+        text = masking.masked(body[:MAX_WORDS].decode("utf-8", "replace"))
+        return re.sub(r"\s+", " ", re.sub(r"<[^<>]*>", " ", text)).strip()
     if not isinstance(content, dict):
-        return str(content)
+        return str(content)[:MAX_WORDS]
     if isinstance(inner := content.get("error") or content.get("odata.error"), dict):
         content = inner
     fields = {name.lower(): value for name, value in content.items()}
@@ -153,7 +156,7 @@ def message_of(body: bytes) -> str:
     if isinstance(message, dict):
         message = message.get("value")
     messages = [text for text in (message, fields.get("exceptionmessage")) if text]
-    return " ".join(str(text) for text in messages) or str(content)
+    return (" ".join(str(text) for text in messages) or str(content))[:MAX_WORDS]
 
 
 def shortened(text: str) -> str:

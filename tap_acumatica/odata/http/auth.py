@@ -28,7 +28,8 @@ class Authorization(AuthBase):
 
     @override
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        request.headers["Authorization"] = self.header
+        # In UTF-8, whatever letters a token has: the server is the one to refuse it.
+        request.headers["Authorization"] = self.header.encode().decode("latin-1")
         return request
 
 

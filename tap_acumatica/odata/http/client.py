@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
@@ -20,7 +21,7 @@ from tap_acumatica.odata.errors import (
     InconsistentAnswer,
     RequestFailed,
 )
-from tap_acumatica.odata.http.answer import RawResponse, http_date
+from tap_acumatica.odata.http.answer import Credential, RawResponse, http_date
 from tap_acumatica.odata.http.auth import NoAuth
 from tap_acumatica.odata.http.error_table import classify
 from tap_acumatica.odata.http.rate_limit import RateLimiter
@@ -47,6 +48,8 @@ SIGN_OUT_TIMEOUT: Final = 5.0
 """Seconds for signing out of all sessions together."""
 BUSY_TIMEOUT: Final = 2.0
 """The part of those seconds to wait for pending requests, whose sessions are signed out then."""
+SIGN_IN_TURN: Final = 2.0
+"""Seconds for which a sign-in holds up the next: a refusal comes sooner, a heavy page later."""
 RETRY_TIME_IN_DOUBT: Final = 60.0
 """Maximum retry time in seconds after a request used up its own: the site may be down."""
 
@@ -149,8 +152,8 @@ class _Attempt(Generic[Content]):
 class Client:
     """The client for all requests of a run: connection pool, retries, error table and sign-out.
 
-    The first request of a run is sent alone, and a refused sign-in is never repeated, since
-    repeated failures lock accounts.
+    The first request of a run is sent alone, connections sign in one after the other, and a refused
+    sign-in is never repeated, since repeated failures lock accounts.
     """
 
     def __init__(self, settings: ClientSettings, auth: Auth, site: str = "") -> None:
@@ -169,6 +172,8 @@ class Client:
         self._rate_limiter = RateLimiter(settings.per_minute)
         self._pool = ConnectionPool(settings.pool, self._new_session)
         self._first_request_lock = threading.Lock()
+        self._sign_in_queue = threading.Lock()
+        self._sign_in_turn = threading.Lock()
         self._succeeded = threading.Event()
         self._refused: dict[Auth, RequestFailed] = {}
         self._doubted: set[str] = set()
@@ -176,6 +181,7 @@ class Client:
         self._site_in_doubt = False
         """Whether a request used up its retry time, and none has succeeded since."""
         self._closed = False
+        self._reason: BaseException | None = None
         self._counter_lock = threading.Lock()
 
     def get(self, request: Request, decode: Callable[[bytes], Content]) -> Result[Content]:
@@ -288,13 +294,23 @@ class Client:
         logger.info("GET %s: %s", request.url, response.status_code)
         return RawResponse(request.subject, response.status_code, response.headers, body)
 
-    def close(self, site: str) -> None:
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._pool.in_use > 0
+
+    def close(self, site: str, reason: BaseException | None = None) -> None:
         """Sign out of all sessions (best effort); no request is sent after this.
 
         Wait shortly for pending requests, and include sessions in which a request timed out, since
         the server may have finished it in the meantime.
+
+        Args:
+            site: Where to sign out.
+            reason: Raised in place of sending further requests; an `AcumaticaError` by default.
         """
         self._closed = True
+        self._reason = self._reason or reason
         deadline = time.monotonic() + SIGN_OUT_TIMEOUT
         self._sign_out_all(self._pool.drain(), site, deadline)
         self._pool.wait_until_idle(min(BUSY_TIMEOUT, deadline - time.monotonic()))
@@ -306,21 +322,16 @@ class Client:
         return session
 
     def _send(self, attempt: _Attempt[Content]) -> Result[Content]:
-        try:
-            with self._first_request_lock:
-                if not self._succeeded.is_set():
-                    return self._exchange(attempt)
-            try:
+        with self._first_request_lock:
+            if not self._succeeded.is_set():
                 return self._exchange(attempt)
-            except RequestFailed as failed:
-                owner = attempt.request.owner
-                if failed.cause is not Cause.API_LOGIN_LIMIT or not self._make_room(owner):
-                    raise
+        try:
             return self._exchange(attempt)
         except RequestFailed as failed:
-            if failed.cause in FINAL:
-                self._refused[attempt.auth] = failed
-            raise
+            owner = attempt.request.owner
+            if failed.cause is not Cause.API_LOGIN_LIMIT or not self._make_room(owner):
+                raise
+        return self._exchange(attempt)
 
     def _make_room(self, owner: str) -> bool:
         """Sign out of other owners' idle sessions; return whether there were any."""
@@ -339,9 +350,14 @@ class Client:
         first = not self._succeeded.is_set()
         outcome = RawResponse(request.subject, first=first, resizable=request.resizable)
         try:
-            with self._pool.connection(request.owner) as connection:
+            with (
+                self._pool.connection(request.owner) as connection,
+                self._signing_in(connection, authorization) as turn,
+            ):
                 self._require_open(request, attempt.auth)
                 response = self._fetch(connection, request, authorization)
+                if response.status_code == HTTPStatus.OK:
+                    turn.close()
                 locales = [c.value for c in connection.session.cookies if c.name == "Locale"]
                 body = _Body(response, self._settings.max_response_size, streamed=attempt.streamed)
                 log_exchange(response, body.head, self._settings.verbosity)
@@ -352,7 +368,7 @@ class Client:
                     body=body.head,
                     credential=authorization.credential,
                 )
-                failed = classify(outcome)
+                failed = self._classified(outcome, attempt.auth)
                 if failed:
                     self._leave(connection, outcome, failed)
                 streamed = attempt.streamed and not failed
@@ -366,10 +382,10 @@ class Client:
             # The server had begun to answer when it failed.
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             outcome = replace(outcome, status=status, body=error.body)
-            failed = classify(outcome)
+            failed = self._classified(outcome, attempt.auth)
         except (OSError, BrokenPayload) as error:
             outcome = replace(outcome, status=0, exception=error)
-            failed = classify(outcome)
+            failed = self._classified(outcome, attempt.auth)
         seconds = time.monotonic() - started
         if failed:
             failed.seconds = seconds
@@ -381,6 +397,29 @@ class Client:
         logger.info("GET %s: %d bytes in %.2f s", request.url, body.length, seconds)
         date = http_date(response.headers.get("Date", ""))
         return Result(content, date, locales[-1] if locales else None)  # type: ignore[arg-type]
+
+    def _classified(self, outcome: RawResponse, auth: Auth) -> RequestFailed | None:
+        """Return the failure in an outcome, or None; an account that was refused is remembered."""
+        failed = classify(outcome)
+        if failed and failed.cause in FINAL:
+            self._refused[auth] = failed
+        return failed
+
+    @contextmanager
+    def _signing_in(
+        self, connection: Connection, authorization: Authorization
+    ) -> Iterator[ExitStack]:
+        """Wait for the turn of a connection that signs in with a password; closing it ends it.
+
+        Otherwise a password that is refused under way would go out once for each connection.
+        """
+        with ExitStack() as turn:
+            signs_in = connection.authorization is None
+            if signs_in and authorization.credential is Credential.PASSWORD:
+                with self._sign_in_queue:  # each waits for all of its time
+                    if self._sign_in_turn.acquire(timeout=SIGN_IN_TURN):
+                        turn.callback(self._sign_in_turn.release)
+            yield turn
 
     @staticmethod
     def _leave(connection: Connection, outcome: RawResponse, failed: RequestFailed) -> None:
@@ -394,6 +433,8 @@ class Client:
         """Raise an error if the account was refused before, or if the run is over."""
         if auth in self._refused:
             raise self._refused[auth]
+        if self._reason:
+            raise self._reason
         if self._closed:
             message = f"The run ended before {request.subject} was read."
             raise AcumaticaError(message)

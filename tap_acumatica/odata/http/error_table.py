@@ -66,6 +66,11 @@ def timed_out(error: Exception | None) -> bool:
     return isinstance(error, requests.exceptions.ReadTimeout) or "Read timed out" in str(error)
 
 
+def _of_response(error: Exception | None) -> bool:
+    """Whether it is a header of the response that is invalid, such as two different lengths."""
+    return isinstance(error, requests.exceptions.InvalidHeader) and error.request is not None
+
+
 def _under_maintenance(response: RawResponse) -> bool:
     """Whether the site says that it is under maintenance: by status, web page or redirect."""
     text = response.headers.get("Location", "") if response.status in REDIRECTS[0] else ""
@@ -226,6 +231,7 @@ RULES: Final[tuple[Rule, ...]] = (
             requests.exceptions.MissingSchema,
             requests.exceptions.InvalidHeader,
         ),
+        test=lambda response: not _of_response(response.exception),
     ),
     Rule(
         Cause.HOST_NOT_FOUND,

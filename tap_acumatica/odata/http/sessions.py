@@ -63,9 +63,14 @@ class Connection:
 
 
 class ConnectionPool:
-    """A pool with at most `size` connections in use; the last one used is taken first."""
+    """A pool with at most `size` connections in use; the last one used is taken first.
+
+    Attributes:
+        in_use: Number of connections in use.
+    """
 
     def __init__(self, settings: PoolSettings, new_session: Callable[[], requests.Session]) -> None:
+        self.in_use = 0
         self._settings = settings
         self._new_session = new_session
         self._free: list[Connection] = []
@@ -89,6 +94,7 @@ class ConnectionPool:
                 "max_pool_size or pool_wait_time."
             )
             raise AcumaticaError(message)
+        self._count(1)
         try:
             connection = self._take(owner)
             try:
@@ -101,6 +107,7 @@ class ConnectionPool:
                 raise
             self._put(connection)
         finally:
+            self._count(-1)
             self._slots.release()
 
     def wait_until_idle(self, timeout: float) -> None:
@@ -127,6 +134,10 @@ class ConnectionPool:
             connections = self._timed_out.copy()
             self._timed_out.clear()
         return connections
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self.in_use += change
 
     def _take(self, owner: str) -> Connection:
         with self._lock:

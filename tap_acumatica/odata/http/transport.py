@@ -41,7 +41,7 @@ class ResponseTooLarge(requests.RequestException):
 
 def new_session() -> requests.Session:
     """Return a session whose responses all have to make progress."""
-    session = requests.Session()
+    session = _Session()
     for scheme in ("https://", "http://"):
         session.mount(scheme, _PacedAdapter())
     return session
@@ -56,7 +56,7 @@ def chunks(response: requests.Response, max_size: int) -> Iterator[bytes]:
     """
     size = 0
     part = bytearray()
-    for chunk in response.iter_content(CHUNK_SIZE):  # as small as the server sends them
+    for chunk in _arriving(response):  # as small as the server sends them
         size += len(chunk)
         if size > max_size:
             response.close()
@@ -67,6 +67,19 @@ def chunks(response: requests.Response, max_size: int) -> Iterator[bytes]:
             yield bytes(part)
             part.clear()
     yield bytes(part)
+
+
+def _arriving(response: requests.Response) -> Iterator[bytes]:
+    try:
+        yield from response.iter_content(CHUNK_SIZE)
+    except (ValueError, OverflowError) as error:  # of the library, about the size of a chunk
+        raise requests.exceptions.ChunkedEncodingError(error) from error
+
+
+class _Session(requests.Session):
+    @override
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return None: no redirect is followed, and to look where one leads reads all its body."""
 
 
 class _PacedAdapter(HTTPAdapter):

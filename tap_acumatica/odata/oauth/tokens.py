@@ -67,10 +67,10 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
             lifetime = DEFAULT_LIFETIME
         refresh_token, scope = response.get("refresh_token"), response.get("scope") or ""
         return cls(
-            response["access_token"],
-            str(refresh_token) if refresh_token else None,
+            _text(response["access_token"]),
+            _text(refresh_token) if refresh_token else None,
             requested_at + lifetime - min(MAX_RENEWAL_MARGIN, lifetime / 2),
-            " ".join(map(str, scope)) if isinstance(scope, list) else str(scope),
+            _text(" ".join(map(str, scope)) if isinstance(scope, list) else scope),
         )
 
     @property
@@ -99,6 +99,11 @@ def _unquoted(literal: str) -> str:
     except ValueError:
         return literal
     return text
+
+
+def _text(value: object) -> str:
+    """Return a text that a file can hold: half a character, which JSON allows, is none."""
+    return str(value).encode("utf-8", "replace").decode()
 
 
 class StoredToken(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -172,8 +172,9 @@ class JsonDecoder:
         try:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
-            # A body that was cut off says nothing about the columns.
-            self._decode(_ANY_JSON, body)
+            if decoder is not _ANY_JSON:  # which refuses numbers of thousands of digits, too
+                # A body that was cut off says nothing about the columns.
+                self._decode(_ANY_JSON, body)
             raise unexpected_values(self._entity_set, error) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             repaired = _ESCAPES.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], body)

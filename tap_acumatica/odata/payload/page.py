@@ -23,7 +23,7 @@ SET_NAME: Final = re.compile(r"[^(/@]*?(?=[(/@]|&\$|$)")
 COLUMNS_OF_SET: Final = re.compile(r"[^(/@]+\((.+)\)(?:/\$entity)?")
 """Matches a set with its columns; the group lists them, with those within them in parentheses."""
 
-NESTED: Final = re.compile(r"\([^()]*\)")
+PARENTHESES: Final = re.compile(r"([()])")
 
 ALIAS: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 """Matches the names that a set may have beside the generated one, which has underscores."""
@@ -119,11 +119,13 @@ def selected_columns(entity_set: str, sent: str) -> frozenset[str] | None:
     match = COLUMNS_OF_SET.fullmatch(unquote(sent))
     if match is None or "(" in entity_set:
         return None
-    names, nested = match[1], 1
-    while nested:
-        names, nested = NESTED.subn("", names)
-    columns = frozenset(name.strip().lower() for name in names.split(","))
-    return None if "*" in columns or "" in columns else columns
+    outside, depth = [], 0
+    for part in PARENTHESES.split(match[1]):
+        depth += {"(": 1, ")": -1}.get(part, 0)
+        if depth == 0 and part != ")":
+            outside.append(part)
+    columns = frozenset(name.strip().lower() for name in "".join(outside).split(","))
+    return None if depth or "*" in columns or "" in columns else columns
 
 
 def _set_name(text: str) -> str:

@@ -211,6 +211,8 @@ def test_a_selection_of_related_columns_alone_is_none_of_the_set() -> None:
         ("Orders", "Orders()", None),
         ("Orders", "Orders(*)", None),
         ("Orders", "Orders(A,*,B())", None),
+        ("Orders", "Orders(A,B(C)", None),
+        ("Orders", "Orders(A," + "(" * 200_000 + ")" * 200_000 + "B)", {"a", "b"}),
         ("Orders", "Orders('5')/Lines", None),
         ("Sales (2024)", "Sales (2024)", None),
     ],

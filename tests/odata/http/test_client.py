@@ -8,7 +8,8 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -314,6 +315,53 @@ def test_a_password_that_is_refused_later_is_not_sent_again(box: Sandbox, tenant
     assert tenant.failing().cause == "sign-in refused"
     assert tenant.failing().cause == "sign-in refused"
     assert box.counters().total == 2
+
+
+@pytest.mark.parametrize("owner", ["signed in", "other"])
+def test_a_password_that_is_refused_under_way_goes_out_once_whatever_the_size_of_the_pool(
+    box: Sandbox,
+    connect: Callable[..., Tenant],
+    monkeypatch: pytest.MonkeyPatch,
+    owner: str,
+) -> None:
+    monkeypatch.setattr("tap_acumatica.odata.http.client.SIGN_IN_TURN", 60.0)
+    size = 16
+    tenant = connect(pool=PoolSettings(size=size))
+    root = f"{box.url}/t/Company/api/odata/dac/"
+    request = Request(root + TERMS, TERMS, "signed in")
+    assert tenant.client.get(request, DECODER.page).content.rows == ROWS
+    others = threading.Barrier(size)
+
+    def hold(_: object) -> None:
+        """Let all answers go together that would come at the same time."""
+        with suppress(threading.BrokenBarrierError):
+            others.wait(0.5)
+
+    box.before_request(hold)
+    box.faults.add(Fault("unauthorized"))
+
+    def ask(_: int) -> str:
+        with pytest.raises(RequestFailed) as raised:
+            tenant.client.get(replace(request, owner=owner), DECODER.page)
+        return raised.value.cause
+
+    with ThreadPoolExecutor(size) as threads:
+        assert set(threads.map(ask, range(size))) == {"sign-in refused"}
+    # Whoever is signed in already need not wait for others to sign in.
+    assert box.counters().unauthorized <= 1 + (owner == "signed in")
+
+
+def test_a_sign_in_that_hangs_does_not_hold_up_the_others(
+    box: Sandbox, connect: Callable[..., Tenant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tap_acumatica.odata.http.client.SIGN_IN_TURN", 0.01)
+    tenant = connect(pool=PoolSettings(size=4))
+    tenant.get()
+    together = threading.Barrier(4)
+    box.before_request(lambda _: together.wait(20))
+    with ThreadPoolExecutor(4) as threads:
+        assert len(list(threads.map(lambda _: tenant.get(), range(4)))) == 4
+    assert box.counters().most_at_once == 4
 
 
 def test_a_locked_account_is_not_knocked_at(box: Sandbox, tenant: Tenant) -> None:

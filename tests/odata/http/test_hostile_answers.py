@@ -71,6 +71,57 @@ def test_a_response_that_trickles_has_not_come_in_time(
     assert raised.value.action is Action.SHRINK
 
 
+def test_a_handshake_that_trickles_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tap_acumatica.odata.http.client.CONNECT_TIMEOUT", 0.5)
+    over = threading.Event()
+    record = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc"  # a hello of 16 kB begins
+    with hostile_server(lambda _: b"", lambda: trickle(record, b"\0", over)) as server:
+        site = server.site.replace("http:", "https:")
+        client = Client(ClientSettings(timeout=60, max_retry_time=0), BasicAuth("user", "p"), site)
+        with pytest.raises(RequestFailed) as raised:
+            client.get(Request(f"{site}/Rows", "Rows", "owner"), bytes)
+        over.set()
+    assert raised.value.cause is Cause.READ_TIMEOUT
+
+
+def test_a_proxy_that_trickles_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tap_acumatica.odata.http.client.CONNECT_TIMEOUT", 0.5)
+    over = threading.Event()
+    with hostile_server(lambda _: trickle(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", over)) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.site)
+        site = "https://erp.example"
+        client = Client(ClientSettings(timeout=60, max_retry_time=0), BasicAuth("user", "p"), site)
+        with pytest.raises(RequestFailed) as raised:
+            client.get(Request(f"{site}/Rows", "Rows", "owner"), bytes)
+        over.set()
+    assert [call.target for call in proxy.calls] == ["erp.example:443"]
+    assert raised.value.cause is Cause.READ_TIMEOUT
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("size", ["-5", "-0x1", "1_0", "g", "", "9" * 5_000, "7fffffffffffffff1"])
+def test_a_chunk_of_an_impossible_size_is_a_broken_connection(size: str, streamed: bool) -> None:
+    sent = HEAD + f"Transfer-Encoding: chunked\r\n\r\n{size}\r\n".encode() + ROWS
+    with (
+        client_of(lambda _: [sent, b"\r\n0\r\n\r\n"]) as (client, request),
+        pytest.raises(RequestFailed) as raised,
+    ):
+        fetch(client, request, streamed=streamed)
+    assert raised.value.cause in {Cause.CONNECTION_LOST, Cause.READ_TIMEOUT}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_response_of_two_lengths_is_not_taken(streamed: bool) -> None:
+    """What stands behind the shorter one could pass for the next response."""
+    sent = HEAD + b"Content-Length: 12\r\nContent-Length: 7\r\n\r\n" + ROWS
+    with (
+        client_of(lambda _: sent) as (client, request),
+        pytest.raises(RequestFailed, match="multiple unmatching values") as raised,
+    ):
+        fetch(client, request, streamed=streamed)
+    assert raised.value.action is Action.RETRY
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_response_that_grows_beyond_all_measure_is_given_up(streamed: bool) -> None:
     bomb = gzip.compress(b"0" * 200_000_000)
@@ -81,6 +132,18 @@ def test_a_response_that_grows_beyond_all_measure_is_given_up(streamed: bool) ->
     ):
         fetch(client, request, streamed=streamed)
     assert raised.value.action is Action.SHRINK, "fewer rows may fit"
+
+
+@pytest.mark.parametrize("location", [b"/elsewhere", b"\xff", b"http://[::1", b""])
+def test_a_redirect_is_read_like_any_other_response(location: bytes) -> None:
+    bomb = gzip.compress(b"0" * 200_000_000)
+    head = b"HTTP/1.1 302 Found\r\nContent-Encoding: gzip\r\nLocation: " + location
+    head += b"\r\nContent-Length: %d\r\n\r\n" % len(bomb)
+    with (
+        client_of(lambda _: head + bomb) as (client, request),
+        pytest.raises(RequestFailed, match="more than 1,000,000 bytes"),
+    ):
+        fetch(client, request, streamed=False)
 
 
 def test_a_sign_out_that_trickles_is_not_waited_for() -> None:

@@ -183,6 +183,8 @@ def test_an_address_of_the_site_s_server_may_be_relative() -> None:
         {"error": None},
         {"refresh_token": 5},
         {"scope": ["api", "offline_access"]},
+        {"scope": "\ud83d"},
+        {"scope": {"\ud83d": 10**9}},
         {"expires_in": "Infinity"},
         {"expires_in": "nan"},
         {"expires_in": 10**401},

@@ -260,6 +260,12 @@ def test_what_is_no_page_is_broken(body: bytes) -> None:
         DECODER.page(body)
 
 
+@pytest.mark.parametrize("body", ["%s", '{"value":[{"LineNbr":%s}]}', '{"Other":%s,"value":[{}]}'])
+def test_a_number_of_thousands_of_digits_is_no_value_of_a_page(body: str) -> None:
+    with pytest.raises((BrokenPayload, InconsistentAnswer)):
+        DECODER.page((body % ("9" * 5_000)).encode())
+
+
 def test_a_row_without_a_column_that_reading_needs_is_an_error() -> None:
     decoder = JsonDecoder("Items", COLUMNS, ["LineNbr"])
     assert decoder.page(b'{"value":[{"LineNbr":null}]}').rows == [{"LineNbr": None}]
