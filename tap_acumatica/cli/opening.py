@@ -82,6 +82,7 @@ def open_tap(  # noqa: PLR0913 - the options of the command line
     After an error the cached metadata are deleted: they may be the cause.
     """
     config, run = config or _ConfigInput(), run or Run()
+    run.begin_report(config.config, in_environment=config.parse_env)
     try:
         yield tap(
             config=config.config,

@@ -27,7 +27,7 @@ from tap_acumatica.odata.http.rate_limit import RateLimiter
 from tap_acumatica.odata.http.retry import with_retries
 from tap_acumatica.odata.http.sessions import Connection, ConnectionPool, PoolSettings
 from tap_acumatica.odata.http.transport import MEGABYTE, chunks, new_session
-from tap_acumatica.odata.log import log_exchange, logger
+from tap_acumatica.odata.log import REQUESTS, log_exchange, logger, shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -227,7 +227,11 @@ class Client:
                         raise
                 authorization = auth.reauthorize(authorization)
 
-        result = self.retry(attempt, request.owner, count_retry)
+        try:
+            result = self.retry(attempt, request.owner, count_retry)
+        except AcumaticaError as error:
+            error.attempts = retries + 1
+            raise
         return replace(result, retries=retries) if retries else result
 
     def retry(
@@ -285,7 +289,7 @@ class Client:
                 log_exchange(response, body, self._settings.verbosity)
         except OSError as error:
             return RawResponse(request.subject, exception=error)
-        logger.info("GET %s: %s", request.url, response.status_code)
+        self._log_request(request.url, str(response.status_code))
         return RawResponse(request.subject, response.status_code, response.headers, body)
 
     def close(self, site: str) -> None:
@@ -373,14 +377,20 @@ class Client:
         seconds = time.monotonic() - started
         if failed:
             failed.seconds = seconds
+            url = shown_url(request.url, self._settings.verbosity)
             logger.warning(
-                "GET %s: %s (%s) after %.2f s", request.url, failed.cause, outcome.status, seconds
+                "GET %s: %s (%s) after %.2f s", url, failed.cause, outcome.status, seconds
             )
             raise failed
         self._succeeded.set()
-        logger.info("GET %s: %d bytes in %.2f s", request.url, body.length, seconds)
+        self._log_request(request.url, f"{body.length} bytes in {seconds:.2f} s")
         date = http_date(response.headers.get("Date", ""))
         return Result(content, date, locales[-1] if locales else None)  # type: ignore[arg-type]
+
+    def _log_request(self, url: str, result: str) -> None:
+        verbosity = self._settings.verbosity
+        if verbosity >= REQUESTS:
+            logger.info("GET %s: %s", shown_url(url, verbosity), result)
 
     @staticmethod
     def _leave(connection: Connection, outcome: RawResponse, failed: RequestFailed) -> None:
