@@ -17,6 +17,7 @@ from typing_extensions import override
 from tap_acumatica.catalog.related import fill_nulls
 from tap_acumatica.catalog.schema import CatalogSchema
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
+from tap_acumatica.odata.log import REQUESTS
 from tap_acumatica.output.records import RecordConverter
 from tap_acumatica.output.stream_maps import stream_map_errors
 from tap_acumatica.output.writer import Writer
@@ -270,7 +271,8 @@ class EntityStream(Stream):
     @override
     def get_sync_timer(self) -> metrics.Timer:
         timer = super().get_sync_timer()
-        return _Timer(timer.metric, timer.tags, lambda: self._progress)
+        says_all = self.config["verbosity"] >= REQUESTS
+        return _Timer(timer.metric, timer.tags, lambda: self._progress, says_all=says_all)
 
     # State
 
@@ -323,15 +325,21 @@ class _Counter(metrics.Counter):
 
 
 class _Timer(metrics.Timer):
-    """Times each partition by itself, and says that it failed if it did: its error stays in it."""
+    """Times each partition by itself, and says that it failed if it did: its error stays in it.
+
+    At the lowest verbosity it says only that.
+    """
 
     def __init__(
         self,
         metric: metrics.Metric,
         tags: dict[str, Any],
         progress: Callable[[], PartitionProgress | None],
+        *,
+        says_all: bool,
     ) -> None:
         super().__init__(metric, tags)
+        self._says_all = says_all
         self._progress = progress
         self._begun = False
 
@@ -347,9 +355,12 @@ class _Timer(metrics.Timer):
     @override
     def __exit__(self, *error: Any) -> None:  # noqa: PYI036 - the SDK's types
         progress = self._progress()
-        if progress is None or progress.facts.failed:
+        failed = progress is None or progress.facts.failed
+        if failed:
             self.tags[metrics.Tag.STATUS] = metrics.Status.FAILED
-        super().__exit__(*error)
+        # The stream's own line says how long it took.
+        if failed or self._says_all:
+            super().__exit__(*error)
 
 
 def _add_tenant(context: Context | None, records: list[Record]) -> None:

@@ -245,6 +245,17 @@ class TapAcumatica(Tap):
         require_readable([stream.plan for stream in streams], self.run.settings.interfaces)
         return streams
 
+    @property
+    def bookmarks(self) -> dict[str, Any]:
+        """The bookmarks of the state, by stream."""
+        bookmarks: dict[str, Any] = self.state.get("bookmarks", {})
+        return bookmarks
+
+    @property
+    def catalog_names(self) -> list[str] | None:
+        """The names of all streams of the catalog that was given, selected or not, or None."""
+        return self._names
+
     def selected_plans(self) -> list[StreamPlan]:
         """Return the plans of the streams to read.
 
@@ -293,11 +304,11 @@ class TapAcumatica(Tap):
         Raises:
             SchemaChanged: The setting `schema_changes` does not accept it.
         """
-        bookmarks = self.state.get("bookmarks", {})
+        bookmarks = self.bookmarks
         known = self.run.known_streams() if self._names is None else self._names
         changes = drift.against_state(plans, bookmarks, known)
         self.run.report.add_changes(changes)
-        drift.tell(changes, fail=self.config["schema_changes"] == "fail")
+        drift.tell(changes, fail=self.run.settings.fails_on_changes)
         drift.remember(changes, bookmarks)
 
     def _write_sync_log(self, error: AcumaticaError | Stopped | None) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from tap_acumatica.catalog.selection import decode_selected
 from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.reading.reread import MELTANO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,10 @@ def read_state(path: str) -> dict[str, Any]:
     if not content.strip():
         message = f"The file {path} is empty: leave --state out if there is no state yet."
         raise SettingsError(message)
-    return _object(path, content, msgspec.json.decode)
+    state = _object(path, content, msgspec.json.decode)
+    # Meltano prints it beside its own name for it.
+    state = state.get(MELTANO, state)
+    return state if isinstance(state, dict) else {MELTANO: state}
 
 
 def read_catalog(path: str) -> dict[str, Any]:

@@ -38,6 +38,16 @@ class CommandTap(Protocol):
     ) -> None: ...
 
     @property
+    def catalog_names(self) -> list[str] | None:
+        """The names of all streams of the catalog that was given, or None."""
+        ...
+
+    @property
+    def bookmarks(self) -> dict[str, Any]:
+        """The bookmarks of the state, by stream."""
+        ...
+
+    @property
     def catalog_json_text(self) -> str:
         """The discovered catalog as JSON."""
         ...

@@ -166,6 +166,20 @@ def require_shape(state: Mapping[str, Any]) -> None:
                 raise SettingsError(message)
 
 
+def part_of(entry: Mapping[str, Any], column: str | None, tenant: str | None) -> Mapping[str, Any]:
+    """Return the part of a stream's state that is a tenant's; empty if there is none.
+
+    Args:
+        entry: The state of the stream.
+        column: The column that holds the tenant; None if the settings name no tenants.
+        tenant: The tenant.
+    """
+    if column is None:
+        return entry
+    parts: Sequence[Mapping[str, Any]] = entry.get("partitions", ())
+    return next((part for part in parts if part["context"].get(column) == tenant), {})
+
+
 def tenants_in(state: Mapping[str, Any]) -> list[str]:
     """Return the tenants of which a state holds bookmarks, whatever their column was called."""
     return sorted(

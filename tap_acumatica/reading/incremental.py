@@ -119,7 +119,9 @@ class IncrementalRead:
         splitter = WindowSplitter(window_slice, instants, partial(self._read_in_parallel, read))
         # Without a page size the server's links are followed, which lead through the whole window.
         may_split = self._settings.readers > 1 and pages.paging.size and pages.table.key
-        for page in self._read_pages(pages, read, pager, may_overtake=horizon is not None):
+        # The first reader has counted the whole window, before it was split.
+        is_first = horizon is not None
+        for page in self._read_pages(pages, read, pager, may_overtake=is_first, counts=is_first):
             remaining = (
                 splitter.split(pager, page.rows, self._replication_key) if may_split else None
             )
@@ -136,6 +138,7 @@ class IncrementalRead:
         pager: CursorPager,
         *,
         may_overtake: bool = True,
+        counts: bool = False,
     ) -> Iterator[PageRead]:
         """Follow a pager to its end, or until it has overtaken the changes to the table.
 
@@ -165,8 +168,7 @@ class IncrementalRead:
                     if clock.proved and page.seen
                     else clock_check.newest_instant(pages.table, pages.look)
                 )
-        # The first reader counts the whole window, the others count their slices.
-        self._pages.stats.prove(pages.proof, counts_all=pages is self._pages)
+        self._pages.stats.prove(pages.proof, counts=counts)
 
     def _read_in_parallel(
         self, read: WindowRead, window_slice: WindowSlice
@@ -198,4 +200,5 @@ class IncrementalRead:
             name = self._replication_key
             for condition in (f"{name} eq null", f"{name} ge {future}"):
                 yield from read_full_table(self._pages, self._settings, condition)
+                self._pages.stats.prove(self._pages.proof)
             yield Checkpoint(replace(bookmark, undated_read_on=today))

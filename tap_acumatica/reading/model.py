@@ -96,8 +96,8 @@ class ReadStats:
     """Statistics of a read, shared by the parallel readers of one entity.
 
     Attributes:
-        proof: What has proved the parts of the read that are complete; None: nothing yet. The rows
-            without a date take no part in it.
+        proof: What has proved the parts of the read that are complete; None: nothing yet.
+        counted: The counts of these parts.
     """
 
     rows: int = 0
@@ -106,6 +106,7 @@ class ReadStats:
     retries: int = 0
     window: Window | None = None
     proof: Proof | None = None
+    counted: list[int | None] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -122,17 +123,19 @@ class ReadStats:
             self.requests += number
             self.retries += number
 
-    def prove(self, proof: Proof, *, counts_all: bool = True) -> None:
+    def prove(self, proof: Proof, *, counts: bool = True) -> None:
         """Add the proof of a part; the weakest way to prove a part is that of the read.
 
         Args:
             proof: The proof.
-            counts_all: Whether its count is that of the whole read.
+            counts: Whether to add its count, since that of no other part includes it.
         """
-        proof = proof if counts_all else replace(proof, counted=None)
         with self.lock:
+            if counts:
+                self.counted += [proof.counted]
+            known = [count for count in self.counted if count is not None]
+            counted = sum(known) if known and len(known) == len(self.counted) else None
             before = self.proof or replace(proof, rows=0)
-            counted = proof.counted if before.counted is None else before.counted
             by = max(before.by, proof.by, key=list(ProvedBy).index)
             self.proof = Proof(by, counted, before.rows + proof.rows)
 

@@ -93,9 +93,9 @@ def _entry(
         part = _PARTS.decode(partition)
         names = list(_tenants(part))
         known += names
-        if tenant is None or tenant.casefold() in map(str.casefold, names):
-            changed |= _change(part, since)
-            partitions[index] = _raw(part)
+        wanted = tenant is None or tenant.casefold() in map(str.casefold, names)
+        if wanted and _change(part, since):
+            partitions[index], changed = _raw(part), True
     if tenant is not None and tenant.casefold() not in map(str.casefold, known):
         message = (
             f"The state of {stream} does not know the tenant {tenant}: name one of "

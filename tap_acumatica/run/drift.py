@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_acumatica.catalog.given import FULL_TABLE, INCREMENTAL
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.log import logger
-from tap_acumatica.reading.bookmarks import COLUMNS, GONE, KEY, METHOD, VALUE, WAS_READ
+from tap_acumatica.reading.bookmarks import COLUMNS, GONE, KEY, METHOD, VALUE, WAS_READ, part_of
 from tap_acumatica.reading.memory import (
     TYPES,
     column_types,
@@ -283,7 +283,7 @@ def against_state(
             changes[Change(Kind.ENTITY_NEW, plan.name)] = None
             continue
         for tenant in plan.partitions:
-            part = _part(bookmarks[plan.name], plan.settings.tenant_column, tenant)
+            part = part_of(bookmarks[plan.name], plan.settings.tenant_column, tenant)
             if part:
                 shapes = Shape.of_state(part), Shape.of_plan(plan, tenant)
                 changes |= dict.fromkeys(compare(plan.name, *shapes))
@@ -343,13 +343,6 @@ def _gone(
             del changes[new]
             return Change(Kind.INQUIRY_RENAMED, stream, (plan.name,))
     return Change(Kind.ENTITY_GONE, stream)
-
-
-def _part(entry: Mapping[str, Any], column: str | None, tenant: Tenant) -> Mapping[str, Any]:
-    if column is None:
-        return entry
-    parts = entry.get("partitions", ())
-    return next((part for part in parts if part["context"].get(column) == tenant), {})
 
 
 def remember(changes: Iterable[Change], bookmarks: MutableMapping[str, Any]) -> None:

@@ -99,19 +99,19 @@ def in_words(error: BaseException) -> AcumaticaError:
     if isinstance(error, AcumaticaError):
         return error
     cause = getattr(error, "cause", None)
-    sentence = str(error)
+    message = str(error)
     if isinstance(error, Stopped):
         cause = Cause.STOPPED
-        sentence = "The run was stopped: the next one continues from the state."
+        message = "The run was stopped: the next one continues from the state."
     elif isinstance(error, MemoryError):
         cause = Cause.MEMORY
-        sentence = (
+        message = (
             "The tap ran out of memory: lower page_size, max_pool_size or max_response_size, or "
             "allow it more."
         )
     if not isinstance(cause, Cause):
         return Defect(error)
-    result = AcumaticaError(sentence)
+    result = AcumaticaError(message)
     result.cause = cause
     return result
 

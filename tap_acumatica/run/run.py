@@ -8,6 +8,9 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tap_acumatica.catalog.absence import TenantGaps
+from tap_acumatica.catalog.plan import StreamPlan
+from tap_acumatica.catalog.schema import entry_of
 from tap_acumatica.discovery.cache import MetadataCache
 from tap_acumatica.discovery.relations import require_found
 from tap_acumatica.discovery.tenant import may_ask_for, require_asked_for, require_not_gone
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from tap_acumatica.catalog.entry import StreamDescription
-    from tap_acumatica.catalog.plan import StreamPlan, Tenant
+    from tap_acumatica.catalog.plan import Tenant
     from tap_acumatica.discovery.tenant import Discovered
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.reading.bookmarks import Bookmark
@@ -221,6 +224,16 @@ class Run:
             for aliases in names
             for name in aliases
         }
+
+    def current_plans(self) -> dict[str, StreamPlan]:
+        """Return the plans of the streams that the instance has and the settings include."""
+        settings, failed = self.settings.plans, self.failures.has_failed
+        tenants = [tenant for tenant in self.instance.tenants if not failed(tenant)]
+        streams = {tenant: self.instance.discovered(tenant).streams for tenant in tenants}
+        entries = [stream.entry for stream in union(streams, settings.tenant_column)]
+        gaps = TenantGaps.of(entries)
+        plans = [StreamPlan.of(entry_of(entry), gaps, settings) for entry in entries]
+        return {plan.name: plan for plan in plans}
 
     def connect(self, plans: Callable[[], Iterable[StreamPlan]], bookmarks: Bookmarks) -> None:
         """Set the callbacks that tell the run what to read.

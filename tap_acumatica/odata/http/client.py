@@ -163,6 +163,7 @@ class Client:
         """
         self.requests = 0
         self.retries = 0
+        self.verbosity = settings.verbosity
         self._settings = settings
         self._auth = auth
         self._site = site
@@ -377,7 +378,7 @@ class Client:
         seconds = time.monotonic() - started
         if failed:
             failed.seconds = seconds
-            url = shown_url(request.url, self._settings.verbosity)
+            url = shown_url(request.url, self.verbosity)
             logger.warning(
                 "GET %s: %s (%s) after %.2f s", url, failed.cause, outcome.status, seconds
             )
@@ -388,9 +389,8 @@ class Client:
         return Result(content, date, locales[-1] if locales else None)  # type: ignore[arg-type]
 
     def _log_request(self, url: str, result: str) -> None:
-        verbosity = self._settings.verbosity
-        if verbosity >= REQUESTS:
-            logger.info("GET %s: %s", shown_url(url, verbosity), result)
+        if self.verbosity >= REQUESTS:
+            logger.info("GET %s: %s", shown_url(url, self.verbosity), result)
 
     @staticmethod
     def _leave(connection: Connection, outcome: RawResponse, failed: RequestFailed) -> None:
