@@ -49,7 +49,7 @@ FAMILIES: Final[Mapping[str, str]] = {
 
 
 GROUPS_REMEDY: Final = (
-    "restriction groups can hide more below the roles: compare with an administrator's figures"
+    "restriction groups can hide more: compare with an administrator's figures"
 )
 
 

@@ -46,7 +46,10 @@ SCHEMA: Final[Mapping[str, Any]] = {
         "generation": _NUMBER,
     },
 }
-"""JSON Schema of the records. A key must not be null: without `tenants` the tenant is empty."""
+"""JSON Schema of the records."""
+
+NO_TENANT: Final = "-"
+"""The tenant without `tenants`: a key must not be null, and targets make null of an empty text."""
 
 
 def messages(report: Mapping[str, Any]) -> Iterator[Message]:
@@ -61,7 +64,7 @@ def _record(report: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, An
     window, proof = facts["window"] or {}, facts["proof"] or {}
     return {name: facts[name] for name in SCHEMA["properties"] if name in facts} | {
         "run": report["run"],
-        "tenant": facts["tenant"] or "",
+        "tenant": facts["tenant"] or NO_TENANT,
         "site": report["site"],
         "started": report["started"],
         "window_low": window.get("low"),

@@ -440,7 +440,7 @@ def require_sync_log(ended: Ended) -> None:
     begun = [] if "MemoryError" in ended.scene.code else begun
     assert [record["stream"] for record in records] == [facts["stream"] for facts in begun]
     for record, facts in zip(records, begun, strict=True):
-        assert (record["run"], record["tenant"]) == (report["run"], facts["tenant"] or "")
+        assert (record["run"], record["tenant"]) == (report["run"], facts["tenant"] or "-")
         same = facts.keys() & record.keys() - {"tenant", "proof", "drift"}
         assert {name: record[name] for name in same} == {name: facts[name] for name in same}
         assert record["proof_counted"] == (facts["proof"] or {}).get("counted")

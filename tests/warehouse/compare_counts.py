@@ -47,7 +47,8 @@ def test_a_row_that_was_removed_by_hand_is_found(
     runs.load(settings, database)
     assert database.run(COUNTS) == []
     (account, *_) = box.rows(ACCOUNTS)
-    database.run(f"""DELETE FROM "{ACCOUNTS}" WHERE "AccountCD" = '{account["AccountCD"]}'""")
+    code = account["AccountCD"]
+    database.run(f"""DELETE FROM "{ACCOUNTS}" WHERE "AccountCD" = '{code}'""")  # noqa: S608 - our own
     ((stream, _, rows_read, rows_in_table),) = database.run(COUNTS)
     rows = len(box.rows(ACCOUNTS))
     assert (stream, float(rows_read), int(rows_in_table)) == (ACCOUNTS, rows, rows - 1)
