@@ -48,9 +48,7 @@ FAMILIES: Final[Mapping[str, str]] = {
 """The releases that have each form of the address."""
 
 
-GROUPS_REMEDY: Final = (
-    "restriction groups can hide more: compare with an administrator's figures"
-)
+GROUPS_REMEDY: Final = "restriction groups can hide more: compare with an administrator's figures"
 
 
 @dataclass(frozen=True, slots=True)
