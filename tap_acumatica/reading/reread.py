@@ -98,8 +98,8 @@ def _entry(
             partitions[index], changed = _raw(part), True
     if tenant is not None and tenant.casefold() not in map(str.casefold, known):
         message = (
-            f"The state of {stream} does not know the tenant {tenant}: name one of "
-            f"{', '.join(known)}."
+            f"The state of {stream} does not know the tenant {tenant}: name one of its "
+            f"tenants ({', '.join(known)})."
         )
         raise SettingsError(message)
     entry["partitions"] = _raw(partitions)

@@ -151,7 +151,7 @@ class SchemaChanged(AcumaticaError):  # noqa: N818 - as the sentence says it
         sentences = " ".join(change.sentence for change in changes)
         message = (
             "Streams are not what the state remembers of them, and the setting schema_changes is "
-            f"fail, so nothing was read: run once with warn to accept the changes. {sentences}"
+            f"fail, so nothing was read. {sentences} To accept these changes, run once with warn."
         )
         super().__init__(message)
 

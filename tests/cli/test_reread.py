@@ -93,7 +93,7 @@ def test_a_date_moves_bookmarks_back_and_never_ahead() -> None:
     ("text", "stream", "tenant", "words"),
     [
         (ODD, "Nothing", None, "has not one stream Nothing"),
-        (ODD, "SOOrder", "D", "does not know the tenant D: name one of A, B, C"),
+        (ODD, "SOOrder", "D", "does not know the tenant D: name one of its tenants .A, B, C."),
         (ODD, "Terms", "A", "knows no tenants"),
         ("[]", "Terms", None, "The state cannot be read"),
         ("", "Terms", None, "The state cannot be read"),
