@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+import yaml
 from support.running import (
     COMMAND,
     NOW,
@@ -398,6 +399,45 @@ def test_all_that_tells_how_a_run_ended_agrees_with_what_happened(name: str, sce
     require_last_line(ended)
     require_sync_log(ended)
     require_truth(ended)
+
+
+def test_a_run_of_the_template_with_nothing_new_has_a_log_that_can_be_read(scene: Scene) -> None:
+    project = yaml.safe_load(Path(__file__).parents[2].joinpath("meltano.yml").read_text())
+    (config,) = [
+        each["config"]
+        for each in project["plugins"]["extractors"]
+        if each["name"] == "tap-acumatica--incremental"
+    ]
+    scene.settings |= config
+    scene.read_before()
+    path = write_json(scene.folder / "state.json", scene.files["--state"])
+    settings = write_json(scene.folder / "config.json", scene.settings)
+    finished = run_command("--config", settings, "--state", path)
+    lines = finished.stderr.splitlines()
+    assert finished.returncode == 0
+    assert len([line for line in lines if "complete, " in line]) == len(config["entities"])
+    # Meltano adds the two lines of its discovery.
+    assert len(lines) <= 38
+    assert max(map(len, lines)) <= 300
+    assert "Skipping parse" not in finished.stderr
+
+
+def test_each_tenant_has_metrics_of_its_own_and_one_that_failed_says_so(
+    tmp_path: Path,
+) -> None:
+    with Sandbox(now=NOW, rows=60, tenants=("A", "B")) as box:
+        settings = settings_for(box, BATCHES, tenants=["A", "B"], max_retry_time=0)
+        box.forbid(BATCHES, tenant="B")
+        finished = run_command("--config", write_json(tmp_path / "c.json", settings))
+        points = [
+            json.loads(line.partition("METRIC: ")[2])
+            for line in finished.stderr.splitlines()
+            if "METRIC: " in line
+        ]
+        found = {(each["metric"], each["tags"]["context"]["_tenant"]): each for each in points}
+        assert found["record_count", "A"]["value"] == len(box.rows(BATCHES, "A"))
+        assert found["sync_duration", "B"]["tags"]["status"] == "failed"
+        assert ("record_count", "B") not in found
 
 
 def require_statuses(report: dict[str, Any], statuses: dict[str, str]) -> None:
