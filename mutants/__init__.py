@@ -262,9 +262,9 @@ MUTANTS = (
     ),
     Mutant(
         "a column that comes later is named",
-        "reading/incremental.py",
-        "if later and bookmark.instant:",
-        "if False:",
+        "run/drift.py",
+        "            if columns:",
+        "            if False:",
         trait="column later",
     ),
     Mutant(

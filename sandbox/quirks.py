@@ -26,6 +26,7 @@ Fractions = Literal["exact", "cut_10ms", "cut_seconds", "round_seconds"]
 ZONES = {
     "GMTE0000U": "UTC",
     "GMTM0500G": "America/New_York",
+    "GMTE0000K": "Europe/London",
     "GMTP0300M": "Europe/Moscow",
     "GMTP0545A": "Asia/Kathmandu",
     "GMTP0100A": "Europe/Berlin",

@@ -38,6 +38,12 @@ def with_columns(
     return _rebuilt(model, {changed.name: replace(changed, properties=properties)})
 
 
+def with_key(model: Model, entity: str, key: tuple[str, ...]) -> Model:
+    """Return the model of a tenant whose entity declares another key."""
+    changed = model.find(entity)
+    return _rebuilt(model, {changed.name: replace(changed, own_key=key)})
+
+
 def _rebuilt(model: Model, changed: Mapping[str, EntityType]) -> Model:
     """Return the model with some types replaced by name, also where they are bases."""
     types: dict[str, EntityType] = {}

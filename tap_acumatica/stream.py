@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from singer_sdk import Stream
+from singer_sdk import Stream, metrics
 from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
@@ -16,6 +17,7 @@ from typing_extensions import override
 from tap_acumatica.catalog.related import fill_nulls
 from tap_acumatica.catalog.schema import CatalogSchema
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
+from tap_acumatica.odata.log import REQUESTS
 from tap_acumatica.output.records import RecordConverter
 from tap_acumatica.output.stream_maps import stream_map_errors
 from tap_acumatica.output.writer import Writer
@@ -25,7 +27,7 @@ from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run.partition import PartitionProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
@@ -100,8 +102,8 @@ class EntityStream(Stream):
 
     @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
-        """Leave out what the SDK says about any error: the last line says what happened."""
-        if level < logging.ERROR:
+        """Leave out what the SDK says about beginnings and errors: the tap has lines for them."""
+        if logging.INFO < level < logging.ERROR:
             super().log(message, *args, level=level, **kwargs)
 
     # Reading
@@ -121,7 +123,11 @@ class EntityStream(Stream):
         if self._run.failures.has_failed(tenant):
             self._complete = False
             return
-        self._progress = progress = PartitionProgress(self.plan, self.get_context_state(context))
+        facts = self._run.report.facts(self.plan, tenant)
+        facts.generation = self._stream_version
+        self._progress = progress = PartitionProgress(
+            self.plan, self.get_context_state(context), facts
+        )
         try:
             yield from self._read(tenant, progress)
         except (Stopped, MemoryError):
@@ -131,11 +137,11 @@ class EntityStream(Stream):
             progress.fail()
             self.state_manager.is_flushed = False
             if isinstance(error, RequestFailed) and error.action is Action.SKIP:
-                self._run.skip(self.name, tenant, error, expected=progress.expected)
+                self._run.skip(facts, error, expected=progress.expected)
             else:
-                self._run.fail(self.name, tenant, error)
+                self._run.fail(facts, error)
         else:
-            self._run.succeed(tenant)
+            self._run.succeed(facts)
             if self.ABORT_AT_RECORD_COUNT is None:
                 progress.complete(self.plan.table(tenant).columns)
 
@@ -257,6 +263,19 @@ class EntityStream(Stream):
         if self._progress:
             self._progress.written(records)
 
+    # Metrics
+
+    @override
+    def get_record_counter(self, **options: Any) -> metrics.Counter:
+        counter = super().get_record_counter(**options)
+        return _Counter(counter.metric, counter.tags, counter.log_interval)
+
+    @override
+    def get_sync_timer(self) -> metrics.Timer:
+        timer = super().get_sync_timer()
+        says_all = self.config["verbosity"] >= REQUESTS
+        return _Timer(timer.metric, timer.tags, lambda: self._progress, says_all=says_all)
+
     # State
 
     @override
@@ -296,6 +315,60 @@ class EntityStream(Stream):
     def _write_activate_version_message(self, full_table_version: int) -> None:
         """Hold the message back: sent before the records, it would empty the target's table."""
         self._held_version = full_table_version
+
+
+class _Counter(metrics.Counter):
+    """Counts each partition by itself; a count of no record is not logged."""
+
+    @override
+    def with_context(self, value: Context | None) -> None:
+        self.exit()
+        self.tags = dict(self.tags)
+        super().with_context(value)
+
+    @override
+    def exit(self) -> None:
+        if self.value:
+            super().exit()
+
+
+class _Timer(metrics.Timer):
+    """Times each partition by itself, and says that it failed if it did: its error stays in it.
+
+    At the lowest verbosity it says only that.
+    """
+
+    def __init__(
+        self,
+        metric: metrics.Metric,
+        tags: dict[str, Any],
+        progress: Callable[[], PartitionProgress | None],
+        *,
+        says_all: bool,
+    ) -> None:
+        super().__init__(metric, tags)
+        self._says_all = says_all
+        self._progress = progress
+        self._begun = False
+
+    @override
+    def with_context(self, value: Context | None) -> None:
+        if self._begun:
+            self.__exit__(None, None, None)
+        self._begun = True
+        self.tags = {tag: each for tag, each in self.tags.items() if tag != metrics.Tag.STATUS}
+        self.start_time = time.time()
+        super().with_context(value)
+
+    @override
+    def __exit__(self, *error: Any) -> None:  # noqa: PYI036 - the SDK's types
+        progress = self._progress()
+        failed = progress is None or progress.facts.failed
+        if failed:
+            self.tags[metrics.Tag.STATUS] = metrics.Status.FAILED
+        # The stream's own line says how long it took.
+        if failed or self._says_all:
+            super().__exit__(*error)
 
 
 def _add_tenant(context: Context | None, records: list[Record]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from copy import deepcopy
 from functools import cached_property
@@ -29,10 +28,14 @@ from tap_acumatica.catalog.inquiries import require_inquiry_keys
 from tap_acumatica.catalog.plan import StreamPlan
 from tap_acumatica.catalog.related import prune
 from tap_acumatica.catalog.schema import catalog_of, entry_of
+from tap_acumatica.catalog.selection import names_in
 from tap_acumatica.cli import app
+from tap_acumatica.cli.ending import ending
 from tap_acumatica.cli.files import read_catalog, read_object
 from tap_acumatica.cli.opening import open_tap
-from tap_acumatica.odata.log import set_verbosity, show_safely
+from tap_acumatica.odata.errors import AcumaticaError
+from tap_acumatica.odata.log import logger, set_verbosity, show_safely
+from tap_acumatica.output import sync_log
 from tap_acumatica.output.stream_maps import name_expressions, stream_map_errors
 from tap_acumatica.output.writer import StateDeduplicator, Writer
 from tap_acumatica.reading.bookmarks import (
@@ -44,6 +47,7 @@ from tap_acumatica.reading.bookmarks import (
     warn_of_other_spellings,
 )
 from tap_acumatica.reading.prefetch import Stopped
+from tap_acumatica.run import drift
 from tap_acumatica.run.assembly import assemble
 from tap_acumatica.run.partition import streams_read
 from tap_acumatica.run.progress import show_progress
@@ -61,6 +65,7 @@ from tap_acumatica.settings.schema import SCHEMA
 from tap_acumatica.stream import EntityStream
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterable, Sequence
     from types import FrameType
 
@@ -71,6 +76,11 @@ if TYPE_CHECKING:
     from tap_acumatica.catalog.plan import Tenant
     from tap_acumatica.reading.bookmarks import Bookmark
 
+
+NOT_FOR_USERS: Final = frozenset(
+    {"Parsing env var for settings config...", "Skipping parse of env var settings..."}
+)
+"""What the SDK logs about itself."""
 
 ACTIVATE_VERSION: Final[CapabilitiesEnum] = (
     # SDK 0.55 moves it from one class to the other.
@@ -111,13 +121,17 @@ class TapAcumatica(Tap):
             run: The run that the tap serves; whoever created it closes it.
             arguments: The SDK's other arguments.
         """
+        logger.addFilter(_is_for_users)
         self.run = run or Run()
         self.run.connect(self._plans, self._bookmark)
         if isinstance(catalog, str | PurePath):
             catalog = read_catalog(str(catalog))
         elif isinstance(catalog, Catalog):
             catalog = catalog.to_dict()
-        catalog = None if catalog is None else settled(catalog)
+        self._names: list[str] | None = None
+        if catalog is not None:
+            settled_catalog = settled(catalog)
+            self._names, catalog = names_in(catalog), settled_catalog
         given_streams = catalog["streams"] if catalog else ()
         self._gaps = TenantGaps.of(given_streams)
         self._types = declared_types(given_streams)
@@ -231,6 +245,17 @@ class TapAcumatica(Tap):
         require_readable([stream.plan for stream in streams], self.run.settings.interfaces)
         return streams
 
+    @property
+    def bookmarks(self) -> dict[str, Any]:
+        """The bookmarks of the state, by stream."""
+        bookmarks: dict[str, Any] = self.state.get("bookmarks", {})
+        return bookmarks
+
+    @property
+    def catalog_names(self) -> list[str] | None:
+        """The names of all streams of the catalog that was given, selected or not, or None."""
+        return self._names
+
     def selected_plans(self) -> list[StreamPlan]:
         """Return the plans of the streams to read.
 
@@ -262,13 +287,39 @@ class TapAcumatica(Tap):
         warn_of_old_decimals(plans, self.run.settings.discovery.decimals)
         if self.config.get("emit_activate_version_messages"):
             require_all_tenants(plans, tenants_in(self.state))
-        total = sum(len(plan.partitions) for plan in plans)
-        with show_progress(total) as self.run.progress:
-            try:
-                self.sync_all()
-            finally:
-                self.state_writer.write_state(self.state)
-        self.run.require_complete(plans, streams_read(self.state))
+        self.run.report.plan(plans)
+        self._tell_drift(plans)
+        try:
+            with show_progress(len(self.run.report.streams)) as self.run.progress:
+                try:
+                    self.sync_all()
+                finally:
+                    self.state_writer.write_state(self.state)
+            self.run.require_complete(plans, streams_read(self.state))
+        except (AcumaticaError, Stopped) as error:
+            self._write_sync_log(error)
+            raise
+        self._write_sync_log(None)
+
+    def _tell_drift(self, plans: Sequence[StreamPlan]) -> None:
+        """Say what differs from what the state remembers, once.
+
+        Raises:
+            SchemaChanged: The setting `schema_changes` does not accept it.
+        """
+        bookmarks = self.bookmarks
+        known = self.run.known_streams() if self._names is None else self._names
+        changes = drift.against_state(plans, bookmarks, known)
+        self.run.report.add_changes(changes)
+        drift.tell(changes, fail=self.run.settings.fails_on_changes)
+        drift.remember(changes, bookmarks)
+
+    def _write_sync_log(self, error: AcumaticaError | Stopped | None) -> None:
+        """Write what became of each stream, whatever ended the run."""
+        if self.config["sync_log"]:
+            self.run.end(error)
+            for message in sync_log.messages(self.run.report.as_dict()):
+                self.write_message(message)
 
     def _bookmark(self, plan: StreamPlan, tenant: Tenant) -> Bookmark:
         stream = self.streams[plan.name]
@@ -344,9 +395,17 @@ class TapAcumatica(Tap):
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=cls.logger.info)
-        with open_tap(cls, config, catalog=catalog, state=state) as tap:
+        run = Run(reports=True)
+        with (
+            ending(run),
+            open_tap(cls, config, catalog=catalog, state=state, run=run) as tap,
+        ):
             try:
                 tap.sync()
             except Stopped:
                 tap.state_writer.write_state(tap.state)
-                sys.exit(Stopped(tap.run.stop_signal or signal.SIGTERM).exit_code)
+                raise Stopped(run.stop_signal or signal.SIGTERM) from None
+
+
+def _is_for_users(record: logging.LogRecord) -> bool:
+    return record.msg not in NOT_FOR_USERS

@@ -109,6 +109,11 @@ class PostgresSchema(Destination):
             raise
         return [_decoded(row) for row in rows]
 
+    def run(self, sql: str) -> list[list[str]]:
+        """Run a statement in the schema; return the rows of its result, as texts."""
+        lines = self.server.query(f'SET search_path TO "{self.schema}"; {sql}')
+        return [line.split("|") for line in lines]
+
     def total(self, stream: str, column: str) -> Decimal:
         """Return the sum of a column over the rows that are not retired."""
         sql = f'SELECT coalesce(sum("{column}"), 0) FROM {self.name(stream)} '  # noqa: S608 - our own names
@@ -167,6 +172,10 @@ class DuckFile(Destination):
         sql = f"SELECT to_json(t) FROM {self._name(stream)} t"  # noqa: S608 - our own names
         return [_decoded(row) for row in self._query(sql)]
 
+    def run(self, sql: str) -> list[list[str]]:
+        """Run a statement in the schema; return the rows of its result, as texts."""
+        return self._run(f"USE {self.schema}; {sql}", read_only=False)
+
     def total(self, stream: str, column: str) -> Decimal:
         """Return the sum of a column of texts."""
         cast = f"CAST({column} AS DECIMAL(38, 10))"
@@ -177,11 +186,16 @@ class DuckFile(Destination):
         return f'{self.schema}."{stream.lower()}"'
 
     def _query(self, sql: str) -> list[str]:
-        """Return the first column of a query; DuckDB is installed beside its target only."""
+        """Return the first column of a query."""
+        return [row[0] for row in self._run(sql, read_only=True)]
+
+    def _run(self, sql: str, *, read_only: bool) -> list[list[str]]:
+        """Run statements; DuckDB is installed beside its target only."""
         code = (
             "import duckdb, json, sys; "
-            "rows = duckdb.connect(sys.argv[1], read_only=True).execute(sys.argv[2]).fetchall(); "
-            "print(json.dumps([str(row[0]) for row in rows]))"
+            f"file = duckdb.connect(sys.argv[1], read_only={read_only}); "
+            "rows = file.execute(sys.argv[2]).fetchall(); "
+            "print(json.dumps([[str(value) for value in row] for row in rows]))"
         )
         python = ENVIRONMENTS / self.package / "bin" / "python"
         command = [str(python), "-c", code, str(self.path), sql]
@@ -191,7 +205,7 @@ class DuckFile(Destination):
         if "does not exist" in finished.stderr:
             return []
         finished.check_returncode()
-        values: list[str] = json.loads(finished.stdout)
+        values: list[list[str]] = json.loads(finished.stdout)
         return values
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk.singerlib.catalog import SelectionMask
+
 from tap_acumatica.catalog.absence import TenantGaps
 from tap_acumatica.catalog.given import FULL_TABLE, INCREMENTAL
 from tap_acumatica.catalog.inquiries import InquiryParameters, fit_length, sortable_columns
@@ -19,7 +21,7 @@ from tap_acumatica.odata.table import Table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from singer_sdk.singerlib.catalog import CatalogEntry, SelectionMask
+    from singer_sdk.singerlib.catalog import CatalogEntry
 
 Tenant = str | None
 
@@ -173,6 +175,10 @@ class StreamPlan:
         """Return the selected columns that a tenant lacks: they are null in its records."""
         absent = self._columns_without_tenant().keys() - self._columns(tenant).keys()
         return [name for name in absent if self.mask["properties", name]]
+
+    def with_all_columns(self) -> StreamPlan:
+        """Return the plan of the stream with all of its columns selected."""
+        return replace(self, mask=SelectionMask())
 
     def table(self, tenant: Tenant = None) -> Table:
         """Return the entity with its selected columns, as a pager sees it in one tenant.

@@ -17,6 +17,7 @@ class _Metadata(msgspec.Struct, gc=False):
 
 
 class _Stream(msgspec.Struct, gc=False):
+    tap_stream_id: str = ""
     metadata: list[_Metadata] = []
     selected: bool | None = None
 
@@ -24,6 +25,9 @@ class _Stream(msgspec.Struct, gc=False):
 class _Catalog(msgspec.Struct, gc=False):
     streams: list[msgspec.Raw]
 
+
+NAMES: Final = "names"
+"""Key of the names of all streams, beside the streams that are selected."""
 
 _CATALOG: Final = msgspec.json.Decoder(_Catalog)
 _STREAM: Final = msgspec.json.Decoder(_Stream)
@@ -33,20 +37,25 @@ _ANY: Final = msgspec.json.Decoder(float_hook=Decimal)
 def decode_selected(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON
     """Decode the catalog in a text, without the streams that are not selected.
 
+    The names of all streams are kept, as `NAMES`.
+
     Raises:
         msgspec.DecodeError: The text is no JSON.
     """
     try:
+        streams = [(_STREAM.decode(raw), raw) for raw in _CATALOG.decode(text).streams]
         return {
-            "streams": [
-                _ANY.decode(stream)
-                for stream in _CATALOG.decode(text).streams
-                if _is_stream_selected(_STREAM.decode(stream))
-            ]
+            "streams": [_ANY.decode(raw) for stream, raw in streams if _is_stream_selected(stream)],
+            NAMES: [stream.tap_stream_id for stream, _ in streams],
         }
     except msgspec.ValidationError:
         # It does not have the shape of a catalog: the tap says what is wrong (given.py).
         return _ANY.decode(text)
+
+
+def names_in(catalog: Mapping[str, Any]) -> list[str]:
+    """Return the names of all streams of a catalog, selected or not."""
+    return catalog.get(NAMES) or [stream["tap_stream_id"] for stream in catalog["streams"]]
 
 
 def only_selected(catalog: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,19 +5,24 @@ The findings are yielded one by one, so that each can be shown while the next st
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.check.findings import Finding, Status, failure
 from tap_acumatica.check.probes import ClockOffsets, TrialReader, TrialStream
 from tap_acumatica.odata.clock import ZoneError
 from tap_acumatica.odata.errors import SITE_WIDE, Action, AcumaticaError, Cause, RequestFailed
 from tap_acumatica.odata.http.client import RetryLimits
-from tap_acumatica.odata.instants import account_offset
+from tap_acumatica.odata.instants import account_offset, account_zone
+from tap_acumatica.reading.bookmarks import VALUE, WAS_READ, part_of
+from tap_acumatica.run import drift
+from tap_acumatica.run.drift import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from tap_acumatica.catalog.plan import StreamPlan, Tenant
     from tap_acumatica.discovery.tenant import Discovered
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
 
 RETRY_LIMITS: Final = RetryLimits(timeout=120.0, retry_time=10.0)
 """Upper bounds for a check: it reports temporary failures instead of waiting for their end."""
+
+HALF_A_YEAR: Final = timedelta(days=182)
 
 NAMES_SHOWN: Final = 5
 """Maximum number of stream names in one line; the JSON has all of them."""
@@ -41,17 +48,35 @@ FAMILIES: Final[Mapping[str, str]] = {
 """The releases that have each form of the address."""
 
 
+GROUPS_REMEDY: Final = "restriction groups can hide more: compare with an administrator's figures"
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What was there before: an older catalog, and the state of the next run.
+
+    Attributes:
+        names: The names of all streams of the catalog, selected or not; None without a catalog.
+        bookmarks: The bookmarks of the state.
+    """
+
+    names: Collection[str] | None = None
+    bookmarks: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class StreamTrials:
     """The trials of a tenant's selected streams.
 
     Attributes:
+        expected: The streams that the next run expects to read, since the state has rows of them.
         readable: The streams that can be read.
         refused: The causes of the refusals, for streams that a sync skips.
         refused_in_part: The refusals, for streams of which a sync rephrases a query.
     """
 
     tenant: Tenant
+    expected: Collection[str] = ()
     readable: list[TrialStream] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     refused_in_part: dict[str, str] = field(default_factory=dict)
@@ -76,7 +101,10 @@ class StreamTrials:
             status = Status.NOTE
             text = f"{selected} selected; some queries of {_first_names(self.refused_in_part)} are "
             text += "refused, and a sync rephrases them"
-        if not self.readable:
+        missed = [name for name in self.refused if name in self.expected]
+        if missed:
+            text += f"; the run ends with an error, since it read {_first_names(missed)} before"
+        if missed or not self.readable:
             status, cause = Status.BAD, Cause.ROLE_MISSING
         facts = {
             "selected": selected,
@@ -90,7 +118,11 @@ class Checker:
     """Tries everything that a sync needs."""
 
     def __init__(
-        self, run: Run, plans: Callable[[], Sequence[StreamPlan]], now: Callable[[], datetime]
+        self,
+        run: Run,
+        plans: Callable[[], Sequence[StreamPlan]],
+        now: Callable[[], datetime],
+        earlier: Earlier = Earlier(),
     ) -> None:
         """Prepare the check; nothing is sent yet.
 
@@ -99,7 +131,10 @@ class Checker:
             plans: Returns the plans of the selected streams; raises an error if the selection is
                 wrong.
             now: This machine's clock.
+            earlier: What was there before.
         """
+        self._run = run
+        self._earlier = earlier
         self._settings = run.settings
         self._instance = run.instance
         self._plans = plans
@@ -117,11 +152,13 @@ class Checker:
                     return
                 discoveries[tenant] = error
         plans: Sequence[StreamPlan] = []
+        selection: list[Finding] = []
         if not all(isinstance(result, AcumaticaError) for result in discoveries.values()):
             try:
                 plans = self._plans()
+                selection += self._check_changes(plans)
             except AcumaticaError as error:
-                yield failure(error, step="Streams")
+                selection = [failure(error, step="Streams")]
         for tenant, result in discoveries.items():
             if isinstance(result, AcumaticaError):
                 yield failure(result, tenant)
@@ -129,7 +166,30 @@ class Checker:
             services, clocks = self._instance.services_of(tenant), ClockOffsets(self._now)
             clocks.add(result.date)
             yield from self._check_site(tenant, services, result)
+            # The streams are those of all tenants; they are behind the first address.
+            yield from selection
+            selection = []
             yield from self._check_streams(tenant, services, result, clocks, plans)
+
+    def _check_changes(self, plans: Sequence[StreamPlan]) -> Iterator[Finding]:
+        """Compare the streams with the catalog and the state, if there are any."""
+        earlier, known = self._earlier, self._run.known_streams()
+        changes = list(drift.against_state(plans, earlier.bookmarks, known))
+        if earlier.names is not None:
+            current = self._run.current_plans()
+            changes += drift.against_instance(plans, earlier.names, current, known)
+        elif not earlier.bookmarks:
+            return
+        found = list(dict.fromkeys(changes))
+        facts = {"changes": [change.as_dict() for change in found]}
+        text = " ".join(change.sentence for change in found) or "none"
+        status = Status.NOTE if found else Status.GOOD
+        refused = [change for change in found if change.kind is not Kind.ENTITY_NEW]
+        if refused and self._settings.fails_on_changes:
+            status = Status.BAD
+            text += " The setting schema_changes is fail."
+        cause = Cause.SETTINGS if status is Status.BAD else None
+        yield Finding("Changes", status, text, cause=cause, facts=facts)
 
     def _check_site(
         self, tenant: Tenant, services: Mapping[str, Service], discovered: Discovered
@@ -153,7 +213,7 @@ class Checker:
         yield Finding(
             "Release",
             Status.GOOD,
-            release or "not shown to this account, and not required",
+            _release_text(release) or "not shown to this account, and not required",
             tenant,
             facts={"release": release},
         )
@@ -169,20 +229,40 @@ class Checker:
         plans: Iterable[StreamPlan],
     ) -> Iterator[Finding]:
         tenant_plans = [plan for plan in plans if tenant in plan.partitions]
-        trials = StreamTrials(tenant)
+        trials = StreamTrials(tenant, self._expected(tenant_plans, tenant))
         clock_checks = [self._instance.clock_checks[interface, tenant] for interface in services]
         fatal = self._try_streams(trials, services, clocks, tenant_plans)
         if fatal:
             yield fatal
         elif tenant_plans:
             yield trials.finding
+            yield from self._check_rows(tenant, trials)
         yield from self._check_queries(tenant, trials.readable if not fatal else [])
-        yield self._check_time_zone(
-            tenant, account_offset(discovered.locale, self._now()), clock_checks
-        )
+        yield self._check_time_zone(tenant, discovered.locale, clock_checks)
         if not fatal:
             yield from self._check_server_time(tenant, clock_checks)
         yield from self._check_clock(tenant, clocks)
+
+    def _expected(self, plans: Iterable[StreamPlan], tenant: Tenant) -> set[str]:
+        """Return the streams of which the state has rows in a tenant."""
+        expected = set()
+        for plan in plans:
+            entry = self._earlier.bookmarks.get(plan.name, {})
+            part = part_of(entry, plan.settings.tenant_column, tenant)
+            if part.get(VALUE) or part.get(WAS_READ):
+                expected.add(plan.name)
+        return expected
+
+    def _check_rows(self, tenant: Tenant, trials: StreamTrials) -> Iterator[Finding]:
+        """Say how many rows of each stream the account sees, as far as the server counts them."""
+        rows = {stream.name: stream.count_rows() for stream in trials.readable}
+        counts = {name: count for name, count in rows.items() if count is not None}
+        if not counts:
+            return
+        shown = [f"{name} {count:,}" for name, count in counts.items()]
+        text = f"visible to this account: {_first_names(shown)}; {GROUPS_REMEDY}"
+        status = Status.GOOD if all(counts.values()) else Status.NOTE
+        yield Finding("Rows", status, text, tenant, facts={"rows": counts})
 
     def _try_streams(
         self,
@@ -272,10 +352,12 @@ class Checker:
     def _check_time_zone(
         self,
         tenant: Tenant,
-        offset: timedelta | None,
+        locale: str | None,
         clock_checks: Iterable[ClockCheck],
     ) -> Finding:
-        """Compare the offset of the account's time zone with the setting time_zone."""
+        """Compare the account's time zone with the setting time_zone."""
+        offset = account_offset(locale, self._now())
+        zone = account_zone(locale)
         instants = self._settings.instants
         time_zone = self._settings.time_zone or "UTC"
         if offset is None:
@@ -285,9 +367,15 @@ class Checker:
                 f"the server does not show the account's time zone; {time_zone} is assumed",
                 tenant,
             )
-        account = _offset_text(offset)
-        facts = {"account": account, "time_zone": time_zone}
-        if offset == self._now().astimezone(instants.zone).utcoffset():
+        name = None if zone is None else str(zone)
+        account = (
+            _offset_text(offset) if name in {None, "UTC"} else f"{name} ({_offset_text(offset)})"
+        )
+        facts = {"account": _offset_text(offset), "zone": name, "time_zone": time_zone}
+        # A zone with daylight saving fits another one for half of the year only.
+        moments = [self._now(), self._now() + HALF_A_YEAR]
+        offsets = [moment.astimezone(zone).utcoffset() if zone else offset for moment in moments]
+        if offsets == [moment.astimezone(instants.zone).utcoffset() for moment in moments]:
             return Finding(
                 "Time zone",
                 Status.GOOD,
@@ -301,7 +389,7 @@ class Checker:
         text += (
             "; values carry their own offset"
             if have_offsets
-            else "; set time_zone to the account's"
+            else f"; set time_zone to {name or 'that of its profile'}"
         )
         return Finding("Time zone", Status.NOTE, text, tenant, facts=facts)
 
@@ -322,7 +410,13 @@ class Checker:
         yield Finding("Clock", status, text, tenant, facts=facts)
 
 
-def _first_names(names: Mapping[str, str]) -> str:
+def _release_text(build: str | None) -> str | None:
+    """Return a build with the name of its release: 26.101 and later ones are 2026 R1."""
+    match = re.match(r"(\d\d)\.([12])\d\d\.", build or "")
+    return f"{build} (20{match[1]} R{match[2]})" if match else build
+
+
+def _first_names(names: Collection[str]) -> str:
     return ", ".join(list(names)[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 

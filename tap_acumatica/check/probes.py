@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from tap_acumatica.odata.errors import Action, RequestFailed
+from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.paging.by_key import KeyPager
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.payload.decoders import decoder_for
@@ -140,6 +140,17 @@ class TrialStream:
         """Whether the stream can show that filters and key paging work."""
         has_key = self.row and all(self.row[name] is not None for name in self.reader.table.key)
         return bool(has_key) and KeyPager.suits(self.reader.table)
+
+    def count_rows(self) -> int | None:
+        """Return the number of the rows; None if the server does not count them."""
+        table = self.reader.table
+        if table.singleton or table.inquiry:
+            return None
+        try:
+            page = self.reader.request(replace(table.query(), top=1, count=True)).content
+        except AcumaticaError:
+            return None
+        return page.count
 
     def filters_match(self) -> bool:
         """Whether a filter by the first row's key returns that row, and only that row."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +11,15 @@ from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
+from tap_acumatica.check.report import CheckFailed
 from tap_acumatica.cli.check import check_command
+from tap_acumatica.cli.ending import say
 from tap_acumatica.cli.login import login_command
 from tap_acumatica.cli.opening import CommandTap, open_tap
-from tap_acumatica.cli.stdout import OutputFailed, complete_stdout
-from tap_acumatica.odata.errors import AcumaticaError, Defect, SettingsError
-from tap_acumatica.odata.log import logger
-from tap_acumatica.odata.masking import shown
-from tap_acumatica.reading.prefetch import Stopped
+from tap_acumatica.cli.reread import reread_command
+from tap_acumatica.cli.stdout import complete_stdout
+from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.run.endings import exit_code
 from tap_acumatica.run.run import Run
 
 if TYPE_CHECKING:
@@ -61,22 +61,12 @@ class TapCommand(SingerCommand, click.Group):
         try:
             with complete_stdout():
                 return super().main(*args, **kwargs)
-        except AcumaticaError as error:
-            for sentence in error.sentences:
-                _say(sentence)
-        except Stopped as stopped:
-            sys.exit(stopped.exit_code)
-        except OutputFailed as failed:
-            _say(str(failed))
-        except MemoryError:
-            _say(
-                "The tap ran out of memory: lower page_size, max_pool_size or max_response_size, "
-                "or allow it more."
-            )
+        except CheckFailed as error:
+            say(error)
+            sys.exit(1)
         except Exception as error:  # noqa: BLE001 - the last resort: a sentence, not a traceback
-            _say(str(Defect(error)))
-            logger.debug("Traceback", exc_info=True)
-        sys.exit(1)
+            say(error)
+            sys.exit(exit_code(error))
 
 
 def command(tap: type[CommandTap], singer_command: click.Command) -> click.Command:
@@ -89,16 +79,23 @@ def command(tap: type[CommandTap], singer_command: click.Command) -> click.Comma
         if parameter.name in {"catalog", "state"}:
             # The tap opens the file itself: click would end with its usage instead.
             parameter.type = click.STRING
-    return TapCommand.of(singer_command, [login_command(tap), check_command(tap, singer_command)])
+    subcommands = [login_command(tap), check_command(tap, singer_command), reread_command()]
+    return TapCommand.of(singer_command, subcommands)
 
 
 def discover(tap: type[CommandTap], ctx: click.Context) -> None:
     """Print the catalog."""
     # Without a terminal this is the discovery for a run: one name that is gone must not fail it.
     run = Run(strict=sys.stdout.isatty())
-    with open_tap(tap, ctx.params.get("config"), setup_mapper=False, run=run) as opened:
-        # Bytes, since JSON is UTF-8 in every locale.
-        click.echo(opened.catalog_json_text.encode())
+    try:
+        with open_tap(tap, ctx.params.get("config"), setup_mapper=False, run=run) as opened:
+            # Bytes, since JSON is UTF-8 in every locale.
+            click.echo(opened.catalog_json_text.encode())
+    except Exception as error:
+        # Meltano discovers before each run: there will be none.
+        run.end(error)
+        run.report.write()
+        raise
 
 
 def test(tap: type[CommandTap], ctx: click.Context, option: str) -> None:
@@ -113,10 +110,3 @@ def test(tap: type[CommandTap], ctx: click.Context, option: str) -> None:
         else:
             opened.run_sync_dry_run(streams=streams)
         opened.run.require_complete([stream.plan for stream in streams])
-
-
-def _say(sentence: str) -> None:
-    if logging.getLogger().handlers:
-        logger.error("%s", sentence)
-    else:
-        sys.stderr.write(shown(sentence) + "\n")

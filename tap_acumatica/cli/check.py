@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tap_acumatica.check import report
-from tap_acumatica.check.checker import RETRY_LIMITS, Checker
+from tap_acumatica.check.checker import RETRY_LIMITS, Checker, Earlier
 from tap_acumatica.check.findings import failure
 from tap_acumatica.cli.opening import CommandTap, open_tap
 from tap_acumatica.odata.errors import AcumaticaError
@@ -39,10 +39,13 @@ def check_command(tap: type[CommandTap], command: click.Command) -> click.Comman
         default="text",
         help="Print one line for each step, or one JSON object.",
     )
+    state = click.Option(
+        ["--state"], help="The state of the next run, also as meltano state get prints it."
+    )
     return click.Command(
         name="check",
         callback=partial(check, tap),
-        params=[*options, output_format],
+        params=[*options, state, output_format],
         help="Check whether a sync would work, and say what would make it fail.",
     )
 
@@ -51,6 +54,7 @@ def check(
     tap: type[CommandTap],
     config: Callable[[], _ConfigInput],
     catalog: str | None,
+    state: str | None,
     output: str,
 ) -> None:
     """Check whether a sync would work, and print the result.
@@ -59,13 +63,14 @@ def check(
         tap: The tap's class.
         config: Reads the settings.
         catalog: Path of the file with the catalog.
+        state: Path of the file with the state.
         output: The output format, text or json.
 
     Raises:
         CheckFailed: A sync would not work.
     """
     # Closing the generator restores the log, also when the output cannot be written.
-    with closing(_findings(tap, config, catalog)) as steps:
+    with closing(_findings(tap, config, catalog, state)) as steps:
         if output == "json":
             text, findings = report.as_json(steps)
             click.echo(text.encode())
@@ -75,15 +80,21 @@ def check(
 
 
 def _findings(
-    tap: type[CommandTap], config: Callable[[], _ConfigInput], catalog: str | None
+    tap: type[CommandTap],
+    config: Callable[[], _ConfigInput],
+    catalog: str | None,
+    state: str | None,
 ) -> Generator[Finding]:
     with silenced() as restore:
         # A check asks the server itself, not the metadata cache.
         run = Run(RETRY_LIMITS, cached_metadata=False, strict=True)
         try:
-            with open_tap(tap, config(), catalog=catalog, setup_mapper=False, run=run) as opened:
+            with open_tap(
+                tap, config(), catalog=catalog, state=state, setup_mapper=False, run=run
+            ) as opened:
                 restore(run.settings.client.verbosity)
-                checker = Checker(run, opened.selected_plans, lambda: datetime.now(UTC))
+                earlier = Earlier(opened.catalog_names, opened.bookmarks)
+                checker = Checker(run, opened.selected_plans, lambda: datetime.now(UTC), earlier)
                 yield from checker.findings()
         except AcumaticaError as error:
             yield failure(error)

@@ -11,6 +11,7 @@ import msgspec
 
 from tap_acumatica.catalog.selection import decode_selected
 from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.reading.reread import MELTANO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ def read_object(path: str) -> dict[str, Any]:
     Raises:
         SettingsError: The file cannot be read, or contains something else.
     """
-    return _object(path, _read(path), msgspec.json.decode)
+    return _object(path, read_bytes(path), msgspec.json.decode)
 
 
 def read_state(path: str) -> dict[str, Any]:
@@ -31,11 +32,14 @@ def read_state(path: str) -> dict[str, Any]:
     Raises:
         SettingsError: The file is empty; see also `read_object`.
     """
-    content = _read(path)
+    content = read_bytes(path)
     if not content.strip():
         message = f"The file {path} is empty: leave --state out if there is no state yet."
         raise SettingsError(message)
-    return _object(path, content, msgspec.json.decode)
+    state = _object(path, content, msgspec.json.decode)
+    # Meltano prints it beside its own name for it.
+    state = state.get(MELTANO, state)
+    return state if isinstance(state, dict) else {MELTANO: state}
 
 
 def read_catalog(path: str) -> dict[str, Any]:
@@ -44,11 +48,18 @@ def read_catalog(path: str) -> dict[str, Any]:
     Raises:
         SettingsError: See `read_object`.
     """
-    return _object(path, _read(path), decode_selected)
+    return _object(path, read_bytes(path), decode_selected)
 
 
-def _read(path: str) -> bytes:
-    """Return the bytes of a file as UTF-8, whatever its byte order mark says."""
+def read_bytes(path: str) -> bytes:
+    """Return the bytes of a file as UTF-8, whatever its byte order mark says.
+
+    Args:
+        path: The path; `-` stands for standard input.
+
+    Raises:
+        SettingsError: The file cannot be read, or is no text.
+    """
     try:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
         encoding = json.detect_encoding(content)

@@ -39,6 +39,16 @@ class CommandTap(Protocol):
     ) -> None: ...
 
     @property
+    def catalog_names(self) -> list[str] | None:
+        """The names of all streams of the catalog that was given, or None."""
+        ...
+
+    @property
+    def bookmarks(self) -> dict[str, Any]:
+        """The bookmarks of the state, by stream."""
+        ...
+
+    @property
     def catalog_json_text(self) -> str:
         """The discovered catalog as JSON."""
         ...
@@ -83,6 +93,7 @@ def open_tap(  # noqa: PLR0913 - the options of the command line
     After an error the cached metadata are deleted: they may be the cause.
     """
     config, run = config or _ConfigInput(), run or Run()
+    run.begin_report(config.config, in_environment=config.parse_env)
     try:
         yield tap(
             config=config.config,

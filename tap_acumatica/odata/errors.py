@@ -72,15 +72,23 @@ class Cause(StrEnum):
     SETTINGS = "settings"
     WRONG_PASSWORD = "wrong password"
 
+    # Failures of the run itself.
+    STOPPED = "stopped"
+    OUTPUT = "output"
+    MEMORY = "memory"
+    DEFECT = "defect"
+
 
 class AcumaticaError(Exception):
     """An error whose message tells the user what happened, to what, and what to do.
 
     Attributes:
         cause: The cause, or None if the error has none of its own.
+        attempts: The number of requests that ended in it.
     """
 
     cause: Cause | None = None
+    attempts: int = 1
 
     @property
     def sentences(self) -> list[str]:
@@ -105,7 +113,9 @@ class InconsistentAnswer(AcumaticaError):  # noqa: N818 - what the server did, n
 class Defect(AcumaticaError):  # noqa: N818 - the field's term
     """A defect of the tap showed in an error that nothing expects."""
 
-    def __init__(self, error: Exception) -> None:
+    cause = Cause.DEFECT
+
+    def __init__(self, error: BaseException) -> None:
         message = (
             f"{type(error).__name__}: {error}. This should not happen: please report it with the "
             "traceback that TAP_ACUMATICA_LOGLEVEL=DEBUG shows."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -19,8 +20,15 @@ logger: Final = logging.getLogger("tap-acumatica")
 MAX_LOGGED_BODY: Final = 20_000
 """Characters of a body that are logged: Meltano hangs on a line over 64 KiB."""
 
-HEADERS, BODIES, TRANSPORT, EVERYTHING = 2, 3, 4, 5
+REQUESTS = HEADERS = 2
+WHOLE_URLS = BODIES = 3
+TRANSPORT, EVERYTHING = 4, 5
 """The lowest verbosity at which each is logged."""
+
+MAX_LOGGED_URL: Final = 160
+"""Characters of a URL that are logged, unless `verbosity` asks for whole ones."""
+
+_SELECT: Final = re.compile(r"((?:\$|%24)select=)([^&;)]*)", re.IGNORECASE)
 
 
 def show_safely() -> None:
@@ -95,6 +103,25 @@ def silenced() -> Iterator[Callable[[int], None]]:
         yield restore
     finally:
         restore()
+
+
+def shown_url(url: str, verbosity: int) -> str:
+    """Return a URL as it is logged: with the number of the columns that it selects, and shortened.
+
+    Args:
+        url: The URL.
+        verbosity: The setting `verbosity`.
+    """
+    if verbosity >= WHOLE_URLS:
+        return url
+    # A secret across the cut is masked whole before the cut.
+    url = masking.masked(_SELECT.sub(_number_of_columns, url))
+    return url if len(url) <= MAX_LOGGED_URL else url[:MAX_LOGGED_URL] + "..."
+
+
+def _number_of_columns(match: re.Match[str]) -> str:
+    columns = re.split(r",|%2C", match[2], flags=re.IGNORECASE)
+    return f"{match[1]}{len(columns)} column{'s' if len(columns) > 1 else ''}"
 
 
 def log_exchange(response: requests.Response, content: bytes, verbosity: int) -> None:

@@ -19,7 +19,7 @@ from tap_acumatica.odata.diagnosis import NoService
 from tap_acumatica.odata.errors import Action, Cause, InconsistentAnswer, RequestFailed
 from tap_acumatica.odata.http.client import Request, Result
 from tap_acumatica.odata.http.retry import retry_timeouts
-from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.log import REQUESTS, logger
 from tap_acumatica.odata.payload.page import of_another
 from tap_acumatica.odata.query import Link
 from tap_acumatica.odata.urls import joined, origin
@@ -239,7 +239,7 @@ class Service:
         raise from_elsewhere[0]
 
     def _remember_root(self, root: str, protocol: ODataVersion | None) -> None:
-        if root not in self._roots.values():
+        if root not in self._roots.values() and self.client.verbosity >= REQUESTS:
             logger.info("The %s are at %s", INTERFACES[self.interface], root)
         self._roots[protocol] = root
 

@@ -20,6 +20,14 @@ VALUE: Final = "replication_key_value"
 UNDATED: Final = "undated_rows_read_on"
 SCOPE: Final = "scope"
 COLUMNS: Final = "columns"
+KEY: Final = "key"
+"""State key of the columns that identify a record."""
+METHOD: Final = "method"
+"""State key of the replication method of a stream that is read in full."""
+GONE: Final = "gone"
+"""State key of a stream that is gone: whether that has been said."""
+WAS_READ: Final = "was_read"
+"""State key of a stream without a bookmark: it had rows before, so it is missed if refused."""
 SITE: Final = "site"
 """State key beside the bookmarks: the site that they are of."""
 TENANT: Final = "tenant"
@@ -157,6 +165,20 @@ def require_shape(state: Mapping[str, Any]) -> None:
                     "of them."
                 )
                 raise SettingsError(message)
+
+
+def part_of(entry: Mapping[str, Any], column: str | None, tenant: str | None) -> Mapping[str, Any]:
+    """Return the part of a stream's state that is a tenant's; empty if there is none.
+
+    Args:
+        entry: The state of the stream.
+        column: The column that holds the tenant; None if the settings name no tenants.
+        tenant: The tenant.
+    """
+    if column is None:
+        return entry
+    parts: Sequence[Mapping[str, Any]] = entry.get("partitions", ())
+    return next((part for part in parts if part["context"].get(column) == tenant), {})
 
 
 def tenants_in(state: Mapping[str, Any]) -> list[str]:

@@ -13,10 +13,11 @@ from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.instants import DISPLAY_MARGIN, bookmark_text, latest, minus
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging.cursor import CursorPager, Window
+from tap_acumatica.odata.paging.pager import ProvedBy
 from tap_acumatica.reading import prefetch
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.full_table import read_full_table
-from tap_acumatica.reading.memory import column_codes, later_columns
+from tap_acumatica.reading.memory import column_codes
 from tap_acumatica.reading.model import Checkpoint
 from tap_acumatica.reading.pages import convert_value_errors
 from tap_acumatica.reading.slices import WindowRead, WindowSlice, WindowSplitter
@@ -51,7 +52,6 @@ class IncrementalRead:
         clock = self._start.clock_check.clock(self._pages.table, self._pages.look)
         bookmark = self._usable_bookmark(clock)
         window = self._window(bookmark, clock)
-        self._warn_of_later_columns(bookmark)
         if bookmark != self._start.bookmark:
             yield Checkpoint(bookmark)
         self._pages.stats.window = window
@@ -90,18 +90,6 @@ class IncrementalRead:
             return Bookmark(scope=scope, columns=columns)
         return replace(bookmark, scope=scope, columns=columns)
 
-    def _warn_of_later_columns(self, bookmark: Bookmark) -> None:
-        """Say which columns the rows that were read before lack, once for each column."""
-        memory = self._start.bookmark.columns
-        later = later_columns(memory, self._pages.table.columns) if memory else []
-        if later and bookmark.instant:
-            logger.warning(
-                "%s has columns that were not read before (%s): they stay null in the rows that do "
-                "not change. To read all rows again, remove the stream's entry from the state.",
-                self._pages.table.entity_set,
-                ", ".join(later),
-            )
-
     def _window(self, bookmark: Bookmark, clock: ServerClock) -> Window:
         low = (
             minus(bookmark.instant, self._settings.time_offset)
@@ -131,7 +119,9 @@ class IncrementalRead:
         splitter = WindowSplitter(window_slice, instants, partial(self._read_in_parallel, read))
         # Without a page size the server's links are followed, which lead through the whole window.
         may_split = self._settings.readers > 1 and pages.paging.size and pages.table.key
-        for page in self._read_pages(pages, read, pager, may_overtake=horizon is not None):
+        # The first reader has counted the whole window, before it was split.
+        is_first = horizon is not None
+        for page in self._read_pages(pages, read, pager, may_overtake=is_first, counts=is_first):
             remaining = (
                 splitter.split(pager, page.rows, self._replication_key)
                 if may_split and not page.in_doubt
@@ -150,6 +140,7 @@ class IncrementalRead:
         pager: CursorPager,
         *,
         may_overtake: bool = True,
+        counts: bool = False,
     ) -> Iterator[PageRead]:
         """Follow a pager to its end, or until it has overtaken the changes to the table.
 
@@ -170,7 +161,8 @@ class IncrementalRead:
             )
             yield replace(page, max_bookmark=None if page.in_doubt else clock.max_bookmark)
             if begun and first > begun + DISPLAY_MARGIN and not page.in_doubt:
-                return
+                pages.proof = replace(pager.proof, by=ProvedBy.ANSWER_BEHIND)
+                break
             is_behind = may_overtake and last > clock.max_bookmark + DISPLAY_MARGIN
             if is_behind and begun is None and not pager.done:
                 # Only a clock that is proved tells without a request what can have been there.
@@ -179,6 +171,7 @@ class IncrementalRead:
                     if clock.proved and page.seen
                     else clock_check.newest_instant(pages.table, pages.look)
                 )
+        self._pages.stats.prove(pages.proof, counts=counts)
 
     def _read_in_parallel(
         self, read: WindowRead, window_slice: WindowSlice
@@ -210,8 +203,5 @@ class IncrementalRead:
             name = self._replication_key
             for condition in (f"{name} eq null", f"{name} ge {future}"):
                 yield from read_full_table(self._pages, self._settings, condition)
+                self._pages.stats.prove(self._pages.proof)
             yield Checkpoint(replace(bookmark, undated_read_on=today))
-        self._log_stats()
-
-    def _log_stats(self) -> None:
-        logger.info("%s: %s", self._pages.table.entity_set, self._pages.stats)

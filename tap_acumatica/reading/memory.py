@@ -22,21 +22,35 @@ CODE_LENGTH: Final = PATH_LENGTH + TYPE_LENGTH
 
 def column_codes(columns: Mapping[str, edm.EdmType]) -> str:
     """Return the codes of these columns, and of those of related records, in order."""
-    return "".join(sorted(_codes(columns).values()))
+    codes = (path_code(path) + type_code(kind) for path, kind in column_types(columns).items())
+    return "".join(sorted(codes))
 
 
-def later_columns(memory: str, columns: Mapping[str, edm.EdmType]) -> list[str]:
-    """Return the paths of the columns that were not read when the memory was written."""
-    codes = (memory[at : at + CODE_LENGTH] for at in range(0, len(memory), CODE_LENGTH))
-    known = {code[:PATH_LENGTH] for code in codes}
-    return [path for path, code in _codes(columns).items() if code[:PATH_LENGTH] not in known]
+def remembered(codes: str) -> dict[str, str]:
+    """Return the code of each column's type by the code of its path."""
+    each = (codes[at : at + CODE_LENGTH] for at in range(0, len(codes), CODE_LENGTH))
+    return {code[:PATH_LENGTH]: code[PATH_LENGTH:] for code in each}
 
 
-def _codes(columns: Mapping[str, edm.EdmType]) -> dict[str, str]:
-    return {
-        path: _hash(path, PATH_LENGTH) + _hash(type_name, TYPE_LENGTH)
-        for path, type_name in _paths(columns)
-    }
+def column_types(columns: Mapping[str, edm.EdmType]) -> dict[str, str]:
+    """Return the name of each column's type by the column's path."""
+    return dict(_paths(columns))
+
+
+def path_code(path: str) -> str:
+    """Return the code of a column's path."""
+    return _hash(path, PATH_LENGTH)
+
+
+def type_code(kind: str) -> str:
+    """Return the code of a type's name."""
+    return _hash(kind, TYPE_LENGTH)
+
+
+def type_words(kind: str) -> str:
+    """Return the name of a type for people."""
+    words = [word for word in kind.split("/") if word]
+    return words[-1]
 
 
 def _paths(columns: Mapping[str, edm.EdmType], parent: str = "") -> Iterator[tuple[str, str]]:
@@ -49,3 +63,20 @@ def _paths(columns: Mapping[str, edm.EdmType], parent: str = "") -> Iterator[tup
 
 def _hash(text: str, length: int) -> str:
     return urlsafe_b64encode(sha256(text.encode()).digest()).decode()[:length]
+
+
+TYPES: Final[Mapping[str, str]] = {
+    type_code(kind): type_words(kind)
+    for kind in (
+        "/".join(edm.signature(schema))
+        for schema in (
+            *(edm_type.schema for edm_type in edm.TYPES.values()),
+            edm.INTEGER.schema,
+            edm.UNKNOWN.schema,
+            edm.decimals("decimal(38,10)"),
+            {"type": "array"},
+            {"type": "object"},
+        )
+    )
+}
+"""The names of types for people, by code."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tap_acumatica.odata.instants import InstantReader, bookmark_text
-from tap_acumatica.odata.paging.pager import Paging
+from tap_acumatica.odata.instants import InstantReader
+from tap_acumatica.odata.paging.pager import Paging, Proof, ProvedBy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,32 +93,53 @@ ReadEvent: TypeAlias = PageRead | Checkpoint | FullTableFallback
 
 @dataclass(slots=True)
 class ReadStats:
-    """Statistics of a read, shared by the parallel readers of one entity."""
+    """Statistics of a read, shared by the parallel readers of one entity.
+
+    Attributes:
+        proof: What has proved the parts of the read that are complete; None: nothing yet.
+        counted: The counts of these parts.
+    """
 
     rows: int = 0
     pages: int = 0
     requests: int = 0
     retries: int = 0
     window: Window | None = None
+    proof: Proof | None = None
+    counted: list[int | None] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, *, rows: int = 0, pages: int = 0, requests: int = 0, retries: int = 0) -> None:
+    def add(self, *, rows: int = 0, pages: int = 0, requests: int = 0) -> None:
         """Add to the counts."""
         with self.lock:
             self.rows += rows
             self.pages += pages
             self.requests += requests
-            self.retries += retries
 
-    def __str__(self) -> str:
-        """Return one line for the log."""
-        seconds = time.monotonic() - self.started
-        text = (
-            f"{self.rows} rows, {self.pages} pages, {self.requests} requests, "
-            f"{self.retries} retries, {seconds:.1f} s"
-        )
-        if self.window:
-            low = bookmark_text(self.window.low) if self.window.low else "the beginning"
-            text += f", window from {low} to {bookmark_text(self.window.high)}"
-        return text
+    def add_retries(self, number: int) -> None:
+        """Add requests that were sent again."""
+        with self.lock:
+            self.requests += number
+            self.retries += number
+
+    def prove(self, proof: Proof, *, counts: bool = True) -> None:
+        """Add the proof of a part; the weakest way to prove a part is that of the read.
+
+        Args:
+            proof: The proof.
+            counts: Whether to add its count, since that of no other part includes it.
+        """
+        with self.lock:
+            if counts:
+                self.counted += [proof.counted]
+            known = [count for count in self.counted if count is not None]
+            counted = sum(known) if known and len(known) == len(self.counted) else None
+            before = self.proof or replace(proof, rows=0)
+            by = max(before.by, proof.by, key=list(ProvedBy).index)
+            self.proof = Proof(by, counted, before.rows + proof.rows)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the read was begun."""
+        return time.monotonic() - self.started

@@ -6,7 +6,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from tap_acumatica.odata.errors import Action, Cause, DoubtfulAnswer, RequestFailed
+from tap_acumatica.odata.errors import (
+    Action,
+    AcumaticaError,
+    Cause,
+    DoubtfulAnswer,
+    RequestFailed,
+)
 from tap_acumatica.odata.http.retry import retry_timeouts
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.payload.decoders import decoder_for
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.http.client import Result
     from tap_acumatica.odata.model import Model
-    from tap_acumatica.odata.paging.pager import Pager, Paging
+    from tap_acumatica.odata.paging.pager import Pager, Paging, Proof
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Link, Query
     from tap_acumatica.odata.table import Table
@@ -88,8 +94,13 @@ class EntitySource:
         return self.ask(query).content.rows[:1]
 
     def _send(self, query: Query | Link, decode: Callable[[bytes], Page]) -> Result[Page]:
-        result = self._source.read(query, self._subject, decode)
-        self._stats.add(requests=1 + result.retries, retries=result.retries)
+        self._stats.add(requests=1)
+        try:
+            result = self._source.read(query, self._subject, decode)
+        except AcumaticaError as error:
+            self._stats.add_retries(error.attempts - 1)
+            raise
+        self._stats.add_retries(result.retries)
         self._unsent.require_declared(query, result.content.rows)
         return result
 
@@ -101,7 +112,10 @@ class PageReader:
         table: The entity, without the columns that the server has refused so far.
         source: Sends its queries.
         stats: Statistics of the read so far.
+        proof: What has proved the last read to be complete.
     """
+
+    proof: Proof
 
     def __init__(
         self,
@@ -170,6 +184,8 @@ class PageReader:
         successor = pager.then()
         if successor:
             yield from self.read(successor)
+        else:
+            self.proof = pager.proof
 
     def counted(
         self, rows: list[Row], seen: datetime | None = None, *, in_doubt: bool = False

@@ -9,8 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tap_acumatica.odata.errors import Action, RequestFailed
-from tap_acumatica.odata.log import logger
-from tap_acumatica.odata.paging.pager import Paging
+from tap_acumatica.odata.paging.pager import Paging, Proof, ProvedBy
 from tap_acumatica.reading.formula_columns import FormulaColumns
 from tap_acumatica.reading.full_table import read_full_table
 from tap_acumatica.reading.incremental import IncrementalRead
@@ -62,6 +61,11 @@ class EntityReader:
         """The entity, without the columns that the server has refused so far."""
         return self._pages.table
 
+    @property
+    def stats(self) -> ReadStats:
+        """The statistics of the read so far."""
+        return self._pages.stats
+
     def __iter__(self) -> Iterator[ReadEvent | Continuation[ReadEvent]]:
         """Yield the events of the read.
 
@@ -80,12 +84,14 @@ class EntityReader:
             yield from IncrementalRead(self._pages, self._start, self._settings)
             return
         if self.table.singleton:
-            yield self._pages.counted(self.one_row())
+            rows = self.one_row()
+            self._pages.stats.prove(Proof(ProvedBy.ONE_RECORD, None, len(rows)))
+            yield self._pages.counted(rows)
         else:
             if self._start:
                 yield FullTableFallback()
             yield from read_full_table(self._pages, self._settings)
-        logger.info("%s: %s", self.table.entity_set, self._pages.stats)
+            self._pages.stats.prove(self._pages.proof)
 
     def _inquiry(self) -> Iterator[ReadEvent | Continuation[ReadEvent]]:
         """Read an inquiry; if the first query is refused, read it without formulas."""

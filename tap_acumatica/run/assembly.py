@@ -38,6 +38,7 @@ class RunSettings:
         interfaces: The interfaces to use: those that the setting names and the address includes.
         page_size: The setting, even if the server decides on the pages.
         time_zone: The setting, or None.
+        fails_on_changes: Whether a run fails if streams are not what the state remembers.
     """
 
     address: Address
@@ -53,6 +54,7 @@ class RunSettings:
     records: RecordSettings
     page_size: int
     time_zone: str | None = None
+    fails_on_changes: bool = False
 
     @property
     def site_name(self) -> str:
@@ -94,6 +96,7 @@ def assemble(settings: Mapping[str, Any]) -> RunSettings:
         records=_records(settings, instants),
         page_size=settings["page_size"],
         time_zone=settings.get("time_zone"),
+        fails_on_changes=settings["schema_changes"] == "fail",
     )
 
 

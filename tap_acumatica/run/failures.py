@@ -95,6 +95,11 @@ class RunFailures:
         """Whether the tenant was given up, so that nothing more is read from it."""
         return tenant in self._given_up
 
+    @property
+    def given_up(self) -> Mapping[Tenant, AcumaticaError]:
+        """The error of each tenant that was given up."""
+        return self._given_up
+
     def succeed(self, tenant: Tenant) -> None:
         """Record that a stream of the tenant was read."""
         self._outages[tenant] = 0
@@ -120,7 +125,9 @@ class RunFailures:
                 f"No stream behind {stream} was read, since {MAX_OUTAGES} in a row failed "
                 "for reasons that usually pass: try later; the next run reads them."
             )
-            self.give_up(tenant, AcumaticaError(message))
+            outage = AcumaticaError(message)
+            outage.cause = error.cause
+            self.give_up(tenant, outage)
 
     def give_up(self, tenant: Tenant, error: AcumaticaError) -> None:
         """Give up a tenant and let the run continue with the others.

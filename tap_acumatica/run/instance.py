@@ -73,6 +73,16 @@ class Instance:
         }
 
     @property
+    def requests(self) -> int:
+        """Number of requests that were sent, for metadata and rows."""
+        return self._client.requests
+
+    @property
+    def retries(self) -> int:
+        """Number of requests that were sent again."""
+        return self._client.retries
+
+    @property
     def tenants(self) -> Sequence[str | None]:
         """The tenants to read; None stands for the tenant that the address implies."""
         return self._settings.tenants

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.odata.clock import EARLIEST_EVIDENCE
 from tap_acumatica.odata.instants import bookmark_text, minus
-from tap_acumatica.reading.bookmarks import COLUMNS, VALUE, Bookmark
+from tap_acumatica.reading.bookmarks import COLUMNS, KEY, METHOD, VALUE, WAS_READ, Bookmark
 from tap_acumatica.reading.memory import column_codes
 
 if TYPE_CHECKING:
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
     from tap_acumatica.catalog.plan import StreamPlan
     from tap_acumatica.odata.edm import EdmType
     from tap_acumatica.reading.model import PageRead
+    from tap_acumatica.run.report import StreamFacts
 
-KEY: Final = "key"
-"""State key of the columns that identify a record."""
-WAS_READ: Final = "was_read"
-"""State key of a stream without a bookmark: it had rows before, so it is missed if refused."""
 
 _EARLIEST_BOOKMARK: Final = bookmark_text(EARLIEST_EVIDENCE)
 
@@ -44,11 +41,13 @@ class PartitionProgress:
         plan: The stream's plan.
         state: The partition's state.
         in_full: Whether the entity is read in full, without regard to its bookmark.
+        facts: Counts the records that are written.
         expected: Whether the stream had rows before, in this run or an earlier one.
     """
 
     plan: StreamPlan
     state: MutableMapping[str, Any]
+    facts: StreamFacts
     in_full: bool = field(init=False)
     expected: bool = field(init=False)
     _max_bookmark: datetime | None = field(init=False, default=None)
@@ -56,6 +55,7 @@ class PartitionProgress:
 
     def __post_init__(self) -> None:
         self.in_full = not self.plan.incremental
+        self.facts.begin(self.state)
         # A read may reset the bookmark before its first request is refused.
         self.expected = self.was_read
 
@@ -80,6 +80,7 @@ class PartitionProgress:
         Those dated in the future do not move the bookmark, nor do those from before 2000: a server
         may store them hours from where another table of time zones reads them.
         """
+        self.facts.rows += len(records)
         if self._max_bookmark is None or not self.plan.incremental:
             return
         replication_key = self.plan.replication_key or ""
@@ -110,6 +111,7 @@ class PartitionProgress:
         """Write a bookmark into the state."""
         self._newest = ""
         bookmark.store(self.state, self.plan.replication_key or "")
+        self.state.pop(METHOD, None)
         self.state[KEY] = list(self.plan.key)
 
     def complete(self, columns: Mapping[str, EdmType]) -> None:
@@ -118,6 +120,8 @@ class PartitionProgress:
             self.state[WAS_READ] = True
             self.state[KEY] = list(self.plan.key)
             self.state[COLUMNS] = column_codes(columns)
+            if not self.plan.incremental:
+                self.state[METHOD] = self.plan.method
 
     def fail(self) -> None:
         """Record that the read has failed."""

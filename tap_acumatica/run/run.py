@@ -8,32 +8,39 @@ import threading
 from collections import Counter
 from dataclasses import replace
 from signal import Signals
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tap_acumatica.catalog.absence import TenantGaps
+from tap_acumatica.catalog.plan import StreamPlan
+from tap_acumatica.catalog.schema import entry_of
 from tap_acumatica.discovery.cache import MetadataCache
 from tap_acumatica.discovery.relations import require_found
 from tap_acumatica.discovery.tenant import may_ask_for, require_asked_for, require_not_gone
 from tap_acumatica.discovery.union import union
-from tap_acumatica.odata.errors import AcumaticaError, Defect
+from tap_acumatica.odata.errors import AcumaticaError, Cause, Defect
 from tap_acumatica.odata.http.client import UNLIMITED, RetryLimits
 from tap_acumatica.odata.log import logger
 from tap_acumatica.reading.model import IncrementalStart
 from tap_acumatica.reading.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading.reader import EntityReader
+from tap_acumatica.run.drift import Change, Kind, tell
 from tap_acumatica.run.failures import RunFailures
 from tap_acumatica.run.instance import Instance
 from tap_acumatica.run.progress import NoProgress, Progress
+from tap_acumatica.run.report import RunReport, Status
+from tap_acumatica.settings.environment import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from tap_acumatica.catalog.entry import StreamDescription
-    from tap_acumatica.catalog.plan import StreamPlan, Tenant
+    from tap_acumatica.catalog.plan import Tenant
     from tap_acumatica.discovery.tenant import Discovered
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.reading.bookmarks import Bookmark
     from tap_acumatica.reading.model import ReadEvent
     from tap_acumatica.run.assembly import RunSettings
+    from tap_acumatica.run.report import StreamFacts
 
     Bookmarks = Callable[[StreamPlan, Tenant], Bookmark]
 
@@ -47,6 +54,7 @@ class Run:
         interruptible: Whether a signal ends the run at once, since it cannot cut off a message.
         stop_signal: The signal that asked the run to stop, or None.
         progress: Counts and shows the run's progress.
+        report: The facts of the run.
     """
 
     def __init__(
@@ -55,6 +63,7 @@ class Run:
         *,
         cached_metadata: bool = True,
         strict: bool = False,
+        reports: bool = False,
     ) -> None:
         """Create the run; nothing is sent yet.
 
@@ -63,14 +72,17 @@ class Run:
             cached_metadata: Whether cached metadata of earlier runs may be used.
             strict: Whether a name in `entities` that does not exist is an error. If not, it is left
                 out with a warning, so that the other streams are read.
+            reports: Whether it writes the run report even if it does not fail.
         """
         self.interruptible = True
         self.stop_signal: int | None = None
         self.progress: Progress = NoProgress()
         self._closing = threading.Lock()
         self._interrupting = False
+        self.report = RunReport()
         self._limits = limits
         self._strict = strict
+        self._reports = reports
         self._metadata_cache = None if cached_metadata else MetadataCache()
         self._settings: RunSettings | None = None
         self._instance: Instance | None = None
@@ -84,6 +96,23 @@ class Run:
         self._settings = settings
         self._instance = Instance(settings, self._limits, self._metadata_cache)
         self._failures = RunFailures(settings.tenants)
+        self.report.site = settings.site_name
+
+    def begin_report(self, settings: Mapping[str, Any], *, in_environment: bool) -> None:
+        """Begin to write the report, before anything that can fail is done with the settings.
+
+        Args:
+            settings: The settings of the command line, which are not checked yet.
+            in_environment: Whether the environment holds settings, too.
+
+        Raises:
+            SettingsError: The file cannot be written.
+        """
+        path = settings.get("run_report")
+        if in_environment:
+            path = os.environ.get(f"{PREFIX}RUN_REPORT", path)
+        if isinstance(path, str) and path:
+            self.report.write_to(path, now=self._reports)
 
     def close(self) -> None:
         """Stop reading ahead and sign out; if another thread is at it, wait until it is done."""
@@ -155,7 +184,19 @@ class Run:
 
     def _end(self, signal: int) -> None:
         self.close()
-        os._exit(Stopped(signal).exit_code)
+        stopped = Stopped(signal)
+        self.end(stopped)
+        self.report.write()
+        os._exit(stopped.exit_code)
+
+    def end(self, error: BaseException | None) -> None:
+        """Complete the report with how the run ended; nothing is read any more."""
+        if self._readers:
+            self._readers.cancel()
+        if self._instance:
+            self.report.requests = self._instance.requests
+            self.report.retries = self._instance.retries
+        self.report.end(error, self._failures.given_up if self._failures else None)
 
     # Discovery
 
@@ -192,6 +233,27 @@ class Run:
 
     # Reading
 
+    def known_streams(self) -> set[str]:
+        """Return the names of all streams that the instance has, whatever the settings include."""
+        return {
+            name
+            for tenant in self.instance.tenants
+            if not self.failures.has_failed(tenant)
+            for names in self.instance.discovered(tenant).names.values()
+            for aliases in names
+            for name in aliases
+        }
+
+    def current_plans(self) -> dict[str, StreamPlan]:
+        """Return the plans of the streams that the instance has and the settings include."""
+        settings, failed = self.settings.plans, self.failures.has_failed
+        tenants = [tenant for tenant in self.instance.tenants if not failed(tenant)]
+        streams = {tenant: self.instance.discovered(tenant).streams for tenant in tenants}
+        entries = [stream.entry for stream in union(streams, settings.tenant_column)]
+        gaps = TenantGaps.of(entries)
+        plans = [StreamPlan.of(entry_of(entry), gaps, settings) for entry in entries]
+        return {plan.name: plan for plan in plans}
+
     def connect(self, plans: Callable[[], Iterable[StreamPlan]], bookmarks: Bookmarks) -> None:
         """Set the callbacks that tell the run what to read.
 
@@ -219,7 +281,9 @@ class Run:
 
         def create_reader(key: tuple[str, Tenant]) -> EntityReader:
             name, tenant = key
-            return self._reader(by_name[name], tenant)
+            reader = self._reader(by_name[name], tenant)
+            self.report.facts(by_name[name], tenant).read = reader.stats
+            return reader
 
         def poll() -> bool:
             self.progress.tick()
@@ -249,18 +313,24 @@ class Run:
 
     # Failures
 
-    def succeed(self, tenant: Tenant) -> None:
-        """Record that a stream of the tenant was read: the server is up."""
-        self.failures.succeed(tenant)
-        for service in self.instance.services_of(tenant).values():
+    def succeed(self, facts: StreamFacts) -> None:
+        """Record that a stream was read: its tenant's server is up."""
+        self._end_stream(facts, Status.COMPLETE)
+        self.failures.succeed(facts.tenant)
+        for service in self.instance.services_of(facts.tenant).values():
             service.trust()
 
-    def skip(self, stream: str, tenant: Tenant, error: RequestFailed, *, expected: bool) -> None:
+    def skip(self, facts: StreamFacts, error: RequestFailed, *, expected: bool) -> None:
         """Continue without a stream that the server refused; see `RunFailures.refuse`."""
         logger.warning("%s The stream is skipped.", error)
-        self.failures.refuse(stream, tenant, error, expected=expected)
+        if expected and error.cause is Cause.NO_RIGHTS:
+            lost = Change(Kind.RIGHTS_LOST, facts.stream)
+            tell([lost], fail=False)
+            self.report.add_changes([lost])
+        self._end_stream(facts, Status.SKIPPED, error)
+        self.failures.refuse(facts.stream, facts.tenant, error, expected=expected)
 
-    def fail(self, stream: str, tenant: Tenant, error: Exception) -> None:
+    def fail(self, facts: StreamFacts, error: Exception) -> None:
         """Continue without the rest of a stream or, if the error concerns it, of its tenant.
 
         Raises:
@@ -269,6 +339,8 @@ class Run:
         if not isinstance(error, AcumaticaError):
             logger.debug("Traceback", exc_info=error)
             error = Defect(error)
+        stream, tenant = facts.stream, facts.tenant
+        self._end_stream(facts, Status.FAILED, error)
         self.failures.fail(stream, tenant, error)
         if not self.failures.has_failed(tenant):
             logger.error("%s The rest of the stream %s is not read.", error, stream)
@@ -276,6 +348,13 @@ class Run:
         logger.error("%s The rest of the tenant %s is not read.", error, tenant)
         if self._readers:
             self._readers.drop(lambda key: key[1] == tenant)
+
+    @staticmethod
+    def _end_stream(
+        facts: StreamFacts, status: Status, error: AcumaticaError | None = None
+    ) -> None:
+        facts.end(status, error)
+        logger.info("%s", facts.line, extra=facts.as_dict())
 
     def require_complete(self, plans: Sequence[StreamPlan], known: Collection[str] = ()) -> None:
         """Raise an error if a stream failed, or if all streams of a tenant were refused.

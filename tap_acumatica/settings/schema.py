@@ -386,8 +386,39 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=1,
         title="Verbosity",
         description=(
-            "1: requests, row counts, start and end, errors; 2: also headers; 3: also bodies; 4: "
-            "also transport; 5: everything. Secrets are masked at every level"
+            "1: a line for each stream and tenant, start and end, errors; 2: also requests and "
+            "headers; 3: also bodies and whole URLs; 4: also transport; 5: everything. Secrets are "
+            "masked at every level"
+        ),
+    ),
+    th.Property(
+        "run_report",
+        th.StringType(min_length=1),
+        title="Run report",
+        description=(
+            "File for the report of the run (JSON), written at its start and replaced at its end; "
+            "{run} in the path stands for the run's name"
+        ),
+    ),
+    th.Property(
+        "sync_log",
+        th.BooleanType,
+        default=False,
+        title="Sync log",
+        description=(
+            "Add the stream sync_log, with a record for each stream that was read: when, how many "
+            "rows, and how that was proved"
+        ),
+    ),
+    th.Property(
+        "schema_changes",
+        th.StringType,
+        allowed_values=["warn", "fail"],
+        default="warn",
+        title="Schema changes",
+        description=(
+            "What to do if streams are not what the state remembers of them, such as a column that "
+            "was added, removed or retyped: warn and read on, or fail before anything is read"
         ),
     ),
     th.Property(

@@ -32,7 +32,7 @@ from support.running import (
 
 from sandbox import Fault, Sandbox
 from tap_acumatica.check import report
-from tap_acumatica.check.checker import RETRY_LIMITS, Checker
+from tap_acumatica.check.checker import RETRY_LIMITS, Checker, Earlier
 from tap_acumatica.check.findings import CAUSES, STEPS, Finding, Status
 from tap_acumatica.check.probes import ClockOffsets
 from tap_acumatica.odata.http.error_table import RULES
@@ -102,6 +102,7 @@ def test_all_that_a_sync_needs_is_tried(box: Sandbox) -> None:
         "Release",
         "Entities",
         "Streams",
+        "Rows",
         "Filters",
         "Counts",
         "Key paging",
@@ -113,7 +114,8 @@ def test_all_that_a_sync_needs_is_tried(box: Sandbox) -> None:
     ]
     assert {finding.status for finding in steps.values()} == {Status.GOOD}
     assert steps["Address"].facts["family"] == "current releases"
-    assert steps["Release"].text == "26.101.0225"
+    assert steps["Release"].text == "26.101.0225 (2026 R1)"
+    assert steps["Rows"].facts["rows"] == {name: len(box.rows(name)) for name in ENTITIES}
     assert steps["Entities"].facts == {
         "entities": len(discover(settings_for(box, interfaces=["dac"])))
     }
@@ -127,7 +129,7 @@ def test_a_check_costs_few_requests(box: Sandbox) -> None:
     counters = box.counters()
     assert counters.metadata_requests == 1
     assert counters.sessions_opened == 1
-    assert counters.data_requests <= len(ENTITIES) + 12
+    assert counters.data_requests <= 2 * len(ENTITIES) + 12
 
 
 def test_with_a_catalog_its_selected_streams_are_checked(box: Sandbox) -> None:
@@ -198,7 +200,7 @@ def test_many_names_are_cut_short(box: Sandbox) -> None:
     ("shown", "zone", "status", "words"),
     [
         ("offset", None, Status.NOTE, "values carry their own offset"),
-        ("naive", "UTC", Status.NOTE, "set time_zone to the account's"),
+        ("naive", "UTC", Status.NOTE, "set time_zone to America/New_York"),
         ("naive", "America/New_York", Status.GOOD, "fits time_zone America/New_York"),
     ],
 )
@@ -210,6 +212,34 @@ def test_the_accounts_zone_is_compared_with_time_zone(
     steps = by_step(check(box, settings))
     assert (steps["Time zone"].status, words in steps["Time zone"].text) == (status, True)
     assert steps["Time zone"].facts["account"] == "UTC-04:00", "with daylight saving"
+    assert steps["Time zone"].facts["zone"] == "America/New_York"
+
+
+def test_a_zone_that_fits_for_half_of_the_year_does_not_fit() -> None:
+    with Sandbox(now="2026-01-15T12:00:00Z", rows=30, time_zone="GMTE0000K") as box:
+        finding = by_step(check(box, settings_for(box, *ENTITIES)))["Time zone"]
+    assert (finding.status, finding.facts["zone"]) == (Status.NOTE, "Europe/London")
+
+
+def test_a_stream_that_the_next_run_misses_is_no_sync_that_works(box: Sandbox) -> None:
+    config = settings_for(box, *ENTITIES)
+    state = run(config).state
+    box.forbid(SALES)
+    with in_this_process():
+        tap = TapAcumatica(config=config, setup_mapper=False)
+    try:
+        for bookmarks, status in (({}, Status.NOTE), (state["bookmarks"], Status.BAD)):
+            earlier = Earlier(bookmarks=bookmarks)
+            checker = Checker(tap.run, tap.selected_plans, box.clock.now, earlier)
+            assert by_step(list(checker.findings()))["Streams"].status == status
+    finally:
+        tap.run.close()
+
+
+def test_an_address_is_told_before_a_selection_that_cannot_be_read(box: Sandbox) -> None:
+    findings = check(box, settings_for(box, *ENTITIES), catalog={"streams": []})
+    steps = [finding.step for finding in findings]
+    assert steps.index("Address") < steps.index("Streams")
 
 
 def test_a_zone_that_is_not_told_is_assumed(box: Sandbox) -> None:

@@ -105,7 +105,7 @@ def test_a_wrong_setting_ends_in_one_sentence(
     settings = {**settings_for(box, USERS), **change}
     settings = {name: value for name, value in settings.items() if value is not None}
     finished = run_command("--config", write_json(tmp_path / "c.json", settings))
-    assert finished.returncode == 1
+    assert finished.returncode == 78
     assert finished.stdout == ""
     assert words in last_line(finished)
     assert "Traceback" not in finished.stderr
@@ -118,7 +118,7 @@ def test_a_wrong_password_is_sent_once(box: Sandbox, tmp_path: Path) -> None:
     box.reset_counters()
     config = write_json(tmp_path / "c.json", {**settings, "password": "wrong"})
     finished = run_command("--config", config, "--catalog", catalog)
-    assert finished.returncode == 1
+    assert finished.returncode == 77
     assert "401" in last_line(finished)
     assert box.counters().unauthorized == 1
 
@@ -140,7 +140,7 @@ def test_a_wrong_file_is_said_in_a_sentence(
     if content is not None:
         wrong.write_text(content, encoding="utf-8", errors="surrogateescape")
     finished = run_command(*("--config", "ENV", option, str(wrong)))
-    assert finished.returncode == 1
+    assert finished.returncode == 78
     assert "Usage" not in finished.stderr
     assert "wrong.json" in last_line(finished)
     assert words in last_line(finished)
@@ -152,7 +152,7 @@ def test_a_wrong_file_is_said_in_a_sentence(
 def test_an_empty_state_is_no_state_yet(tmp_path: Path, content: str) -> None:
     (tmp_path / "state.json").write_text(content, encoding="utf-8")
     finished = run_command("--config", "ENV", "--state", str(tmp_path / "state.json"))
-    assert finished.returncode == 1
+    assert finished.returncode == 78
     assert "state.json is empty: leave --state out" in last_line(finished)
 
 
@@ -177,7 +177,7 @@ def test_settings_that_stand_in_the_environment_name_the_option(
     for name, value in settings_for(box).items():
         monkeypatch.setenv(f"TAP_ACUMATICA_{name.upper()}", str(value))
     without = run_command()
-    assert without.returncode == 1
+    assert without.returncode == 78
     assert "TAP_ACUMATICA_URL is read from the environment only with --config=ENV" in last_line(
         without
     )
@@ -193,7 +193,7 @@ def test_a_map_that_fails_on_a_row_is_named_and_nothing_stands_before_it(
 ) -> None:
     settings = settings_for(box, USERS, stream_maps={USERS: {"x": "int(Username)"}})
     finished = run_command("--config", write_json(tmp_path / "c.json", settings), *test)
-    assert finished.returncode == 1
+    assert finished.returncode == 78
     assert "The setting stream_maps cannot be used ('int(Username)' failed" in last_line(finished)
     assert "This should not happen" not in finished.stderr
     assert "unhandled error" not in finished.stderr
@@ -294,7 +294,7 @@ def test_a_certificate_that_is_not_checked_is_mentioned_once(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("verbosity", "words"),
     [
-        (1, "GET "),
+        (1, "Run complete: 1 stream, "),
         (2, "OData-Version"),
         (3, '"value"'),
         (4, "Starting new HTTP connection"),
@@ -331,5 +331,5 @@ def test_a_short_secret_does_not_shred_the_log(box: Sandbox, tmp_path: Path) -> 
 
 def test_settings_before_the_name_of_a_command_are_not_dropped(tmp_path: Path) -> None:
     finished = run_command("--config", write_json(tmp_path / "c.json", {}), "check")
-    assert finished.returncode == 1
+    assert finished.returncode == 78
     assert "The option --config comes before check: put it after" in last_line(finished)

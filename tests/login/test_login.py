@@ -142,7 +142,7 @@ def test_a_denial_is_said_in_words(box: Sandbox, settings: dict[str, Any], tmp_p
     assert "You are not signed in" in html
     assert "denied on the consent page" in html
     assert "<code>tap-acumatica login</code>" in html
-    assert finished.returncode == 1
+    assert finished.returncode == 78
     assert "Nobody was signed in: access was denied on the consent page" in last_line(finished)
     assert "Traceback" not in finished.stderr
 
@@ -298,7 +298,7 @@ def failing(tmp_path: Path, settings: dict[str, Any], *options: str) -> str:
     """The last line of a login that fails before it starts."""
     config = write_json(tmp_path / "c.json", settings)
     finished = run_command("login", "--config", config, "--no-browser", *options)
-    assert finished.returncode == 1
+    assert finished.returncode in {75, 78}
     assert finished.stdout == ""
     assert "Traceback" not in finished.stderr
     return last_line(finished)

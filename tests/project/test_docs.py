@@ -20,22 +20,28 @@ from mutants import MUTANTS, Mutant
 from sandbox.faultkinds import KINDS
 from sandbox.quirks import Quirks
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import Cause
 from tap_acumatica.odata.http.error_table import RULES
 from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
 from tap_acumatica.odata.paging.cursor import CursorPager, Window
-from tap_acumatica.odata.paging.pager import Paging
+from tap_acumatica.odata.paging.pager import Paging, ProvedBy
 from tap_acumatica.odata.payload.page import Page
 from tap_acumatica.odata.query import Link
 from tap_acumatica.odata.table import Table
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.memory import CODE_LENGTH
+from tap_acumatica.run.drift import Kind
+from tap_acumatica.run.endings import EXIT_CODES, ExitCode
+from tap_acumatica.run.report import Outcome
+from tap_acumatica.run.report import Status as ReadStatus
 from tap_acumatica.settings import validation
 from tap_acumatica.settings.schema import SCHEMA
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from enum import StrEnum
 
     from tap_acumatica.odata.http.error_table import Rule
 
@@ -52,6 +58,7 @@ README = PAGES["README.md"]
 GETTING_STARTED = PAGES["docs/getting-started.md"]
 SETTINGS = PAGES["docs/settings.md"]
 TROUBLESHOOTING = PAGES["docs/troubleshooting.md"]
+OPERATIONS = PAGES["docs/operations.md"]
 FACTS = PAGES["docs/acumatica.md"]
 RULES_OF_READING = PAGES["docs/reliability.md"]
 MELTANO = yaml.safe_load(ROOT.joinpath("meltano.yml").read_text(encoding="utf-8"))
@@ -186,7 +193,7 @@ def test_the_generator_changes_nothing_outside_its_two_comments(lost: str) -> No
 def named_elsewhere() -> set[str]:
     """Names that look like settings: of state, catalog, OAuth and the sandbox."""
     return {
-        *("undated_rows_read_on", "table_name", "tap_acumatica"),
+        *("undated_rows_read_on", "table_name", "tap_acumatica", "exit_code"),
         *("key_properties", "replication_key", "replication_method"),
         *("offline_access", "access_token", "unauthorized_client", "invalid_grant"),
         *("above_top", "content_type", "retry_after", "visible_at", *KINDS),
@@ -314,6 +321,36 @@ def test_extractors_and_jobs_that_the_page_of_meltano_names_exist() -> None:
         assert tasks[job.strip("`")] == [f"{extractor.strip('`')} target-jsonl"]
 
 
+def test_each_cause_has_the_exit_code_of_the_page() -> None:
+    documented = {
+        cause: int(code)
+        for causes, code in table(OPERATIONS, "causes")
+        for cause in causes.split(", ")
+    }
+    assert documented == {str(cause): int(EXIT_CODES[cause]) for cause in Cause}
+    codes = {
+        int(code) for row in table(OPERATIONS, "exit code") for code in re.findall(r"\d+", row[0])
+    }
+    assert codes >= set(ExitCode)
+
+
+@pytest.mark.parametrize(
+    ("heading", "kinds"),
+    [("`outcome`", Outcome), ("`status`", ReadStatus), ("`by`", ProvedBy), ("difference", Kind)],
+)
+def test_what_a_report_can_say_is_explained(heading: str, kinds: type[StrEnum]) -> None:
+    assert [row[0].strip("`") for row in table(OPERATIONS, heading)] == [*kinds]
+
+
+def test_the_schema_of_the_report_knows_all_that_it_can_say() -> None:
+    schema = json.loads(ROOT.joinpath("docs", "run-report.json").read_text(encoding="utf-8"))
+    stream = schema["$defs"]["stream"]["properties"]
+    assert schema["properties"]["outcome"]["enum"] == [*Outcome]
+    assert stream["status"]["enum"] == [*ReadStatus]
+    assert stream["proof"]["anyOf"][1]["properties"]["by"]["enum"] == [*ProvedBy]
+    assert schema["$defs"]["change"]["enum"] == [*Kind]
+
+
 @each_page
 def test_links_lead_somewhere(page: str) -> None:
     for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", FENCE.sub("", PAGES[page])):
@@ -368,10 +405,10 @@ def test_commands_of_meltano_that_are_named_fit_the_project(page: str) -> None:
     extractors = {each["name"] for each in MELTANO["plugins"]["extractors"]}
     for words in commands(page, "meltano"):
         if "invoke" in words:
-            called = words[words.index("invoke") + 1 :]
+            called = [word for word in words[words.index("invoke") + 1 :] if "--dump" not in word]
             extractor, _, name = called[0].partition(":")
             assert extractor in extractors
-            require_options(tap.commands[name], called)
+            require_options(tap.commands[name] if name else tap, called)
         if "run" in words and "schedule" not in words:
             jobs = words[words.index("run") + 1 :]
             assert set(jobs) <= {each["name"] for each in MELTANO["jobs"]}

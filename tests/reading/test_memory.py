@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_acumatica.odata import edm
-from tap_acumatica.reading.memory import CODE_LENGTH, column_codes, later_columns
+from tap_acumatica.reading.memory import (
+    CODE_LENGTH,
+    TYPES,
+    column_codes,
+    column_types,
+    path_code,
+    remembered,
+    type_code,
+)
 
 LEAVES = [type_.schema for type_ in edm.TYPES.values()]
 
@@ -30,32 +38,22 @@ COLUMNS = st.dictionaries(NAMES, SCHEMAS, max_size=8).map(
 
 
 @given(COLUMNS)
-def test_columns_that_were_read_are_not_later_whatever_their_types(
-    columns: dict[str, edm.EdmType],
-) -> None:
-    assert later_columns(column_codes(columns), columns) == []
-    assert len(column_codes(columns)) % CODE_LENGTH == 0
-
-
-@given(COLUMNS, COLUMNS)
-def test_each_column_that_was_not_read_is_later(
-    old: dict[str, edm.EdmType], new: dict[str, edm.EdmType]
-) -> None:
-    later = later_columns(column_codes(old), {**old, **new})
-    assert {path.partition("/")[0] for path in later} >= new.keys() - old.keys()
-    assert {path for path in later if "/" not in path} == new.keys() - old.keys()
+def test_each_column_is_remembered_with_its_type(columns: dict[str, edm.EdmType]) -> None:
+    types = column_types(columns)
+    assert remembered(column_codes(columns)) == {
+        path_code(path): type_code(kind) for path, kind in types.items()
+    }
+    assert len(column_codes(columns)) == CODE_LENGTH * len(types)
+    assert types.keys() >= columns.keys()
 
 
 def test_a_column_within_another_is_one_of_its_own() -> None:
-    def lines(*names: str) -> dict[str, edm.EdmType]:
-        item = {"type": "object", "properties": {name: {"type": "string"} for name in names}}
-        schema = {"type": ["array", "null"], "items": item}
-        return {"Lines": edm.from_schema(schema)}
-
-    assert later_columns(column_codes(lines("A")), lines("A", "B")) == ["Lines/B"]
+    item = {"type": "object", "properties": {"A": {"type": "string"}}}
+    columns = {"Lines": edm.from_schema({"type": ["array", "null"], "items": item})}
+    assert [*column_types(columns)] == ["Lines", "Lines/A"]
 
 
-def test_a_type_that_changes_changes_the_code_but_is_no_later_column() -> None:
-    old, new = {"A": edm.STRING}, {"A": edm.NUMBER}
-    assert column_codes(old) != column_codes(new)
-    assert later_columns(column_codes(old), new) == []
+def test_each_edm_type_has_a_code_of_its_own_and_words() -> None:
+    signatures = {edm.signature(edm_type.schema) for edm_type in edm.TYPES.values()}
+    assert {type_code("/".join(each)) for each in signatures} <= TYPES.keys()
+    assert len(set(TYPES.values())) == len(TYPES)

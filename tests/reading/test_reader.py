@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import re
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -20,7 +18,7 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.clock import ClockCheck
 from tap_acumatica.odata.errors import AcumaticaError, InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader
-from tap_acumatica.odata.paging.pager import Paging
+from tap_acumatica.odata.paging.pager import Paging, ProvedBy
 from tap_acumatica.odata.table import Table
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.model import Checkpoint, IncrementalStart, PageRead, ReadSettings
@@ -346,22 +344,40 @@ def test_a_replication_key_that_is_no_date_time_is_an_error_in_a_sentence(
         read(sim, table)
 
 
-def test_a_read_ends_with_one_line_of_what_it_took(caplog: pytest.LogCaptureFixture) -> None:
-    sim, table = keyless(25, Server(counts=False))
-    table = replace(table, key=("K",), replication_key=None)
-    sim.key = ("K",)
-    with caplog.at_level(logging.INFO):
-        full(sim, table)
-    (line,) = [text for text in caplog.messages if text.startswith("Rows: ")]
-    pattern = r"Rows: 25 rows, 3 pages, (\d+) requests, 0 retries, \d+\.\d s"
-    match = re.fullmatch(pattern, line)
-    assert match
-    assert int(match[1]) == len(sim.queries)
-    caplog.clear()
-    with caplog.at_level(logging.INFO):
-        read(sim, replace(table, replication_key=R))
-    (line,) = [text for text in caplog.messages if text.startswith("Rows: ")]
-    assert "window from the beginning to 2026-06-01T12:00:00.000000+00:00" in line
+PROOFS = [
+    (Server(), True, ProvedBy.COUNT, True),
+    (Server(cap=7), True, ProvedBy.COUNT, True),
+    (Server(counts=False), True, ProvedBy.ANSWER_BEHIND, False),
+    (Server(counts=False, cap=7), True, ProvedBy.ANSWER_BEHIND, False),
+    (Server(counts_answer=True, cap=7), True, ProvedBy.ANSWER_BEHIND, False),
+    (Server(), False, ProvedBy.ANSWER_BEHIND, False),
+    (Server(cap=20), False, ProvedBy.TWO_READS, False),
+]
+
+
+@pytest.mark.parametrize(("server", "has_key", "by", "counts"), PROOFS)
+@pytest.mark.parametrize("window", [True, False])
+def test_a_read_ends_with_its_proof_and_with_the_figures_of_both_sides(
+    server: Server, by: ProvedBy, *, has_key: bool, counts: bool, window: bool
+) -> None:
+    if window and not has_key:
+        return  # a window without a key is read by seconds
+    sim, table = keyless(45, server, 60)
+    key = ("K",) if has_key else ()
+    sim.key = key
+    table = replace(table, key=key, replication_key=R if window else None)
+    start = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
+    settings = ReadSettings(paging=Paging(10))
+    reader = EntityReader(sim, table, settings, start if window else None)
+    events = list(reader)
+    stats, proof = reader.stats, reader.stats.proof
+    assert proof
+    # A server that counts answers, or not at all, has no count that could be trusted.
+    assert (proof.by, proof.counted, proof.rows) == (by, 45 if counts else None, 45)
+    assert stats.requests == len(sim.queries)
+    pages = [event for event in events if isinstance(event, PageRead)]
+    assert (stats.pages, stats.rows) == (len(pages), sum(len(page.rows) for page in pages))
+    assert (stats.window is not None) == window
 
 
 def test_a_proof_by_count_leaves_out_what_is_added_where_no_clock_is_proved() -> None:

@@ -16,6 +16,7 @@ from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.memory import column_codes
 from tap_acumatica.reading.model import PageRead
 from tap_acumatica.run.partition import PartitionProgress
+from tap_acumatica.run.report import StreamFacts
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -33,12 +34,16 @@ def plan(*, incremental: bool = True) -> StreamPlan:
     return StreamPlan.of(CatalogEntry.from_dict(entry), TenantGaps(), PlanSettings())
 
 
+def progress_of(plan: StreamPlan, state: dict[str, Any]) -> PartitionProgress:
+    return PartitionProgress(plan, state, StreamFacts(plan.name, None, plan.method))
+
+
 def record(instant: datetime) -> dict[str, Any]:
     return {"At": bookmark_text(instant)}
 
 
 def test_the_bookmark_stays_a_second_below_the_newest_record() -> None:
-    progress = PartitionProgress(plan(), {})
+    progress = progress_of(plan(), {})
     progress.begin_page(PageRead([], NOON))
     progress.written([record(NOON - 9 * SECOND), record(NOON - 5 * SECOND)])
     assert progress.move_bookmark()
@@ -47,7 +52,7 @@ def test_the_bookmark_stays_a_second_below_the_newest_record() -> None:
 
 
 def test_records_of_the_future_do_not_move_it() -> None:
-    progress = PartitionProgress(plan(), {})
+    progress = progress_of(plan(), {})
     progress.begin_page(PageRead([], NOON))
     progress.written([record(NOON - 5 * SECOND), record(NOON + 5 * SECOND)])
     progress.move_bookmark()
@@ -59,7 +64,7 @@ def test_records_of_the_future_do_not_move_it() -> None:
 @pytest.mark.parametrize("year", [1, 1900, 1999])
 def test_records_from_before_2000_do_not_move_it(year: int) -> None:
     """The server may store them hours from where the tap reads them."""
-    progress = PartitionProgress(plan(), {})
+    progress = progress_of(plan(), {})
     progress.begin_page(PageRead([], NOON))
     progress.written([record(NOON.replace(year=year))])
     assert not progress.move_bookmark()
@@ -70,7 +75,7 @@ def test_records_from_before_2000_do_not_move_it(year: int) -> None:
 
 def test_the_first_bookmark_keeps_the_scope_of_its_read() -> None:
     """Otherwise a later run could not see that the settings have changed since."""
-    progress = PartitionProgress(plan(), {})
+    progress = progress_of(plan(), {})
     progress.store(Bookmark(scope={"include_deleted": True}))
     progress.begin_page(PageRead([], NOON))
     progress.written([record(NOON - 5 * SECOND)])
@@ -79,7 +84,7 @@ def test_the_first_bookmark_keeps_the_scope_of_its_read() -> None:
 
 
 def test_rows_without_a_date_do_not_move_it() -> None:
-    progress = PartitionProgress(plan(), {})
+    progress = progress_of(plan(), {})
     progress.begin_page(PageRead([]))
     progress.written([record(NOON)])
     assert not progress.move_bookmark()
@@ -88,19 +93,21 @@ def test_rows_without_a_date_do_not_move_it() -> None:
 
 def test_a_full_table_moves_none_and_is_remembered_once_it_was_read() -> None:
     state: dict[str, Any] = {}
-    progress = PartitionProgress(plan(incremental=False), state)
+    progress = progress_of(plan(incremental=False), state)
     progress.begin_page(PageRead([], NOON))
     progress.written([record(NOON)])
     assert not progress.move_bookmark()
     assert not progress.was_read
     progress.complete({"K": edm.INTEGER})
-    assert state == {"was_read": True, "key": ["K"], "columns": column_codes({"K": edm.INTEGER})}
-    assert PartitionProgress(plan(incremental=False), state).expected
+    columns = column_codes({"K": edm.INTEGER})
+    method = "FULL_TABLE"
+    assert state == {"was_read": True, "key": ["K"], "columns": columns, "method": method}
+    assert progress_of(plan(incremental=False), state).expected
 
 
 def test_a_read_that_failed_keeps_what_was_written_before() -> None:
     state: dict[str, Any] = {}
-    progress = PartitionProgress(plan(), state)
+    progress = progress_of(plan(), state)
     progress.begin_page(PageRead([], NOON))
     progress.written([record(NOON - 5 * SECOND)])
     progress.fail()
@@ -109,14 +116,14 @@ def test_a_read_that_failed_keeps_what_was_written_before() -> None:
 
 def test_a_read_that_failed_before_its_bookmark_still_expects_its_rows() -> None:
     state: dict[str, Any] = {}
-    progress = PartitionProgress(plan(), state)
+    progress = progress_of(plan(), state)
     progress.begin_page(PageRead([]))
     progress.fail()
     assert state == {"was_read": True}
 
 
 def test_a_checkpoint_replaces_what_the_records_showed() -> None:
-    progress = PartitionProgress(plan(), {})
+    progress = progress_of(plan(), {})
     progress.begin_page(PageRead([], NOON))
     progress.written([record(NOON - 5 * SECOND)])
     progress.store(Bookmark(NOON, "2026-06-01"))

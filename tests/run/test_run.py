@@ -27,6 +27,7 @@ from tap_acumatica.reading.model import Checkpoint, PageRead
 from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run.assembly import assemble
 from tap_acumatica.run.failures import StreamsFailed
+from tap_acumatica.run.report import StreamFacts
 from tap_acumatica.run.run import Run
 from tap_acumatica.settings.schema import SCHEMA
 
@@ -147,6 +148,10 @@ def test_another_signal_signs_out_and_ends_the_process(monkeypatch: pytest.Monke
     assert ended.get(timeout=10) == 130
 
 
+def facts(stream: str, tenant: str | None) -> StreamFacts:
+    return StreamFacts(stream, tenant, "FULL_TABLE")
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -161,14 +166,14 @@ def test_what_concerns_all_streams_ends_a_run_of_one_tenant(
     run: Run, error: AcumaticaError
 ) -> None:
     with pytest.raises(type(error)) as raised:
-        run.fail(TERMS, None, error)
+        run.fail(facts(TERMS, None), error)
     assert raised.value is error
 
 
 def test_the_error_that_ends_a_run_comes_behind_the_streams_that_failed_before(run: Run) -> None:
-    run.fail(TERMS, None, AcumaticaError("broken"))
+    run.fail(facts(TERMS, None), AcumaticaError("broken"))
     with pytest.raises(StreamsFailed) as raised:
-        run.fail(ORDERS, None, RequestFailed(Cause.SIGN_IN_REFUSED, Action.STOP, "Refused."))
+        run.fail(facts(ORDERS, None), RequestFailed(Cause.SIGN_IN_REFUSED, Action.STOP, "Refused."))
     assert raised.value.sentences == [
         f"The stream {TERMS} was not read completely. broken",
         "Refused.",
@@ -181,7 +186,7 @@ def test_a_tenant_that_is_given_up_is_not_read_and_fails_the_run() -> None:
         run.open(assemble(settings(box, "Terms", tenants=["A", "B"])))
         try:
             plans = plans_of(run)
-            run.fail(TERMS, "A", SettingsError("gone"))
+            run.fail(facts(TERMS, "A"), SettingsError("gone"))
             assert run.failures.has_failed("A")
             with pytest.raises(AcumaticaError, match="The tenant A"):
                 run.require_complete(plans)
@@ -195,7 +200,7 @@ def test_a_skipped_stream_fails_the_run_if_its_rows_were_expected(
 ) -> None:
     plans = plans_of(run)
     refused = RequestFailed(Cause.NO_RIGHTS, Action.SKIP, "No rights.")
-    run.skip(TERMS, None, refused, expected=expected)
+    run.skip(facts(TERMS, None), refused, expected=expected)
     if expected:
         with pytest.raises(StreamsFailed, match=f"stream {TERMS} .* No rights"):
             run.require_complete(plans)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -164,5 +165,6 @@ def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def last_line(finished: subprocess.CompletedProcess[str]) -> str:
-    """The last line on stderr: the sentence with which a failed command ends."""
-    return finished.stderr.strip().splitlines()[-1]
+    """The sentence with which a failed command ends: a run has the line of its report behind it."""
+    lines = finished.stderr.strip().splitlines()
+    return [line for line in lines if not re.search(r"\| Run \w+: ", line)][-1]

@@ -167,14 +167,14 @@ def test_the_bookmark_of_a_stream_that_fails_stays(box: Sandbox, kind: str) -> N
     assert {LINES, USERS} <= still < {*STREAMS}
 
 
-def test_a_run_that_fails_names_each_stream_and_ends_with_exit_code_1(
+def test_a_run_that_fails_names_each_stream_and_ends_with_exit_code_3(
     box: Sandbox, tmp_path: Path
 ) -> None:
     config = write_json(tmp_path / "c.json", settings(box, max_retry_time=0))
     box.faults.add(Fault("empty_body", match=path_of(TERMS, LINES)))
     finished = run_command("--config", config)
-    assert finished.returncode == 1
-    for stream, line in zip([TERMS, LINES], finished.stderr.splitlines()[-2:], strict=True):
+    assert finished.returncode == 3
+    for stream, line in zip([TERMS, LINES], finished.stderr.splitlines()[-3:-1], strict=True):
         assert f"The stream {stream} was not read completely. " in line
 
 

@@ -204,7 +204,7 @@ def test_a_site_alone_finds_either_family_and_says_which(
 ) -> None:
     caplog.set_level(logging.INFO)
     with Sandbox(now=NOW, addresses=addresses) as box:
-        streams = discover(settings_for(box, tenants=["Company"]))
+        streams = discover(settings_for(box, tenants=["Company"], verbosity=2))
     assert streams[STATUS]["table_name"] == f"gi/{version}/Inventory-Status"
     assert "PX_Objects_SO_SOOrder" in streams
     assert any("generic inquiries" in m and m.endswith(root) for m in caplog.messages)

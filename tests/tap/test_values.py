@@ -169,7 +169,7 @@ def test_a_value_that_does_not_fit_ends_the_run_before_it_is_written(
 ) -> None:
     settings = settings_for(box, "InventoryItem", decimals="decimal(19,6)")
     finished = run_command("--config", write_json(tmp_path / "config.json", settings))
-    assert finished.returncode == 1
+    assert finished.returncode == 78
     (item,) = [row for row in box.rows(ITEMS) if str(row["RecPrice"]) == "0.30000000000000004"]
     sentence = last_line(finished)
     for part in (ITEMS, f"InventoryCD={item['InventoryCD']}", "RecPrice", "0.30000000000000004"):

@@ -28,7 +28,7 @@ from tap_acumatica.odata.http.rate_limit import RateLimiter
 from tap_acumatica.odata.http.retry import with_retries
 from tap_acumatica.odata.http.sessions import Connection, ConnectionPool, PoolSettings
 from tap_acumatica.odata.http.transport import MEGABYTE, chunks, new_session
-from tap_acumatica.odata.log import log_exchange, logger
+from tap_acumatica.odata.log import REQUESTS, log_exchange, logger, shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -166,6 +166,7 @@ class Client:
         """
         self.requests = 0
         self.retries = 0
+        self.verbosity = settings.verbosity
         self._settings = settings
         self._auth = auth
         self._site = site
@@ -233,7 +234,11 @@ class Client:
                         raise
                 authorization = auth.reauthorize(authorization)
 
-        result = self.retry(attempt, request.owner, count_retry)
+        try:
+            result = self.retry(attempt, request.owner, count_retry)
+        except AcumaticaError as error:
+            error.attempts = retries + 1
+            raise
         return replace(result, retries=retries) if retries else result
 
     def retry(
@@ -291,7 +296,7 @@ class Client:
                 log_exchange(response, body, self._settings.verbosity)
         except OSError as error:
             return RawResponse(request.subject, exception=error)
-        logger.info("GET %s: %s", request.url, response.status_code)
+        self._log_request(request.url, str(response.status_code))
         return RawResponse(request.subject, response.status_code, response.headers, body)
 
     @property
@@ -389,12 +394,13 @@ class Client:
         seconds = time.monotonic() - started
         if failed:
             failed.seconds = seconds
+            url = shown_url(request.url, self.verbosity)
             logger.warning(
-                "GET %s: %s (%s) after %.2f s", request.url, failed.cause, outcome.status, seconds
+                "GET %s: %s (%s) after %.2f s", url, failed.cause, outcome.status, seconds
             )
             raise failed
         self._succeeded.set()
-        logger.info("GET %s: %d bytes in %.2f s", request.url, body.length, seconds)
+        self._log_request(request.url, f"{body.length} bytes in {seconds:.2f} s")
         date = http_date(response.headers.get("Date", ""))
         return Result(content, date, locales[-1] if locales else None)  # type: ignore[arg-type]
 
@@ -420,6 +426,10 @@ class Client:
                     if self._sign_in_turn.acquire(timeout=SIGN_IN_TURN):
                         turn.callback(self._sign_in_turn.release)
             yield turn
+
+    def _log_request(self, url: str, result: str) -> None:
+        if self.verbosity >= REQUESTS:
+            logger.info("GET %s: %s", shown_url(url, self.verbosity), result)
 
     @staticmethod
     def _leave(connection: Connection, outcome: RawResponse, failed: RequestFailed) -> None:

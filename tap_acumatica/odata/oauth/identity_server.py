@@ -24,7 +24,7 @@ from tap_acumatica.odata.http.client import CONNECT_TIMEOUT
 from tap_acumatica.odata.http.error_table import classify
 from tap_acumatica.odata.http.retry import with_retries
 from tap_acumatica.odata.http.transport import chunks, new_session
-from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.log import REQUESTS, logger
 from tap_acumatica.odata.masking import masking
 from tap_acumatica.odata.oauth.error_table import TOKEN_RULES
 from tap_acumatica.odata.oauth.tokens import Token, token_fields
@@ -272,7 +272,8 @@ class IdentityServer:
             raise classify(outcome, TOKEN_RULES) or error from error
         self._succeeded = True
         seconds = time.monotonic() - started
-        logger.info("%s %s: %d in %.2f s", method, url, response.status_code, seconds)
+        if self._settings.verbosity >= REQUESTS:
+            logger.info("%s %s: %d in %.2f s", method, url, response.status_code, seconds)
         return RawResponse(SUBJECT, response.status_code, response.headers, body)
 
 

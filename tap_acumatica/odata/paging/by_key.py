@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tap_acumatica.odata.errors import RequestFailed
-    from tap_acumatica.odata.paging.pager import Pager
+    from tap_acumatica.odata.paging.pager import Pager, Proof
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.table import Table
 
@@ -121,6 +121,11 @@ class KeyPager:
     def resize(self, size: int) -> None:
         """Request this number of rows from now on."""
         self.end.resize(size)
+
+    @property
+    def proof(self) -> Proof:
+        """What has proved the end, unless another pager follows."""
+        return self.end.proof(self.delivered)
 
     def then(self) -> Pager | None:
         """Return the pager for what remains to be read, one after the other."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tap_acumatica.odata.errors import RequestFailed
-    from tap_acumatica.odata.paging.pager import Pager, Paging
+    from tap_acumatica.odata.paging.pager import Pager, Paging, Proof
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Link, Query
     from tap_acumatica.odata.table import Table
@@ -132,6 +132,11 @@ class OffsetPager:
             # Known rows are skipped, so that the response is as small as possible.
             self._skip_to(self._skip + self._overlap)
         self._end.resize(size)
+
+    @property
+    def proof(self) -> Proof:
+        """What has proved the end."""
+        return self._end.proof(self.delivered)
 
     def then(self) -> Pager | None:
         """Return None: the last page has proved the end."""

@@ -12,7 +12,7 @@ from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.instants import DISPLAY_MARGIN, minus
 from tap_acumatica.odata.paging.by_offset import OffsetPager
 from tap_acumatica.odata.paging.end_of_read import Step
-from tap_acumatica.odata.paging.pager import not_obeyed
+from tap_acumatica.odata.paging.pager import ProvedBy, not_obeyed
 from tap_acumatica.odata.query import Link, Query, all_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.odata.instants import InstantReader
-    from tap_acumatica.odata.paging.pager import Pager, Paging
+    from tap_acumatica.odata.paging.pager import Pager, Paging, Proof
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.table import Table
 
@@ -334,6 +334,11 @@ class _ShortfallCheck:
             self._origin.compare_count(page)
         self.done = True
         return []
+
+    @property
+    def proof(self) -> Proof:
+        """An answer behind the end: there are no more rows than were delivered."""
+        return replace(self._origin.proof, by=ProvedBy.ANSWER_BEHIND)
 
     def resize(self, size: int) -> None:
         """Do nothing: one row is the minimum."""

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.log import logger
+from tap_acumatica.odata.paging.pager import Proof, ProvedBy
 
 if TYPE_CHECKING:
     from tap_acumatica.odata.paging.pager import Paging
@@ -71,6 +72,7 @@ class EndOfRead:
         self._entity_set = entity_set
         self._full_size = paging.size
         self._expected: int | None = None
+        self._first_count: int | None = None
         self._evidence = paging.evidence
         self._rows = 0
         """Number of rows in the last answer that brought new ones."""
@@ -87,6 +89,16 @@ class EndOfRead:
     def done(self) -> bool:
         """Whether the end is proved."""
         return self.step is Step.DONE
+
+    def proof(self, delivered: int) -> Proof:
+        """Return what has proved the end of a read that delivered this number of rows."""
+        looked_behind = self._nothing_at is not None or self.stalled
+        trusted = self.proved or self._evidence.counts_too_high or self._first_count == delivered
+        return Proof(
+            ProvedBy.ANSWER_BEHIND if looked_behind else ProvedBy.COUNT,
+            self._first_count if trusted else None,
+            delivered,
+        )
 
     @property
     def stalled(self) -> bool:
@@ -118,7 +130,7 @@ class EndOfRead:
             self.counts = self.counts and self._expected is not None
             return
         if self._expected is None:
-            self._expected = page.count
+            self._expected = self._first_count = page.count
         self._evidence.learn(page)
         if page.rows and page.count < position:
             self.counts = False

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.paging.next_links import NextLinks
+from tap_acumatica.odata.paging.pager import Proof, ProvedBy
 from tap_acumatica.odata.paging.sort_order import without_style
 
 if TYPE_CHECKING:
@@ -101,6 +102,11 @@ class _Requests(ABC):
         if not (grows and grown):
             self._top = size
         self._size = size
+
+    @property
+    def proof(self) -> Proof:
+        """An answer behind the end; such tables are not counted."""
+        return Proof(ProvedBy.ANSWER_BEHIND, None, self.delivered)
 
     @abstractmethod
     def then(self) -> Pager | None:
@@ -315,6 +321,11 @@ class _PagedRead(_Requests):
         self._ties: list[Row] = []
         self._probes_end = False
         self._asks_behind = False
+
+    @property
+    @override
+    def proof(self) -> Proof:
+        return Proof(ProvedBy.TWO_READS, None, self._content.rows)
 
     @override
     def then(self) -> Pager | None:

@@ -9,6 +9,7 @@ lost all the same.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from tap_acumatica.odata.errors import DoubtfulAnswer, InconsistentAnswer
@@ -40,6 +41,38 @@ class Evidence:
         """Learn from the count of an answer."""
         if page.count is not None and page.count > len(page.rows):
             self.counts_proved = True
+
+
+class ProvedBy(StrEnum):
+    """What proves that a read is complete."""
+
+    COUNT = "count"
+    """The last answer reached its own count, and the table's counts have been proved."""
+
+    ANSWER_BEHIND = "answer behind the end"
+    """A request behind the last row brought nothing."""
+
+    TWO_READS = "two reads"
+    """Two reads with different page borders brought the same rows."""
+
+    ONE_RECORD = "one record"
+    """The entity is one object, not a set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The proof that a read is complete.
+
+    Attributes:
+        by: What proves it.
+        counted: Number of rows that the server counted as the read began; None if it did not, or
+            cannot be trusted to count this table.
+        rows: Number of rows that were delivered.
+    """
+
+    by: ProvedBy
+    counted: int | None
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +115,11 @@ class Pager(Protocol):
 
     @property
     def done(self) -> bool: ...  # noqa: D102 - see Attributes
+
+    @property
+    def proof(self) -> Proof:
+        """What has proved the read to be complete, once nothing remains to be read."""
+        ...
 
     def request(self) -> Query | Link:
         """Return the next request; it stays the same until its page is accepted."""

@@ -842,12 +842,23 @@ def test_requests_and_failures_are_logged(
     caplog.set_level(logging.INFO, "tap-acumatica")
     box.faults.add(Fault("unavailable", times=1))
     tenant.get(query="?$top=5")
-    failure, success = (
+    (failure,) = (
         record.getMessage() for record in caplog.records if record.name == "tap-acumatica"
     )
     assert f"{TERMS}?$top=5: maintenance (503) after" in failure
-    assert f"{TERMS}?$top=5: " in success
-    assert " bytes in " in success
+    assert box.password not in caplog.text
+
+
+def test_requests_are_logged_with_headers_and_by_the_number_of_their_columns(
+    box: Sandbox, connect: Callable[..., Tenant], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tap-acumatica")
+    query = "?$select=TermsID,Descr&$top=5"
+    for verbosity, words in ((2, "?$select=2 columns&$top=5: "), (3, f"{query}: ")):
+        connect(verbosity=verbosity).get(query=query)
+        assert f"{TERMS}{words}" in caplog.text
+        assert " bytes in " in caplog.text
+        caplog.clear()
     assert box.password not in caplog.text
 
 
