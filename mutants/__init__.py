@@ -52,8 +52,8 @@ MUTANTS = (
     Mutant(
         "the base stays a second below the last row",
         "odata/paging/cursor.py",
-        "base = minus(self._instant(rows[-1]))",
-        "base = self._instant(rows[-1])",
+        "base = minus(self._instants.read(values[-1]))",
+        "base = self._instants.read(values[-1])",
     ),
     Mutant(
         "the window has an upper bound",
