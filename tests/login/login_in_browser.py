@@ -124,5 +124,5 @@ def test_who_says_no_reads_in_words_what_that_means(
         wait_for_text(browser, "main.bad h1", "You are not signed in")
         wait_for_text(browser, "main.bad p", "denied on the consent page")
         finished = login.finish()
-    assert finished.returncode == 1
+    assert finished.returncode == 78
     assert "denied on the consent page" in finished.stderr.splitlines()[-1]
