@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import mmap
+import select
 import signal
 import subprocess
+import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 from support.running import COMMAND, NOW, STOPPING, run, settings_for, write_json
@@ -147,6 +150,32 @@ def test_a_sync_under_nohup_outlives_its_terminal(two: Sandbox, tmp_path: Path) 
     finally:
         signal.signal(signal.SIGHUP, before)
     assert finished.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how full a pipe is")
+def test_a_second_signal_ends_a_sync_whose_target_takes_no_more(
+    two: Sandbox, tmp_path: Path
+) -> None:
+    two.fill(SALES, 3_000, start="2025-01-01T00:00:00Z", step_seconds=7)
+    config = write_json(tmp_path / "c.json", settings_for(two, SALES, tenants=["A"]))
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [*COMMAND, "--config", config], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout
+        wait_until_full(process.stdout)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        # If both are pending at once, either may be the second one.
+        assert process.wait(20) in {128 + signal.SIGTERM, 128 + signal.SIGINT}
+    assert two.counters().sessions_open == 0
+
+
+def wait_until_full(pipe: IO[bytes]) -> None:
+    """Wait until a pipe that nobody reads has room for less than a page."""
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    full = fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) - mmap.PAGESIZE
+    while int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder) <= full:
+        select.select([], [], [], 0.01)
 
 
 @pytest.mark.parametrize(
