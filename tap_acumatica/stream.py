@@ -18,7 +18,8 @@ from tap_acumatica.catalog.related import fill_nulls
 from tap_acumatica.catalog.schema import CatalogSchema
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.log import REQUESTS
-from tap_acumatica.output.records import RecordConverter
+from tap_acumatica.odata.payload.text_rows import TextRow
+from tap_acumatica.output.records import add_columns
 from tap_acumatica.output.stream_maps import stream_map_errors
 from tap_acumatica.output.writer import Writer
 from tap_acumatica.reading.bookmarks import Bookmark
@@ -114,7 +115,7 @@ class EntityStream(Stream):
             for record in records:
                 if self._run.stopping:
                     raise Stopped
-                yield record
+                yield record.whole() if isinstance(record, TextRow) else record
 
     def _pages(self, context: Context | None) -> Iterator[list[Record]]:
         """Yield the records of one tenant, page by page."""
@@ -146,15 +147,7 @@ class EntityStream(Stream):
                 progress.complete(self.plan.table(tenant).columns)
 
     def _read(self, tenant: Tenant, progress: PartitionProgress) -> Iterator[list[Record]]:
-        table = self.plan.table(tenant)
-        converter = RecordConverter(
-            table.columns,
-            table.replication_key,
-            self._run.settings.records,
-            self.plan.absent_columns(tenant),
-            stream=self.name,
-            key=table.key,
-        )
+        converter = self._run.converter(self.plan, tenant)
         if self.ABORT_AT_RECORD_COUNT is not None:
             self._complete = False
             yield converter.convert(self._run.one_row(self.plan, tenant))
@@ -182,7 +175,7 @@ class EntityStream(Stream):
     # Records
 
     @cached_property
-    def _is_unmapped(self) -> bool:
+    def is_unmapped(self) -> bool:
         """Whether records are written unchanged: neither a stream map nor flattening is set."""
         (first, *more) = self.stream_maps
         is_mapped = more or type(first) is not SameRecordTransform
@@ -191,7 +184,7 @@ class EntityStream(Stream):
     @override
     def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
         """Skip the SDK's search for deselected columns, since they are not requested at all."""
-        if self._is_unmapped:
+        if self.is_unmapped:
             yield RecordMessage(
                 stream=self.stream_maps[0].stream_alias,
                 record=record,
@@ -210,7 +203,7 @@ class EntityStream(Stream):
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
-        in_chunks = write_messages and self._is_unmapped and self.ABORT_AT_RECORD_COUNT is None
+        in_chunks = write_messages and self.is_unmapped and self.ABORT_AT_RECORD_COUNT is None
         try:
             if in_chunks and isinstance(self._tap.message_writer, Writer):
                 yield from self._write_pages(self._tap.message_writer, context)
@@ -232,7 +225,7 @@ class EntityStream(Stream):
                 counter.with_context(partition)
                 timer.with_context(partition)
                 for records in self._pages(partition):
-                    _add_tenant(partition, records)
+                    add_columns(records, partition or {})
                     for chunk in self._chunks(records, written):
                         self._write_chunk(writer, chunk)
                         written += len(chunk)
@@ -369,10 +362,3 @@ class _Timer(metrics.Timer):
         # The stream's own line says how long it took.
         if failed or self._says_all:
             super().__exit__(*error)
-
-
-def _add_tenant(context: Context | None, records: list[Record]) -> None:
-    """Add the tenant as a column, as the SDK does."""
-    for name, value in (context or {}).items():
-        for record in records:
-            record.setdefault(name, value)

@@ -123,7 +123,7 @@ class TapAcumatica(Tap):
         """
         logger.addFilter(_is_for_users)
         self.run = run or Run()
-        self.run.connect(self._plans, self._bookmark)
+        self.run.connect(self._plans, self._bookmark, self._takes_text)
         if isinstance(catalog, str | PurePath):
             catalog = read_catalog(str(catalog))
         elif isinstance(catalog, Catalog):
@@ -322,9 +322,15 @@ class TapAcumatica(Tap):
                 self.write_message(message)
 
     def _bookmark(self, plan: StreamPlan, tenant: Tenant) -> Bookmark:
+        return self._stream(plan).bookmark(tenant)
+
+    def _takes_text(self, plan: StreamPlan) -> bool:
+        return self._stream(plan).is_unmapped
+
+    def _stream(self, plan: StreamPlan) -> EntityStream:
         stream = self.streams[plan.name]
         assert isinstance(stream, EntityStream)  # noqa: S101 - all are
-        return stream.bookmark(tenant)
+        return stream
 
     # Command line
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_acumatica.odata.expand import Expansion
+    from tap_acumatica.odata.payload.text_rows import TextColumns
     from tap_acumatica.odata.query import Call
 
 
@@ -46,6 +47,8 @@ class Table:
     """The function call that carries an inquiry's parameters, or None if it has none."""
     refused: frozenset[str] = frozenset()
     """Columns that the server refused, here or in related records, so that rows lack them."""
+    written: TextColumns | None = None
+    """How the columns are written, if rows of JSON may pass as text."""
 
     @property
     def optional_columns(self) -> set[str]:

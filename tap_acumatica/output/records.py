@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.edm import Conversion
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader, bookmark_text
+from tap_acumatica.odata.payload.text_rows import TextColumns, TextRow
 from tap_acumatica.output.written import decimal_text, json_text, writer_for
 
 if TYPE_CHECKING:
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
 
 _UTC: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,6}))?Z")
 """How most servers display instants; such a text only needs its fraction padded."""
+
+_SECONDS_IN_UTC: Final = re.compile(r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n)*", re.ASCII)
+"""Lines with such texts without a fraction."""
 
 _LONG_FRACTION: Final = re.compile(r"\.(\d{6}\d*[1-9])")
 """A fraction with more digits than a datetime holds; no offset changes it."""
@@ -38,11 +45,13 @@ class RecordSettings:
 
     Attributes:
         trim_strings: Whether to cut the blanks at the end of texts.
+        rebuild: Whether to decode and encode all rows, even if their text could pass as it is.
     """
 
     instants: InstantReader = field(default_factory=InstantReader)
     convert_to_utc: bool = True
     trim_strings: bool = False
+    rebuild: bool = False
 
     def replication_key_text(self, value: str) -> str:
         """Return a replication key with a fixed width, so that texts sort as instants do."""
@@ -50,6 +59,14 @@ class RecordSettings:
             datetime.fromisoformat(value)  # raises if it is no date-time
             return f"{value[:19]}.{utc[1] or '':0<6}+00:00"
         return bookmark_text(self.instants.read(value))
+
+    def replication_key_texts(self, values: Sequence[str]) -> Sequence[str]:
+        """Return replication keys with a fixed width."""
+        lines = "\n".join([*values, ""])
+        if self.instants.ignore_offsets or not _SECONDS_IN_UTC.fullmatch(lines):
+            return [*map(self.replication_key_text, values)]
+        deque(map(datetime.fromisoformat, values), maxlen=0)  # raises if one is no date-time
+        return lines.replace("Z\n", ".000000+00:00\n").split("\n")[:-1]
 
     def instant(self, value: str) -> str:
         """Return an instant in UTC, or with the server's offset."""
@@ -116,6 +133,7 @@ class RecordConverter:
         self._stream = stream
         self._key = key
         self._columns = columns
+        self._replication_key = replication_key
         self._refused: set[str] = set()
         self._settings = settings
         # Dates repeat, in all columns, and few streams have more distinct ones than a cache holds.
@@ -123,6 +141,7 @@ class RecordConverter:
         self._instant = lru_cache(MAX_CACHED_INSTANTS)(settings.instant)
         self._date_or_instant = lru_cache(MAX_CACHED_INSTANTS)(settings.date_or_instant)
         self._nulls: dict[str, None] = dict.fromkeys(absent)
+        self._nulls_as_text = members(self._nulls)
         # By far the most frequent conversion, so it is done without a call for each value.
         self._numbers = [
             name
@@ -133,6 +152,46 @@ class RecordConverter:
             name: edm_type for name, edm_type in columns.items() if name not in self._numbers
         }
         self._conversions = self._conversions_of(converted, replication_key)
+
+    @property
+    def text_columns(self) -> TextColumns | None:
+        """How the columns are written if rows may pass as text; None if they have to be rebuilt.
+
+        Without a key rows are compared by all of their columns.
+        """
+        if self._settings.rebuild or not self._key:
+            return None
+        if not all(map(self._keeps_text, self._columns.values())):
+            return None
+        dates = {
+            name: convert
+            for name, convert in self._conversions
+            if self._columns[name].conversion is Conversion.INSTANT
+            and name != self._replication_key
+        }
+        rewrite = self._settings.replication_key_texts
+        return TextColumns(self._key, self._replication_key, rewrite, dates)
+
+    def _keeps_text(self, edm_type: edm.EdmType, *, within: bool = False) -> bool:
+        """Whether values are written as they are sent, if they are of the right type.
+
+        Args:
+            edm_type: The type of a column.
+            within: Whether it is a column of related records, whose date-times are not looked at.
+        """
+        schema = edm_type.schema
+        if edm_type.written is not None or edm_type.conversion is Conversion.DECIMAL_TEXT:
+            return False
+        if edm_type.conversion is Conversion.INSTANT:
+            return not within
+        if schema is edm.STRING.schema:
+            return not self._settings.trim_strings
+        if "items" in schema:
+            return self._keeps_text(edm.from_schema(schema["items"]), within=True)
+        nested = edm.columns_of(schema)
+        return self._replication_key not in nested and all(
+            self._keeps_text(each, within=True) for each in nested.values()
+        )
 
     def convert(self, rows: list[Row], refused: frozenset[str] = frozenset()) -> list[Row]:
         """Convert these rows to records, with nulls that the server may have left out.
@@ -150,7 +209,7 @@ class RecordConverter:
         name, row, value, width = "", {}, None, len(self._columns)
         self._refused.update(refused)
         try:
-            for row in rows:
+            for row in self._rows_to_rebuild(rows):
                 if len(row) != width:
                     _fill(row, self._columns, self._refused)
                 for name, convert in self._conversions:
@@ -168,6 +227,16 @@ class RecordConverter:
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise self._unconverted(name, value, error) from error
         return rows
+
+    def _rows_to_rebuild(self, rows: list[Row]) -> list[Row]:
+        """Return the rows that are no text, after completing those that are."""
+        texts = [row for row in rows if isinstance(row, TextRow)]
+        for row in texts:
+            if row.dated is not None:
+                row[self._replication_key or ""] = row.dated
+            if self._nulls:
+                row.add(self._nulls_as_text)
+        return [row for row in rows if not isinstance(row, TextRow)] if texts else rows
 
     def _misfit(self, error: _DoesNotFit, row: Row) -> str:
         key = ", ".join(f"{name}={row.get(name)}" for name in self._key) or "without a key"
@@ -243,6 +312,23 @@ class RecordConverter:
                 _convert_properties, columns, self._refused, self._conversions_of(columns, None)
             )
         return None
+
+
+def add_columns(records: Iterable[Row], columns: Mapping[str, Any]) -> None:
+    """Add columns to records that lack them."""
+    if not columns:
+        return
+    as_text = members(columns)
+    for record in records:
+        if isinstance(record, TextRow):
+            record.add(as_text)
+        else:
+            record.update(columns)
+
+
+def members(columns: Mapping[str, Any]) -> bytes:
+    """Return columns as members of a JSON object, each behind a comma."""
+    return b"".join(b",%b" % msgspec.json.encode({name: columns[name]})[1:-1] for name in columns)
 
 
 def _in_utc(instant: datetime) -> str:

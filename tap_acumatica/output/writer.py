@@ -11,8 +11,10 @@ from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.encoding.simple import Message, RecordMessage, StateMessage
 from typing_extensions import override
 
+from tap_acumatica.odata.payload.text_rows import TextRow
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from singer_sdk.helpers.types import TapState
@@ -37,7 +39,7 @@ class Writer(GenericSingerWriter[bytes, Message]):
     def write_records(
         self,
         stream: str,
-        records: Iterable[dict[str, Any]],
+        records: Sequence[dict[str, Any]],
         version: int | None,
         time_extracted: datetime,
     ) -> None:
@@ -46,8 +48,14 @@ class Writer(GenericSingerWriter[bytes, Message]):
         tail: dict[str, Any] = {"time_extracted": time_extracted}
         if version is not None:
             tail = {"version": version, **tail}
-        lines = [{**head, "record": record, **tail} for record in records]
-        sys.stdout.buffer.write(self._encoder.encode_lines(lines))
+        start = self._encoder.encode(head)[:-1] + b',"record":'
+        end = b"," + self._encoder.encode(tail)[1:] + b"\n"
+        texts = [
+            record.text if isinstance(record, TextRow) else self._encoder.encode(record)
+            for record in records
+        ]
+        if texts:
+            sys.stdout.buffer.write(start + (end + start).join(texts) + end)
 
     def write_state(self, state: bytes) -> None:
         """Write a state that is already encoded as JSON."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_acumatica.odata.errors import RequestFailed
 from tap_acumatica.odata.http.error_table import COLUMN_IS_GONE
+from tap_acumatica.odata.payload.text_rows import TextRow
 from tap_acumatica.odata.query import Query
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class UnsentColumns:
         Raises:
             RequestFailed: The column is gone, or the metadata did not arrive.
         """
-        if self._metadata is None or not rows:
+        if self._metadata is None or not rows or isinstance(rows[0], TextRow):  # which lacks none
             return
         tree = self._tree
         if isinstance(query, Query) and query.select:

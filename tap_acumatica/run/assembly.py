@@ -211,4 +211,5 @@ def _records(settings: Mapping[str, Any], instants: InstantReader) -> RecordSett
         instants=instants,
         convert_to_utc=settings["convert_to_utc"],
         trim_strings=settings["trim_strings"],
+        rebuild=settings["rebuild_records"],
     )

@@ -20,6 +20,7 @@ from tap_acumatica.discovery.union import union
 from tap_acumatica.odata.errors import AcumaticaError, Cause, Defect
 from tap_acumatica.odata.http.client import UNLIMITED, RetryLimits
 from tap_acumatica.odata.log import logger
+from tap_acumatica.output.records import RecordConverter
 from tap_acumatica.reading.model import IncrementalStart
 from tap_acumatica.reading.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading.reader import EntityReader
@@ -90,6 +91,7 @@ class Run:
         self._readers: Prefetcher[tuple[str, Tenant], ReadEvent] | None = None
         self._plans: Callable[[], Iterable[StreamPlan]] = tuple
         self._bookmarks: Bookmarks | None = None
+        self._takes_text: Callable[[StreamPlan], bool] = lambda _: False
 
     def open(self, settings: RunSettings) -> None:
         """Prepare the run with settings that were checked."""
@@ -254,15 +256,21 @@ class Run:
         plans = [StreamPlan.of(entry_of(entry), gaps, settings) for entry in entries]
         return {plan.name: plan for plan in plans}
 
-    def connect(self, plans: Callable[[], Iterable[StreamPlan]], bookmarks: Bookmarks) -> None:
+    def connect(
+        self,
+        plans: Callable[[], Iterable[StreamPlan]],
+        bookmarks: Bookmarks,
+        takes_text: Callable[[StreamPlan], bool] = lambda _: False,
+    ) -> None:
         """Set the callbacks that tell the run what to read.
 
         Args:
             plans: Returns the plans of the selected streams, in order; called when the first
                 stream begins.
             bookmarks: Returns the bookmark of a stream in a tenant.
+            takes_text: Returns whether a stream writes records that are text.
         """
-        self._plans, self._bookmarks = plans, bookmarks
+        self._plans, self._bookmarks, self._takes_text = plans, bookmarks, takes_text
 
     def events(self, plan: StreamPlan, tenant: Tenant) -> Iterator[ReadEvent]:
         """Read a stream in a tenant, and fetch the streams that follow ahead of time."""
@@ -303,12 +311,25 @@ class Run:
             clock_check = self.instance.clock_checks[service_key]
             start = IncrementalStart(clock_check, self._bookmarks(plan, tenant))
         service = self.instance.services[service_key]
+        written = self.converter(plan, tenant).text_columns if self._takes_text(plan) else None
         return EntityReader(
             service,
-            plan.table(tenant),
+            replace(plan.table(tenant), written=written),
             replace(reading, scope={**reading.scope, **plan.scope}),
             start,
             service.metadata,
+        )
+
+    def converter(self, plan: StreamPlan, tenant: Tenant) -> RecordConverter:
+        """Return what makes the records of a stream of a tenant's rows."""
+        table = plan.table(tenant)
+        return RecordConverter(
+            table.columns,
+            table.replication_key,
+            self.settings.records,
+            plan.absent_columns(tenant),
+            stream=plan.name,
+            key=table.key,
         )
 
     # Failures

@@ -530,6 +530,16 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         ),
     ),
     th.Property(
+        "rebuild_records",
+        th.BooleanType,
+        default=False,
+        title="Rebuild records",
+        description=(
+            "Decode and encode each record, even if its text could pass as the server sent it: the "
+            "same records, but slower. For comparisons, if values in the warehouse are in doubt"
+        ),
+    ),
+    th.Property(
         "emit_activate_version_messages",
         th.BooleanType,
         default=False,

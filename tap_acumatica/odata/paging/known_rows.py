@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_acumatica.odata.errors import DoubtfulAnswer
+from tap_acumatica.odata.payload.text_rows import TextRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,10 +117,13 @@ class KnownRows:
 
     def _new_by_key(self, rows: list[Row]) -> list[Row]:
         """Return the new rows, each once (docs/acumatica.md, "Paging")."""
-        if self.repeats(rows):
-            self._require_equal(rows)
-        elif not self.overlaps(rows):
-            return rows
+        if not self.repeats(rows):
+            if not self.overlaps(rows):
+                return rows
+            known, identities = self._known, self._identities(rows)
+            pairs = zip(rows, identities, strict=True)
+            return [row for row, identity in pairs if identity not in known]
+        self._require_equal(rows)
         seen = set(self._known)
         fresh = []
         for row, identity in zip(rows, self._identities(rows), strict=True):
@@ -162,4 +166,4 @@ class KnownRows:
 
 
 def _content(row: Row) -> bytes:
-    return msgspec.json.encode(row)
+    return row.text if isinstance(row, TextRow) else msgspec.json.encode(row)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from tap_acumatica.odata.dialect import ATOM, JSON, Format
+from tap_acumatica.odata.dialect import ATOM
 from tap_acumatica.odata.payload.atom import AtomDecoder
 from tap_acumatica.odata.payload.json import JsonDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from tap_acumatica.odata.payload.page import Decoder
     from tap_acumatica.odata.table import Table
-
-DECODERS: Final[Mapping[Format, type[JsonDecoder | AtomDecoder]]] = {
-    JSON: JsonDecoder,
-    ATOM: AtomDecoder,
-}
 
 
 def decoder_for(table: Table, required: Iterable[str] = ()) -> Decoder:
@@ -27,4 +22,6 @@ def decoder_for(table: Table, required: Iterable[str] = ()) -> Decoder:
         table: The table to read.
         required: Columns without which a row cannot be read.
     """
-    return DECODERS[table.format](table.entity_set, table.columns, required)
+    if table.format is ATOM:
+        return AtomDecoder(table.entity_set, table.columns, required)
+    return JsonDecoder(table.entity_set, table.columns, required, table.written)

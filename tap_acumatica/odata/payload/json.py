@@ -21,9 +21,12 @@ from tap_acumatica.odata.payload.page import (
     selected_columns,
     unexpected_values,
 )
+from tap_acumatica.odata.payload.text_rows import TextRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from tap_acumatica.odata.payload.text_rows import TextColumns
 
 ListColumns = dict[str, "ListColumns"]
 """Columns that are lists or contain lists, by name, each with those within it."""
@@ -46,6 +49,28 @@ _ANNOTATION: Final = re.compile(r"@|odata\.").search
 _WITHOUT_VALUE: Final = "an object without rows"
 
 
+def _envelope_decoder(row: Any) -> msgspec.json.Decoder[Any]:  # noqa: ANN401 - any type
+    envelope = msgspec.defstruct(
+        "Envelope",
+        [
+            ("value", list[row] | msgspec.UnsetType, msgspec.UNSET),
+            ("count", int | None, msgspec.field(name="@odata.count", default=None)),
+            ("next_link", str | None, msgspec.field(name="@odata.nextLink", default=None)),
+            ("older_link", str | None, msgspec.field(name="odata.nextLink", default=None)),
+            ("context", Any, msgspec.field(name="@odata.context", default=None)),
+            ("older_context", Any, msgspec.field(name="odata.metadata", default=None)),
+            ("error", Any, msgspec.field(name="error", default=None)),
+            ("older_error", Any, msgspec.field(name="odata.error", default=None)),
+            ("message", Any, msgspec.field(name="message", default=None)),
+        ],
+    )
+    return msgspec.json.Decoder(envelope, strict=False, float_hook=Decimal)
+
+
+_TEXT_ENVELOPE: Final = _envelope_decoder(msgspec.Raw)
+"""Decodes an envelope, and leaves its rows as they are."""
+
+
 class JsonDecoder:
     """Decodes the JSON response bodies for one entity, and checks and converts their values.
 
@@ -57,6 +82,7 @@ class JsonDecoder:
         entity_set: str,
         columns: Mapping[str, edm.EdmType],
         required: Iterable[str] = (),
+        written: TextColumns | None = None,
     ) -> None:
         """Prepare to decode.
 
@@ -64,6 +90,7 @@ class JsonDecoder:
             entity_set: Name of the entity in error messages.
             columns: Columns that rows may have.
             required: Columns without which a row cannot be read.
+            written: How the columns are written, if rows may pass as text.
         """
         self._entity_set = entity_set
         self._columns = columns
@@ -78,21 +105,8 @@ class JsonDecoder:
         the columns that were sent without being requested."""
         self._warned_of_surrogates = False
         row = edm.row_type(columns, required)
-        envelope = msgspec.defstruct(
-            "Envelope",
-            [
-                ("value", list[row] | msgspec.UnsetType, msgspec.UNSET),  # type: ignore[valid-type]
-                ("count", int | None, msgspec.field(name="@odata.count", default=None)),
-                ("next_link", str | None, msgspec.field(name="@odata.nextLink", default=None)),
-                ("older_link", str | None, msgspec.field(name="odata.nextLink", default=None)),
-                ("context", Any, msgspec.field(name="@odata.context", default=None)),
-                ("older_context", Any, msgspec.field(name="odata.metadata", default=None)),
-                ("error", Any, msgspec.field(name="error", default=None)),
-                ("older_error", Any, msgspec.field(name="odata.error", default=None)),
-                ("message", Any, msgspec.field(name="message", default=None)),
-            ],
-        )
-        self._envelope = msgspec.json.Decoder(envelope, strict=False, float_hook=Decimal)
+        self._envelope = _envelope_decoder(row)
+        self._text_rows = TextRows(columns, written) if written else None
         self._row: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
             row, strict=False, float_hook=Decimal
         )
@@ -104,15 +118,36 @@ class JsonDecoder:
             BrokenPayload: The body is no JSON, was cut off, or is an error.
             InconsistentAnswer: The body is JSON, but not that of rows of this entity.
         """
-        envelope = self._open(body)
+        if self._text_rows and (page := self._page_as_text(self._text_rows, body)):
+            return page
+        envelope = self._open(self._decode(self._envelope, body))
         if envelope.value is msgspec.UNSET:
             raise ErrorInPayload(body) if envelope.message else BrokenPayload(_WITHOUT_VALUE)
         rows = self._checked(envelope.value)
+        return self._page_of(rows, envelope, self._compare_names(rows, body))
+
+    def _page_as_text(self, text_rows: TextRows, body: bytes) -> Page | None:
+        """Return the page if its rows can pass as text."""
+        if b"\n" in body or b"\r" in body:  # they may stand between values, but not within a line
+            return None
+        try:
+            envelope = _TEXT_ENVELOPE.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        rows = None if envelope.value is msgspec.UNSET else text_rows.of(envelope.value)
+        return None if rows is None else self._page_of([*rows], self._open(envelope))
+
+    def _page_of(
+        self,
+        rows: list[Row],
+        envelope: Any,  # noqa: ANN401 - its type is made at run time
+        unrequested: frozenset[str] = frozenset(),
+    ) -> Page:
         return Page(
             rows,
             envelope.count,
             envelope.next_link or envelope.older_link,
-            self._compare_names(rows, body),
+            unrequested,
             selected_columns(self._entity_set, _set_in(envelope)),
         )
 
@@ -122,14 +157,13 @@ class JsonDecoder:
             return Page([])
         if _is_null(self._decode(_ANY_JSON, body)):
             return Page([])
-        envelope = self._open(body)
+        envelope = self._open(self._decode(self._envelope, body))
         if envelope.value is not msgspec.UNSET:
             return Page(self._checked(envelope.value))
         return Page(self._checked([self._decode(self._row, body)]))
 
-    def _open(self, body: bytes) -> Any:  # noqa: ANN401 - the envelope's type is made at run time
-        """Decode the envelope, unless it is an error or the answer to another request."""
-        envelope = self._decode(self._envelope, body)
+    def _open(self, envelope: Any) -> Any:  # noqa: ANN401 - its type is made at run time
+        """Return the envelope, unless it is an error or the answer to another request."""
         error = envelope.error or envelope.older_error
         if error and "error" not in self._columns:
             raise ErrorInPayload(msgspec.json.encode({"error": error}))
