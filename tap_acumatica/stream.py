@@ -18,8 +18,7 @@ from tap_acumatica.catalog.related import fill_nulls
 from tap_acumatica.catalog.schema import CatalogSchema
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.log import REQUESTS
-from tap_acumatica.odata.payload.text_rows import TextRow
-from tap_acumatica.output.records import add_columns
+from tap_acumatica.output.records import add_columns, whole
 from tap_acumatica.output.stream_maps import stream_map_errors
 from tap_acumatica.output.writer import Writer
 from tap_acumatica.reading.bookmarks import Bookmark
@@ -115,7 +114,7 @@ class EntityStream(Stream):
             for record in records:
                 if self._run.stopping:
                     raise Stopped
-                yield record.whole() if isinstance(record, TextRow) else record
+                yield whole(record)
 
     def _pages(self, context: Context | None) -> Iterator[list[Record]]:
         """Yield the records of one tenant, page by page."""

@@ -11,12 +11,28 @@ from tap_acumatica.odata.dialect import JSON, Format, ODataVersion
 from tap_acumatica.odata.query import Query, all_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from tap_acumatica.odata.expand import Expansion
-    from tap_acumatica.odata.payload.text_rows import TextColumns
     from tap_acumatica.odata.query import Call
+
+
+@dataclass(frozen=True, slots=True)
+class TextColumns:
+    """How the columns of a table are written whose rows may pass as text.
+
+    Attributes:
+        key: The columns that identify a row.
+        replication_key: The replication key, or None.
+        rewrite: Returns values of the replication key as they are written.
+        dates: For each other column of date-times the function that returns it as it is written.
+    """
+
+    key: Sequence[str]
+    replication_key: str | None
+    rewrite: Callable[[Sequence[str]], Sequence[str]]
+    dates: Mapping[str, Callable[[str], str]]
 
 
 @dataclass(frozen=True, slots=True)

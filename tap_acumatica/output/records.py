@@ -16,7 +16,8 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.edm import Conversion
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader, bookmark_text
-from tap_acumatica.odata.payload.text_rows import TextColumns, TextRow
+from tap_acumatica.odata.payload.text_rows import TextRow
+from tap_acumatica.odata.table import TextColumns
 from tap_acumatica.output.written import decimal_text, json_text, writer_for
 
 if TYPE_CHECKING:
@@ -324,6 +325,11 @@ def add_columns(records: Iterable[Row], columns: Mapping[str, Any]) -> None:
             record.add(as_text)
         else:
             record.update(columns)
+
+
+def whole(record: Row) -> Row:
+    """Return a record with all of its columns, whether it is text or not."""
+    return record.whole() if isinstance(record, TextRow) else record
 
 
 def members(columns: Mapping[str, Any]) -> bytes:

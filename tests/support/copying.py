@@ -27,6 +27,7 @@ from support.stepping import stepped_workers
 from support.target import Target
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.log import logger
+from tap_acumatica.output.records import whole
 from tap_acumatica.output.writer import Writer
 from tap_acumatica.reading import prefetch
 from tap_acumatica.reading.prefetch import Stopped
@@ -141,7 +142,7 @@ class Collector(Writer):
         self, stream: str, records: Iterable[Row], version: int | None, time_extracted: datetime
     ) -> None:
         for record in records:
-            self.write_message(RecordMessage(stream, record, version, time_extracted))
+            self.write_message(RecordMessage(stream, whole(record), version, time_extracted))
 
     @override
     def write_state(self, state: bytes) -> None:
@@ -383,6 +384,7 @@ class Copying:
             "username": "someone",
             "password": "something",
             "emit_activate_version_messages": True,
+            "rebuild_records": self._runs % 2 == 1,
             **run.settings,
         }
         if tenants[0]:

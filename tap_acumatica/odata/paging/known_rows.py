@@ -117,20 +117,14 @@ class KnownRows:
 
     def _new_by_key(self, rows: list[Row]) -> list[Row]:
         """Return the new rows, each once (docs/acumatica.md, "Paging")."""
-        if not self.repeats(rows):
-            if not self.overlaps(rows):
-                return rows
-            known, identities = self._known, self._identities(rows)
-            pairs = zip(rows, identities, strict=True)
-            return [row for row, identity in pairs if identity not in known]
-        self._require_equal(rows)
-        seen = set(self._known)
-        fresh = []
-        for row, identity in zip(rows, self._identities(rows), strict=True):
-            if identity not in seen:
-                seen.add(identity)
-                fresh.append(row)
-        return fresh
+        pairs = zip(rows, self._identities(rows), strict=True)
+        if self.repeats(rows):
+            self._require_equal(rows)
+            seen = set(self._known)
+            return [row for row, each in pairs if each not in seen and not seen.add(each)]  # type: ignore[func-returns-value] # None
+        if not self.overlaps(rows):
+            return rows
+        return [row for row, each in pairs if each not in self._known]
 
     def _require_equal(self, rows: list[Row]) -> None:
         """Refuse different rows of one page that have the same identity."""

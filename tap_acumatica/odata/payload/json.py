@@ -26,7 +26,7 @@ from tap_acumatica.odata.payload.text_rows import TextRows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tap_acumatica.odata.payload.text_rows import TextColumns
+    from tap_acumatica.odata.table import TextColumns
 
 ListColumns = dict[str, "ListColumns"]
 """Columns that are lists or contain lists, by name, each with those within it."""

@@ -8,7 +8,6 @@ of rows (json.py), which also words the errors. Both lead to the same records.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from operator import attrgetter, contains
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +19,8 @@ from tap_acumatica.odata.edm import Conversion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from tap_acumatica.odata.table import TextColumns
 
 MAX_SETTLED: Final = 10_000
 """Maximum number of date-times of a column that are known to stay as they are."""
@@ -55,23 +56,6 @@ class TextRow(dict[str, Any]):
             columns: Their names and values as JSON, each behind a comma.
         """
         self.text = self.text[:-1] + columns + b"}"
-
-
-@dataclass(frozen=True, slots=True)
-class TextColumns:
-    """How the columns of a table are written whose rows may pass as text.
-
-    Attributes:
-        key: The columns that identify a row.
-        replication_key: The replication key, or None.
-        rewrite: Returns values of the replication key as they are written.
-        dates: For each other column of date-times the function that returns it as it is written.
-    """
-
-    key: Sequence[str]
-    replication_key: str | None
-    rewrite: Callable[[Sequence[str]], Sequence[str]]
-    dates: Mapping[str, Callable[[str], str]]
 
 
 class TextRows:
