@@ -97,6 +97,13 @@ MUTANTS = (
         tests="tests/odata/paging/test_pager.py",
     ),
     Mutant(
+        "one answer shows which row stands behind a known one",
+        "odata/paging/by_offset.py",
+        "self._follows_known = overlaps and bool(known and self._found)",
+        "self._follows_known = overlaps and bool(self._found)",
+        tests="tests/odata/paging/test_pager.py",
+    ),
+    Mutant(
         "a look behind the last row asks for few columns",
         "odata/table.py",
         "names = self.key or tuple(islice(sorts, 1))",

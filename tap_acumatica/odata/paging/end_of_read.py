@@ -13,8 +13,9 @@ nothing but the overlap, may have been cut right behind it. So a read ends
   have shifted; the second shows that it has not.
 
 The look behind asks for the key alone, which every server can send. If it finds a row that does
-not come along with the overlap, that row is fetched alone; if it does not come alone either, the
-read is stuck there. If it finds none although more are counted, the count is too high for good.
+not come along with the overlap, its key may, and that row is fetched alone; if it does not come
+alone either, the read is stuck there. If it finds none although more are counted, the count is
+too high for good.
 """
 
 from __future__ import annotations
@@ -249,6 +250,17 @@ class EndOfRead:
             self.step = Step.DONE
         else:
             self.step = Step.READ
+
+    def after_overlap(self, found: str, step: Step) -> None:
+        """Take this step after a look that was to begin with a known row.
+
+        Args:
+            found: The key, as text, of the first row that is not known; empty if there is none.
+            step: The step.
+        """
+        self._fetches = self._fetches if found == self._next_row else 0
+        self._next_row = found
+        self.step = step
 
     def after_fetch(self, *, fetched: bool) -> None:
         """Decide on the step after a request for the row that the look has found.
