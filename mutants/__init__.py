@@ -80,7 +80,8 @@ MUTANTS = (
         "odata/paging/by_offset.py",
         "if skipped and len(fresh) == distinct:",
         "if skipped and len(fresh) == len(page.rows):",
-        trait="inner pages",
+        # It takes two rare faults at once.
+        tests="tests/odata/paging/test_pager.py",
     ),
     Mutant(
         "a row that was fetched stands behind the row that stood in front of it",
@@ -97,6 +98,13 @@ MUTANTS = (
         tests="tests/odata/paging/test_pager.py",
     ),
     Mutant(
+        "one answer shows which row stands behind a known one",
+        "odata/paging/by_offset.py",
+        "self._follows_known = overlaps and bool(known and self._found)",
+        "self._follows_known = overlaps and bool(self._found)",
+        tests="tests/odata/paging/test_pager.py",
+    ),
+    Mutant(
         "a look behind the last row asks for few columns",
         "odata/table.py",
         "names = self.key or tuple(islice(sorts, 1))",
@@ -108,7 +116,8 @@ MUTANTS = (
         "odata/paging/by_offset.py",
         "if self._is_found(row)), None)",
         "if self._found), None)",
-        trait="row above the size",
+        # It takes two rare changes in a row.
+        tests="tests/reading/test_ends.py",
     ),
     Mutant(
         "a pager's own request comes before a link",

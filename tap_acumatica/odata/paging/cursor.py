@@ -203,7 +203,7 @@ class CursorPager(OffsetPager):
         lacking = next((row for row in unknown if self._instant(row) <= last), None)
         if lacking:
             self._found = lacking
-            self._end.fetch(all_of(*self._key_conditions(lacking)))
+            self._end.take(Step.FETCH, all_of(*self._key_conditions(lacking)))
             return
         values, self._compared = self._compared, ()
         self._end.step = self._next_step

@@ -13,8 +13,9 @@ nothing but the overlap, may have been cut right behind it. So a read ends
   have shifted; the second shows that it has not.
 
 The look behind asks for the key alone, which every server can send. If it finds a row that does
-not come along with the overlap, that row is fetched alone; if it does not come alone either, the
-read is stuck there. If it finds none although more are counted, the count is too high for good.
+not come along with the overlap, its key may, and that row is fetched alone; if it does not come
+alone either, the read is stuck there. If it finds none although more are counted, the count is
+too high for good.
 """
 
 from __future__ import annotations
@@ -263,10 +264,15 @@ class EndOfRead:
         else:
             self.step = Step.READ
 
-    def fetch(self, found: str) -> None:
-        """Request the row with this key, as text, alone: the last answer lacks it."""
+    def take(self, step: Step, found: str) -> None:
+        """Take this step next, since an answer lacks the row with this key, as text.
+
+        Args:
+            step: The step.
+            found: The key, as text, of the first row that is not known; empty if there is none.
+        """
         self._next_row = found
-        self.step = Step.FETCH
+        self.step = step
 
     def after_fetch(self, *, fetched: bool) -> None:
         """Decide on the step after a request for the row that the look has found.
