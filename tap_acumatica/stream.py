@@ -162,6 +162,7 @@ class EntityStream(Stream):
                     progress.in_full = True
                 case _:
                     progress.begin_page(event)
+                    self.state_manager.is_flushed = False
                     self._run.progress.page(len(event.rows))
                     yield converter.convert(event.rows, event.refused)
 
@@ -252,8 +253,6 @@ class EntityStream(Stream):
     def _write_chunk(self, writer: Writer, records: list[Record]) -> None:
         stream = self.stream_maps[0].stream_alias
         writer.write_records(stream, records, self._stream_version, utc_now())
-        if self._progress:
-            self._progress.written(records)
 
     # State
 
@@ -269,16 +268,7 @@ class EntityStream(Stream):
     def _increment_stream_state(
         self, latest_record: Record, *, context: Context | None = None
     ) -> None:
-        """Pass on a record that the SDK has written by itself."""
-        if self._progress:
-            self._progress.written([latest_record])
-
-    @override
-    def _write_state_message(self) -> None:
-        """Move the bookmark to the records written, then write the state."""
-        if self._progress and self._progress.move_bookmark():
-            self.state_manager.is_flushed = False
-        super()._write_state_message()
+        """Do nothing: the bookmark follows the pages."""
 
     @override
     def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.check.findings import Finding, Status, failure
 from tap_acumatica.check.probes import ClockOffsets, TrialReader, TrialStream
-from tap_acumatica.odata.clock import ZoneError
-from tap_acumatica.odata.errors import SITE_WIDE, Action, AcumaticaError, Cause, RequestFailed
+from tap_acumatica.odata.errors import (
+    SITE_WIDE,
+    Action,
+    AcumaticaError,
+    Cause,
+    RequestFailed,
+    ZoneError,
+)
 from tap_acumatica.odata.http.client import RetryLimits
 from tap_acumatica.odata.instants import account_offset
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tap_acumatica.odata.clock import EARLIEST_EVIDENCE, MAX_SHIFT
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.instants import DISPLAY_MARGIN, bookmark_text, latest, minus
 from tap_acumatica.odata.log import logger
@@ -162,10 +163,14 @@ class IncrementalRead:
             clock = read.confirm(
                 clock_check.confirmed(pages.table, pages.look, page.rows, page.seen)
             )
-            yield replace(page, max_bookmark=None if page.in_doubt else clock.max_bookmark)
             first, last = (
                 instants.read(page.rows[index][self._replication_key]) for index in (0, -1)
             )
+            # However the rows show their zone, those before were stored at most a shift below them.
+            unshifted = minus(first, MAX_SHIFT + DISPLAY_MARGIN)
+            reached = max(pager.reached or unshifted, unshifted)
+            is_settled = EARLIEST_EVIDENCE <= reached < clock.max_bookmark and not page.in_doubt
+            yield replace(page, reached=reached if is_settled else None)
             if begun and first > begun + DISPLAY_MARGIN and not page.in_doubt:
                 return
             is_behind = may_overtake and last > clock.max_bookmark + DISPLAY_MARGIN

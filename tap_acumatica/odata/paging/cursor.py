@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from tap_acumatica.odata.errors import InconsistentAnswer
-from tap_acumatica.odata.instants import DISPLAY_MARGIN, minus
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import InconsistentAnswer, ZoneError
+from tap_acumatica.odata.instants import DISPLAY_MARGIN, minus, plus
 from tap_acumatica.odata.paging.by_offset import OffsetPager
 from tap_acumatica.odata.paging.end_of_read import Step
 from tap_acumatica.odata.paging.pager import not_obeyed
@@ -37,6 +38,23 @@ class Window:
     high: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """A base that was moved.
+
+    Attributes:
+        base: The base.
+        rows: The last page that was read from it.
+        read: Number of rows read from it.
+        length: Number of rows of that page at whose end the new base stands.
+    """
+
+    base: datetime | None
+    rows: list[Row]
+    read: int
+    length: int = 0
+
+
 class CursorPager(OffsetPager):
     """Pages through a window of the replication key, in its order.
 
@@ -57,8 +75,17 @@ class CursorPager(OffsetPager):
         self._instants = instants
         self._base = window.low
         self._whole_second = False
+        self._origin: _Origin | None = None
+        """Where the base was moved from, until a known row has come from the new one."""
+        self._lost_row: Any = None
+        """The identity of the last row, if it did not come from the base that it led to."""
         self._cut_at: datetime | None = None
         """The last instant of an answer that held less than was counted."""
+
+    @property
+    def reached(self) -> datetime | None:
+        """All rows that changed before it have come, in the eyes of the server; None: unknown."""
+        return self._origin.base if self._origin else self._base
 
     @property
     def remaining(self) -> int | None:
@@ -83,6 +110,40 @@ class CursorPager(OffsetPager):
     def compare_count(self, page: Page) -> None:
         """Compare the delivered rows with the count of the whole window."""
         self._end.compare_count(page, self.delivered)
+
+    @override
+    def accept(self, page: Page) -> list[Row]:
+        """Accept the requested page, unless no known row has come from a base that was moved.
+
+        Raises:
+            ZoneError: Such a row comes from the base before, although it has not changed.
+        """
+        if self._end.step is Step.READ and not self._link:
+            if self._known.overlaps(page.rows):
+                self._require_in_place(page.rows)
+                self._origin = None
+            elif self._origin and not self._skip:
+                self._check(page.rows)
+                self._move_back(page.rows, self._origin)
+                return []
+        return super().accept(page)
+
+    def _require_in_place(self, rows: list[Row]) -> None:
+        """Refuse a row that did not come from the base that it led to, but has not changed."""
+        lost, self._lost_row = self._lost_row, None
+        for row in rows if lost else ():
+            if self._known.identity(row) == lost:
+                value = row[self._replication_key]
+                raise ZoneError.of_row(value, edm.instant_literal(self._instant(row)))
+
+    def _move_back(self, rows: list[Row], origin: _Origin) -> None:
+        """Move the base less far: the known rows have changed, or are not where they show."""
+        last = self._instant(origin.rows[-1])
+        # If only later rows came, the answer was not cut in front of the known ones.
+        if rows and self._instant(rows[0]) > plus(last, DISPLAY_MARGIN):
+            self._lost_row = self._known.last
+        self._end.shifted()
+        self._move_base(origin, origin.length // 2)
 
     @override
     def _conditions(self) -> Iterable[str]:
@@ -172,13 +233,25 @@ class CursorPager(OffsetPager):
 
     @override
     def _move(self, rows: list[Row], read: int) -> None:
-        base = None if self._is_cut else self._base_after(rows)
+        self._move_base(_Origin(self._base, rows, read), 0 if self._is_cut else len(rows))
+
+    def _move_base(self, origin: _Origin, length: int) -> None:
+        """Move the base to the end of the first rows of a page, so many, or read on behind it."""
+        base = self._base_after(origin.rows[:length])
         if base:
+            self._origin = replace(origin, length=length)
             self._base = base
             self._whole_second = False
             self._skip = 0
-            self._overlap = self._at_or_above(rows, base)
-        elif self._orders_ties or not read:
+            self._overlap = self._at_or_above(origin.rows, base)
+        else:
+            self._origin = None
+            self._base = origin.base
+            self._stay(origin.read)
+
+    def _stay(self, read: int) -> None:
+        """Continue behind the first `read` rows from the base."""
+        if self._orders_ties or not read:
             self._skip_to(read)
         else:
             self._read_whole_second(read)
