@@ -336,7 +336,12 @@ class ClockCheck:
             return None
         found = self._row_at(table, fetch, row, instant)
         if found is None:
-            return False if self._is_unchanged(table, fetch, row, source) else None
+            if not self._is_unchanged(table, fetch, row, source):
+                return None
+            # Two transactions can take a row to another instant and back.
+            found = self._row_at(table, fetch, row, instant)
+            if found is None:
+                return False
         found_value = found[replication_key]
         is_other = any(found[name] != row[name] for name in table.key)
         if is_other or not self._instants.is_unambiguous(found_value):

@@ -77,8 +77,10 @@ class CursorPager(OffsetPager):
         self._whole_second = False
         self._origin: _Origin | None = None
         """Where the base was moved from, until a known row has come from the new one."""
-        self._lost_row: Any = None
-        """The identity of the last row, if it did not come from the base that it led to."""
+        self._lost: set[Any] = set()
+        """The identities of known rows that did not come from a base that was moved."""
+        self._losses = 0
+        """Number of times in a row that such rows had not changed."""
         self._cut_at: datetime | None = None
         """The last instant of an answer that held less than was counted."""
 
@@ -116,32 +118,42 @@ class CursorPager(OffsetPager):
         """Accept the requested page, unless no known row has come from a base that was moved.
 
         Raises:
-            ZoneError: Such a row comes from the base before, although it has not changed.
+            ZoneError: Such rows come from the base before, although they have not changed.
         """
         if self._end.step is Step.READ and not self._link:
             if self._known.overlaps(page.rows):
+                if self._origin:
+                    self._losses = 0
                 self._require_in_place(page.rows)
                 self._origin = None
             elif self._origin and not self._skip:
                 self._check(page.rows)
-                self._move_back(page.rows, self._origin)
+                self._move_back(page, self._origin)
                 return []
         return super().accept(page)
 
     def _require_in_place(self, rows: list[Row]) -> None:
-        """Refuse a row that did not come from the base that it led to, but has not changed."""
-        lost, self._lost_row = self._lost_row, None
-        for row in rows if lost else ():
-            if self._known.identity(row) == lost:
-                value = row[self._replication_key]
-                raise ZoneError.of_row(value, edm.instant_literal(self._instant(row)))
+        """Refuse rows that do not come from bases at or below them, but have not changed.
 
-    def _move_back(self, rows: list[Row], origin: _Origin) -> None:
+        Once may be chance: two transactions can take a row to another instant and back.
+        """
+        lost, self._lost = self._lost, set()
+        unchanged = next((row for row in rows if lost and self._known.identity(row) in lost), None)
+        if unchanged is None:
+            return
+        self._losses += 1
+        if self._losses > 1:
+            value = unchanged[self._replication_key]
+            raise ZoneError.of_row(value, edm.instant_literal(self._instants.read(value)))
+
+    def _move_back(self, page: Page, origin: _Origin) -> None:
         """Move the base less far: the known rows have changed, or are not where they show."""
-        last = self._instant(origin.rows[-1])
-        # If only later rows came, the answer was not cut in front of the known ones.
-        if rows and self._instant(rows[0]) > plus(last, DISPLAY_MARGIN):
-            self._lost_row = self._known.last
+        behind = plus(self._instant(origin.rows[-1]), DISPLAY_MARGIN)
+        # If only later rows came, or none, the answer was not cut in front of the known ones.
+        is_whole = self._instant(page.rows[0]) > behind if page.rows else not page.count
+        if is_whole:
+            overlap = origin.rows[-self._overlap :]
+            self._lost.update(self._known.identity(row) for row in overlap)
         self._end.shifted()
         self._move_base(origin, origin.length // 2)
 

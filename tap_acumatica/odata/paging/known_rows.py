@@ -39,11 +39,6 @@ class KnownRows:
         """Number of rows in the last page."""
         return len(self._sequence)
 
-    @property
-    def last(self) -> Any:  # noqa: ANN401 - values of any column
-        """The identity of the last row of the last page, or None."""
-        return self._sequence[-1] if self._sequence else None
-
     def identity(self, row: Row) -> Any:  # noqa: ANN401 - values of any column
         """Return the values by which a row is recognized."""
         try:
