@@ -100,6 +100,10 @@ def streams(
         content |= draw(arguments(trait.content))
         if first:
             content |= draw(arguments(trait.first_content))
+    # No DAC has formulas, and no key that tells rows apart is made of columns that do not sort.
+    shape = exposed["shape"]
+    sortable = {"K0", "K1", "K2", "K3"} if shape.keyed else set()
+    server["formulas"] = server["formulas"] - sortable if shape.interface == "gi" else frozenset()
     return Stream(server, content=Content(**content), **exposed)
 
 
