@@ -259,7 +259,8 @@ class OffsetPager:
             self._end.after_new_rows(page, distinct, self._overlap)
             self._known.remember(page.rows, KNOWN_ROWS)
         elif page.rows or not links:
-            self._end.after_known_rows(page, distinct, self._known.reach)
+            last = all_of(*self._key_conditions(page.rows[-1] if page.rows else None))
+            self._end.after_known_rows(page, distinct, self._known.reach, last)
         self.done = self._end.done and not links
         leads_nowhere = not page.rows or (self._end.done and not fresh)
         if self._end.done and links:

@@ -221,6 +221,25 @@ def test_an_answer_without_the_rows_that_are_counted_is_no_end() -> None:
     assert pager.done
 
 
+@pytest.mark.parametrize("count", [9, None])
+def test_a_read_that_finds_known_rows_alone_ends_only_where_no_more_are_counted(
+    count: int | None,
+) -> None:
+    pager = OffsetPager(TABLE, proved(10))
+    delivered(pager, Page(rows(1, 2, 3), count))
+
+    def stall() -> None:
+        for _ in range(100):
+            pager.accept(Page(rows(2, 3), query(pager).skip + 9 if count else None))
+
+    if count:
+        with pytest.raises(InconsistentAnswer, match="behind the one with K eq 3,"):
+            stall()
+    else:
+        stall()
+        assert pager.done
+
+
 def test_a_row_that_was_fetched_alone_is_not_delivered_from_a_table_that_shifted() -> None:
     pager = OffsetPager(TABLE, Paging(10, count=False))
     delivered(pager, Page(rows(1, 2)), Page(rows(4)), *[Page(rows(2))] * 2, *[Page(rows(4))] * 2)
