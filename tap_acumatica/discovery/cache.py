@@ -95,7 +95,7 @@ class MetadataCache:
                 self._models[digest] = msgspec.msgpack.decode(body, type=Model)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # no model is a ValueError
             logger.warning("The cached metadata in %s cannot be used: %s", path, error)
             return None
         logger.info("Using the metadata cached in %s, %d minutes old.", path, age // 60)

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.running import discover, in_this_process, select_all, settings_for
 
-from tap_acumatica.discovery.cache import MetadataCache, Source
+from tap_acumatica.discovery.cache import DIGEST_SIZE, MetadataCache, Source
 from tap_acumatica.odata.dialect import ODataVersion
 from tap_acumatica.odata.http.client import Result
 from tap_acumatica.odata.model import EntitySet, EntityType, Model, Property
@@ -115,6 +116,17 @@ def test_a_damaged_file_is_replaced_with_a_warning(
     assert model_of(cache, SOURCE, lambda: model("B")) == model("B")
     assert "cannot be used" in caplog.text
     assert model_of(cache, SOURCE, lambda: model("C")) == model("B")
+
+
+@pytest.mark.parametrize("byte", [b"\x00", b"\x81", b"\xed"])
+def test_a_file_that_is_wrong_at_one_byte_never_ends_the_run(tmp_path: Path, byte: bytes) -> None:
+    model_of(MetadataCache(tmp_path), SOURCE, model)
+    (file,) = tmp_path.iterdir()
+    body = file.read_bytes()[DIGEST_SIZE:]
+    for at in range(len(body)):
+        wrong = body[:at] + byte + body[at + 1 :]
+        file.write_bytes(sha256(wrong).digest() + wrong)
+        assert isinstance(model_of(MetadataCache(tmp_path), SOURCE, model), Model)
 
 
 @given(st.data())
