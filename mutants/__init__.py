@@ -213,8 +213,8 @@ MUTANTS = (
     Mutant(
         "the part behind the clock ends behind what was there when it was begun",
         "reading/incremental.py",
-        "if begun and first > begun + DISPLAY_MARGIN:",
-        "if begun:",
+        "is_newer = begun is not None and first > begun + DISPLAY_MARGIN",
+        "is_newer = begun is not None",
         trait="changing rows",
     ),
     Mutant(

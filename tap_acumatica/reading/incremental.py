@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_acumatica.odata.clock import ServerClock
+    from tap_acumatica.odata.paging.pager import Proof
     from tap_acumatica.reading.model import IncrementalStart, PageRead, ReadEvent, ReadSettings
     from tap_acumatica.reading.pages import PageReader
     from tap_acumatica.reading.prefetch import Continuation
@@ -147,11 +148,14 @@ class IncrementalRead:
 
         A table that never rests would have more rows for each request. So the part behind the clock
         ends with the first page that begins later than the newest row that was there when the part
-        was begun: all others that were there have been read by then.
+        was begun: all others that were there have been read by then. If the server cuts answers, it
+        ends only behind as many rows as a page has, since a row that changes all the time may be
+        the last of them.
         """
         instants, clock_check = self._settings.instants, self._start.clock_check
         begun: datetime | None = None
-        has_overtaken = False
+        newer_rows = 0
+        proof: Proof | None = None
         for page in pages.read(pager):
             read.verifier.add(page.rows)
             clock = read.confirm(
@@ -162,13 +166,15 @@ class IncrementalRead:
             first, last = (
                 instants.read(page.rows[index][self._replication_key]) for index in (0, -1)
             )
+            is_newer = begun is not None and first > begun + DISPLAY_MARGIN
+            newer_rows += len(page.rows) * is_newer
             # However the rows show their zone, those before were stored at most a shift below them.
             unshifted = minus(first, MAX_SHIFT + DISPLAY_MARGIN)
             reached = max(pager.reached or unshifted, unshifted)
             is_settled = EARLIEST_EVIDENCE <= reached < clock.max_bookmark and not page.in_doubt
             yield replace(page, reached=reached if is_settled else None)
-            if begun and first > begun + DISPLAY_MARGIN:
-                has_overtaken = True
+            if is_newer and newer_rows >= pages.rows_that_fit:
+                proof = replace(pager.proof, by=ProvedBy.ANSWER_BEHIND)
                 if pager.done or not page.in_doubt:
                     break
                 pager.stop()
@@ -180,9 +186,7 @@ class IncrementalRead:
                     if clock.proved and page.seen
                     else clock_check.newest_instant(pages.table, pages.look)
                 )
-        if has_overtaken:
-            pages.proof = replace(pager.proof, by=ProvedBy.ANSWER_BEHIND)
-        self._pages.stats.prove(pages.proof, counts=counts)
+        self._pages.stats.prove(proof or pages.proof, counts=counts)
 
     def _read_in_parallel(
         self, read: WindowRead, window_slice: WindowSlice
