@@ -80,7 +80,8 @@ MUTANTS = (
         "odata/paging/by_offset.py",
         "if skipped and len(fresh) == distinct:",
         "if skipped and len(fresh) == len(page.rows):",
-        trait="inner pages",
+        # It takes two rare faults at once.
+        tests="tests/odata/paging/test_pager.py",
     ),
     Mutant(
         "a row that was fetched stands behind the row that stood in front of it",
@@ -97,6 +98,20 @@ MUTANTS = (
         tests="tests/odata/paging/test_pager.py",
     ),
     Mutant(
+        "one answer shows which row stands behind a known one",
+        "odata/paging/by_offset.py",
+        "self._follows_known = overlaps and bool(known and self._found)",
+        "self._follows_known = overlaps and bool(self._found)",
+        tests="tests/odata/paging/test_pager.py",
+    ),
+    Mutant(
+        "no read ends below a count because nothing new comes",
+        "odata/paging/end_of_read.py",
+        "if self._next_row or withheld or behind:",
+        "if self._next_row or withheld:",
+        tests="tests/odata/paging/test_pager.py",
+    ),
+    Mutant(
         "a look behind the last row asks for few columns",
         "odata/table.py",
         "names = self.key or tuple(islice(sorts, 1))",
@@ -108,7 +123,8 @@ MUTANTS = (
         "odata/paging/by_offset.py",
         "if self._is_found(row)), None)",
         "if self._found), None)",
-        trait="row above the size",
+        # It takes two rare changes in a row.
+        tests="tests/reading/test_ends.py",
     ),
     Mutant(
         "a pager's own request comes before a link",
@@ -137,11 +153,117 @@ MUTANTS = (
         "self.keeps_up else self.now",
     ),
     Mutant(
-        "an interrupted run resumes a second below its last row",
-        "run/partition.py",
-        "minus(datetime.fromisoformat(self._newest))",
-        "datetime.fromisoformat(self._newest)",
+        "an interrupted run resumes where the rows before its last page have reached",
+        "reading/incremental.py",
+        "reached = max(pager.reached or unshifted, unshifted)",
+        "reached = last",
         trait="killed runs",
+    ),
+    Mutant(
+        "a bookmark waits for a row from the base that was moved",
+        "odata/paging/cursor.py",
+        "return self._origin.base if self._origin else self._base",
+        "return self._base",
+        trait="misread zone",
+    ),
+    Mutant(
+        "a base counts once a known row has come from it",
+        "odata/paging/cursor.py",
+        "elif not self._skip and not self._is_proved(self._base):",
+        "elif False:",
+        trait="misread zone",
+    ),
+    Mutant(
+        "rows that are not stored where they show are an error",
+        "odata/clock.py",
+        "if found is False:",
+        "if False:",
+        tests="tests/odata/test_clock.py",
+    ),
+    Mutant(
+        "rows near the clock are no proof against the cookie",
+        "odata/clock.py",
+        "self.has_near_rows and self.cookie_agrees is not False",
+        "self.has_near_rows",
+        # The oracle seldom draws rows near the clock that are in a wrong zone.
+        tests="tests/odata/test_clock.py",
+    ),
+    Mutant(
+        "one row near the clock is no proof",
+        "odata/clock.py",
+        "len(set(values)) < NEAR_ROWS:",
+        "not values:",
+        tests="tests/odata/test_clock.py",
+    ),
+    Mutant(
+        "rows of two streams ahead of the clock are an error",
+        "odata/clock.py",
+        "if len(frame.ahead) > 1:",
+        "if False:",
+        tests="tests/odata/test_clock.py",
+    ),
+    Mutant(
+        "values that look different have a round trip of their own",
+        "odata/clock.py",
+        "self._frames.setdefault((name, self._instants.label(row[name])), _Frame())",
+        'self._frames.setdefault((name, ""), _Frame())',
+        # Rows are safe without it, by each page border; values are not.
+        tests="tests/odata/test_clock.py",
+    ),
+    Mutant(
+        "the part behind the clock ends behind what was there when it was begun",
+        "reading/incremental.py",
+        "is_newer = begun is not None and first > begun + DISPLAY_MARGIN",
+        "is_newer = begun is not None",
+        trait="changing rows",
+    ),
+    Mutant(
+        "the part behind the clock ends although its answers may lack rows",
+        "reading/incremental.py",
+        "                pager.stop()\n",
+        "",
+        tests="tests/reading/test_incremental.py",
+    ),
+    Mutant(
+        "no part ends at an answer in front of which rows may not have come",
+        "odata/paging/cursor.py",
+        "self.done = self._is_base_proved",
+        "self.done = True",
+        tests="tests/odata/paging/test_cursor.py",
+    ),
+    Mutant(
+        "behind a proved clock a base needs no known row",
+        "odata/paging/cursor.py",
+        "return bool(base and self.proved_from and base >= self.proved_from)",
+        "return False",
+        tests="tests/odata/paging/test_cursor.py",
+    ),
+    Mutant(
+        "the part behind the clock is read behind all slices",
+        "reading/incremental.py",
+        "behind = Window(window.high, read.clock.horizon)",
+        "behind = Window(window.high, window.high)",
+        trait="changing rows",
+    ),
+    Mutant(
+        "slices meet at one instant",
+        "reading/slices.py",
+        "Window(None if high == self._window.high else high, self._window.high)",
+        "Window(None if high == self._window.high else plus(high, DISPLAY_MARGIN),"
+        " self._window.high)",
+    ),
+    Mutant(
+        "a look back finds what was committed late",
+        "reading/incremental.py",
+        "minus(bookmark.instant, self._settings.time_offset)",
+        "minus(bookmark.instant, DISPLAY_MARGIN)",
+    ),
+    Mutant(
+        "a wider scope has everything read again",
+        "reading/bookmarks.py",
+        "if old_start and (not new_start or new_start < old_start):",
+        "if False:",
+        trait="settings change",
     ),
     Mutant(
         "rows without a date are read",
@@ -186,8 +308,8 @@ MUTANTS = (
     Mutant(
         "pages that nothing has proved do not move the bookmark",
         "odata/paging/cursor.py",
-        "self.in_doubt = self._end.size is not None",
-        "self.in_doubt = False",
+        "self._may_lack = self._end.size is not None",
+        "self._may_lack = False",
         trait="rows missing when wide",
     ),
     Mutant(
@@ -284,8 +406,8 @@ MUTANTS = (
     Mutant(
         "rows are judged before they are handed on",
         "reading/incremental.py",
-        "yield replace(page, max_bookmark=None if page.in_doubt else clock.max_bookmark)",
-        "yield replace(page, max_bookmark=None if page.in_doubt else clock.max_bookmark)\n"
+        "yield replace(page, reached=reached if is_settled else None)",
+        "yield replace(page, reached=reached if is_settled else None)\n"
         "            first = last = instants.read(page.rows[-1][self._replication_key])",
         tests="tests/reading/test_ends.py",
     ),

@@ -161,6 +161,7 @@ class EntityStream(Stream):
                     progress.in_full = True
                 case _:
                     progress.begin_page(event)
+                    self.state_manager.is_flushed = False
                     self._run.progress.page(len(event.rows))
                     yield converter.convert(event.rows, event.refused)
 
@@ -253,7 +254,7 @@ class EntityStream(Stream):
         stream = self.stream_maps[0].stream_alias
         writer.write_records(stream, records, self._stream_version, utc_now())
         if self._progress:
-            self._progress.written(records)
+            self._progress.written(len(records))
 
     # Metrics
 
@@ -282,20 +283,18 @@ class EntityStream(Stream):
     def _increment_stream_state(
         self, latest_record: Record, *, context: Context | None = None
     ) -> None:
-        """Pass on a record that the SDK has written by itself."""
+        """Count a record that the SDK has written by itself; the bookmark follows the pages."""
         self._has_records = True
         if self._progress:
-            self._progress.written([latest_record])
+            self._progress.written(1)
 
     @override
     def _write_state_message(self) -> None:
-        """Move the bookmark to the records written, then write the state if there were any.
+        """Write the state, if this stream has had records.
 
         It holds all streams, so what streams without a new row change waits for another's, or for
         the end of the run.
         """
-        if self._progress and self._progress.move_bookmark():
-            self.state_manager.is_flushed = False
         if self._has_records:
             super()._write_state_message()
 

@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_acumatica.check.findings import Finding, Status, failure
 from tap_acumatica.check.probes import ClockOffsets, TrialReader, TrialStream
-from tap_acumatica.odata.clock import ZoneError
-from tap_acumatica.odata.errors import SITE_WIDE, Action, AcumaticaError, Cause, RequestFailed
+from tap_acumatica.odata.errors import (
+    SITE_WIDE,
+    Action,
+    AcumaticaError,
+    Cause,
+    RequestFailed,
+    ZoneError,
+)
 from tap_acumatica.odata.http.client import RetryLimits
 from tap_acumatica.odata.instants import account_offset, account_zone
 from tap_acumatica.reading.bookmarks import VALUE, WAS_READ, part_of

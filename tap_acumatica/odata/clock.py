@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.errors import SettingsError
+from tap_acumatica.odata.errors import ZoneError
 from tap_acumatica.odata.instants import (
     DAY,
     DISPLAY_MARGIN,
@@ -50,10 +50,6 @@ MAX_WITNESSES: Final = 6
 
 EARLIEST_EVIDENCE: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """Older instants say nothing about zones: time-zone tables differ about the past."""
-
-
-class ZoneError(SettingsError):
-    """Values in an unknown time zone, or in a different one than filters use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,17 +313,15 @@ class ClockCheck:
             Whether one was found.
 
         Raises:
-            ZoneError: None was found, although at least one is unchanged.
+            ZoneError: One was not found, although it is unchanged.
         """
-        not_found = []
         for row, source in self._witnesses(table, fetch, newest):
             found = self._is_found(table, fetch, row, source)
             if found:
                 return True
             if found is False:
-                not_found.append(row[table.replication_key or ""])
-        if not_found:
-            raise ZoneError(self._disagreement(not_found[0]))
+                value = row[table.replication_key or ""]
+                raise ZoneError.of_row(value, edm.instant_literal(self._instants.read(value)))
         return False
 
     def _is_found(self, table: Table, fetch: Fetch, row: Row, source: Query) -> bool | None:
@@ -342,7 +336,12 @@ class ClockCheck:
             return None
         found = self._row_at(table, fetch, row, instant)
         if found is None:
-            return False if self._is_unchanged(table, fetch, row, source) else None
+            if not self._is_unchanged(table, fetch, row, source):
+                return None
+            # Two transactions can take a row to another instant and back.
+            found = self._row_at(table, fetch, row, instant)
+            if found is None:
+                return False
         found_value = found[replication_key]
         is_other = any(found[name] != row[name] for name in table.key)
         if is_other or not self._instants.is_unambiguous(found_value):
@@ -387,15 +386,6 @@ class ClockCheck:
             return row in fetch(source).content.rows
         query = _narrow(table).query(*_key_conditions(table, row))
         return row in fetch(replace(query, top=1)).content.rows
-
-    def _disagreement(self, value: str) -> str:
-        instant = edm.instant_literal(self._instants.read(value))
-        return (
-            f"Acumatica shows a row as changed at {value}, which the tap reads as {instant}, but "
-            "does not find the row by that instant: its values and its filters use different time "
-            "zones. Best set the account's profile to UTC; otherwise set time_zone to the zone of "
-            "the account's profile, and ignore_offsets if the values carry an offset."
-        )
 
 
 def _narrow(table: Table) -> Table:

@@ -100,6 +100,25 @@ class SettingsError(AcumaticaError):
     """The settings cannot work."""
 
 
+class ZoneError(SettingsError):
+    """Values in an unknown time zone, or in a different one than filters use."""
+
+    @classmethod
+    def of_row(cls, value: str, instant: str) -> ZoneError:
+        """Return the error for an unchanged row that is not found by the instant that it displays.
+
+        Args:
+            value: The instant as the server displays it.
+            instant: The instant as the tap reads it.
+        """
+        return cls(
+            f"Acumatica shows a row as changed at {value}, which the tap reads as {instant}, but "
+            "does not find the row by that instant: its values and its filters use different time "
+            "zones. Best set the account's profile to UTC; otherwise set time_zone to the zone of "
+            "the account's profile, and ignore_offsets if the values carry an offset."
+        )
+
+
 class DiscoveryError(AcumaticaError):
     """The catalog, the settings and the instance do not fit together."""
 

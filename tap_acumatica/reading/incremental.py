@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tap_acumatica.odata.clock import EARLIEST_EVIDENCE, MAX_SHIFT
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.instants import DISPLAY_MARGIN, bookmark_text, latest, minus
 from tap_acumatica.odata.log import logger
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_acumatica.odata.clock import ServerClock
+    from tap_acumatica.odata.paging.pager import Proof
     from tap_acumatica.reading.model import IncrementalStart, PageRead, ReadEvent, ReadSettings
     from tap_acumatica.reading.pages import PageReader
     from tap_acumatica.reading.prefetch import Continuation
@@ -146,32 +148,45 @@ class IncrementalRead:
 
         A table that never rests would have more rows for each request. So the part behind the clock
         ends with the first page that begins later than the newest row that was there when the part
-        was begun: all others that were there have been read by then.
+        was begun: all others that were there have been read by then. If the server cuts answers, it
+        ends only behind as many rows as a page has, since a row that changes all the time may be
+        the last of them.
         """
         instants, clock_check = self._settings.instants, self._start.clock_check
         begun: datetime | None = None
+        newer_rows = 0
+        proof: Proof | None = None
         for page in pages.read(pager):
             read.verifier.add(page.rows)
             clock = read.confirm(
                 clock_check.confirmed(pages.table, pages.look, page.rows, page.seen)
             )
+            pager.proved_from = clock.now if clock.proved else None
             # Before the rows are handed on: whoever gets them converts them in place.
             first, last = (
                 instants.read(page.rows[index][self._replication_key]) for index in (0, -1)
             )
-            yield replace(page, max_bookmark=None if page.in_doubt else clock.max_bookmark)
-            if begun and first > begun + DISPLAY_MARGIN and not page.in_doubt:
-                pages.proof = replace(pager.proof, by=ProvedBy.ANSWER_BEHIND)
-                break
+            is_newer = begun is not None and first > begun + DISPLAY_MARGIN
+            newer_rows += len(page.rows) * is_newer
+            # However the rows show their zone, those before were stored at most a shift below them.
+            unshifted = minus(first, MAX_SHIFT + DISPLAY_MARGIN)
+            reached = max(pager.reached or unshifted, unshifted)
+            is_settled = EARLIEST_EVIDENCE <= reached < clock.max_bookmark and not page.in_doubt
+            yield replace(page, reached=reached if is_settled else None)
+            if is_newer and newer_rows >= pages.rows_that_fit:
+                proof = replace(pager.proof, by=ProvedBy.ANSWER_BEHIND)
+                if pager.done or not page.in_doubt:
+                    break
+                pager.stop()
             is_behind = may_overtake and last > clock.max_bookmark + DISPLAY_MARGIN
-            if is_behind and begun is None and not pager.done:
+            if is_behind and begun is None and (page.in_doubt or not pager.done):
                 # Only a clock that is proved tells without a request what can have been there.
                 begun = (
                     max(page.seen, clock.now)
                     if clock.proved and page.seen
                     else clock_check.newest_instant(pages.table, pages.look)
                 )
-        self._pages.stats.prove(pages.proof, counts=counts)
+        self._pages.stats.prove(proof or pages.proof, counts=counts)
 
     def _read_in_parallel(
         self, read: WindowRead, window_slice: WindowSlice

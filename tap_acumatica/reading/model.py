@@ -62,7 +62,7 @@ class PageRead:
     """The new rows of one page.
 
     Attributes:
-        max_bookmark: Latest instant to which these rows may move the bookmark; None: they do not
+        reached: The instant to which the rows before these move the bookmark; None: they do not
             move it.
         seen: The server's time when it sent the page; None if it did not say.
         refused: Columns that the server refused, so that the rows lack them.
@@ -70,7 +70,7 @@ class PageRead:
     """
 
     rows: list[Row]
-    max_bookmark: datetime | None = None
+    reached: datetime | None = None
     seen: datetime | None = None
     refused: frozenset[str] = frozenset()
     in_doubt: bool = False

@@ -141,6 +141,11 @@ class PageReader:
         """How pages are requested now."""
         return replace(self._paging, size=self._page_size.rows)
 
+    @property
+    def rows_that_fit(self) -> int:
+        """Least number of new rows that an answer holds, or a page if the server cuts answers."""
+        return (self._page_size.rows or 1) if self._paging.evidence.shortest_cut else 1
+
     def look(self, query: Query) -> Result[Page]:
         """Send a query for a few rows, ordered by no more columns than the server allows.
 

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from tap_acumatica.odata.clock import EARLIEST_EVIDENCE
-from tap_acumatica.odata.instants import bookmark_text, minus
 from tap_acumatica.reading.bookmarks import COLUMNS, KEY, METHOD, VALUE, WAS_READ, Bookmark
 from tap_acumatica.reading.memory import column_codes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping, Sequence
+    from collections.abc import Mapping, MutableMapping
 
     from tap_acumatica.catalog.plan import StreamPlan
     from tap_acumatica.odata.edm import EdmType
     from tap_acumatica.reading.model import PageRead
     from tap_acumatica.run.report import StreamFacts
-
-
-_EARLIEST_BOOKMARK: Final = bookmark_text(EARLIEST_EVIDENCE)
 
 
 def streams_read(state: Mapping[str, Any]) -> set[str]:
@@ -35,7 +29,7 @@ def streams_read(state: Mapping[str, Any]) -> set[str]:
 
 @dataclass(slots=True)
 class PartitionProgress:
-    """Moves the bookmark of one stream in one tenant as records are written.
+    """Moves the bookmark of one stream in one tenant as pages are written.
 
     Attributes:
         plan: The stream's plan.
@@ -50,8 +44,6 @@ class PartitionProgress:
     facts: StreamFacts
     in_full: bool = field(init=False)
     expected: bool = field(init=False)
-    _max_bookmark: datetime | None = field(init=False, default=None)
-    _newest: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         self.in_full = not self.plan.incremental
@@ -70,46 +62,17 @@ class PartitionProgress:
         return Bookmark.of(self.state, self.plan.replication_key)
 
     def begin_page(self, page: PageRead) -> None:
-        """Take a page whose records are about to be written."""
+        """Take a page whose records are about to be written; all before it were."""
         self.expected = True
-        self._max_bookmark = page.max_bookmark
+        if page.reached and self.plan.incremental:
+            self.store(replace(self.bookmark, instant=page.reached))
 
-    def written(self, records: Sequence[dict[str, Any]]) -> None:
-        """Take records that were written.
-
-        Those dated in the future do not move the bookmark, nor do those from before 2000: a server
-        may store them hours from where another table of time zones reads them.
-        """
-        self.facts.rows += len(records)
-        if self._max_bookmark is None or not self.plan.incremental:
-            return
-        replication_key = self.plan.replication_key or ""
-        limit = bookmark_text(self._max_bookmark)
-        newest = max(record[replication_key] for record in records)
-        if newest > limit:  # few records are dated in the future
-            instants = (record[replication_key] for record in records)
-            newest = max((instant for instant in instants if instant <= limit), default="")
-        if newest >= _EARLIEST_BOOKMARK:
-            self._newest = max(self._newest, newest)
-
-    def move_bookmark(self) -> bool:
-        """Move the bookmark to a second below the newest record that was written.
-
-        All rows up to there were written: a displayed timestamp may be up to a second above the
-        stored one.
-
-        Returns:
-            Whether a record was written since the last move.
-        """
-        if not self._newest:
-            return False
-        instant = minus(datetime.fromisoformat(self._newest))
-        self.store(replace(self.bookmark, instant=instant))
-        return True
+    def written(self, rows: int) -> None:
+        """Count records that were written."""
+        self.facts.rows += rows
 
     def store(self, bookmark: Bookmark) -> None:
         """Write a bookmark into the state."""
-        self._newest = ""
         bookmark.store(self.state, self.plan.replication_key or "")
         self.state.pop(METHOD, None)
         self.state[KEY] = list(self.plan.key)
@@ -125,6 +88,5 @@ class PartitionProgress:
 
     def fail(self) -> None:
         """Record that the read has failed."""
-        self.move_bookmark()
         if self.expected and not self.was_read:
             self.state[WAS_READ] = True

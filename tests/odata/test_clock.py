@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from support.simulation import R, Server, SimulatedTable, at
 
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.clock import MAX_SHIFT, ClockCheck, ServerClock, ZoneError
-from tap_acumatica.odata.instants import InstantReader
+from tap_acumatica.odata.clock import MAX_SHIFT, ClockCheck, ServerClock
+from tap_acumatica.odata.errors import ZoneError
+from tap_acumatica.odata.instants import InstantReader, latest
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.payload.decoders import decoder_for
 from tap_acumatica.odata.table import Table
@@ -66,15 +67,22 @@ def read(
     check: ClockCheck,
     bookmark: Bookmark | None = None,
     table: Table = KEYED,
+    *,
+    pages: int | None = None,
     **changes: Any,
 ) -> tuple[dict[int, int], Bookmark]:
-    """Read the table once; returns the last version of each row, and the bookmark."""
+    """Read the table, or some pages; returns the last version of each row, and the bookmark."""
     read_settings = ReadSettings(**{"paging": Paging(10), "time_offset": 0 * HOUR, **changes})
     versions: dict[int, int] = {}
     bookmark = bookmark or Bookmark()
     for event in EntityReader(sim, table, read_settings, IncrementalStart(check, bookmark)):
         match event:
-            case PageRead():
+            case PageRead(reached=reached):
+                if reached:
+                    bookmark = replace(bookmark, instant=latest(bookmark.instant, reached))
+                if pages == 0:
+                    break
+                pages = pages and pages - 1
                 versions |= {row["K"]: row["Version"] for row in event.rows}
             case Checkpoint():
                 bookmark = event.bookmark
@@ -157,6 +165,14 @@ def test_a_stream_whose_values_look_different_has_a_round_trip_of_its_own(table:
         sim = table_of(Server(label=label, wall_filters=label != "", **quirks), OLD)
         with pytest.raises(ZoneError):
             read(sim, check, table=table)
+
+
+def test_one_row_that_is_not_found_is_enough() -> None:
+    """What a row of the winter proves holds for its half of the year alone."""
+    server = Server(zone=LONDON, label="Z", cookie=None)
+    sim = table_of(server, [WINTER, *(WINTER - days * DAY for days in range(100, 110))], WINTER)
+    with pytest.raises(ZoneError, match="different time zones"):
+        clock_of(check_of(), sim)
 
 
 def test_another_row_of_the_wrong_second_does_not_pass_for_the_one_that_was_asked_for() -> None:
@@ -353,3 +369,57 @@ def test_no_row_is_lost_whatever_zone_values_are_shown_in(
     versions, _ = read(sim, check_of(), bookmark)
     delivered |= versions
     assert delivered == {key: version for (key,), version in sim.versions_shown().items()}
+
+
+@settings(max_examples=200)
+@given(
+    random=st.builds(Random, st.integers(0, 2**32)),
+    table=st.sampled_from([KEYED, KEYLESS]),
+    gap=st.sampled_from([MINUTE, HOUR, DAY]),
+    size=st.sampled_from([10, 25]),
+    stops=st.lists(st.integers(0, 20), max_size=2),
+    server=st.builds(
+        Server,
+        zone=st.just(LONDON),
+        label=st.just("Z"),
+        cookie=st.sampled_from([None, COOKIES[LONDON]]),
+        counts=st.booleans(),
+        cap=st.sampled_from([None, 7]),
+        precision=st.sampled_from([1, 1_000_000]),
+        links=st.booleans(),
+    ),
+    busy=st.booleans(),
+)
+def test_no_row_is_lost_where_values_are_an_hour_ahead_in_summer(  # noqa: PLR0913, PLR0917
+    random: Random,
+    table: Table,
+    gap: timedelta,
+    size: int,
+    stops: list[int],
+    server: Server,
+    busy: bool,
+) -> None:
+    """London's clock, labelled as UTC: rows of the winter are where they show, others are not."""
+    server.shuffles = bool(table.key)
+    autumn = at("2025-10-26T01:00:00")
+    ages = [random.random() * 60 * gap for _ in range(60)]
+    instants = [autumn - age for age in ages] + [WINTER - number * DAY for number in range(9)]
+    sim = table_of(server, instants, WINTER)
+
+    def change() -> None:
+        sim.now += MINUTE
+        if busy:
+            sim.put((random.randrange(60),), sim.stamp())
+
+    sim.between = change
+    bookmark, delivered = Bookmark(), dict[int, int]()
+    for pages in [*stops, None]:
+        start = {key: row["Version"] for (key,), row in sim.rows.items()}
+        try:
+            versions, bookmark = read(
+                sim, check_of(), bookmark, table, pages=pages, paging=Paging(size)
+            )
+        except ZoneError:
+            return
+        delivered = {key: max(delivered.get(key, 0), versions.get(key, 0)) for key in start}
+    assert all(delivered[key] >= version for key, version in start.items())

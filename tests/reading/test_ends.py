@@ -207,7 +207,7 @@ def test_rows_that_only_their_keys_bring_are_an_error(
         events.extend(reader_of(sim, table, Paging(100)))
     for event in events:
         # Rows behind a gap must not move the bookmark.
-        assert not isinstance(event, PageRead) or event.max_bookmark is None
+        assert not isinstance(event, PageRead) or event.reached is None
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -229,7 +229,7 @@ def test_growth_hides_no_row_that_full_pages_lack_and_no_bookmark_passes_it(
     with pytest.raises(InconsistentAnswer, match="deselect large or computed columns"):
         events.extend(reader_of(sim, table, Paging(size)))
     for event in events:
-        assert not isinstance(event, PageRead) or event.max_bookmark is None
+        assert not isinstance(event, PageRead) or event.reached is None
 
 
 @pytest.mark.parametrize("gap", [0.01, 0.3, 5])

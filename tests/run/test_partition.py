@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from singer_sdk.singerlib.catalog import CatalogEntry
 
 from tap_acumatica.catalog.absence import TenantGaps
@@ -38,39 +37,15 @@ def progress_of(plan: StreamPlan, state: dict[str, Any]) -> PartitionProgress:
     return PartitionProgress(plan, state, StreamFacts(plan.name, None, plan.method))
 
 
-def record(instant: datetime) -> dict[str, Any]:
-    return {"At": bookmark_text(instant)}
-
-
-def test_the_bookmark_stays_a_second_below_the_newest_record() -> None:
+def test_a_page_moves_the_bookmark_to_where_those_before_it_have_reached() -> None:
     progress = progress_of(plan(), {})
+    progress.begin_page(PageRead([]))
+    assert progress.bookmark.instant is None
     progress.begin_page(PageRead([], NOON))
-    progress.written([record(NOON - 9 * SECOND), record(NOON - 5 * SECOND)])
-    assert progress.move_bookmark()
-    assert progress.bookmark.instant == NOON - 6 * SECOND
-    assert not progress.move_bookmark(), "nothing was written since"
-
-
-def test_records_of_the_future_do_not_move_it() -> None:
-    progress = progress_of(plan(), {})
-    progress.begin_page(PageRead([], NOON))
-    progress.written([record(NOON - 5 * SECOND), record(NOON + 5 * SECOND)])
-    progress.move_bookmark()
-    assert progress.bookmark.instant == NOON - 6 * SECOND
-    progress.written([record(NOON + 5 * SECOND)])
-    assert not progress.move_bookmark()
-
-
-@pytest.mark.parametrize("year", [1, 1900, 1999])
-def test_records_from_before_2000_do_not_move_it(year: int) -> None:
-    """The server may store them hours from where the tap reads them."""
-    progress = progress_of(plan(), {})
-    progress.begin_page(PageRead([], NOON))
-    progress.written([record(NOON.replace(year=year))])
-    assert not progress.move_bookmark()
-    progress.written([record(NOON.replace(year=year)), record(NOON - 5 * SECOND)])
-    assert progress.move_bookmark()
-    assert progress.bookmark.instant == NOON - 6 * SECOND
+    assert progress.bookmark.instant == NOON
+    progress.begin_page(PageRead([], NOON - SECOND))
+    progress.begin_page(PageRead([]))
+    assert progress.bookmark.instant == NOON
 
 
 def test_the_first_bookmark_keeps_the_scope_of_its_read() -> None:
@@ -78,25 +53,13 @@ def test_the_first_bookmark_keeps_the_scope_of_its_read() -> None:
     progress = progress_of(plan(), {})
     progress.store(Bookmark(scope={"include_deleted": True}))
     progress.begin_page(PageRead([], NOON))
-    progress.written([record(NOON - 5 * SECOND)])
-    progress.move_bookmark()
-    assert progress.bookmark == Bookmark(NOON - 6 * SECOND, scope={"include_deleted": True})
-
-
-def test_rows_without_a_date_do_not_move_it() -> None:
-    progress = progress_of(plan(), {})
-    progress.begin_page(PageRead([]))
-    progress.written([record(NOON)])
-    assert not progress.move_bookmark()
-    assert progress.expected, "but if the stream is refused now, it is missed"
+    assert progress.bookmark == Bookmark(NOON, scope={"include_deleted": True})
 
 
 def test_a_full_table_moves_none_and_is_remembered_once_it_was_read() -> None:
     state: dict[str, Any] = {}
     progress = progress_of(plan(incremental=False), state)
     progress.begin_page(PageRead([], NOON))
-    progress.written([record(NOON)])
-    assert not progress.move_bookmark()
     assert not progress.was_read
     progress.complete({"K": edm.INTEGER})
     columns = column_codes({"K": edm.INTEGER})
@@ -109,9 +72,9 @@ def test_a_read_that_failed_keeps_what_was_written_before() -> None:
     state: dict[str, Any] = {}
     progress = progress_of(plan(), state)
     progress.begin_page(PageRead([], NOON))
-    progress.written([record(NOON - 5 * SECOND)])
     progress.fail()
-    assert state["replication_key_value"] == bookmark_text(NOON - 6 * SECOND)
+    assert state["replication_key_value"] == bookmark_text(NOON)
+    assert "was_read" not in state
 
 
 def test_a_read_that_failed_before_its_bookmark_still_expects_its_rows() -> None:
@@ -120,12 +83,3 @@ def test_a_read_that_failed_before_its_bookmark_still_expects_its_rows() -> None
     progress.begin_page(PageRead([]))
     progress.fail()
     assert state == {"was_read": True}
-
-
-def test_a_checkpoint_replaces_what_the_records_showed() -> None:
-    progress = progress_of(plan(), {})
-    progress.begin_page(PageRead([], NOON))
-    progress.written([record(NOON - 5 * SECOND)])
-    progress.store(Bookmark(NOON, "2026-06-01"))
-    assert not progress.move_bookmark()
-    assert progress.bookmark == Bookmark(NOON, "2026-06-01")

@@ -116,7 +116,7 @@ def test_a_read_starts_at_the_bookmark_that_it_is_told(run: Run, box: Sandbox) -
 
     run.connect(lambda: [orders], bookmark)
     box.clock.advance(7200)
-    assert [e for e in run.events(orders, None) if isinstance(e, PageRead) and e.max_bookmark] == []
+    assert [e for e in run.events(orders, None) if isinstance(e, PageRead) and e.reached] == []
     assert calls == [(ORDERS, None)]
 
 

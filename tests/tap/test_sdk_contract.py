@@ -120,7 +120,7 @@ def test_pages_and_single_records_end_in_the_same_messages(
             "SOOrder",
             "Terms",
             tenants=["A", "B"],
-            page_size=50,
+            page_size=10,
             emit_activate_version_messages=True,
         )
         monkeypatch.setattr(EntityStream, "STATE_MSG_FREQUENCY", 7)

@@ -41,8 +41,9 @@ class OffsetPager:
     it were inserted or deleted: the pager steps back until it finds a known row, or starts over.
     Rows that arrive twice in this way may be delivered twice.
 
-    A row that does not come along with the overlap is fetched alone, and is delivered once an
-    answer with the overlap has shown that it stands behind the same row as before.
+    A row that does not come along with the overlap is fetched alone, if one answer has shown its
+    key right behind a known one. Where no answer holds two keys, it is delivered once an answer
+    with the overlap has shown that it stands behind the same row as before.
     """
 
     resizable = True
@@ -64,6 +65,10 @@ class OffsetPager:
         """The row behind the last known one, which was fetched alone."""
         self._in_front: list[Any] = []
         """The identity of the last row of the last answer, if it had one."""
+        self._follows_known = False
+        """Whether one answer showed the row that was found right behind a known one."""
+        self._looks_apart = False
+        """Whether the next look leaves out the overlap: one with it held nothing else."""
         self._steps = 0
         self._starts = 0
         self._link: Link | None = None
@@ -91,7 +96,7 @@ class OffsetPager:
         if step is Step.READ:
             top = None if size is None else max(size + self._overlap, 1)
             return replace(query, top=top, skip=self._skip)
-        return replace(query, top=None if size is None else LOOK_SIZE, skip=self._position)
+        return replace(query, top=None if size is None else LOOK_SIZE, skip=self._look_from)
 
     def accept(self, page: Page) -> list[Row]:
         """Accept the requested page; return those of its rows that were not delivered before."""
@@ -116,6 +121,7 @@ class OffsetPager:
             self._step_back(page.rows)
             return []
         self._steps = 0
+        self._looks_apart = False
         fetched, self._fetched = self._fetched, None
         in_front, self._in_front = self._in_front, [*map(self._known.identity, page.rows[-1:])]
         stands = position == self._position and in_front == self._in_front
@@ -171,7 +177,18 @@ class OffsetPager:
             return []
         self._end.after_fetch(fetched=row is not None)
         self._fetched = row
-        return self._deliver_fetched(row) if row and not self._position else []
+        is_next = self._follows_known or not self._position
+        return self._deliver_fetched(row) if row and is_next else []
+
+    @property
+    def _look_from(self) -> int:
+        """Number of rows before those that a look asks for.
+
+        Where the next row does not come along with the overlap, its key may: then nothing stands
+        between the two.
+        """
+        overlaps = self.table.key and self._end.stalled and not self._looks_apart
+        return max(self._position - 1, 0) if overlaps else self._position
 
     def _accept_look(self, page: Page) -> None:
         # Without a key the few columns of a look do not tell which row it has found.
@@ -179,6 +196,15 @@ class OffsetPager:
         known = list(takewhile(lambda row: is_known([row]), page.rows))
         self._found = next((row for row in page.rows if not is_known([row])), None)
         found = all_of(*self._key_conditions(self._found))
+        look_from, overlaps = self._look_from, self._look_from < self._position
+        self._follows_known = overlaps and bool(known and self._found)
+        if overlaps:
+            self._looks_apart = len(known) == len(page.rows) == 1
+            if known and not self._looks_apart:
+                self._skip_to(look_from + len(known))
+            step = Step.FETCH if self._follows_known else Step.READ
+            self._end.take(Step.LOOK if self._looks_apart else step, found)
+            return
         self._end.after_look(page, self._position, found, shifted=bool(known))
         if known and self._end.stalled:
             self._skip_to(self._position + len(known))
@@ -233,7 +259,8 @@ class OffsetPager:
             self._end.after_new_rows(page, distinct, self._overlap)
             self._known.remember(page.rows, KNOWN_ROWS)
         elif page.rows or not links:
-            self._end.after_known_rows(page, distinct, self._known.reach)
+            last = all_of(*self._key_conditions(page.rows[-1] if page.rows else None))
+            self._end.after_known_rows(page, distinct, self._known.reach, last)
         self.done = self._end.done and not links
         leads_nowhere = not page.rows or (self._end.done and not fresh)
         if self._end.done and links:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from tap_acumatica.odata.errors import InconsistentAnswer
-from tap_acumatica.odata.instants import DISPLAY_MARGIN, minus
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import InconsistentAnswer, ZoneError
+from tap_acumatica.odata.instants import DISPLAY_MARGIN, minus, plus
 from tap_acumatica.odata.paging.by_offset import OffsetPager
 from tap_acumatica.odata.paging.end_of_read import Step
 from tap_acumatica.odata.paging.pager import ProvedBy, not_obeyed
@@ -39,6 +40,23 @@ class Window:
     high: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """A base that was moved.
+
+    Attributes:
+        base: The base.
+        values: The replication keys of the last page that was read from it.
+        read: Number of rows read from it.
+        length: Number of rows of that page at whose end the new base stands.
+    """
+
+    base: datetime | None
+    values: Sequence[Any]
+    read: int
+    length: int = 0
+
+
 class CursorPager(OffsetPager):
     """Pages through a window of the replication key, in its order.
 
@@ -66,7 +84,19 @@ class CursorPager(OffsetPager):
         self._instants = instants
         self._base = window.low
         self._whole_second = False
+        self._origin: _Origin | None = None
+        """Where the base was moved from, until a known row has come from the new one."""
+        self.proved_from: datetime | None = None
+        """From where on values and filters surely use the same zone; None: unknown."""
+        self._is_base_proved = True
+        """Whether a known row has come from the base of the last answer, if it was moved."""
+        self._lost: set[Any] = set()
+        """The identities of known rows that did not come from a base that was moved."""
+        self._losses = 0
+        """Number of times in a row that such rows had not changed."""
         self._evidence = paging.evidence
+        self._may_lack = False
+        """Whether the answers so far may lack rows in between."""
         self._rows_left: int | None = None
         """Number of rows from the base on, by the count of the answer before; None: unknown."""
         self._counts_differ = False
@@ -81,6 +111,11 @@ class CursorPager(OffsetPager):
         """The replication keys of the last answer while it is compared with its keys."""
 
     @property
+    def reached(self) -> datetime | None:
+        """All rows that changed before it have come, in the eyes of the server; None: unknown."""
+        return self._origin.base if self._origin else self._base
+
+    @property
     def remaining(self) -> int | None:
         """Rows still to come, as far as the server counted them with the first page."""
         return self._end.remaining(self.delivered)
@@ -91,6 +126,13 @@ class CursorPager(OffsetPager):
         # The count was that of the wider window: it is due with each page from now on.
         self._end.expect(self.delivered)
         self._rows_left = None
+
+    def stop(self) -> None:
+        """End behind the last answer, unless rows in front of it may not have come.
+
+        What the answers may lack in between is still read again.
+        """
+        self.done = self._is_base_proved
 
     def whole_window(self) -> Query:
         """Return the query for the keys of all rows in the window."""
@@ -118,6 +160,64 @@ class CursorPager(OffsetPager):
             return replace(request, skip=max(self._position - size, 0), top=size)
         is_compared = self._rows_left is not None and self._end.step is Step.READ
         return replace(request, count=request.count or is_compared)
+
+    @override
+    def accept(self, page: Page) -> list[Row]:
+        """Accept the requested page.
+
+        If no known row has come from a base that was moved, its rows are not remembered.
+
+        Raises:
+            ZoneError: Such rows come from the base before, although they have not changed.
+        """
+        origin = None
+        if self._end.step is Step.READ and not self._link:
+            if self._known.overlaps(page.rows):
+                self._require_in_place(page.rows)
+                self._origin = None
+            elif not self._skip and not self._is_proved(self._base):
+                origin = self._origin
+        rows = self._move_back(page, origin) if origin else super().accept(page)
+        self._is_base_proved = origin is None
+        self.in_doubt = self._may_lack or not self._is_base_proved
+        return rows
+
+    def _is_proved(self, base: datetime | None) -> bool:
+        """Whether a base needs no known row: where rows change all the time, none may come."""
+        return bool(base and self.proved_from and base >= self.proved_from)
+
+    def _require_in_place(self, rows: list[Row]) -> None:
+        """Refuse rows that do not come from bases at or below them, but have not changed.
+
+        Once may be chance: two transactions can take a row to another instant and back.
+        """
+        if self._origin:
+            self._losses = 0
+        lost, self._lost = self._lost, set()
+        unchanged = next((row for row in rows if lost and self._known.identity(row) in lost), None)
+        if unchanged is None:
+            return
+        self._losses += 1
+        if self._losses > 1:
+            value = unchanged[self._replication_key]
+            raise ZoneError.of_row(value, edm.instant_literal(self._instants.read(value)))
+
+    def _move_back(self, page: Page, origin: _Origin) -> list[Row]:
+        """Move the base less far: the known rows have changed, or are not where they show.
+
+        Rows may stand in front of those of this page, which are delivered nevertheless: if they
+        change all the time, they may not be there when their turn comes.
+        """
+        self._check(page.rows)
+        fresh = self._known.new_rows(page.rows)
+        behind = plus(self._instants.read(origin.values[-1]), DISPLAY_MARGIN)
+        # If only later rows came, or none, the answer was not cut in front of the known ones.
+        is_whole = self._instant(page.rows[0]) > behind if page.rows else not page.count
+        if is_whole:
+            self._lost.update(self._known.end(self._overlap))
+        self._end.shifted()
+        self._move_base(origin, origin.length // 2)
+        return fresh
 
     @override
     def _conditions(self) -> Iterable[str]:
@@ -163,7 +263,7 @@ class CursorPager(OffsetPager):
         if fresh:
             self._compare_counts(page)
         super()._advance(page, fresh)
-        self.in_doubt = self.in_doubt or bool(self._compared)
+        self._may_lack = self._may_lack or bool(self._compared)
 
     def _compare_counts(self, page: Page) -> None:
         """Compare the count of an answer with its rows, and with what the last count leaves."""
@@ -173,9 +273,9 @@ class CursorPager(OffsetPager):
             self._counts_differ = page.count != expected
             self._evidence.whole = not self._counts_differ
         if self._evidence.whole:
-            self.in_doubt = self._counts_differ = False
+            self._may_lack = self._counts_differ = False
         elif self._holds_less and self._orders_ties:
-            self.in_doubt = self._end.size is not None
+            self._may_lack = self._end.size is not None
         self._count = page.count if self._end.proved else None
 
     @override
@@ -203,7 +303,7 @@ class CursorPager(OffsetPager):
         lacking = next((row for row in unknown if self._instant(row) <= last), None)
         if lacking:
             self._found = lacking
-            self._end.fetch(all_of(*self._key_conditions(lacking)))
+            self._end.take(Step.FETCH, all_of(*self._key_conditions(lacking)))
             return
         values, self._compared = self._compared, ()
         self._end.step = self._next_step
@@ -211,7 +311,7 @@ class CursorPager(OffsetPager):
         reaches_end = page.rows[-1:] == unknown[-1:] or self._known.is_last(page.rows[-1])
         if len(unknown) < len(page.rows) and reaches_end:
             self._evidence.whole = True
-            self._counts_differ = self.in_doubt = False
+            self._counts_differ = self._may_lack = False
             if self._next_step is Step.READ:
                 self._move_behind(values, self._position)
 
@@ -254,20 +354,32 @@ class CursorPager(OffsetPager):
             return False
         short = self._holds_less and self._end.step is Step.LOOK
         # If the base stays, the next count says nothing about these rows.
-        stays = self.in_doubt and self._base_after(values) is None
+        stays = self._may_lack and self._base_after(values) is None
         return short or stays or self._counts_differ or self._compares_all
 
     def _move_behind(self, values: Sequence[Any], read: int) -> None:
         """Continue behind these replication keys, the last of `read` rows from the base on."""
-        base = self._base_after(values)
+        self._move_base(_Origin(self._base, values, read), len(values))
+
+    def _move_base(self, origin: _Origin, length: int) -> None:
+        """Move the base to the end of the first rows of a page, so many, or read on behind it."""
+        base = self._base_after(origin.values[:length])
         if base:
+            self._origin = replace(origin, length=length)
             self._base = base
             self._whole_second = False
             self._skip = 0
-            self._overlap = self._at_or_above(values, base)
+            self._overlap = self._at_or_above(origin.values, base)
             if self._count is not None:
-                self._rows_left = self._count - read + self._overlap
-        elif self._orders_ties or not read:
+                self._rows_left = self._count - origin.read + self._overlap
+        else:
+            self._origin = self._rows_left = None
+            self._base = origin.base
+            self._stay(origin.read)
+
+    def _stay(self, read: int) -> None:
+        """Continue behind the first `read` rows from the base."""
+        if self._orders_ties or not read:
             self._skip_to(read)
         else:
             self._read_whole_second(read)
@@ -283,7 +395,9 @@ class CursorPager(OffsetPager):
         if self._instants.read(values[0]) >= base:
             return None
         crowded = self._at_or_above(values, base) * 2 > len(values)
-        return None if crowded and self._orders_ties else base
+        # Rows that change all the time leave no place by which to continue behind a `$skip`.
+        stays = crowded and self._orders_ties and not self._is_proved(base)
+        return None if stays else base
 
     def _read_whole_second(self, read: int) -> None:
         """Request all rows from the base again, and more, unless more do not come."""

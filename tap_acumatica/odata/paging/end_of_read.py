@@ -13,8 +13,9 @@ nothing but the overlap, may have been cut right behind it. So a read ends
   have shifted; the second shows that it has not.
 
 The look behind asks for the key alone, which every server can send. If it finds a row that does
-not come along with the overlap, that row is fetched alone; if it does not come alone either, the
-read is stuck there. If it finds none although more are counted, the count is too high for good.
+not come along with the overlap, its key may, and that row is fetched alone; if it does not come
+alone either, the read is stuck there. If it finds none although more are counted, the count is
+too high for good.
 """
 
 from __future__ import annotations
@@ -187,13 +188,14 @@ class EndOfRead:
         else:
             self.step = Step.DONE if self.counts_no_more(page, position) else Step.LOOK
 
-    def after_known_rows(self, page: Page, position: int, known: int) -> None:
+    def after_known_rows(self, page: Page, position: int, known: int, last: str) -> None:
         """Decide on the step after an answer that brought no new row.
 
         Args:
             page: The answer.
             position: Number of rows up to its last row.
             known: Number of rows that are known, which a look may find again.
+            last: The key of its last row, as text; empty if it has none.
 
         Raises:
             InconsistentAnswer: No answer brings new rows.
@@ -206,7 +208,7 @@ class EndOfRead:
             self.step = Step.DONE
         else:
             self._nothing_at = None
-            self.stall(known, withheld=False)
+            self.stall(known, behind=last if self.expects_more(page, position) else "")
 
     def withholds(self, page: Page, skip: int) -> bool:
         """Whether an answer without rows counts more than the rows that were skipped.
@@ -216,13 +218,14 @@ class EndOfRead:
         in_vain = self._nothing_at is not None
         return not page.rows and not in_vain and self.expects_more(page, skip)
 
-    def stall(self, known: int, *, withheld: bool) -> None:
+    def stall(self, known: int, *, withheld: bool = False, behind: str = "") -> None:
         """Look behind the last row, since an answer brought nothing new.
 
         Args:
             known: Number of rows that are known, which a look may find again.
             withheld: The answer had no row at all, although more are counted: the next request is
                 for fewer rows.
+            behind: The key, as text, of the row behind which more are counted; empty for none.
 
         Raises:
             InconsistentAnswer: No answer brings new rows.
@@ -232,8 +235,8 @@ class EndOfRead:
             self.size //= 2
         self.step = Step.LOOK
         if self._stalls > MAX_STALLS + known:
-            if self._next_row or withheld:
-                raise self._stuck()
+            if self._next_row or withheld or behind:
+                raise self._stuck(behind)
             # The table grows faster in front of its last row than a look can follow.
             self.step = Step.DONE
 
@@ -263,10 +266,15 @@ class EndOfRead:
         else:
             self.step = Step.READ
 
-    def fetch(self, found: str) -> None:
-        """Request the row with this key, as text, alone: the last answer lacks it."""
+    def take(self, step: Step, found: str) -> None:
+        """Take this step next, since an answer lacks the row with this key, as text.
+
+        Args:
+            step: The step.
+            found: The key, as text, of the first row that is not known; empty if there is none.
+        """
         self._next_row = found
-        self.step = Step.FETCH
+        self.step = step
 
     def after_fetch(self, *, fetched: bool) -> None:
         """Decide on the step after a request for the row that the look has found.
@@ -307,10 +315,11 @@ class EndOfRead:
         self._evidence.counts_too_high = True
         self.counts = False
 
-    def _stuck(self) -> InconsistentAnswer:
+    def _stuck(self, behind: str = "") -> InconsistentAnswer:
+        unknown = f"an unknown key, behind the one with {behind}" if behind else "an unknown key"
         return InconsistentAnswer(
             f"Acumatica does not send the row of {self._entity_set} with "
-            f"{self._next_row or 'an unknown key'}, although it counts it or sends its key: "
+            f"{self._next_row or unknown}, although it counts it or sends its key: "
             "deselect large or computed columns, then read the stream from the start, without its "
             "bookmark."
         )

@@ -46,6 +46,10 @@ class KnownRows:
         """Number of rows that are known."""
         return len(self._sequence)
 
+    def end(self, length: int) -> list[Any]:
+        """Return the identities of the last rows of the last page, so many."""
+        return self._sequence[max(len(self._sequence) - length, 0) :]
+
     def identity(self, row: Row) -> Any:  # noqa: ANN401 - values of any column
         """Return the values by which a row is recognized."""
         try:

@@ -140,14 +140,14 @@ def test_a_place_is_found_again_by_rows_of_earlier_answers() -> None:
     assert delivered(pager, Page(rows(5, 6))) == []
     assert query(pager).skip == 0, "a longer one"
     assert delivered(pager, Page(rows(1, 2))) == [], "both are known"
-    assert query(pager).skip == 2
-    assert delivered(pager, Page(rows(5)), Page(rows(5)), Page(rows(2))) == [5]
+    assert query(pager).skip == 1
+    assert delivered(pager, Page(rows(2, 5, 6)), Page(rows(5))) == [5]
 
 
 def test_a_row_that_was_fetched_waits_for_the_row_that_stood_in_front_of_it() -> None:
     """A row that was inserted may stand in front of it by now."""
     pager = OffsetPager(TABLE, Paging(3, count=False))
-    delivered(pager, Page(rows(1, 2, 3)), Page(rows(3)), Page(rows(5)), Page(rows(5)))
+    delivered(pager, Page(rows(1, 2, 3)), *[Page(rows(3))] * 2, *[Page(rows(5))] * 2)
     assert delivered(pager, Page(rows(2))) == [], "3 and 4 stand behind 2, and 5 behind them"
 
 
@@ -171,6 +171,16 @@ def test_a_full_answer_that_reaches_its_count_is_followed_by_another() -> None:
 def test_a_row_that_does_not_come_along_with_the_overlap_is_fetched_alone() -> None:
     pager = OffsetPager(TABLE, Paging(10, count=False))
     delivered(pager, Page(rows(1, 2)), Page(rows(3)), Page(rows(2)))
+    assert (query(pager).skip, query(pager).select) == (1, ("K",))
+    delivered(pager, Page(rows(2, 3, 4)))
+    assert query(pager).filter == "K eq 3", "one answer shows that nothing stands between 2 and 3"
+    assert delivered(pager, Page(rows(3))) == [3]
+    assert query(pager).skip == 2
+
+
+def test_a_row_whose_key_does_not_come_along_either_waits_for_the_overlap() -> None:
+    pager = OffsetPager(TABLE, Paging(10, count=False))
+    delivered(pager, Page(rows(1, 2)), Page(rows(3)), Page(rows(2)), Page(rows(2)))
     assert (query(pager).skip, query(pager).select) == (2, ("K",))
     delivered(pager, Page(rows(3)))
     assert query(pager).filter == "K eq 3"
@@ -178,6 +188,14 @@ def test_a_row_that_does_not_come_along_with_the_overlap_is_fetched_alone() -> N
     assert query(pager).skip == 1, "it is delivered if the table has not shifted"
     assert delivered(pager, Page(rows(2))) == [3]
     assert query(pager).skip == 2
+
+
+def test_a_row_in_front_of_which_a_look_finds_no_known_one_is_not_fetched() -> None:
+    """A row may stand between the two."""
+    pager = OffsetPager(TABLE, Paging(10, count=False))
+    delivered(pager, Page(rows(1, 2)), Page(rows(3)), Page(rows(2)))
+    assert delivered(pager, Page(rows(4, 5))) == [], "row 1 is gone, and 2 and 3 stand in front"
+    assert (query(pager).skip, query(pager).filter) == (1, "")
 
 
 def test_a_link_comes_after_a_look_since_it_may_skip_where_the_table_shifted() -> None:
@@ -203,9 +221,28 @@ def test_an_answer_without_the_rows_that_are_counted_is_no_end() -> None:
     assert pager.done
 
 
+@pytest.mark.parametrize("count", [9, None])
+def test_a_read_that_finds_known_rows_alone_ends_only_where_no_more_are_counted(
+    count: int | None,
+) -> None:
+    pager = OffsetPager(TABLE, proved(10))
+    delivered(pager, Page(rows(1, 2, 3), count))
+
+    def stall() -> None:
+        for _ in range(100):
+            pager.accept(Page(rows(2, 3), query(pager).skip + 9 if count else None))
+
+    if count:
+        with pytest.raises(InconsistentAnswer, match="behind the one with K eq 3,"):
+            stall()
+    else:
+        stall()
+        assert pager.done
+
+
 def test_a_row_that_was_fetched_alone_is_not_delivered_from_a_table_that_shifted() -> None:
     pager = OffsetPager(TABLE, Paging(10, count=False))
-    delivered(pager, Page(rows(1, 2)), Page(rows(4)), Page(rows(2)), Page(rows(4)), Page(rows(4)))
+    delivered(pager, Page(rows(1, 2)), Page(rows(4)), *[Page(rows(2))] * 2, *[Page(rows(4))] * 2)
     assert delivered(pager, Page(rows(3, 4))) == []
     assert query(pager).skip == 0, "a step back"
 

@@ -1,0 +1,90 @@
+"""The base of an incremental read, which counts once a known row has come from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.simulation import R, at
+
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.errors import ZoneError
+from tap_acumatica.odata.instants import InstantReader
+from tap_acumatica.odata.paging.cursor import CursorPager, Window
+from tap_acumatica.odata.paging.pager import Paging
+from tap_acumatica.odata.payload.page import Page
+from tap_acumatica.odata.query import Query
+from tap_acumatica.odata.table import Table
+
+if TYPE_CHECKING:
+    from tap_acumatica.odata.payload.page import Row
+
+TABLE = Table("Rows", {"K": edm.INTEGER, R: edm.INSTANT}, ("K",), replication_key=R)
+
+
+def rows(*minutes: int) -> list[Row]:
+    """Return a row for each of these minutes, whose key is the minute at first."""
+    return [{"K": minute, R: f"2026-06-01T12:{minute:02}:00Z"} for minute in minutes]
+
+
+def pager_of(size: int) -> CursorPager:
+    window = Window(at("2026-06-01T00:00:00"), at("2026-06-02T00:00:00"))
+    return CursorPager(TABLE, Paging(size, count=False), window, InstantReader())
+
+
+def base(pager: CursorPager) -> str:
+    """Return the time from which on the next request asks for rows."""
+    request = pager.request()
+    assert isinstance(request, Query)
+    return request.filter.split(" and ")[0].removeprefix(f"{R} ge 2026-06-01T")
+
+
+def accepted(pager: CursorPager, *minutes: int) -> tuple[int, bool]:
+    """Accept an answer; return the number of new rows, and whether others may be missing."""
+    return len(pager.accept(Page(rows(*minutes)))), pager.in_doubt
+
+
+def stops(pager: CursorPager) -> bool:
+    pager.stop()
+    return pager.done
+
+
+def test_rows_that_come_without_a_known_one_are_delivered_but_do_not_lead_on() -> None:
+    pager = pager_of(4)
+    pager.accept(Page(rows(1, 2, 3, 4)))
+    assert base(pager) == "12:03:59Z"
+    assert accepted(pager, 5, 6) == (2, True)
+    assert not stops(pager), "other rows may stand in front of them"
+    assert base(pager) == "12:01:59Z", "half as far"
+    assert pager.reached == at("2026-06-01T00:00:00"), "the bookmark waits for a known row"
+    assert accepted(pager, 2, 3, 5, 6) == (2, False)
+    assert stops(pager)
+
+
+def test_a_base_from_which_no_known_row_comes_moves_back_to_where_it_was() -> None:
+    pager = pager_of(4)
+    pager.accept(Page(rows(1, 2, 3, 4)))
+    pager.accept(Page(rows(5, 6)))
+    pager.accept(Page(rows(5, 6)))
+    assert base(pager) == "00:00:00Z"
+    request = pager.request()
+    assert isinstance(request, Query)
+    assert request.skip == 3, "at the last known row"
+
+
+def test_rows_that_twice_do_not_come_from_where_they_show_are_in_another_zone() -> None:
+    pager = pager_of(2)
+    pager.accept(Page(rows(1, 2)))
+    pager.accept(Page(rows(8, 9)))
+    pager.accept(Page(rows(2, 3, 4)))
+    pager.accept(Page(rows(8, 9)))
+    with pytest.raises(ZoneError, match="different time zones"):
+        pager.accept(Page(rows(4, 5)))
+
+
+def test_a_base_above_a_proved_clock_needs_no_known_row() -> None:
+    pager = pager_of(4)
+    pager.accept(Page(rows(1, 2, 3, 4)))
+    pager.proved_from = at("2026-06-01T12:03:00")
+    assert accepted(pager, 5, 6, 7, 8) == (4, False)
+    assert base(pager) == "12:07:59Z"
