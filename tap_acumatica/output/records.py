@@ -142,7 +142,6 @@ class RecordConverter:
         self._instant = lru_cache(MAX_CACHED_INSTANTS)(settings.instant)
         self._date_or_instant = lru_cache(MAX_CACHED_INSTANTS)(settings.date_or_instant)
         self._nulls: dict[str, None] = dict.fromkeys(absent)
-        self._nulls_as_text = members(self._nulls)
         # By far the most frequent conversion, so it is done without a call for each value.
         self._numbers = [
             name
@@ -231,13 +230,10 @@ class RecordConverter:
 
     def _rows_to_rebuild(self, rows: list[Row]) -> list[Row]:
         """Return the rows that are no text, after completing those that are."""
-        texts = [row for row in rows if isinstance(row, TextRow)]
-        for row in texts:
-            if row.dated is not None:
-                row[self._replication_key or ""] = row.dated
-            if self._nulls:
-                row.add(self._nulls_as_text)
-        return [row for row in rows if not isinstance(row, TextRow)] if texts else rows
+        others = [row for row in rows if not isinstance(row, TextRow)]
+        if len(others) < len(rows) and self._nulls:
+            add_columns((row for row in rows if isinstance(row, TextRow)), self._nulls)
+        return others
 
     def _misfit(self, error: _DoesNotFit, row: Row) -> str:
         key = ", ".join(f"{name}={row.get(name)}" for name in self._key) or "without a key"
@@ -319,7 +315,7 @@ def add_columns(records: Iterable[Row], columns: Mapping[str, Any]) -> None:
     """Add columns to records that lack them."""
     if not columns:
         return
-    as_text = members(columns)
+    as_text = _members(columns)
     for record in records:
         if isinstance(record, TextRow):
             record.add(as_text)
@@ -332,7 +328,7 @@ def whole(record: Row) -> Row:
     return record.whole() if isinstance(record, TextRow) else record
 
 
-def members(columns: Mapping[str, Any]) -> bytes:
+def _members(columns: Mapping[str, Any]) -> bytes:
     """Return columns as members of a JSON object, each behind a comma."""
     return b"".join(b",%b" % msgspec.json.encode({name: columns[name]})[1:-1] for name in columns)
 

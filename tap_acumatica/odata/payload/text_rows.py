@@ -36,13 +36,11 @@ class TextRow(dict[str, Any]):
 
     Attributes:
         text: The row's JSON, with the replication key as it is written.
-        dated: The replication key as it is written; None if there is none.
     """
 
-    __slots__ = ("dated", "text")
+    __slots__ = ("text",)
 
     text: bytes
-    dated: str | None
 
     def whole(self) -> dict[str, Any]:
         """Return the record that is the text."""
@@ -89,16 +87,13 @@ class TextRows:
             if not self._stay(columns[len(self._kept) :]):
                 return None
             texts: Sequence[bytes] = [*map(bytes, raws)]
-            dated: Sequence[str | None] = [None] * len(texts)
             if values and self._replication_key:
-                old = columns[len(self._kept) - 1]
-                dated = new = self._rewrite(old)
-                texts = self._redated(texts, old, new)
+                texts = self._redated(texts, columns[len(self._kept) - 1])
         except (ValueError, TypeError, KeyError, RecursionError):  # what is no JSON is a ValueError
             return None
         rows = [TextRow(zip(self._kept, each)) for each in values]  # noqa: B905 - dates follow
-        for row, text, each in zip(rows, texts, dated, strict=True):
-            row.text, row.dated = text, each
+        for row, text in zip(rows, texts, strict=True):
+            row.text = text
         return rows
 
     def _stay(self, columns: Sequence[Sequence[str | None]]) -> bool:
@@ -115,10 +110,8 @@ class TextRows:
                 settled.add(None)
         return True
 
-    def _redated(
-        self, texts: Sequence[bytes], old: Sequence[str], new: Sequence[str]
-    ) -> Sequence[bytes]:
-        """Return the texts with these values of the replication key in place of the old ones.
+    def _redated(self, texts: Sequence[bytes], values: Sequence[str]) -> Sequence[bytes]:
+        """Return the texts with the replication key as it is written, in place of these values.
 
         A name with its quotes and the colon stands nowhere within a value, where quotes are
         escaped; and no column within another one has the replication key's name.
@@ -126,7 +119,7 @@ class TextRows:
         Raises:
             ValueError: One was not found in its text as it is expected there.
         """
-        before, after = self._members(old), self._members(new)
+        before, after = self._members(values), self._members(self._rewrite(values))
         if not all(map(contains, texts, before)):
             message = "written in another way"
             raise ValueError(message)
