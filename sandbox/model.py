@@ -16,6 +16,7 @@ Kind = Literal["entityset", "singleton", "none"]
 INSTANTS = frozenset(
     {
         "CreationDate",
+        "DeleteDate",
         "GotReadyForArchiveAt",
         "LastActivityDate",
         "LastLockedOutDate",
