@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tap_acumatica.odata import csdl, diagnosis
 from tap_acumatica.odata.addresses import DAC, INTERFACES, Address
@@ -177,7 +177,7 @@ class Service:
 
     def _url(self, root: str, query: Query | Link) -> str:
         if isinstance(query, Link):
-            url = joined(root + quote(query.entity_set, safe=""), query.url)
+            url = joined(root + query.base, query.url)
             if _below(url, root):
                 return url
             message = (

@@ -43,7 +43,8 @@ class Table:
     inquiry: bool = False
     """Whether it is a generic inquiry, whose rows cannot be counted."""
     call: Call | None = None
-    """The function call that carries an inquiry's parameters, or None if it has none."""
+    """The function that is called in place of the set: an inquiry's with its parameters, or the
+    set's own, whose rows have no other columns; None if none is."""
     refused: frozenset[str] = frozenset()
     """Columns that the server refused, here or in related records, so that rows lack them."""
 
@@ -71,7 +72,8 @@ class Table:
         names = self.key or tuple(islice(sorts, 1))
         if self.replication_key:
             names = (*names, self.replication_key)
-        return replace(self, columns={name: self.columns[name] for name in names}, select=True)
+        select = not (self.call and self.call.bound_to)
+        return replace(self, columns={name: self.columns[name] for name in names}, select=select)
 
     def query(self, *conditions: str, orderby: tuple[str, ...] = ()) -> Query:
         """Return a query for the table's columns in the rows that satisfy all conditions."""

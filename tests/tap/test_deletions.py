@@ -1,0 +1,288 @@
+"""The stream deleted_records, and rows that are marked as deleted."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.running import NOW, Output, discover, run, select_all, settings_for
+
+from sandbox import Fault, Sandbox
+from sandbox.deletions import TRACKED
+from tap_acumatica.odata.errors import DiscoveryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TERMS = "PX_Objects_CS_Terms"
+CUSTOMERS = "PX_Objects_AR_Customer"
+ACCOUNTS = "PX_Objects_GL_Account"
+CONTACTS = "PX_Objects_CR_Contact"
+LOG = "deleted_records"
+DAY = 86_400
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox(now=NOW, rows=60) as box:
+        yield box
+
+
+def delete(box: Sandbox, entity: str, count: int = 1, **where: Any) -> set[tuple[str, str]]:
+    """Delete the first rows of an entity, a second apart; returns what the log should tell."""
+    key = box.model.find(entity).key
+    rows = box.rows(entity, **where)[:count]
+    for row in rows:
+        box.clock.advance(1)
+        box.delete(entity, {name: row[name] for name in key}, **where)
+    return {(entity, str(row["NoteID"])) for row in rows}
+
+
+def told(output: Output) -> set[tuple[str, str]]:
+    """The entries of the log that a run brought."""
+    assert output.error is None
+    return {(record["entity"], record["RefNoteID"]) for record in output.records(LOG)}
+
+
+# When it is a stream
+
+
+def test_the_log_is_a_stream_where_the_instance_lists_what_it_tracks(box: Sandbox) -> None:
+    stream = discover(settings_for(box))[LOG]
+    assert stream["key_properties"] == ["entity", "RefNoteID", "DeleteDate"]
+    assert stream["replication_key"] == "DeleteDate"
+    assert stream["metadata"][0]["metadata"]["selected"] is False
+    box.hide(TRACKED)
+    assert LOG not in discover(settings_for(box))
+    assert LOG not in discover(settings_for(box, "*"))
+
+
+def test_the_name_alone_makes_it_a_stream_as_well(box: Sandbox) -> None:
+    box.hide(TRACKED)
+    assert discover(settings_for(box, LOG, TERMS)).keys() == {LOG, TERMS}
+    with pytest.raises(DiscoveryError, match="no such entity"):
+        discover(settings_for(box, LOG, interfaces=["gi"]), strict=True)
+
+
+def test_it_can_be_left_out(box: Sandbox) -> None:
+    assert LOG in discover(settings_for(box, "*"))
+    assert LOG not in discover(settings_for(box, "*", exclude_entities=[LOG]))
+
+
+# What it brings
+
+
+def test_each_run_brings_the_deletions_of_all_tracked_tables(box: Sandbox) -> None:
+    box.track(TERMS, ACCOUNTS)
+    settings = settings_for(box, LOG, TERMS)
+    before = delete(box, TERMS) | delete(box, ACCOUNTS, 3)
+    delete(box, CUSTOMERS)
+    first = run(settings)
+    assert told(first) == before
+    (entry, *_) = first.records(LOG)
+    assert entry.keys() == {"entity", "RefNoteID", "DeleteDate"}
+    assert entry["DeleteDate"].startswith("2026-06-01T12:00:01.")
+    box.clock.advance(2 * DAY)
+    after = delete(box, ACCOUNTS, 2)
+    second = run(settings, state=first.state)
+    assert told(second) == before | after, "the bookmark keeps the distance of time zones"
+    box.clock.advance(2 * DAY)
+    assert told(run(settings, state=second.state)) == after
+
+
+def test_the_state_of_the_log_is_small(box: Sandbox) -> None:
+    box.track(TERMS)
+    delete(box, TERMS)
+    entry = run(settings_for(box, LOG)).state["bookmarks"][LOG]
+    reached = datetime.fromisoformat(entry["replication_key_value"])
+    assert box.clock.now() - reached == timedelta(hours=14)
+    assert len(json.dumps(entry)) < 300
+
+
+@pytest.mark.parametrize("shown", ["utc", "offset", "wall_z", "wrong_offset"])
+@pytest.mark.parametrize("literals", ["instant", "wall"])
+def test_no_zone_of_the_account_hides_a_deletion(box: Sandbox, shown: str, literals: str) -> None:
+    box.quirks.time_zone = "America/New_York"
+    box.quirks.shown = shown  # type: ignore[assignment] # one of the words
+    box.quirks.literals = literals  # type: ignore[assignment] # one of the words
+    box.track(TERMS)
+    expected, found, state = set(), set(), None
+    for _ in range(3):
+        expected |= delete(box, TERMS)
+        output = run(settings_for(box, LOG), state=state)
+        if output.error:
+            return  # as any dated stream: filters and values disagree
+        found |= told(output)
+        state = output.state
+        box.clock.advance(DAY / 4)
+    assert found == expected
+
+
+def test_rows_that_are_deleted_twice_are_two_entries(box: Sandbox) -> None:
+    box.track(TERMS)
+    row = box.rows(TERMS)[0]
+    delete(box, TERMS)
+    box.insert(TERMS, row)
+    delete(box, TERMS)
+    assert len(run(settings_for(box, LOG)).records(LOG)) == 2
+
+
+@pytest.mark.parametrize("style", ["absolute", "relative", "query", "token"])
+def test_the_log_is_read_over_pages_of_the_servers_own(box: Sandbox, style: str) -> None:
+    box.track(CUSTOMERS)
+    expected = delete(box, CUSTOMERS, 12)
+    box.faults.add(Fault("next_link", "GetDeletedRecords", size=5, style=style))
+    assert told(run(settings_for(box, LOG))) == expected
+    assert told(run(settings_for(box, LOG, client_side_paging=False))) == expected
+
+
+@pytest.mark.parametrize("count", [True, False])
+def test_answers_that_are_cut_lose_no_entry(box: Sandbox, *, count: bool) -> None:
+    box.track(CUSTOMERS)
+    expected = delete(box, CUSTOMERS, 14)
+    box.faults.add(Fault("rows_cap", "GetDeletedRecords", rows=6, count=count))
+    assert told(run(settings_for(box, LOG, page_size=10))) == expected
+
+
+def test_each_tenant_has_a_log_of_its_own() -> None:
+    with Sandbox(now=NOW, rows=60, tenants=("A", "B", "C")) as box:
+        box.track(TERMS, tenant="A")
+        box.track(CUSTOMERS, tenant="B")
+        box.hide(TRACKED, "C")
+        expected = delete(box, TERMS, tenant="A") | delete(box, CUSTOMERS, 2, tenant="B")
+        output = run(settings_for(box, LOG, "*Terms", tenants=["A", "B", "C"]))
+        assert told(output) == expected
+        assert {record["_tenant"] for record in output.records(LOG)} == {"A", "B"}
+
+
+def test_the_log_is_incremental_whatever_a_rule_for_all_streams_says(box: Sandbox) -> None:
+    box.track(TERMS)
+    expected = delete(box, TERMS)
+    settings = settings_for(box, emit_activate_version_messages=True, tracking_type="none")
+    catalog = select_all({LOG: discover(settings)[LOG]})
+    for entry in catalog["streams"]:
+        entry["replication_method"] = "FULL_TABLE"
+    output = run(settings, catalog=catalog)
+    assert told(output) == expected
+    assert "ACTIVATE_VERSION" not in output.types()
+
+
+# What the account cannot see
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("untracked", [400, 404, 501])
+def test_without_the_list_each_selected_stream_is_asked(
+    box: Sandbox, status: int, untracked: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    box.track(TERMS, CUSTOMERS)
+    box.forbid(TRACKED, status)
+    box.quirks.untracked = untracked
+    expected = delete(box, TERMS, 2)
+    delete(box, CUSTOMERS)
+    output = run(settings_for(box, LOG, TERMS, ACCOUNTS, CONTACTS))
+    assert told(output) == expected
+    assert "SM207010" not in caplog.text
+
+
+@pytest.mark.parametrize("untracked", [400, 404, 501])
+def test_where_nothing_is_told_the_stream_is_skipped(box: Sandbox, untracked: int) -> None:
+    box.hide(TRACKED)
+    box.quirks.tells_deletions, box.quirks.untracked = untracked != 404, untracked
+    output = run(settings_for(box, LOG, TERMS, ACCOUNTS))
+    assert output.error is None
+    assert output.records(LOG) == []
+    assert not output.state["bookmarks"].get(LOG)
+
+
+def test_a_log_that_fell_silent_is_missed(box: Sandbox) -> None:
+    box.track(TERMS)
+    delete(box, TERMS)
+    settings = settings_for(box, LOG, TERMS, ACCOUNTS)
+    state = run(settings).state
+    box.hide(TRACKED)
+    box.quirks.tells_deletions = False
+    output = run(settings, state=state)
+    assert "tells no deletions" in str(output.error)
+    assert output.state["bookmarks"][LOG] == state["bookmarks"][LOG]
+
+
+def test_a_table_that_is_refused_is_named_and_read_from_the_beginning_later(
+    box: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    box.track(TERMS, ACCOUNTS)
+    expected = delete(box, TERMS)
+    missed = delete(box, ACCOUNTS)
+    box.forbid(ACCOUNTS)
+    first = run(settings_for(box, LOG))
+    assert told(first) == expected
+    assert f"Acumatica tells no deletions of {ACCOUNTS}" in caplog.text
+    box.clock.advance(3 * DAY)
+    box.allow(ACCOUNTS)
+    assert told(run(settings_for(box, LOG), state=first.state)) == expected | missed
+
+
+def test_a_table_that_fails_leaves_the_bookmark_where_it_was(box: Sandbox) -> None:
+    box.track(TERMS, ACCOUNTS)
+    expected = delete(box, TERMS) | delete(box, ACCOUNTS)
+    box.faults.add(Fault("error", "Account/px|GL_Account/px", status=503))
+    first = run(settings_for(box, LOG, max_retry_time=0))
+    assert first.error is not None
+    assert "replication_key_value" not in first.state.get("bookmarks", {}).get(LOG, {})
+    box.faults.clear()
+    assert told(run(settings_for(box, LOG), state=first.state)) == expected
+
+
+def test_an_empty_list_is_no_failure(box: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    output = run(settings_for(box, LOG))
+    assert told(output) == set()
+    assert "No table is listed" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["PX.Objects.CS.Terms", "Terms", "PX_Objects_CS_Terms"])
+def test_tables_are_known_by_whatever_name_the_list_has_for_them(box: Sandbox, name: str) -> None:
+    box.insert(TRACKED, {"TableID": 1, "TableName": name})
+    expected = delete(box, TERMS)
+    assert told(run(settings_for(box, LOG, TERMS))) == expected
+
+
+# What is too old
+
+
+@pytest.mark.parametrize("days", [None, 3])
+def test_a_bookmark_older_than_the_retention_is_said_once(
+    box: Sandbox, days: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = days or 10
+    if days:
+        box.keep_deletions(days)
+    else:
+        box.forbid("ODataPreferences")
+    box.track(ACCOUNTS)
+    delete(box, ACCOUNTS)
+    settings = settings_for(box, LOG)
+    state = run(settings).state
+    box.clock.advance((kept - 1) * DAY)
+    state = run(settings, state=state).state
+    assert "is older than" not in caplog.text
+    lost = delete(box, ACCOUNTS)
+    box.clock.advance((kept + 1) * DAY)
+    kept_entries = delete(box, ACCOUNTS)
+    output = run(settings, state=state)
+    assert told(output) == kept_entries
+    assert not told(output) & lost
+    assert f"is older than the {kept} days" in caplog.text
+    caplog.clear()
+    run(settings, state=output.state)
+    assert "is older than" not in caplog.text
+
+
+def test_a_late_run_costs_a_request_for_each_table_and_two_more(box: Sandbox) -> None:
+    box.track(TERMS, ACCOUNTS)
+    delete(box, ACCOUNTS, 3)
+    state = run(settings_for(box, LOG)).state
+    box.reset_counters()
+    run(settings_for(box, LOG), state=state)
+    assert box.counters().data_requests <= 10
