@@ -16,6 +16,8 @@ from typing_extensions import override
 
 from tap_acumatica.catalog.related import fill_nulls
 from tap_acumatica.catalog.schema import CatalogSchema
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.deletions import MARK
 from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
 from tap_acumatica.odata.log import REQUESTS
 from tap_acumatica.output.records import RecordConverter
@@ -147,8 +149,9 @@ class EntityStream(Stream):
 
     def _read(self, tenant: Tenant, progress: PartitionProgress) -> Iterator[list[Record]]:
         table = self.plan.table(tenant)
+        marks = {MARK: edm.INSTANT} if self.plan.has_marks else {}
         converter = RecordConverter(
-            table.columns,
+            {**table.columns, **marks},
             table.replication_key,
             self._run.settings.records,
             self.plan.absent_columns(tenant),

@@ -15,7 +15,7 @@ from tap_acumatica.catalog.location import StreamLocation, location_of
 from tap_acumatica.catalog.related import expansions_for, without_absent
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.addresses import DAC, INQUIRY
-from tap_acumatica.odata.deletions import DATE, ROW_NOTE
+from tap_acumatica.odata.deletions import DATE, MARK, ROW_NOTE
 from tap_acumatica.odata.dialect import ATOM, JSON, ODataVersion
 from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.table import Table
@@ -146,6 +146,11 @@ class StreamPlan:
         return self.settings.wants_atom and self.location.protocol is not ODataVersion.V3
 
     @property
+    def has_marks(self) -> bool:
+        """Whether the records say which rows are marked as deleted."""
+        return MARK in self.schema["properties"]
+
+    @property
     def has_notes(self) -> bool:
         """Whether a log of deletions can name the stream's rows."""
         is_entity = self.location.interface == DAC and not self.is_log
@@ -247,6 +252,6 @@ class StreamPlan:
         return without_absent(self._columns_without_tenant(), absent)
 
     def _columns_without_tenant(self) -> dict[str, Any]:
-        tenant_column = self.settings.tenant_column
+        added = {self.settings.tenant_column, MARK}
         properties = self.schema["properties"]
-        return {name: schema for name, schema in properties.items() if name != tenant_column}
+        return {name: schema for name, schema in properties.items() if name not in added}

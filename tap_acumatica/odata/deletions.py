@@ -32,6 +32,15 @@ ENTITY: Final = "entity"
 
 NOTE: Final = "RefNoteID"
 DATE: Final = "DeleteDate"
+FLAG: Final = "DeletedDatabaseRecord"
+"""The column that says whether a row is marked as deleted, where an entity shows it."""
+
+MARK: Final = "_sdc_deleted_at"
+"""The column that the tap adds to entities whose marked rows are read: null for living rows."""
+
+HEADER: Final = "PX-ApiDeleted"
+"""The header of requests that have rows that are marked as deleted in their answer."""
+
 ROW_NOTE: Final = "NoteID"
 """The column of a table that holds what the log calls `NOTE`."""
 

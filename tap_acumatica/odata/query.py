@@ -64,6 +64,8 @@ class Query:
     format: Format = JSON
     protocol: ODataVersion = ODataVersion.V4
     call: Call | None = None
+    living: bool = False
+    """Whether rows that are marked as deleted are left out, whatever the settings say."""
 
     @property
     def path(self) -> str:
@@ -127,6 +129,7 @@ class Link:
     format: Format = JSON
     protocol: ODataVersion = ODataVersion.V4
     call: Call | None = None
+    living: bool = False
 
     @property
     def base(self) -> str:

@@ -45,6 +45,8 @@ class Table:
     call: Call | None = None
     """The function that is called in place of the set: an inquiry's with its parameters, or the
     set's own, whose rows have no other columns; None if none is."""
+    living: bool = False
+    """Whether rows that are marked as deleted are left out, whatever the settings say."""
     refused: frozenset[str] = frozenset()
     """Columns that the server refused, here or in related records, so that rows lack them."""
 
@@ -89,6 +91,7 @@ class Table:
             format=self.format,
             protocol=self.protocol,
             call=self.call,
+            living=self.living,
         )
 
     def _within_limit(self, orderby: tuple[str, ...]) -> tuple[str, ...]:

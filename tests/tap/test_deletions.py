@@ -11,10 +11,13 @@ from support.running import NOW, Output, discover, run, select_all, settings_for
 
 from sandbox import Fault, Sandbox
 from sandbox.deletions import TRACKED
+from tap_acumatica.odata.deletions import MARK
 from tap_acumatica.odata.errors import DiscoveryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sandbox import RequestRecord
 
 TERMS = "PX_Objects_CS_Terms"
 CUSTOMERS = "PX_Objects_AR_Customer"
@@ -286,3 +289,143 @@ def test_a_late_run_costs_a_request_for_each_table_and_two_more(box: Sandbox) ->
     box.reset_counters()
     run(settings_for(box, LOG), state=state)
     assert box.counters().data_requests <= 10
+
+
+# Rows that are marked as deleted
+
+
+def marks(output: Output, stream: str) -> dict[Any, str | None]:
+    """The mark of each row by its key, as a target that upserts holds it."""
+    assert output.error is None
+    schema = next(m for m in output.messages if m["type"] == "SCHEMA" and m["stream"] == stream)
+    assert schema["schema"]["properties"][MARK]["type"] == ["string", "null"]
+    key = schema["key_properties"]
+    return {tuple(record[n] for n in key): record[MARK] for record in output.records(stream)}
+
+
+def key_of(box: Sandbox, entity: str, row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in box.model.find(entity).key}
+
+
+def marked(box: Sandbox, output: Output, entity: str) -> set[Any]:
+    """The keys of the rows that a run marked; all rows have arrived."""
+    by_key = marks(output, entity)
+    names = box.model.find(entity).key
+    assert by_key.keys() == {tuple(row[name] for name in names) for row in box.rows(entity)}
+    return {key for key, mark in by_key.items() if mark}
+
+
+SOLD = "PX_Objects_SO_SOLine"
+
+
+@pytest.mark.parametrize("entity", [CONTACTS, CUSTOMERS, SOLD, TERMS])
+@pytest.mark.parametrize("tracking", ["date", "none"])
+@pytest.mark.parametrize("page_size", [10, 2000])
+def test_rows_that_are_marked_as_deleted_arrive_with_their_values_and_a_date(
+    box: Sandbox, entity: str, tracking: str, page_size: int
+) -> None:
+    gone = box.rows(entity)[1::3]
+    for row in gone:
+        box.hide_rows(entity, key_of(box, entity, row), "deleted", dated=False)
+    settings = settings_for(
+        box, entity, include_deleted=True, tracking_type=tracking, page_size=page_size
+    )
+    output = run(settings)
+    names = box.model.find(entity).key
+    assert marked(box, output, entity) == {tuple(row[n] for n in names) for row in gone}
+    for record in output.records(entity):
+        if record[MARK]:
+            shown = datetime.fromisoformat(record["LastModifiedDateTime"])
+            assert datetime.fromisoformat(record[MARK]) == shown
+
+
+def test_a_restored_row_loses_its_mark(box: Sandbox) -> None:
+    row = box.rows(TERMS)[0]
+    key, settings = key_of(box, TERMS, row), settings_for(box, TERMS, include_deleted=True)
+    box.hide_rows(TERMS, key, "deleted")
+    first = run(settings)
+    assert marks(first, TERMS)[tuple(key.values())]
+    box.clock.advance(60)
+    box.hide_rows(TERMS, key)
+    second = run(settings, state=first.state)
+    assert marks(second, TERMS)[tuple(key.values())] is None
+
+
+def test_a_living_row_that_changes_meanwhile_is_not_marked(box: Sandbox) -> None:
+    row = box.rows(TERMS)[0]
+
+    def change(request: RequestRecord) -> None:
+        if "px-apideleted" not in request.headers and "Terms" in request.path:
+            box.clock.advance(2)
+            box.update(TERMS, key_of(box, TERMS, row), {"Descr": "changed"})
+
+    box.before_request(change)
+    output = run(settings_for(box, TERMS, include_deleted=True))
+    assert {mark for record in output.records(TERMS) for mark in [record[MARK]]} == {None}
+
+
+def test_an_archived_row_is_not_marked(box: Sandbox) -> None:
+    box.hide_rows(TERMS, key_of(box, TERMS, box.rows(TERMS)[0]), "archived")
+    assert set(marks(run(settings_for(box, TERMS, include_deleted=True)), TERMS).values()) == {None}
+
+
+def test_many_rows_of_one_instant_are_told_apart(box: Sandbox) -> None:
+    box.bulk_update(CUSTOMERS, {"AcctName": "all at once"})
+    gone = box.rows(CUSTOMERS)[::5]
+    for row in gone:
+        box.hide_rows(CUSTOMERS, key_of(box, CUSTOMERS, row), "deleted", dated=False)
+    box.reset_counters()
+    output = run(settings_for(box, CUSTOMERS, include_deleted=True, page_size=10))
+    assert marked(box, output, CUSTOMERS) == {(row["AcctCD"],) for row in gone}
+    pages = len(box.rows(CUSTOMERS)) / 10
+    assert box.counters().data_requests < 8 * pages + len(gone) + 20
+
+
+def test_slices_in_parallel_mark_their_rows(box: Sandbox) -> None:
+    gone = box.rows(SOLD)[::7]
+    for row in gone:
+        box.hide_rows(SOLD, key_of(box, SOLD, row), "deleted", dated=False)
+    settings = settings_for(box, SOLD, include_deleted=True, page_size=10, max_pool_size=3)
+    names = box.model.find(SOLD).key
+    assert marked(box, run(settings), SOLD) == {tuple(row[n] for n in names) for row in gone}
+
+
+def test_cut_answers_and_links_of_the_server_lose_no_mark(box: Sandbox) -> None:
+    gone = box.rows(CUSTOMERS)[1::4]
+    for row in gone:
+        box.hide_rows(CUSTOMERS, key_of(box, CUSTOMERS, row), "deleted", dated=False)
+    expected = {(row["AcctCD"],) for row in gone}
+    settings = settings_for(box, CUSTOMERS, include_deleted=True, page_size=20)
+    box.faults.add(Fault("next_link", size=7))
+    assert marked(box, run(settings), CUSTOMERS) == expected
+    box.faults.clear()
+    box.faults.add(Fault("rows_cap", rows=7))
+    assert marked(box, run(settings), CUSTOMERS) == expected
+
+
+def test_an_older_catalog_gets_the_column_too(box: Sandbox) -> None:
+    catalog = select_all({TERMS: discover(settings_for(box))[TERMS]})
+    box.hide_rows(TERMS, key_of(box, TERMS, box.rows(TERMS)[0]), "deleted")
+    output = run(settings_for(box, include_deleted=True), catalog=catalog)
+    assert sum(mark is not None for mark in marks(output, TERMS).values()) == 1
+    assert MARK not in run(settings_for(box), catalog=catalog).messages[0]["schema"]["properties"]
+
+
+def test_singletons_inquiries_and_the_log_have_no_marks(box: Sandbox) -> None:
+    box.track(TERMS)
+    names = ("PX_Objects_GL_GLSetup", "PX_Objects_CS_CSAnswers", "GI_Customer_Contacts", LOG)
+    output = run(settings_for(box, *names, include_deleted=True))
+    assert output.error is None
+    schemas = [message for message in output.messages if message["type"] == "SCHEMA"]
+    assert len(schemas) == len(names)
+    assert not [schema for schema in schemas if MARK in schema["schema"]["properties"]]
+
+
+def test_where_rows_cannot_be_told_apart_the_log_says_so(
+    box: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    box.hide_rows(TERMS, key_of(box, TERMS, box.rows(TERMS)[0]), "deleted")
+    box.faults.add(Fault("error", " le ", message="syntax error at position 4"))
+    output = run(settings_for(box, TERMS, include_deleted=True, tracking_type="none"))
+    assert set(marks(output, TERMS).values()) == {None}
+    assert f"Rows of {TERMS} that are marked as deleted arrive as if" in caplog.text

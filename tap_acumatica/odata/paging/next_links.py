@@ -50,4 +50,6 @@ class NextLinks:
             raise InconsistentAnswer(message)
         self._followed.add(link)
         table = self._table
-        return Link(link, table.entity_set, table.format, table.protocol, table.call)
+        return Link(
+            link, table.entity_set, table.format, table.protocol, table.call, living=table.living
+        )
