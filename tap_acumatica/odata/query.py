@@ -129,7 +129,6 @@ class Link:
     format: Format = JSON
     protocol: ODataVersion = ODataVersion.V4
     call: Call | None = None
-    living: bool = False
 
     @property
     def base(self) -> str:

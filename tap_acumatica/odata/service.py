@@ -112,7 +112,7 @@ class Service:
                 query.format.accept,
                 query.protocol,
                 resizable=not isinstance(query, Link) and (query.top or 0) >= MIN_RESIZABLE,
-                without=HEADER if query.living else "",
+                without="" if isinstance(query, Link) or not query.living else HEADER,
             )
         )
 

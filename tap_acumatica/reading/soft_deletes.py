@@ -94,10 +94,10 @@ class SoftDeletes:
         """
         first, last = rows[0], rows[-1]
         name = self._table.replication_key
-        dates = [row[name] for row in rows] if name else [None]
-        instants = [] if None in dates else list(map(self._instants.read, dates))
+        dates = [row[name] for row in rows if row[name] is not None] if name else []
+        instants = list(map(self._instants.read, dates))
         # A page of a full read is in order of the key.
-        is_dated = bool(instants) and instants == sorted(instants)
+        is_dated = len(dates) == len(rows) and instants == sorted(instants)
         if is_dated:
             low, high = minus(instants[0]), plus(instants[-1], DISPLAY_MARGIN)
             yield f"{name} ge {self._table.instant(low)}"

@@ -50,6 +50,4 @@ class NextLinks:
             raise InconsistentAnswer(message)
         self._followed.add(link)
         table = self._table
-        return Link(
-            link, table.entity_set, table.format, table.protocol, table.call, living=table.living
-        )
+        return Link(link, table.entity_set, table.format, table.protocol, table.call)
