@@ -139,6 +139,13 @@ def small_model() -> Model:
             "TableID:i* TableName:s CreatedDateTime:t",
             "SMDeletedRecordsTrackingTables",
         ),
+        root_class(
+            "PX.SM.AuditHistory",
+            "Audit History",
+            "BatchID:l* ChangeID:l* ScreenID:s UserID:g ChangeDate:t Operation:s TableName:s"
+            " CombinedKey:s ModifiedFields:s",
+            "AuditHistory",
+        ),
         EntityType(
             "PX.Api.OData.ODataPreferences",
             "OData Preferences",

@@ -15,6 +15,7 @@ Kind = Literal["entityset", "singleton", "none"]
 # Properties that are instants although their names do not end in DateTime.
 INSTANTS = frozenset(
     {
+        "ChangeDate",
         "CreationDate",
         "DeleteDate",
         "GotReadyForArchiveAt",

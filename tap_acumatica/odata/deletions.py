@@ -59,7 +59,7 @@ def preferences() -> Table:
 def log_of(entity_set: str) -> Table:
     """Return the log of one entity set.
 
-    A row that was restored can be deleted again: a pager of windows tells its entries apart by date.
+    A row that was restored can be deleted again: the pager tells its entries apart by their dates.
     """
     return Table(
         entity_set,

@@ -123,7 +123,17 @@ class SoftDeletes:
         name = self._table.replication_key
         order = (*([name] if name else []), *(key for key in self._table.key if key != name))
         query = replace(self._living.query(*conditions, orderby=order), top=size)
-        return {self._key(row) for row in self._source.ask(query).content.rows}
+        try:
+            result = self._source.ask(query)
+        except RequestFailed as failed:
+            if failed.limit is None:
+                raise
+            if failed.limits == "$top":
+                query = replace(query, top=failed.limit)
+            else:
+                query = replace(query, orderby=query.orderby[: failed.limit])
+            result = self._source.ask(query)
+        return {self._key(row) for row in result.content.rows}
 
     def _is_living(self, row: Row) -> bool:
         literals = {name: self._table.literal(name, row[name]) for name in self._table.key}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -410,6 +412,40 @@ def test_cut_answers_and_links_of_the_server_lose_no_mark(box: Sandbox) -> None:
     box.faults.clear()
     box.faults.add(Fault("rows_cap", rows=7))
     assert marked(box, run(settings), CUSTOMERS) == expected
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("error", above_top=20, message="The limit of '20' for Top query has been exceeded."),
+        Fault("error", r"orderby=\w+,", message="The limit of '1' for OrderBy has been exceeded."),
+    ],
+    ids=["top", "orderby"],
+)
+def test_limits_of_the_server_lose_no_mark(box: Sandbox, fault: Fault) -> None:
+    gone = box.rows(CUSTOMERS)[1::4]
+    for row in gone:
+        box.hide_rows(CUSTOMERS, key_of(box, CUSTOMERS, row), "deleted", dated=False)
+    box.faults.add(fault)
+    output = run(settings_for(box, CUSTOMERS, include_deleted=True, page_size=50))
+    assert marked(box, output, CUSTOMERS) == {(row["AcctCD"],) for row in gone}
+
+
+def test_the_recipe_for_audited_forms_reads_deletions_with_their_keys(box: Sandbox) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "deletes.md").read_text(encoding="utf-8")
+    recipe = page.partition("## Audited forms")[2]
+    settings = json.loads(re.findall(r"```json\n(.*?)```", recipe, re.DOTALL)[0])
+    (audit,) = settings["entities"]
+    change = {"BatchID": 1, "ChangeID": 1, "TableName": "Customer", "CombinedKey": "ABARTENDE"}
+    box.insert(audit, {**change, "Operation": "D", "ChangeDate": "2026-05-31T12:00:00Z"})
+    first = run(settings_for(box, **settings))
+    (record,) = first.records(audit)
+    assert (record["Operation"], record["CombinedKey"]) == ("D", "ABARTENDE")
+    box.clock.advance(2 * DAY)
+    box.insert(audit, {**change, "ChangeID": 2, "Operation": "D", "ChangeDate": box.clock.now()})
+    box.clock.advance(1)
+    second = run(settings_for(box, **settings), state=first.state)
+    assert [record["ChangeID"] for record in second.records(audit)] == [2]
 
 
 def test_an_older_catalog_gets_the_column_too(box: Sandbox) -> None:
