@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.running import NOW, Output, discover, run, select_all, settings_for
 
 from sandbox import Fault, Sandbox
@@ -474,3 +476,52 @@ def test_where_rows_cannot_be_told_apart_the_log_says_so(
     output = run(settings_for(box, TERMS, include_deleted=True, tracking_type="none"))
     assert set(marks(output, TERMS).values()) == {None}
     assert f"Rows of {TERMS} that are marked as deleted arrive as if" in caplog.text
+
+
+# Whatever happens in between
+
+
+TABLES = (TERMS, CUSTOMERS, ACCOUNTS)
+ROUNDS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "tracked": st.sets(st.sampled_from(TABLES)),
+            "deleted": st.sets(st.sampled_from(TABLES)),
+            "refused": st.sets(st.sampled_from([CUSTOMERS, ACCOUNTS, TRACKED])),
+            "fails": st.sampled_from([None, None, TERMS, CUSTOMERS, TRACKED]),
+            "hours": st.sampled_from([1, 10, 20, 50]),
+        }
+    ),
+    min_size=3,
+    max_size=6,
+)
+
+
+@settings(max_examples=15)
+@given(ROUNDS)
+def test_no_entry_is_lost_whatever_fails_or_is_refused_in_between(
+    rounds: list[dict[str, Any]],
+) -> None:
+    with Sandbox(now=NOW, rows=60) as box:
+        # The entries outlive all rounds.
+        box.keep_deletions(30)
+        tracked, expected, found, state = {TERMS}, set(), set(), None
+        box.track(TERMS)
+        options = settings_for(box, LOG, *TABLES, max_retry_time=0)
+        last = {"tracked": (), "deleted": (), "refused": (), "fails": None, "hours": 0}
+        for happens in [*rounds, last]:
+            box.track(*sorted(set(happens["tracked"]) - tracked))
+            tracked |= set(happens["tracked"])
+            for entity in happens["deleted"]:
+                entries = delete(box, entity)
+                expected |= entries if entity in tracked else set()
+            for entity in (CUSTOMERS, ACCOUNTS, TRACKED):
+                box.forbid(entity, 403 if entity in happens["refused"] else 200)
+            if happens["fails"]:
+                box.faults.add(Fault("error", rf"{happens['fails']}(/px|\?)", status=503))
+            output = run(options, state=state)
+            box.faults.clear()
+            state = output.state or state
+            found |= {(each["entity"], each["RefNoteID"]) for each in output.records(LOG)}
+            box.clock.advance(happens["hours"] * 3600)
+        assert found == expected
