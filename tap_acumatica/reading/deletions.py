@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 REFUSALS: Final = frozenset({Action.SKIP, Action.REPHRASE})
 """The actions for answers that say that something is not there, or not for this account."""
 
+MAX_DAYS: Final = 36_500
+"""Days that are no retention any more, but for ever."""
+
 ENTITIES: Final = "entities"
 """Key in a bookmark's scope: a code for the entity sets whose log was read."""
 
@@ -94,7 +97,7 @@ def read_retention(source: RowSource) -> timedelta:
             raise
         rows = []
     days = next((row.get(deletions.RETENTION) for row in rows), None)
-    return timedelta(days=deletions.DEFAULT_RETENTION if days is None else days)
+    return timedelta(days=deletions.DEFAULT_RETENTION if days is None else min(days, MAX_DAYS))
 
 
 class DeletionsReader:
@@ -146,15 +149,19 @@ class DeletionsReader:
     def _events(self) -> Iterator[ReadEvent]:
         entity_sets = self._entity_sets()
         now = self._source.first_date or datetime.now(UTC)
-        low = self._low(entity_sets, now)
+        low = self._low(now)
         self.stats.window = Window(low, now)
-        for entity_set in entity_sets:
-            yield from self._log(entity_set, Window(low, now + DAY))
+        yield from self._logs(entity_sets, Window(low, now + DAY))
         if not entity_sets:
             return
-        answered = [name for name in entity_sets if name not in self._refused]
+        answered = self._answered(entity_sets)
         if not answered:
             raise self._nothing_told()
+        if low and self._bookmark.scope.get(ENTITIES) != _code(answered):
+            # The bookmark is that of other logs: one that answers again has older entries.
+            self.stats.window = Window(None, now)
+            yield from self._logs(answered, Window(None, now + DAY))
+            answered = self._answered(answered)
         # Nothing proves the zone of these instants, so the bookmark keeps the distance of zones.
         reached = minus(min(now, self._source.first_date or now), MAX_SHIFT)
         columns = column_codes(self._table.columns)
@@ -181,8 +188,8 @@ class DeletionsReader:
             logger.warning("%s", message)
         return list(tracked.entity_sets(self._streams))
 
-    def _low(self, entity_sets: Sequence[str], now: datetime) -> datetime | None:
-        """Return where to read from; None, to read all that is kept, if other logs were read."""
+    def _low(self, now: datetime) -> datetime | None:
+        """Return where to read from; None: all that is kept."""
         reached = self._bookmark.instant
         if reached is None:
             return None
@@ -196,8 +203,14 @@ class DeletionsReader:
                 "Days to Keep Records on Tables to Track Deleted Records (SM207010)."
             )
             logger.warning("%s", message)
-        same = self._bookmark.scope.get(ENTITIES) == _code(entity_sets)
-        return minus(reached, self._settings.time_offset) if same and reached <= now else None
+        return minus(reached, self._settings.time_offset) if reached <= now else None
+
+    def _answered(self, entity_sets: Iterable[str]) -> list[str]:
+        return [name for name in entity_sets if name not in self._refused]
+
+    def _logs(self, entity_sets: Iterable[str], window: Window) -> Iterator[ReadEvent]:
+        for entity_set in entity_sets:
+            yield from self._log(entity_set, window)
 
     def _log(self, entity_set: str, window: Window) -> Iterator[ReadEvent]:
         """Read the log of one entity set; take note if the server refuses it."""

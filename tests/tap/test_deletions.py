@@ -197,6 +197,28 @@ def test_without_the_list_each_selected_stream_is_asked(
     assert "SM207010" not in caplog.text
 
 
+def test_without_the_list_later_runs_read_what_is_new(box: Sandbox) -> None:
+    box.track(TERMS)
+    box.forbid(TRACKED)
+    delete(box, TERMS)
+    options = settings_for(box, LOG, TERMS, ACCOUNTS)
+    state = run(options).state
+    box.clock.advance(2 * DAY)
+    state = run(options, state=state).state
+    expected = delete(box, TERMS)
+    assert told(run(options, state=state)) == expected
+
+
+@pytest.mark.parametrize("days", [-1, 2_000_000_000])
+def test_an_absurd_retention_hinders_no_run(box: Sandbox, days: int) -> None:
+    box.track(TERMS)
+    state = run(settings_for(box, LOG)).state
+    box.keep_deletions(days)
+    # The sandbox itself cannot reckon with it.
+    box.faults.add(Fault("error", "px.GetDeleted", status=200, body='{"value":[]}'))
+    assert run(settings_for(box, LOG, TERMS), state=state).error is None
+
+
 @pytest.mark.parametrize("untracked", [400, 404, 501])
 def test_where_nothing_is_told_the_stream_is_skipped(box: Sandbox, untracked: int) -> None:
     box.hide(TRACKED)
