@@ -39,6 +39,7 @@ from sandbox.sessions import (
     session_id,
 )
 from sandbox.signin import IDENTITY, SignInService
+from sandbox.store import ARCHIVED, DELETED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 USERNAME = "odata"
 PASSWORD = "sandbox-ä:p&ss"  # noqa: S105 - the demo account of a server without secrets
 BRANCH = 16
+SHOWING = {"px-apiarchive": ARCHIVED, "px-apideleted": DELETED}
 LOGIN_PAGE = re.compile("/Frames/Login.aspx", re.IGNORECASE)
 # Either plain digits, or an opaque token that must come back exactly as sent.
 TOKEN = re.compile(r"(?:\$|%24)skiptoken=sbx(?:\+=%2B)?(\d+)(?:&|$)")
@@ -209,6 +211,9 @@ class App:
         of_inquiries = address is not None and address.inquiries
         shown_here = shown[address.version] if address and of_inquiries else None
         settings = self.quirks.read_settings(shown_here)
+        for header, bit in SHOWING.items():
+            if request.headers.get(header, "").upper() == "SHOW":
+                settings.hidden &= ~bit
         return Exchange(request, settings, session, self.sessions, self.site, root)
 
     def _signed_in(

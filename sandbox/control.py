@@ -49,6 +49,26 @@ class Control:
                 columns=record(body.get("columns", {})),
                 tenant=tenant(body),
             ),
+            "rename": lambda body: instance.rename(
+                text(body, "entity"),
+                record(body["key"]),
+                record(body["changes"]),
+                tenant(body),
+                dated=bool(body.get("dated", True)),
+            ),
+            "hide-rows": lambda body: instance.hide_rows(
+                text(body, "entity"),
+                record(body["key"]),
+                str(body.get("why", "")),
+                tenant(body),
+                dated=bool(body.get("dated", True)),
+            ),
+            "restrict": lambda body: instance.restrict(
+                text(body, "entity"),
+                None if body.get("visible") is None else int(str(body["visible"])),
+                tenant(body),
+            ),
+            "track": lambda body: instance.track(text(body, "entity"), tenant=tenant(body)),
             "rows": lambda body: instance.rows(text(body, "entity"), tenant(body)),
             "forbid": lambda body: instance.forbid(
                 text(body, "entity"),

@@ -62,6 +62,7 @@ def small_model() -> Model:
     )
     _, year = parse_columns("FirstFinYear:s BegFinYear:t FinPeriods:h! LastModifiedDateTime:t")
     _, lite = parse_columns("AddressID:i AddressLine1:s City:s")
+    _, retention = parse_columns("DaysRetentionHistoryDeletedRecords:i!")
     users_in_roles = root_class(
         "PX.SM.UsersInRoles", "User in Role", "Username:s* Rolename:s*", "UserInRole"
     )
@@ -131,6 +132,26 @@ def small_model() -> Model:
             sets=("PX_Objects_GL_FinYearSetup", "FinancialYear", "FinYearSetup"),
             kind="singleton",
             status=HTTPStatus.NOT_FOUND,
+        ),
+        root_class(
+            "PX.Data.DeletedRecordsTracking.DAC.SMDeletedRecordsTrackingTables",
+            "Tables to Track Deleted Records",
+            "TableID:i* TableName:s CreatedDateTime:t",
+            "SMDeletedRecordsTrackingTables",
+        ),
+        root_class(
+            "PX.SM.AuditHistory",
+            "Audit History",
+            "BatchID:l* ChangeID:l* ScreenID:s UserID:g ChangeDate:t Operation:s TableName:s"
+            " CombinedKey:s ModifiedFields:s",
+            "AuditHistory",
+        ),
+        EntityType(
+            "PX.Api.OData.ODataPreferences",
+            "OData Preferences",
+            properties=retention,
+            sets=("PX_Api_OData_ODataPreferences", "ODataPreferences"),
+            kind="singleton",
         ),
         EntityType("PX.Objects.CR.AddressLite", "Address", own_key=("AddressID",), kind="none",
                    properties=lite),

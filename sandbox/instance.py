@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Unpack
 from sandbox.app import PASSWORD, USERNAME, App
 from sandbox.clock import Clock
 from sandbox.company import populate
+from sandbox.deletions import PREFERENCES, RETENTION, TRACKED, Deletions
 from sandbox.extras import small_model
 from sandbox.fill import fill
 from sandbox.identity import CLIENT_SECRET
@@ -20,7 +21,7 @@ from sandbox.query import ReadSettings, json_sql, order_clause
 from sandbox.quirks import Quirks, Switches
 from sandbox.scale import full_model
 from sandbox.service import Service
-from sandbox.store import Row, Store, identifier, joined, type_flag
+from sandbox.store import ARCHIVED, DELETED, Row, Store, identifier, joined, type_flag
 from sandbox.variants import with_columns, without_entity
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class Instance:
         self.store = Store(self.model, self.tenants, self.clock)
         self.quirks = Quirks(**switches)
         self.store.format_instant = self.quirks.format_instant
-        self.service = Service(self.model, self.store)
+        self.deletions = Deletions(self.store, self.quirks)
+        self.service = Service(self.model, self.store, self.deletions)
         directory = "/" + directory.strip("/") if directory.strip("/") else ""
         self.inquiries = Inquiries(self.store, self.quirks)
         self.app = App(self.service, self.inquiries, self.clock, self.quirks, directory=directory)
@@ -125,8 +127,43 @@ class Instance:
         return self.store.update(self.model.find(entity), key, changes, self._tenant(tenant))
 
     def delete(self, entity: str, key: Row, tenant: str | None = None) -> int:
-        """Delete the rows with a key; return their number."""
-        return self.store.delete(self.model.find(entity), key, self._tenant(tenant))
+        """Delete the rows with a key, and log it if their class is tracked; return their number."""
+        entity_type, tenant = self.model.find(entity), self._tenant(tenant)
+        self.deletions.record(entity_type, key, tenant)
+        return self.store.delete(entity_type, key, tenant)
+
+    def rename(
+        self, entity: str, key: Row, new: Row, tenant: str | None = None, *, dated: bool = True
+    ) -> int:
+        """Give a row another key, as Change ID does: it keeps its NoteID, and perhaps its date."""
+        entity_type = self.model.find(entity)
+        return self.store.update(entity_type, key, new, self._tenant(tenant), dated=dated)
+
+    def hide_rows(
+        self, entity: str, key: Row, why: str = "", tenant: str | None = None, *, dated: bool = True
+    ) -> int:
+        """Hide rows since they are ``archived`` or marked as ``deleted``, or show them again."""
+        bits = {"": 0, "archived": ARCHIVED, "deleted": DELETED}[why]
+        entity_type, tenant = self.model.find(entity), self._tenant(tenant)
+        return self.store.update(entity_type, key, {}, tenant, dated=dated, hidden=bits)
+
+    def restrict(self, entity: str, visible: int | None = None, tenant: str | None = None) -> int:
+        """Let the account see the first few rows only, as a restriction group does, or all."""
+        return self.store.restrict(self.model.find(entity), visible, self._tenant(tenant))
+
+    def track(self, *entities: str, tenant: str | None = None) -> None:
+        """Track the deletions of these classes from now on, as an administrator does (SM207010)."""
+        names = [self.model.find(entity).name for entity in entities]
+        listed = len(self.rows(TRACKED, tenant))
+        self.insert(
+            TRACKED,
+            [{"TableID": at, "TableName": name} for at, name in enumerate(names, listed + 1)],
+            tenant,
+        )
+
+    def keep_deletions(self, days: int, tenant: str | None = None) -> int:
+        """Set the number of days for which the log keeps a deletion."""
+        return self.update(PREFERENCES, {}, {RETENTION: days}, tenant)
 
     def bulk_update(
         self, entity: str, changes: Row, limit: int | None = None, tenant: str | None = None

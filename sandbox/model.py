@@ -15,7 +15,9 @@ Kind = Literal["entityset", "singleton", "none"]
 # Properties that are instants although their names do not end in DateTime.
 INSTANTS = frozenset(
     {
+        "ChangeDate",
         "CreationDate",
+        "DeleteDate",
         "GotReadyForArchiveAt",
         "LastActivityDate",
         "LastLockedOutDate",

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 from sandbox.errors import Refusal, not_found
 from sandbox.expand import Expanded, parse_expand, related_sql
 from sandbox.filters import ParseInstant, filter_condition, find_column, parse_instant
-from sandbox.store import VISIBLE, Store, identifier, joined, type_flag
+from sandbox.store import (
+    ARCHIVED,
+    DELETED,
+    HIDDEN,
+    RESTRICTED,
+    VISIBLE,
+    Store,
+    identifier,
+    joined,
+    type_flag,
+)
 from sandbox.values import instant, traits
 
 if TYPE_CHECKING:
@@ -39,7 +49,8 @@ class ReadSettings:
         vanished_columns: Lower-case names of the columns that have vanished.
         restricted_returned: Whether rows without ``$select`` hold restricted columns, as nulls.
         related_cap: Maximum number of rows in an expanded array.
-        source: Subquery of an inquiry, or None for the table of the class.
+        source: Subquery of an inquiry or a function, or None for the table of the class.
+        hidden: Which rows stay hidden: archived ones, those marked as deleted, restricted ones.
     """
 
     json_templates: dict[str, str] = field(default_factory=dict)
@@ -55,6 +66,7 @@ class ReadSettings:
     restricted_returned: bool = False
     related_cap: int | None = None
     source: str | None = None
+    hidden: int = ARCHIVED | DELETED | RESTRICTED
 
 
 @dataclass(frozen=True)
@@ -142,11 +154,15 @@ def order_clause(
     return "ORDER BY " + ",".join(terms) if terms else ""
 
 
-def visibility_conditions(store: Store, entity_type: EntityType) -> list[str]:
+def visibility_conditions(
+    store: Store, entity_type: EntityType, settings: ReadSettings
+) -> list[str]:
     """Return the SQL conditions of the rows that are of a type and visible by now."""
     conditions = [f"{identifier(type_flag(base))}=1" for base in entity_type.bases[-1:]]
     if store.hidden_rows:
         conditions.append(f"({VISIBLE} IS NULL OR {VISIBLE}<='{instant(store.clock.now())}')")
+    if store.marked_rows:
+        conditions.append(f"{HIDDEN} & {settings.hidden} = 0")
     return conditions
 
 
@@ -154,7 +170,7 @@ def where_clause(
     store: Store, entity_type: EntityType, options: Mapping[str, str], settings: ReadSettings
 ) -> str:
     """Return the WHERE clause."""
-    conditions = [] if settings.source else visibility_conditions(store, entity_type)
+    conditions = [] if settings.source else visibility_conditions(store, entity_type, settings)
     text = options.get("$filter", "").strip()
     if text:
         condition = filter_condition(text, entity_type, settings.parse_instant)
@@ -206,7 +222,7 @@ def expanded_sql(
         columns = selected_columns(target, expansion.options, settings)
         nested = expanded_sql(store, tenant, expansion.nested, settings, level + 1)
         body = json_sql(columns, settings, nested)
-        where = " AND ".join(visibility_conditions(store, target))
+        where = " AND ".join(visibility_conditions(store, target, settings))
         store.index(target, tenant, [far for _, far in navigation.on])
         table = store.table(target, tenant)
         expressions[navigation.name] = related_sql(

@@ -61,6 +61,8 @@ class Switches(TypedDict, total=False):
     shown_in_odata3: Shown
     text_numbers: bool
     addresses: Sequence[str]
+    tells_deletions: bool
+    untracked: int
 
 
 @dataclass
@@ -96,6 +98,8 @@ class Quirks:
         text_numbers: Whether inquiries in OData 4 return decimals as strings, as in the
             documentation's examples.
         addresses: Forms of addresses that the server answers, out of ``ADDRESSES``.
+        tells_deletions: Whether the release has ``px.GetDeletedRecords()``.
+        untracked: Status of that function for a class that is not tracked: 400, 404 or 501.
     """
 
     time_zone: str = "UTC"
@@ -120,6 +124,8 @@ class Quirks:
     shown_in_odata3: Shown = "naive"
     text_numbers: bool = False
     addresses: Sequence[str] = ADDRESSES
+    tells_deletions: bool = True
+    untracked: int = 404
 
     def __post_init__(self) -> None:
         """Refuse an unknown time zone at once."""

@@ -7,6 +7,7 @@ import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from sandbox.deletions import FUNCTION
 from sandbox.errors import Refusal, not_found
 from sandbox.http import ODATA_JSON, XML, Request, Response, refuse_json
 from sandbox.metadata import document
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sandbox.addresses import Address
+    from sandbox.deletions import Deletions
     from sandbox.model import EntityType, Model
     from sandbox.store import Store
 
@@ -36,9 +38,11 @@ class Service:
     Attributes:
         models: Model by tenant.
         statuses: Status of a read by tenant and type name; 200 gives the rows.
+        deletions: What the instance tells of deleted rows.
     """
 
-    def __init__(self, model: Model, store: Store) -> None:
+    def __init__(self, model: Model, store: Store, deletions: Deletions) -> None:
+        self.deletions = deletions
         self.models = dict.fromkeys(store.tenants, model)
         self.store = store
         self.statuses: dict[tuple[str, str], int] = {
@@ -102,9 +106,14 @@ class Service:
         settings: ReadSettings,
         hooks: Sequence[Callable[[Page, list[str]], None]] = (),
     ) -> Response:
-        """Return the rows of an entity set, or the object of a singleton."""
+        """Return the rows of an entity set or of its function, or the object of a singleton."""
         entity_type = self.entity_type(address)
-        if "/" in address.rest:
+        function = address.rest.partition("/")[2].lower()
+        if function == FUNCTION:
+            page = self.deletions.page(address, entity_type, request.query, settings)
+            result = "Collection(PX.Api.OData.DAC.DeletedRecordResult)"
+            return page_response(f"{site}{address.root}/$metadata#{result}", page, hooks)
+        if function:
             raise not_found(address.path)
         arguments = (self.store, entity_type, address.tenant, request.query, settings)
         context = f"{site}{address.root}/$metadata#{entity_type.sets[0]}"
@@ -115,12 +124,19 @@ class Service:
         page = read_page(*arguments)
         if page.selected:
             context += f"({','.join(page.selected)})"
-        head = [f'"@odata.context":{json.dumps(context)}']
-        if page.count is not None:
-            head.append(f'"@odata.count":{page.count}')
-        for hook in hooks:
-            hook(page, head)
-        links = [member for member in head if member.startswith('"@odata.nextLink"')]
-        head = [member for member in head if member not in links]
-        body = ",".join([*head, f'"value":[{",".join(page.rows)}]', *links])
-        return Response(body=f"{{{body}}}".encode(), content_type=ODATA_JSON, odata=True)
+        return page_response(context, page, hooks)
+
+
+def page_response(
+    context: str, page: Page, hooks: Sequence[Callable[[Page, list[str]], None]]
+) -> Response:
+    """Return the response with a page of rows."""
+    head = [f'"@odata.context":{json.dumps(context)}']
+    if page.count is not None:
+        head.append(f'"@odata.count":{page.count}')
+    for hook in hooks:
+        hook(page, head)
+    links = [member for member in head if member.startswith('"@odata.nextLink"')]
+    head = [member for member in head if member not in links]
+    body = ",".join([*head, f'"value":[{",".join(page.rows)}]', *links])
+    return Response(body=f"{{{body}}}".encode(), content_type=ODATA_JSON, odata=True)

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, object]
 VISIBLE = "_visible"
+HIDDEN = "_hidden"
+ARCHIVED, DELETED, RESTRICTED = 1, 2, 4
+"""Why a row is hidden: a bit each."""
+DELETION_FLAG = "DeletedDatabaseRecord"
 RESTORED_VERSION = 1_000_000  # above the row versions in any restored contents
 MODIFIED = "LastModifiedDateTime"
 STAMPS = ("CreatedDateTime", MODIFIED)
@@ -53,6 +57,7 @@ class Store:
 
     Attributes:
         hidden_rows: Whether some rows become visible only at a later instant.
+        marked_rows: Whether some rows are archived, marked as deleted or restricted.
         format_instant: Formats a stored instant for the wire.
     """
 
@@ -61,6 +66,7 @@ class Store:
         self.tenants = tuple(tenants)
         self.clock = clock
         self.hidden_rows = False
+        self.marked_rows = False
         self.format_instant: Callable[[str, int, str], str] = lambda stored, *_: stored
         self._folder = Path(tempfile.mkdtemp(prefix="sandbox-"))
         self._path = self._folder / "rows.db"
@@ -161,7 +167,8 @@ class Store:
         ]
         with self._transaction() as connection:
             connection.execute(
-                f"CREATE TABLE {identifier(table)} ({','.join(fields)}, {VISIBLE} TEXT)"
+                f"CREATE TABLE {identifier(table)} ({','.join(fields)}, {VISIBLE} TEXT,"
+                f" {HIDDEN} INTEGER NOT NULL DEFAULT 0)"
             )
             for statement in indexes(root, table):
                 connection.execute(statement)
@@ -212,7 +219,7 @@ class Store:
         stored_as = list(defaults)
         version = "tstamp" if "tstamp" in columns else None
         flags = [type_flag(base) for base in entity_type.bases]
-        fields = [*stored_as, *flags, VISIBLE]
+        fields = [*stored_as, *flags, VISIBLE, HIDDEN]
 
         def values(row: Row) -> list[Stored]:
             stored = dict(defaults)
@@ -226,7 +233,7 @@ class Store:
             if visible_at is not None:
                 self.hidden_rows = True
             visible = None if visible_at is None else instant(visible_at)
-            return [*stored.values(), *(1 for _ in flags), visible]
+            return [*stored.values(), *(1 for _ in flags), visible, 0]
 
         slots = ",".join("?" * len(fields))
         names = ",".join(map(identifier, fields))
@@ -240,12 +247,35 @@ class Store:
         with self._transaction() as connection:
             return connection.executemany(sql, map(values, rows)).rowcount
 
-    def update(self, entity_type: EntityType, key: Row, changes: Row, tenant: str) -> int:
-        """Update the rows with a key, and return their number."""
+    def update(  # noqa: PLR0913 - independent options
+        self,
+        entity_type: EntityType,
+        key: Row,
+        changes: Row,
+        tenant: str,
+        *,
+        dated: bool = True,
+        hidden: int | None = None,
+    ) -> int:
+        """Update the rows with a key, and return their number.
+
+        Args:
+            entity_type: Type of the rows.
+            key: Columns that identify the rows.
+            changes: New values of columns.
+            tenant: Login name of the tenant.
+            dated: Whether the change moves the modified date.
+            hidden: Why the rows are hidden from now on, as bits; None: as before.
+        """
         columns = {column.name: column for column in entity_type.stored}
         where, key_values = self._where(entity_type, key)
         with self._transaction() as connection:
-            values = self._changes(columns, changes)
+            values = self._changes(columns, changes, dated=dated)
+            if hidden is not None:
+                self.marked_rows |= hidden > 0
+                values[HIDDEN] = hidden
+                if DELETION_FLAG in columns:
+                    values[DELETION_FLAG] = int(hidden & DELETED > 0)
             assignments = ",".join(f"{identifier(name)}=?" for name in values)
             sql = joined("UPDATE", self.table(entity_type, tenant), "SET", assignments, where)
             return connection.execute(sql, [*values.values(), *key_values]).rowcount
@@ -273,9 +303,32 @@ class Store:
             sql = joined("DELETE FROM", self.table(entity_type, tenant), where)
             return connection.execute(sql, values).rowcount
 
-    def _changes(self, columns: Mapping[str, Column], changes: Row) -> dict[str, Stored]:
+    def restrict(self, entity_type: EntityType, visible: int | None, tenant: str) -> int:
+        """Hide all rows behind the first few in key order, or none; return the number of rows."""
+        self.marked_rows = True
+        where, _ = self._where(entity_type, {})
+        table, key = self.table(entity_type, tenant), ",".join(map(identifier, entity_type.key))
+        first = joined("SELECT rowid FROM", table, where, "ORDER BY", key or "rowid", "LIMIT ?")
+        others = f"CASE WHEN rowid IN ({first}) THEN 0 ELSE {RESTRICTED} END"
+        bits = f"{HIDDEN} & ~{RESTRICTED} | {others}"
+        sql = joined("UPDATE", table, "SET", HIDDEN, "=", bits, where)
+        with self._transaction() as connection:
+            return connection.execute(sql, [-1 if visible is None else visible]).rowcount
+
+    def values(self, entity_type: EntityType, column: str, key: Row, tenant: str) -> list[Stored]:
+        """Return the stored values of a column in the rows with a key."""
+        where, values = self._where(entity_type, key)
+        table = self.table(entity_type, tenant)
+        name = identifier(entity_type.stored_as(column))
+        with self.connection() as connection:
+            rows = connection.execute(joined("SELECT", name, "FROM", table, where), values)
+            return [row[0] for row in rows]
+
+    def _changes(
+        self, columns: Mapping[str, Column], changes: Row, *, dated: bool = True
+    ) -> dict[str, Stored]:
         values: dict[str, Stored] = {}
-        if MODIFIED in columns:
+        if MODIFIED in columns and dated:
             values[MODIFIED] = instant(sql_server(self.clock.now()))
         if "tstamp" in columns:
             values["tstamp"] = self.next_version()

@@ -22,6 +22,7 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_acumatica.catalog.absence import TenantGaps, require_tenant_keys
+from tap_acumatica.catalog.deletions import add_mark
 from tap_acumatica.catalog.entry import as_text
 from tap_acumatica.catalog.given import declared_types, settled
 from tap_acumatica.catalog.inquiries import require_inquiry_keys
@@ -186,12 +187,18 @@ class TapAcumatica(Tap):
             gaps = TenantGaps.of(discovered)
         streams = []
         for entry in entries:
-            prune(entry)
+            self._complete(entry)
             types = self._types.get(entry.tap_stream_id)
             plan = StreamPlan.of(entry, gaps, settings.plans, types)
             if plan.partitions:
                 streams.append(EntityStream(self, self.run, plan, entry))
         return streams
+
+    def _complete(self, entry: CatalogEntry) -> None:
+        """Give an entry the columns that its records have."""
+        prune(entry)
+        if self.config["include_deleted"]:
+            add_mark(entry)
 
     @property
     @override
@@ -227,7 +234,7 @@ class TapAcumatica(Tap):
     @override
     def setup_mapper(self) -> None:
         for entry in self.input_catalog.streams if self.input_catalog else ():
-            prune(entry)
+            self._complete(entry)
         with stream_map_errors():
             super().setup_mapper()
         for stream_maps in self.mapper.stream_maps.values():

@@ -18,6 +18,7 @@ def write(book: Book) -> None:
     users(book)
     employees(book)
     prospects(book)
+    book.add("PX.Api.OData.ODataPreferences", DaysRetentionHistoryDeletedRecords=10)
     small_tables(book)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.filters import text_literal
 from sandbox.model import EntityType, Property
-from sandbox.store import VISIBLE, identifier, joined, type_flag
+from sandbox.store import HIDDEN, VISIBLE, identifier, joined, type_flag
 from sandbox.values import instant
 
 if TYPE_CHECKING:
@@ -130,6 +130,8 @@ def visible_rows(store: Store, tenant: str, class_name: str) -> str:
     now = text_literal(instant(store.clock.now()))
     if store.hidden_rows:
         conditions.append(f"({VISIBLE} IS NULL OR {VISIBLE}<={now})")
+    if store.marked_rows:
+        conditions.append(f"{HIDDEN} = 0")
     where = " AND ".join(conditions)
     table = store.table(entity_type, tenant)
     return "(" + joined("SELECT * FROM", table, "WHERE", where) + ")" if conditions else table

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.singerlib.catalog import SelectionMask
 
 from tap_acumatica.catalog.absence import TenantGaps
+from tap_acumatica.catalog.deletions import LOCATION
 from tap_acumatica.catalog.given import FULL_TABLE, INCREMENTAL
 from tap_acumatica.catalog.inquiries import InquiryParameters, fit_length, sortable_columns
 from tap_acumatica.catalog.location import StreamLocation, location_of
 from tap_acumatica.catalog.related import expansions_for, without_absent
 from tap_acumatica.odata import edm
-from tap_acumatica.odata.addresses import INQUIRY
+from tap_acumatica.odata.addresses import DAC, INQUIRY
+from tap_acumatica.odata.deletions import DATE, MARK, ROW_NOTE
 from tap_acumatica.odata.dialect import ATOM, JSON, ODataVersion
 from tap_acumatica.odata.errors import DiscoveryError
 from tap_acumatica.odata.table import Table
@@ -104,6 +106,8 @@ class StreamPlan:
         """
         name, root = entry.tap_stream_id, entry.metadata.root
         location = location_of(entry)
+        # A rule for all streams may say otherwise, but entries of the log expire.
+        is_log = location == LOCATION
         values = settings.inquiry_parameters if location.interface == INQUIRY else {}
         return cls(
             name=name,
@@ -111,8 +115,8 @@ class StreamPlan:
             schema=entry.schema.to_dict(),
             mask=entry.metadata.resolve_selection(),
             key=tuple(entry.key_properties or ()),
-            replication_key=entry.replication_key,
-            method=entry.replication_method or FULL_TABLE,
+            replication_key=DATE if is_log else entry.replication_key,
+            method=INCREMENTAL if is_log else entry.replication_method or FULL_TABLE,
             parameters=InquiryParameters(root.schema_name or "", name, location.entity_set, values),
             declared_key=tuple(root.table_key_properties or ()),
             singleton=entry.row_count == 1,
@@ -132,9 +136,25 @@ class StreamPlan:
         return self.location.interface == INQUIRY
 
     @property
+    def is_log(self) -> bool:
+        """Whether the stream is the log of deletions, which keeps its entries for some days."""
+        return self.location == LOCATION
+
+    @property
     def in_json_only(self) -> bool:
         """Whether the stream is read as JSON although the settings ask for Atom."""
         return self.settings.wants_atom and self.location.protocol is not ODataVersion.V3
+
+    @property
+    def has_marks(self) -> bool:
+        """Whether the records say which rows are marked as deleted."""
+        return MARK in self.schema["properties"]
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether a log of deletions can name the stream's rows."""
+        is_entity = self.location.interface == DAC and not self.is_log
+        return is_entity and ROW_NOTE in self.schema["properties"]
 
     @property
     def partitions(self) -> Sequence[Tenant]:
@@ -232,6 +252,6 @@ class StreamPlan:
         return without_absent(self._columns_without_tenant(), absent)
 
     def _columns_without_tenant(self) -> dict[str, Any]:
-        tenant_column = self.settings.tenant_column
+        added = {self.settings.tenant_column, MARK}
         properties = self.schema["properties"]
-        return {name: schema for name, schema in properties.items() if name != tenant_column}
+        return {name: schema for name, schema in properties.items() if name not in added}

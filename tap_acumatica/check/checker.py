@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_acumatica.check.findings import Finding, Status, failure
+from tap_acumatica.check.deletions import FullReads, check_deletions, tracked_streams
+from tap_acumatica.check.findings import Finding, Status, failure, first_names
 from tap_acumatica.check.probes import ClockOffsets, TrialReader, TrialStream
 from tap_acumatica.odata.errors import (
     SITE_WIDE,
@@ -40,9 +41,6 @@ RETRY_LIMITS: Final = RetryLimits(timeout=120.0, retry_time=10.0)
 """Upper bounds for a check: it reports temporary failures instead of waiting for their end."""
 
 HALF_A_YEAR: Final = timedelta(days=182)
-
-NAMES_SHOWN: Final = 5
-"""Maximum number of stream names in one line; the JSON has all of them."""
 
 RIGHTS_REMEDY: Final = "give the account rights on Access Rights by Role (SM201025)"
 
@@ -77,6 +75,7 @@ class StreamTrials:
     Attributes:
         expected: The streams that the next run expects to read, since the state has rows of them.
         readable: The streams that can be read.
+        told: The streams that can be read, but are no entity.
         refused: The causes of the refusals, for streams that a sync skips.
         refused_in_part: The refusals, for streams of which a sync rephrases a query.
     """
@@ -84,6 +83,7 @@ class StreamTrials:
     tenant: Tenant
     expected: Collection[str] = ()
     readable: list[TrialStream] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     refused_in_part: dict[str, str] = field(default_factory=dict)
 
@@ -96,21 +96,22 @@ class StreamTrials:
     @property
     def finding(self) -> Finding:
         """The finding for all streams."""
-        selected = len(self.readable) + len(self.refused)
+        readable = len(self.readable) + len(self.told)
+        selected = readable + len(self.refused)
         status, cause, text = Status.GOOD, None, f"{selected} selected, all can be read"
         if self.refused:
             status = Status.NOTE
-            consequence = "a sync skips them" if self.readable else RIGHTS_REMEDY
+            consequence = "a sync skips them" if readable else RIGHTS_REMEDY
             text = f"{len(self.refused)} of {selected} selected cannot be read: "
-            text += f"{_first_names(self.refused)}; {consequence}"
+            text += f"{first_names(self.refused)}; {consequence}"
         elif self.refused_in_part:
             status = Status.NOTE
-            text = f"{selected} selected; some queries of {_first_names(self.refused_in_part)} are "
+            text = f"{selected} selected; some queries of {first_names(self.refused_in_part)} are "
             text += "refused, and a sync rephrases them"
         missed = [name for name in self.refused if name in self.expected]
         if missed:
-            text += f"; the run ends with an error, since it read {_first_names(missed)} before"
-        if missed or not self.readable:
+            text += f"; the run ends with an error, since it read {first_names(missed)} before"
+        if missed or not readable:
             status, cause = Status.BAD, Cause.ROLE_MISSING
         facts = {
             "selected": selected,
@@ -129,6 +130,7 @@ class Checker:
         plans: Callable[[], Sequence[StreamPlan]],
         now: Callable[[], datetime],
         earlier: Earlier = Earlier(),
+        full_reads: FullReads | None = None,
     ) -> None:
         """Prepare the check; nothing is sent yet.
 
@@ -138,8 +140,10 @@ class Checker:
                 wrong.
             now: This machine's clock.
             earlier: What was there before.
+            full_reads: When rows are retired.
         """
         self._run = run
+        self._full_reads = full_reads or FullReads()
         self._earlier = earlier
         self._settings = run.settings
         self._instance = run.instance
@@ -243,6 +247,7 @@ class Checker:
         elif tenant_plans:
             yield trials.finding
             yield from self._check_rows(tenant, trials)
+            yield from self._check_deletions(tenant, services, discovered, tenant_plans)
         yield from self._check_queries(tenant, trials.readable if not fatal else [])
         yield self._check_time_zone(tenant, discovered.locale, clock_checks)
         if not fatal:
@@ -266,9 +271,20 @@ class Checker:
         if not counts:
             return
         shown = [f"{name} {count:,}" for name, count in counts.items()]
-        text = f"visible to this account: {_first_names(shown)}; {GROUPS_REMEDY}"
+        text = f"visible to this account: {first_names(shown)}; {GROUPS_REMEDY}"
         status = Status.GOOD if all(counts.values()) else Status.NOTE
         yield Finding("Rows", status, text, tenant, facts={"rows": counts})
+
+    def _check_deletions(
+        self,
+        tenant: Tenant,
+        services: Mapping[str, Service],
+        discovered: Discovered,
+        plans: Sequence[StreamPlan],
+    ) -> Iterator[Finding]:
+        if any(not plan.is_log for plan in plans):
+            tracked = tracked_streams(plans, discovered, services, self._settings.reading)
+            yield check_deletions(tenant, plans, tracked, self._full_reads)
 
     def _try_streams(
         self,
@@ -282,6 +298,10 @@ class Checker:
             interface = plan.location.interface
             clock_check = self._instance.clock_checks[interface, trials.tenant]
             try:
+                if plan.is_log:
+                    self._run.one_row(plan, trials.tenant)
+                    trials.told.append(plan.name)
+                    continue
                 reader = TrialReader(services[interface], plan.table(trials.tenant), clocks)
                 row = reader.read_first_row(self._settings.reading, clock_check)
                 trials.add(TrialStream(plan.name, reader, row))
@@ -420,10 +440,6 @@ def _release_text(build: str | None) -> str | None:
     """Return a build with the name of its release: 26.101 and later ones are 2026 R1."""
     match = re.match(r"(\d\d)\.([12])\d\d\.", build or "")
     return f"{build} (20{match[1]} R{match[2]})" if match else build
-
-
-def _first_names(names: Collection[str]) -> str:
-    return ", ".join(list(names)[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
 def _duration(seconds: float) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_acumatica.odata.errors import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from tap_acumatica.odata.errors import AcumaticaError
 
@@ -52,6 +52,15 @@ STEPS: Final[Mapping[Cause, str]] = {
     Cause.INCONSISTENT_ANSWER: "Streams",
 }
 """The step of the check that each cause belongs to."""
+
+
+NAMES_SHOWN: Final = 5
+"""Maximum number of stream names in one line; the JSON has all of them."""
+
+
+def first_names(names: Collection[str]) -> str:
+    """Return the first names of a list, for a line of text."""
+    return ", ".join(list(names)[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
 class Status(StrEnum):

@@ -96,7 +96,8 @@ class TrialReader:
             AcumaticaError: A sync would fail with this error, or skip the stream.
         """
         size = min(settings.paging.size, TRIAL_PAGE) if settings.paging.size else None
-        trial = replace(settings, paging=replace(settings.paging, size=size), readers=1)
+        paging = replace(settings.paging, size=size)
+        trial = replace(settings, paging=paging, readers=1, marks_deleted=False)
         start = IncrementalStart(clock_check, Bookmark()) if self.table.replication_key else None
         reader = EntityReader(self, self.table, trial, start)
         pages: list[list[Row]] = []

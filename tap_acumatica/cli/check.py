@@ -12,6 +12,7 @@ import click
 
 from tap_acumatica.check import report
 from tap_acumatica.check.checker import RETRY_LIMITS, Checker, Earlier
+from tap_acumatica.check.deletions import FullReads
 from tap_acumatica.check.findings import failure
 from tap_acumatica.cli.opening import CommandTap, open_tap
 from tap_acumatica.odata.errors import AcumaticaError
@@ -94,7 +95,9 @@ def _findings(
             ) as opened:
                 restore(run.settings.client.verbosity)
                 earlier = Earlier(opened.catalog_names, opened.bookmarks)
-                checker = Checker(run, opened.selected_plans, lambda: datetime.now(UTC), earlier)
+                full_reads = FullReads.of(opened.config)
+                plans = opened.selected_plans
+                checker = Checker(run, plans, lambda: datetime.now(UTC), earlier, full_reads)
                 yield from checker.findings()
         except AcumaticaError as error:
             yield failure(error)

@@ -13,7 +13,7 @@ from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import click
     from singer_sdk import Stream
@@ -37,6 +37,11 @@ class CommandTap(Protocol):
         setup_mapper: bool,
         run: Run,
     ) -> None: ...
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The settings, with their defaults."""
+        ...
 
     @property
     def catalog_names(self) -> list[str] | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from tap_acumatica.catalog.deletions import STREAM
+from tap_acumatica.discovery.deletions import discover_log
 from tap_acumatica.discovery.entities import discover, expand_errors
 from tap_acumatica.discovery.filters import PREFIXES, interfaces_of, is_pattern
 from tap_acumatica.discovery.inquiries import discover_inquiries, stream_names
@@ -64,7 +66,10 @@ class Discovered:
     @property
     def counts(self) -> dict[str, int]:
         """The number of entities and of inquiries."""
-        return {PLURALS[interface]: len(names) for interface, names in self.names.items()}
+        return {
+            PLURALS[interface]: sum(aliases != (STREAM,) for aliases in names)
+            for interface, names in self.names.items()
+        }
 
 
 def discovered(
@@ -134,6 +139,9 @@ def _described(models: Mapping[str, Model], settings: DiscoverySettings) -> Disc
         for interface, model in models.items()
         for stream in DISCOVERIES[interface](model, settings)
     ]
+    if DAC in models and (log := list(discover_log(models[DAC], settings))):
+        streams += log
+        names[DAC] = [*names[DAC], (STREAM,)]
     errors = [stream.related.errors for stream in streams]
     return Discovered(
         streams=streams,

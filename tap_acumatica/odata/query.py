@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The function through which an inquiry takes its parameters.
+    """The function through which an inquiry takes its parameters, or one of an entity set.
 
     Attributes:
         parameters: The values by name: literals in OData 4, plain text in OData 3. Parameters
             without a value are null in OData 4 and missing in OData 3.
+        bound_to: The entity set whose function it is; empty for an inquiry's.
     """
 
     function: str
     parameters: Mapping[str, str] = field(default_factory=dict)
+    bound_to: str = ""
 
     def path(self, protocol: ODataVersion) -> str:
         """Return the path that replaces the entity set's.
@@ -37,7 +39,8 @@ class Call:
         if protocol is ODataVersion.V3:
             return name
         aliases = [f"{quote(p, safe='')}=@{i}" for i, p in enumerate(self.parameters, 1)]
-        return f"{name}({','.join(aliases)})"
+        call = f"{name}({','.join(aliases)})"
+        return f"{quote(self.bound_to, safe='')}/{call}" if self.bound_to else call
 
     def options(self, protocol: ODataVersion) -> dict[str, str]:
         """Return the options of the query string that pass the values."""
@@ -61,6 +64,8 @@ class Query:
     format: Format = JSON
     protocol: ODataVersion = ODataVersion.V4
     call: Call | None = None
+    living: bool = False
+    """Whether rows that are marked as deleted are left out, whatever the settings say."""
 
     @property
     def path(self) -> str:
@@ -115,10 +120,19 @@ def all_of(*conditions: str) -> str:
 class Link:
     """A nextLink as the server sent it.
 
-    A relative link is resolved against the entity set's URL, and so against the service's too.
+    A relative link is resolved against the entity set's URL, and so against the service's too; one
+    that is only a query, against that of the function that was called.
     """
 
     url: str
     entity_set: str = ""
     format: Format = JSON
     protocol: ODataVersion = ODataVersion.V4
+    call: Call | None = None
+
+    @property
+    def base(self) -> str:
+        """The path below the service's root that a relative link is resolved against."""
+        if self.call and self.url.startswith("?"):
+            return self.call.path(self.protocol)
+        return quote(self.entity_set, safe="")

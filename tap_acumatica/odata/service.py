@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tap_acumatica.odata import csdl, diagnosis
 from tap_acumatica.odata.addresses import DAC, INTERFACES, Address
+from tap_acumatica.odata.deletions import HEADER
 from tap_acumatica.odata.diagnosis import NoService
 from tap_acumatica.odata.errors import Action, Cause, InconsistentAnswer, RequestFailed
 from tap_acumatica.odata.http.client import Request, Result
@@ -64,6 +65,8 @@ class _ServiceRequest(Generic[Content]):
     """The OData version of the request; None for `$metadata`, which reveals the version."""
     streamed: bool = False
     resizable: bool = False
+    without: str = ""
+    """The header of all requests that this one leaves out."""
 
 
 class Service:
@@ -109,6 +112,7 @@ class Service:
                 query.format.accept,
                 query.protocol,
                 resizable=not isinstance(query, Link) and (query.top or 0) >= MIN_RESIZABLE,
+                without="" if isinstance(query, Link) or not query.living else HEADER,
             )
         )
 
@@ -177,7 +181,7 @@ class Service:
 
     def _url(self, root: str, query: Query | Link) -> str:
         if isinstance(query, Link):
-            url = joined(root + quote(query.entity_set, safe=""), query.url)
+            url = joined(root + query.base, query.url)
             if _below(url, root):
                 return url
             message = (
@@ -256,6 +260,7 @@ class Service:
                 self._auth,
                 resizable=request.resizable,
                 searching=searching,
+                without=request.without,
             ),
             request.decode,
         )

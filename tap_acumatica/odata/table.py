@@ -60,7 +60,10 @@ class Table:
     inquiry: bool = False
     """Whether it is a generic inquiry, whose rows cannot be counted."""
     call: Call | None = None
-    """The function call that carries an inquiry's parameters, or None if it has none."""
+    """The function that is called in place of the set: an inquiry's with its parameters, or the
+    set's own, whose rows have no other columns; None if none is."""
+    living: bool = False
+    """Whether rows that are marked as deleted are left out, whatever the settings say."""
     refused: frozenset[str] = frozenset()
     """Columns that the server refused, here or in related records, so that rows lack them."""
     written: TextColumns | None = None
@@ -90,7 +93,8 @@ class Table:
         names = self.key or tuple(islice(sorts, 1))
         if self.replication_key:
             names = (*names, self.replication_key)
-        return replace(self, columns={name: self.columns[name] for name in names}, select=True)
+        select = not (self.call and self.call.bound_to)
+        return replace(self, columns={name: self.columns[name] for name in names}, select=select)
 
     def query(self, *conditions: str, orderby: tuple[str, ...] = ()) -> Query:
         """Return a query for the table's columns in the rows that satisfy all conditions."""
@@ -106,6 +110,7 @@ class Table:
             format=self.format,
             protocol=self.protocol,
             call=self.call,
+            living=self.living,
         )
 
     def _within_limit(self, orderby: tuple[str, ...]) -> tuple[str, ...]:

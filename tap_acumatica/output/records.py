@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.deletions import MARK
 from tap_acumatica.odata.edm import Conversion
 from tap_acumatica.odata.errors import AcumaticaError, DiscoveryError, InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader, bookmark_text
@@ -285,7 +286,8 @@ class RecordConverter:
             return self._settings.replication_key_text
         match edm_type.conversion:
             case Conversion.INSTANT:
-                return self._instant if name.endswith("DateTime") else self._date_or_instant
+                is_instant = name.endswith("DateTime") or name == MARK
+                return self._instant if is_instant else self._date_or_instant
             case Conversion.DECIMAL:
                 return _finite
             case Conversion.DECIMAL_TEXT:

@@ -33,6 +33,7 @@ class ReadSettings:
         scope: The settings that decide which rows exist, without those at their default.
         verify_counts: Whether to compare the delivered rows with a count at the end.
         readers: Maximum number of parallel readers.
+        marks_deleted: Whether rows that are marked as deleted are read, so that they get a date.
     """
 
     paging: Paging = field(default_factory=Paging)
@@ -42,6 +43,7 @@ class ReadSettings:
     scope: Mapping[str, Any] = field(default_factory=dict)
     verify_counts: bool = False
     readers: int = 1
+    marks_deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

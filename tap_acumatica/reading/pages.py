@@ -34,6 +34,13 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.table import Table
     from tap_acumatica.reading.model import ReadStats
 
+    class Marks(Protocol):
+        """Marks the rows that are marked as deleted."""
+
+        def mark(self, rows: list[Row], seen: datetime | None) -> None:
+            """Mark these rows, all of one page and in its order."""
+            ...
+
     Event = TypeVar("Event")
 
 
@@ -113,9 +120,11 @@ class PageReader:
         source: Sends its queries.
         stats: Statistics of the read so far.
         proof: What has proved the last read to be complete.
+        marks: Marks the rows that are marked as deleted; None if they are not read.
     """
 
     proof: Proof
+    marks: Marks | None = None
 
     def __init__(
         self,
@@ -134,7 +143,9 @@ class PageReader:
     def sibling(self) -> PageReader:
         """Return a reader for another slice of the entity, with its own page size."""
         page_size = self._page_size.copy()
-        return PageReader(self.table, self.source, self._paging, self.stats, page_size)
+        sibling = PageReader(self.table, self.source, self._paging, self.stats, page_size)
+        sibling.marks = self.marks
+        return sibling
 
     @property
     def paging(self) -> Paging:
@@ -197,6 +208,8 @@ class PageReader:
     ) -> PageRead:
         """Count these rows, and return their event."""
         self.stats.add(pages=1, rows=len(rows))
+        if self.marks:
+            self.marks.mark(rows, seen)
         return PageRead(rows, seen=seen, refused=self.table.refused, in_doubt=in_doubt)
 
     def _begin(self, pager: Pager) -> None:

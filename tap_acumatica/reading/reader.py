@@ -15,6 +15,7 @@ from tap_acumatica.reading.full_table import read_full_table
 from tap_acumatica.reading.incremental import IncrementalRead
 from tap_acumatica.reading.model import FullTableFallback, ReadStats
 from tap_acumatica.reading.pages import EntitySource, PageReader, convert_value_errors
+from tap_acumatica.reading.soft_deletes import SoftDeletes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,6 +56,8 @@ class EntityReader:
         stats = ReadStats()
         entity_source = EntitySource(source, table, stats, metadata)
         self._pages = PageReader(table, entity_source, settings.paging, stats)
+        if settings.marks_deleted and table.key and not table.inquiry:
+            self._pages.marks = SoftDeletes(table, source, stats, settings.instants)
 
     @property
     def table(self) -> Table:

@@ -203,6 +203,7 @@ def _reading(settings: Mapping[str, Any], instants: InstantReader, readers: int)
         scope=scope,
         verify_counts=settings["verify_counts"],
         readers=readers,
+        marks_deleted=settings["include_deleted"],
     )
 
 

@@ -17,10 +17,14 @@ from tap_acumatica.discovery.cache import MetadataCache
 from tap_acumatica.discovery.relations import require_found
 from tap_acumatica.discovery.tenant import may_ask_for, require_asked_for, require_not_gone
 from tap_acumatica.discovery.union import union
+from tap_acumatica.odata import edm
+from tap_acumatica.odata.deletions import MARK
 from tap_acumatica.odata.errors import AcumaticaError, Cause, Defect
 from tap_acumatica.odata.http.client import UNLIMITED, RetryLimits
 from tap_acumatica.odata.log import logger
 from tap_acumatica.output.records import RecordConverter
+from tap_acumatica.reading.bookmarks import Bookmark
+from tap_acumatica.reading.deletions import DeletionsReader
 from tap_acumatica.reading.model import IncrementalStart
 from tap_acumatica.reading.prefetch import Prefetcher, Stopped
 from tap_acumatica.reading.reader import EntityReader
@@ -38,7 +42,6 @@ if TYPE_CHECKING:
     from tap_acumatica.catalog.plan import Tenant
     from tap_acumatica.discovery.tenant import Discovered
     from tap_acumatica.odata.errors import RequestFailed
-    from tap_acumatica.reading.bookmarks import Bookmark
     from tap_acumatica.reading.model import ReadEvent
     from tap_acumatica.run.assembly import RunSettings
     from tap_acumatica.run.report import StreamFacts
@@ -287,7 +290,7 @@ class Run:
             if not self.failures.has_failed(tenant)
         ]
 
-        def create_reader(key: tuple[str, Tenant]) -> EntityReader:
+        def create_reader(key: tuple[str, Tenant]) -> EntityReader | DeletionsReader:
             name, tenant = key
             reader = self._reader(by_name[name], tenant)
             self.report.facts(by_name[name], tenant).read = reader.stats
@@ -303,15 +306,25 @@ class Run:
         """Read one row of a stream in a tenant."""
         return self._reader(plan, tenant).one_row()
 
-    def _reader(self, plan: StreamPlan, tenant: Tenant) -> EntityReader:
+    def with_notes(self, tenant: Tenant) -> list[str]:
+        """Return the selected entity sets of a tenant whose rows a log of deletions can name."""
+        plans = (plan for plan in self._plans() if plan.has_notes)
+        return [plan.location.entity_set for plan in plans if tenant in plan.partitions]
+
+    def _reader(self, plan: StreamPlan, tenant: Tenant) -> EntityReader | DeletionsReader:
         service_key = (plan.location.interface, tenant)
         reading = self.settings.reading
+        if plan.is_log:
+            bookmark = self._bookmarks(plan, tenant) if self._bookmarks else Bookmark()
+            service, table = self.instance.services[service_key], plan.table(tenant)
+            return DeletionsReader(service, table, reading, bookmark, self.with_notes(tenant))
         start = None
         if plan.incremental and self._bookmarks:
             clock_check = self.instance.clock_checks[service_key]
             start = IncrementalStart(clock_check, self._bookmarks(plan, tenant))
         service = self.instance.services[service_key]
-        written = self.converter(plan, tenant).text_columns if self._takes_text(plan) else None
+        takes_text = self._takes_text(plan) and not plan.has_marks
+        written = self.converter(plan, tenant).text_columns if takes_text else None
         return EntityReader(
             service,
             replace(plan.table(tenant), written=written),
@@ -323,8 +336,9 @@ class Run:
     def converter(self, plan: StreamPlan, tenant: Tenant) -> RecordConverter:
         """Return what makes the records of a stream of a tenant's rows."""
         table = plan.table(tenant)
+        marks = {MARK: edm.INSTANT} if plan.has_marks else {}
         return RecordConverter(
-            table.columns,
+            {**table.columns, **marks},
             table.replication_key,
             self.settings.records,
             plan.absent_columns(tenant),

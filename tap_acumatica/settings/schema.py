@@ -479,7 +479,10 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         th.BooleanType,
         default=False,
         title="Soft-deleted rows",
-        description="Also read rows that are marked as deleted",
+        description=(
+            "Also read rows that are marked as deleted, dated in the column _sdc_deleted_at, which "
+            "takes a request more for each page"
+        ),
     ),
     th.Property(
         "expand",

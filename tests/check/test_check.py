@@ -31,8 +31,10 @@ from support.running import (
 )
 
 from sandbox import Fault, Sandbox
+from sandbox.deletions import TRACKED
 from tap_acumatica.check import report
 from tap_acumatica.check.checker import RETRY_LIMITS, Checker, Earlier
+from tap_acumatica.check.deletions import FullReads
 from tap_acumatica.check.findings import CAUSES, STEPS, Finding, Status
 from tap_acumatica.check.probes import ClockOffsets
 from tap_acumatica.odata.http.error_table import RULES
@@ -52,6 +54,9 @@ ACCOUNTS = "PX_Objects_GL_Account"
 ANSWERS = "PX_Objects_CS_CSAnswers"
 CONTACTS = "GI_Customer_Contacts"
 SETUP = "PX_Objects_GL_GLSetup"
+LOG = "deleted_records"
+USERS = "PX_SM_Users"
+FILES = "PX_SM_UploadFile"
 ENTITIES = (SALES, CUSTOMERS, ACCOUNTS)
 
 
@@ -66,7 +71,10 @@ def open_box(stack: ExitStack, **options: Any) -> Sandbox:
 
 
 def check(
-    box: Sandbox, settings: dict[str, Any] | None = None, catalog: dict[str, Any] | None = None
+    box: Sandbox,
+    settings: dict[str, Any] | None = None,
+    catalog: dict[str, Any] | None = None,
+    full_reads: FullReads | None = None,
 ) -> list[Finding]:
     """Run a check in this process; returns the findings of all steps."""
     with in_this_process():
@@ -77,7 +85,8 @@ def check(
             run=Run(RETRY_LIMITS),
         )
         try:
-            return list(Checker(tap.run, tap.selected_plans, box.clock.now).findings())
+            checker = Checker(tap.run, tap.selected_plans, box.clock.now, full_reads=full_reads)
+            return list(checker.findings())
         finally:
             tap.run.close()
 
@@ -103,6 +112,7 @@ def test_all_that_a_sync_needs_is_tried(box: Sandbox) -> None:
         "Entities",
         "Streams",
         "Rows",
+        "Deletions",
         "Filters",
         "Counts",
         "Key paging",
@@ -112,12 +122,14 @@ def test_all_that_a_sync_needs_is_tried(box: Sandbox) -> None:
         "Server time",
         "Clock",
     ]
-    assert {finding.status for finding in steps.values()} == {Status.GOOD}
+    assert {step for step, finding in steps.items() if finding.status is not Status.GOOD} == {
+        "Deletions"
+    }
     assert steps["Address"].facts["family"] == "current releases"
     assert steps["Release"].text == "26.101.0225 (2026 R1)"
     assert steps["Rows"].facts["rows"] == {name: len(box.rows(name)) for name in ENTITIES}
     assert steps["Entities"].facts == {
-        "entities": len(discover(settings_for(box, interfaces=["dac"])))
+        "entities": len(discover(settings_for(box, interfaces=["dac"], exclude_entities=[LOG])))
     }
     assert steps["Server time"].facts == {"proved": True}
     assert steps["Clock"].facts["ahead_seconds"] == 0
@@ -219,6 +231,87 @@ def test_a_zone_that_fits_for_half_of_the_year_does_not_fit() -> None:
     with Sandbox(now="2026-01-15T12:00:00Z", rows=30, time_zone="GMTE0000K") as box:
         finding = by_step(check(box, settings_for(box, *ENTITIES)))["Time zone"]
     assert (finding.status, finding.facts["zone"]) == (Status.NOTE, "Europe/London")
+
+
+# Deletions
+
+
+def roads(box: Sandbox, full_reads: FullReads | None = None, **settings: Any) -> dict[str, Any]:
+    """The roads by which deletions of each stream can be seen."""
+    names = settings.pop("entities", ENTITIES)
+    steps = by_step(check(box, settings_for(box, *names, **settings), full_reads=full_reads))
+    found: dict[str, Any] = steps["Deletions"].facts["roads"]
+    return found
+
+
+def test_the_road_of_deletions_is_told_for_each_stream(box: Sandbox) -> None:
+    box.track(CUSTOMERS)
+    assert roads(box) == {CUSTOMERS: ["tracked since 2026-06-01"], ACCOUNTS: [], SALES: []}
+    full_reads = FullReads({"*": 168, "SOOrder": 24, "px_objects_so_*": 1}, activates=True)
+    assert roads(box, full_reads) == {
+        CUSTOMERS: ["tracked since 2026-06-01", "full read every 168 h"],
+        ACCOUNTS: ["full read every 168 h"],
+        SALES: ["full read every 24 h"],
+    }
+
+
+def test_the_line_about_deletions_says_what_to_do(box: Sandbox) -> None:
+    box.track(CUSTOMERS)
+    finding = by_step(check(box))["Deletions"]
+    assert finding.status is Status.NOTE
+    assert finding.text.endswith("; select deleted_records to read what is tracked")
+    settings = settings_for(box, *ENTITIES, LOG)
+    steps = by_step(check(box, settings, full_reads=FullReads(0, activates=True)))
+    assert steps["Streams"].text == "4 selected, all can be read"
+    assert steps["Deletions"].status is Status.GOOD
+    assert steps["Deletions"].text == (
+        f"tracked since 2026-06-01 and full read in each run: {CUSTOMERS}; "
+        f"full read in each run: {ACCOUNTS}, {SALES}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("full_reads", "open_for"),
+    [
+        (FullReads(24), set()),
+        (FullReads({"Customer": 24}, activates=True), {CUSTOMERS, USERS}),
+        (FullReads(24, activates=True), {CUSTOMERS, USERS}),
+        (FullReads(None, activates=True), {USERS}),
+        (FullReads(24, activates=True, narrowed=True), set()),
+        (FullReads(24, activates=True, dated=True), {USERS}),
+    ],
+)
+def test_full_reads_retire_rows_only_as_the_settings_let_them(
+    box: Sandbox, full_reads: FullReads, open_for: set[str]
+) -> None:
+    box.allow(USERS)
+    found = roads(box, full_reads, entities=[CUSTOMERS, USERS, FILES])
+    assert {name for name, ways in found.items() if ways} == open_for
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_list_that_is_refused_is_not_mentioned(box: Sandbox, status: int) -> None:
+    box.track(CUSTOMERS)
+    box.forbid(TRACKED, status)
+    assert roads(box) == {CUSTOMERS: [], ACCOUNTS: [], SALES: []}
+    box.hide(TRACKED)
+    box.reset_counters()
+    assert roads(box) == {CUSTOMERS: [], ACCOUNTS: [], SALES: []}
+    assert not [request for request in box.log if "Deleted" in request.path]
+
+
+def test_a_log_that_tells_nothing_is_a_stream_that_is_skipped(box: Sandbox) -> None:
+    box.forbid(TRACKED)
+    steps = by_step(check(box, settings_for(box, *ENTITIES, LOG)))
+    assert steps["Streams"].facts["refused"].keys() == {LOG}
+
+
+def test_the_settings_decide_on_full_reads() -> None:
+    settings = {"emit_activate_version_messages": True, "include_archived": True}
+    assert FullReads.of(settings) == FullReads(None, activates=True)
+    further = {"full_read_interval": 7, "include_archived": False, "start_date": "2026-01-01"}
+    expected = FullReads(7, activates=True, narrowed=True, dated=True)
+    assert FullReads.of({**settings, **further}) == expected
 
 
 def test_a_stream_that_the_next_run_misses_is_no_sync_that_works(box: Sandbox) -> None:

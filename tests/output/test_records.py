@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_acumatica.odata import edm
+from tap_acumatica.odata.deletions import MARK
 from tap_acumatica.odata.errors import AcumaticaError, InconsistentAnswer
 from tap_acumatica.odata.instants import InstantReader, bookmark_text
 from tap_acumatica.output.records import RecordConverter, RecordSettings
@@ -41,6 +42,14 @@ def record(column: str, value: object, settings: RecordSettings | None = None) -
     )
     assert converted.keys() == COLUMNS.keys()
     return converted[column]
+
+
+def test_the_date_of_a_deleted_row_is_an_instant_even_at_midnight() -> None:
+    settings = RecordSettings(InstantReader(ZoneInfo("America/New_York")))
+    converter = RecordConverter({MARK: edm.INSTANT, "DueDate": edm.INSTANT}, None, settings)
+    midnight = "2024-07-01T00:00:00"
+    (row,) = converter.convert([{MARK: midnight, "DueDate": midnight}])
+    assert row == {MARK: "2024-07-01T04:00:00Z", "DueDate": "2024-07-01T00:00:00Z"}
 
 
 def label(minutes: int) -> str:

@@ -191,10 +191,11 @@ def test_the_generator_changes_nothing_outside_its_two_comments(lost: str) -> No
 
 
 def named_elsewhere() -> set[str]:
-    """Names that look like settings: of state, catalog, OAuth and the sandbox."""
+    """Names that look like settings: of state, catalog, targets, OAuth and the sandbox."""
     return {
-        *("undated_rows_read_on", "table_name", "tap_acumatica", "exit_code"),
+        *("undated_rows_read_on", "table_name", "tap_acumatica", "exit_code", "deleted_records"),
         *("key_properties", "replication_key", "replication_method"),
+        *("add_record_metadata", "add_metadata_columns"),
         *("offline_access", "access_token", "unauthorized_client", "invalid_grant"),
         *("above_top", "content_type", "retry_after", "visible_at", *KINDS),
         *("token_life", "refresh_tokens", "callback_urls"),

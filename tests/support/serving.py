@@ -22,10 +22,10 @@ class Get(Protocol):
 
 
 @contextmanager
-def getting(box: Sandbox) -> Iterator[Get]:
+def getting(box: Sandbox, **headers: str) -> Iterator[Get]:
     """Open a signed-in client that keeps its session."""
     with requests.Session() as session:
-        session.headers["Authorization"] = box.authorization
+        session.headers.update(Authorization=box.authorization, **headers)
 
         def get(path: str, **options: object) -> requests.Response:
             query = {f"${key}": str(value) for key, value in options.items()}

@@ -106,6 +106,7 @@ class Request:
         resizable: Whether the caller can request the same in smaller pages.
         searching: Whether the service may be at another address, so that a 404 of any kind is told
             at once.
+        without: The header of all requests that this one leaves out; empty for none.
     """
 
     url: str
@@ -115,6 +116,7 @@ class Request:
     auth: Auth | None = None
     resizable: bool = False
     searching: bool = False
+    without: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,9 +455,10 @@ class Client:
         self, connection: Connection, request: Request, authorization: Authorization
     ) -> requests.Response:
         """Send a request; the body of its response is still to be read."""
+        headers = {"Accept": request.accept, **({request.without: None} if request.without else {})}
         response = connection.session.get(
             request.url,
-            headers={"Accept": request.accept},
+            headers=headers,
             auth=authorization,
             timeout=(CONNECT_TIMEOUT, self._settings.timeout),
             allow_redirects=False,

@@ -423,7 +423,8 @@ RULES: Final[tuple[Rule, ...]] = (
             r"node count limit|recursion limit|nested too deep"
         ),
     ),
-    Rule(*QUERY_REFUSED, statuses=exactly(400)),
+    # What is not implemented (501) does not come by waiting.
+    Rule(*QUERY_REFUSED, statuses=exactly(400, 501)),
     Rule(
         Cause.COLUMN_UNKNOWN,
         Action.RETRY,

@@ -49,4 +49,5 @@ class NextLinks:
             )
             raise InconsistentAnswer(message)
         self._followed.add(link)
-        return Link(link, self._table.entity_set, self._table.format, self._table.protocol)
+        table = self._table
+        return Link(link, table.entity_set, table.format, table.protocol, table.call)

@@ -90,7 +90,8 @@ def refuse_other_set(entity_set: str, sent: str) -> None:
 
     Only what is surely another set is refused: names are compared without regard to case and to
     characters that identifiers cannot have, since inquiries have titles and names made from them.
-    Names of types, and aliases of a set with a generated name, are not compared.
+    Names of types, and aliases of a set with a generated name, are not compared; nor is a generated
+    name with the class name at its end.
 
     Args:
         entity_set: The entity that was requested.
@@ -102,7 +103,8 @@ def refuse_other_set(entity_set: str, sent: str) -> None:
     name, expected = _set_name(unquote(sent)), _set_name(entity_set)
     is_type = name == "Collection" or ("." in name and "." not in expected)
     is_alias = "_" in expected and ALIAS.fullmatch(name)
-    if not name or name.startswith("$") or is_type or is_alias:
+    is_generated = name.lower().endswith(f"_{expected.lower()}")
+    if not name or name.startswith("$") or is_type or is_alias or is_generated:
         return
     if _squeezed(name) == _squeezed(expected):
         return

@@ -98,7 +98,7 @@ def raised(error: Exception, *, first: bool = False) -> RequestFailed:
         (500, LITERAL, "query refused", Action.REPHRASE),
         (500, OPERATOR, "query refused", Action.REPHRASE),
         (501, "not supported", "query refused", Action.REPHRASE),
-        (501, "", "server error", Action.RETRY),
+        (501, "", "query refused", Action.REPHRASE),
         (502, SUBSTRINGOF, "server error", Action.RETRY),
         (503, "Service unavailable.", "maintenance", Action.RETRY),
         (504, "", "server error", Action.RETRY),
