@@ -22,8 +22,9 @@ from tap_acumatica.output.records import RecordConverter
 from tap_acumatica.output.stream_maps import stream_map_errors
 from tap_acumatica.output.writer import Writer
 from tap_acumatica.reading.bookmarks import Bookmark
-from tap_acumatica.reading.model import Checkpoint, FullTableFallback
+from tap_acumatica.reading.model import Checkpoint, FullReadEnd, FullTableFallback
 from tap_acumatica.reading.prefetch import Stopped
+from tap_acumatica.run.generations import StreamGeneration, TenantGeneration
 from tap_acumatica.run.partition import PartitionProgress
 
 if TYPE_CHECKING:
@@ -63,7 +64,6 @@ class EntityStream(Stream):
         self._progress: PartitionProgress | None = None
         self._complete = True
         self._has_records = False
-        self._held_version: int | None = None
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -96,6 +96,19 @@ class EntityStream(Stream):
         state = self.get_context_state(self.partition_of(tenant))
         return Bookmark.of(state, self.plan.replication_key)
 
+    @cached_property
+    def generation(self) -> StreamGeneration:
+        """The generation of this run, decided before any tenant is read."""
+        settings = self._run.settings
+        reading = settings.reading
+        return StreamGeneration(
+            self.plan,
+            settings.generations,
+            self.tap_state.get("bookmarks", {}).get(self.name, {}),
+            {**reading.scope, **self.plan.scope, "start_date": reading.start_date},
+            self._initialized_at // 1000,
+        )
+
     def _tenant(self, context: Context | None) -> Tenant:
         column = self.plan.settings.tenant_column
         return context[column] if context and column else None
@@ -125,9 +138,10 @@ class EntityStream(Stream):
             return
         facts = self._run.report.facts(self.plan, tenant)
         facts.generation = self._stream_version
-        self._progress = progress = PartitionProgress(
-            self.plan, self.get_context_state(context), facts
-        )
+        state, generation = self.get_context_state(context), None
+        if self.ABORT_AT_RECORD_COUNT is None:
+            generation = TenantGeneration(self.generation, tenant, state)
+        self._progress = progress = PartitionProgress(self.plan, state, facts, generation)
         try:
             yield from self._read(tenant, progress)
         except (Stopped, MemoryError):
@@ -167,6 +181,9 @@ class EntityStream(Stream):
                     self.state_manager.is_flushed = False
                 case FullTableFallback():
                     progress.in_full = True
+                case FullReadEnd():
+                    progress.end_full_read(event)
+                    self.state_manager.is_flushed = False
                 case _:
                     progress.begin_page(event)
                     self._run.progress.page(len(event.rows))
@@ -210,6 +227,7 @@ class EntityStream(Stream):
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
+        self._stream_version = self.generation.record_version
         in_chunks = write_messages and self._is_unmapped and self.ABORT_AT_RECORD_COUNT is None
         try:
             if in_chunks and isinstance(self._tap.message_writer, Writer):
@@ -220,8 +238,19 @@ class EntityStream(Stream):
             if write_messages:
                 self._write_state_message()
             raise
-        if self._held_version is not None and self._complete:
-            super()._write_activate_version_message(self._held_version)
+        if write_messages and self._complete:
+            self._end_generation()
+
+    def _end_generation(self) -> None:
+        """Tell the target to retire what is gone, behind all records, then record that."""
+        partitions = {tenant: self.partition_of(tenant) for tenant in self.plan.partitions}
+        version = self.generation.retired(
+            {tenant: self.get_context_state(context) for tenant, context in partitions.items()}
+        )
+        if version is not None:
+            super()._write_activate_version_message(version)
+        self.state_manager.is_flushed = False
+        self._write_state_message()
 
     def _write_pages(self, writer: Writer, context: Context | None) -> Generator[Record, Any, Any]:
         """Do what the SDK's loop does, but per chunk: its work per record takes longer."""
@@ -313,8 +342,7 @@ class EntityStream(Stream):
 
     @override
     def _write_activate_version_message(self, full_table_version: int) -> None:
-        """Hold the message back: sent before the records, it would empty the target's table."""
-        self._held_version = full_table_version
+        """Do nothing: sent before the records, the message would empty the target's table."""
 
 
 class _Counter(metrics.Counter):

@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from tap_acumatica.catalog.entry import StreamDescription
     from tap_acumatica.catalog.plan import Tenant
     from tap_acumatica.reading.bookmarks import Bookmark
+    from tap_acumatica.reading.model import FullRead
 
 
 NOT_FOR_USERS: Final = frozenset(
@@ -123,7 +124,7 @@ class TapAcumatica(Tap):
         """
         logger.addFilter(_is_for_users)
         self.run = run or Run()
-        self.run.connect(self._plans, self._bookmark)
+        self.run.connect(self._plans, self._bookmark, self._full_read)
         if isinstance(catalog, str | PurePath):
             catalog = read_catalog(str(catalog))
         elif isinstance(catalog, Catalog):
@@ -322,9 +323,15 @@ class TapAcumatica(Tap):
                 self.write_message(message)
 
     def _bookmark(self, plan: StreamPlan, tenant: Tenant) -> Bookmark:
+        return self._stream(plan).bookmark(tenant)
+
+    def _full_read(self, plan: StreamPlan, tenant: Tenant) -> FullRead | None:
+        return self._stream(plan).generation.full_reads.get(tenant)
+
+    def _stream(self, plan: StreamPlan) -> EntityStream:
         stream = self.streams[plan.name]
         assert isinstance(stream, EntityStream)  # noqa: S101 - all are
-        return stream.bookmark(tenant)
+        return stream
 
     # Command line
 

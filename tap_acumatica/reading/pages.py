@@ -113,9 +113,11 @@ class PageReader:
         source: Sends its queries.
         stats: Statistics of the read so far.
         proof: What has proved the last read to be complete.
+        by_key: Whether all pagers since this was set were `Pager.by_key`.
     """
 
     proof: Proof
+    by_key = True
 
     def __init__(
         self,
@@ -180,7 +182,9 @@ class PageReader:
                 continue
             self._page_size.good_page(pager)
             if rows:
-                yield self.counted(rows, result.date, in_doubt=pager.in_doubt)
+                page = self.counted(rows, result.date, in_doubt=pager.in_doubt)
+                yield replace(page, place=pager.place)
+        self.by_key = self.by_key and pager.by_key
         successor = pager.then()
         if successor:
             yield from self.read(successor)

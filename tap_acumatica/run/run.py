@@ -38,11 +38,12 @@ if TYPE_CHECKING:
     from tap_acumatica.discovery.tenant import Discovered
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.reading.bookmarks import Bookmark
-    from tap_acumatica.reading.model import ReadEvent
+    from tap_acumatica.reading.model import FullRead, ReadEvent
     from tap_acumatica.run.assembly import RunSettings
     from tap_acumatica.run.report import StreamFacts
 
     Bookmarks = Callable[[StreamPlan, Tenant], Bookmark]
+    FullReads = Callable[[StreamPlan, Tenant], FullRead | None]
 
 
 class Run:
@@ -90,6 +91,7 @@ class Run:
         self._readers: Prefetcher[tuple[str, Tenant], ReadEvent] | None = None
         self._plans: Callable[[], Iterable[StreamPlan]] = tuple
         self._bookmarks: Bookmarks | None = None
+        self._full_reads: FullReads = lambda _plan, _tenant: None
 
     def open(self, settings: RunSettings) -> None:
         """Prepare the run with settings that were checked."""
@@ -254,15 +256,22 @@ class Run:
         plans = [StreamPlan.of(entry_of(entry), gaps, settings) for entry in entries]
         return {plan.name: plan for plan in plans}
 
-    def connect(self, plans: Callable[[], Iterable[StreamPlan]], bookmarks: Bookmarks) -> None:
+    def connect(
+        self,
+        plans: Callable[[], Iterable[StreamPlan]],
+        bookmarks: Bookmarks,
+        full_reads: FullReads | None = None,
+    ) -> None:
         """Set the callbacks that tell the run what to read.
 
         Args:
             plans: Returns the plans of the selected streams, in order; called when the first
                 stream begins.
             bookmarks: Returns the bookmark of a stream in a tenant.
+            full_reads: Returns the full read of a stream in a tenant, if it is due.
         """
         self._plans, self._bookmarks = plans, bookmarks
+        self._full_reads = full_reads or self._full_reads
 
     def events(self, plan: StreamPlan, tenant: Tenant) -> Iterator[ReadEvent]:
         """Read a stream in a tenant, and fetch the streams that follow ahead of time."""
@@ -309,6 +318,7 @@ class Run:
             replace(reading, scope={**reading.scope, **plan.scope}),
             start,
             service.metadata,
+            full_read=self._full_reads(plan, tenant),
         )
 
     # Failures
