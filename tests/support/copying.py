@@ -314,6 +314,8 @@ class Copying:
         """The days on which a stream's undated rows were read."""
         self._goes_on: set[str] = set()
         """The streams of which a generation was begun by an earlier run."""
+        self._last_run = Run({})
+        self._last_start = self.site.clock.now
         self._begun: dict[Place, tuple[int, dict[Key, Held]]] = {}
         """The full read of a stream that is under way, and the rows as it began."""
 
@@ -386,6 +388,7 @@ class Copying:
                 self._require_equal(run, before, activated)
         if not run.is_killed:
             self._require_believable(run, rows_before, after, activated)
+        self._last_run, self._last_start = run, start
         self.site.clock.now += timedelta(minutes=run.minutes)
 
     def _prepare(self, run: Run) -> None:
@@ -438,10 +441,15 @@ class Copying:
         stream = self._scene.streams[int(place[0].removeprefix("Rows"))]
         if not stream.dated:
             return begun
-        if place[0] in self._goes_on and (self._scene.rights_change or stream.content.renames):
-            # Windows do not bring what was hidden, or what got another key.
-            return {}
-        return held
+        if place[0] not in self._goes_on or not self._scene.rights_change:
+            return held
+        # Windows do not bring what was hidden, or what got another key.
+        is_odd = self._last_run.hides or stream.content.renames
+        return {
+            key: row
+            for key, row in held.items()
+            if not is_odd and row.instant and row.instant >= self._last_start
+        }
 
     def _sync(
         self, run: Run, tenants: Sequence[Tenant], catalog: dict[str, Any]
