@@ -138,10 +138,8 @@ class EntityStream(Stream):
             return
         facts = self._run.report.facts(self.plan, tenant)
         facts.generation = self._stream_version
-        state, generation = self.get_context_state(context), None
-        if self.ABORT_AT_RECORD_COUNT is None:
-            generation = TenantGeneration(self.generation, tenant, state)
-        self._progress = progress = PartitionProgress(self.plan, state, facts, generation)
+        state = self.get_context_state(context)
+        self._progress = progress = PartitionProgress(self.plan, state, facts)
         try:
             yield from self._read(tenant, progress)
         except (Stopped, MemoryError):
@@ -173,6 +171,7 @@ class EntityStream(Stream):
             self._complete = False
             yield converter.convert(self._run.one_row(self.plan, tenant))
             return
+        progress.generation = TenantGeneration(self.generation, tenant, progress.state)
         self._run.progress.begin(self.name, tenant)
         for event in self._run.events(self.plan, tenant):
             match event:

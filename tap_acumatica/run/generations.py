@@ -161,7 +161,7 @@ class StreamGeneration:
                 for tenant, state in pending.items()
                 if state.due <= self.started
             }
-        if self.started >= self._due(states.values(), self.interval):
+        if not self.interval or self.started >= self._due(states.values(), self.interval):
             return self._next_version, dict.fromkeys(states, FullRead())
         return self.latest, {}
 
