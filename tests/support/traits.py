@@ -288,7 +288,7 @@ TRAITS = (
     Trait(
         "generations",
         content={"renames": (True, False), "rows": (None, None, 30, 80)},
-        stream={"shape": (DAC, DAC, *KEYED), "dated": (True, True, False)},
+        stream={"shape": (DAC, DAC, *KEYED, KEYLESS[-1]), "dated": (True, True, False)},
         scene={
             "rights_change": (True,),
             "manners": MANNERS,
@@ -296,6 +296,7 @@ TRAITS = (
         },
         run={"hides": (None, None, 2, 9), "is_killed": (False, False, True)},
         settings={"full_read_interval": (0,), "full_read_max_loss": (20, 100, 100)},
+        refused=KEYLESS_REFUSED,
     ),
     Trait("no key", stream={"shape": (Shape(keyed=False), *KEYLESS)}, refused=KEYLESS_REFUSED),
 )

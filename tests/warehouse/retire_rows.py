@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
 from uuid import uuid4
 
 import pytest
@@ -84,7 +85,6 @@ def test_rows_that_are_gone_leave_the_table_and_no_others(
         box.faults.clear()
         assert living() == before
         messages = killed(box, tmp_path)
-        assert '"type":"RECORD"' in messages
         assert database.load(messages, tmp_path) is None
         assert living() == before, "nothing is retired by a run that was killed"
 
@@ -98,9 +98,12 @@ def killed(box: Sandbox, folder: Path) -> str:
     command = [*TAP, "--config", str(config), "--catalog", str(folder / "catalog.json")]
     command += ["--state", str(folder / "state.json")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tap:  # noqa: S603 - our own command
+        pages = []
 
         def kill(record: RequestRecord) -> None:
-            if "TermsID ge" in str(record) or "TermsID+ge" in str(record):
+            if "TermsID ge" in unquote_plus(str(record)):
+                pages.append(record)
+            if len(pages) > 1:
                 tap.kill()
 
         box.before_request(kill)

@@ -105,7 +105,7 @@ class Pager(Protocol):
         announcement: Text that is logged after the entity's name when this pager begins; empty
             for none.
         in_doubt: Whether rows may be missing between those that were delivered.
-        by_key: Whether each row came that was there, under its key, all through the read.
+        by_key: Whether each row surely came that was there, under its key, all through the read.
         place: Literals of the key up to which all rows were delivered; empty if there is no such
             place, None if it is that of the pager before.
     """
