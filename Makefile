@@ -60,7 +60,7 @@ mutants: $(INSTALLED) ## Break each rule of reading in a copy, and see the oracl
 	$(BIN)/python -u -m mutants
 
 warehouse: $(INSTALLED) $(MELTANO_INSTALLED) $(TARGETS_INSTALLED) ## Load a company into PostgreSQL and DuckDB, and compare it
-	$(BIN)/pytest --quiet tests/warehouse/load_company.py tests/warehouse/compare_counts.py tests/warehouse/type_mappings.py
+	$(BIN)/pytest --quiet tests/warehouse/load_company.py tests/warehouse/retire_rows.py tests/warehouse/compare_counts.py tests/warehouse/type_mappings.py
 
 targets: $(INSTALLED) $(TARGETS_INSTALLED) ## Ask each target what it makes of a column, and write docs/targets.md
 	$(BIN)/python -m warehouse

@@ -183,7 +183,7 @@ def _kind(name: str, schema: Mapping[str, Any]) -> str:
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    return next(str(name) for name in schema["type"] if name != "null")
+    return " or ".join(str(name) for name in schema["type"] if name != "null")
 
 
 def _of_meltano(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def _of_meltano(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
         "name": name,
         "label": schema["title"],
         "description": schema["description"],
-        "kind": "options" if "enum" in schema else kind,
+        "kind": "options" if "enum" in schema else kind.partition(" or ")[0],
     }
     if "enum" in schema:
         setting["options"] = [{"label": value, "value": value} for value in schema["enum"]]

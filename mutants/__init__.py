@@ -329,7 +329,7 @@ MUTANTS = (
     Mutant(
         "keys that the collation holds for equal are read",
         "odata/paging/by_key.py",
-        '["ge" if self._has_ties else "gt"]',
+        '["ge" if _has_ties(table) else "gt"]',
         '["gt"]',
         trait="equal keys",
     ),
@@ -424,6 +424,77 @@ MUTANTS = (
         "if others and not plan.incremental:",
         "if False:",
         trait="tenants in turn",
+    ),
+    Mutant(
+        "rows are retired behind the last record",
+        "stream.py",
+        "        self._stream_version = self.generation.record_version\n",
+        "        self._stream_version = self.generation.record_version\n"
+        "        if self.generation.full_reads:\n"
+        "            super()._write_activate_version_message(self.generation.version)\n",
+        trait="generations",
+    ),
+    Mutant(
+        "a generation is read by key, not by a window",
+        "reading/reader.py",
+        "read_full_table(pages, self._settings, all_of(self._dated(), behind)):",
+        "self._pages.read(CursorPager(pages.table, pages.paging, "
+        "Window(None, self._start.clock_check.clock(pages.table, pages.look).now), "
+        "self._settings.instants)) if self.table.replication_key else "
+        "read_full_table(pages, self._settings, behind):",
+        "yield FullReadEnd(begun.rows + rows, by_key=pages.by_key)",
+        "yield FullReadEnd(begun.rows + rows, by_key=True)",
+        "from tap_acumatica.odata.paging.by_key import rows_not_up_to\n",
+        "from tap_acumatica.odata.paging.by_key import rows_not_up_to\n"
+        "from tap_acumatica.odata.paging.cursor import CursorPager, Window\n",
+        trait="generations",
+    ),
+    Mutant(
+        "a loss above the guard is not believed",
+        "run/generations.py",
+        "100 * end.read < kept * (end.rows or 0)",
+        "False",
+        trait="generations",
+    ),
+    Mutant(
+        "the records of windows carry the version",
+        "stream.py",
+        "writer.write_records(stream, records, self._stream_version, utc_now())",
+        "is_full = self._progress and self._progress._page.reached\n"
+        "        version = self._stream_version if is_full else None\n"
+        "        writer.write_records(stream, records, version, utc_now())",
+        trait="generations",
+    ),
+    Mutant(
+        "rows are retired when all tenants are complete in the version",
+        "run/generations.py",
+        "for end in ends.values()) or not all(",
+        "for end in ends.values()) or not any(",
+        trait="generations",
+    ),
+    Mutant(
+        "a full read goes on behind its window",
+        "reading/reader.py",
+        "            after = self._in_full if self._full_read else tuple\n",
+        "            after = self._in_full if self._full_read else tuple\n"
+        "            if self._full_read and self._full_read.place:\n"
+        "                yield from after()\n"
+        "                return\n",
+        trait="generations",
+    ),
+    Mutant(
+        "a full read goes on with its version",
+        "run/generations.py",
+        "return self.latest, {tenant: self._rest(state) for tenant, state in states.items()}",
+        "return self._next_version, {t: self._rest(state) for t, state in states.items()}",
+        trait="generations",
+    ),
+    Mutant(
+        "a full read goes on behind the records that were written",
+        "run/partition.py",
+        "if not self._unwritten and ",
+        "if ",
+        trait="generations",
     ),
     Mutant(
         "an answer is of the table that was asked for",

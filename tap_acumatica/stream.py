@@ -22,8 +22,9 @@ from tap_acumatica.output.records import add_columns, whole
 from tap_acumatica.output.stream_maps import stream_map_errors
 from tap_acumatica.output.writer import Writer
 from tap_acumatica.reading.bookmarks import Bookmark
-from tap_acumatica.reading.model import Checkpoint, FullTableFallback
+from tap_acumatica.reading.model import Checkpoint, FullReadEnd, FullTableFallback
 from tap_acumatica.reading.prefetch import Stopped
+from tap_acumatica.run.generations import StreamGeneration, TenantGeneration
 from tap_acumatica.run.partition import PartitionProgress
 
 if TYPE_CHECKING:
@@ -63,7 +64,6 @@ class EntityStream(Stream):
         self._progress: PartitionProgress | None = None
         self._complete = True
         self._has_records = False
-        self._held_version: int | None = None
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -96,6 +96,19 @@ class EntityStream(Stream):
         state = self.get_context_state(self.partition_of(tenant))
         return Bookmark.of(state, self.plan.replication_key)
 
+    @cached_property
+    def generation(self) -> StreamGeneration:
+        """The generation of this run, decided before any tenant is read."""
+        settings = self._run.settings
+        reading = settings.reading
+        return StreamGeneration(
+            self.plan,
+            settings.generations,
+            self.tap_state.get("bookmarks", {}).get(self.name, {}),
+            {**reading.scope, **self.plan.scope, "start_date": reading.start_date},
+            self._initialized_at // 1000,
+        )
+
     def _tenant(self, context: Context | None) -> Tenant:
         column = self.plan.settings.tenant_column
         return context[column] if context and column else None
@@ -125,9 +138,8 @@ class EntityStream(Stream):
             return
         facts = self._run.report.facts(self.plan, tenant)
         facts.generation = self._stream_version
-        self._progress = progress = PartitionProgress(
-            self.plan, self.get_context_state(context), facts
-        )
+        state = self.get_context_state(context)
+        self._progress = progress = PartitionProgress(self.plan, state, facts)
         try:
             yield from self._read(tenant, progress)
         except (Stopped, MemoryError):
@@ -151,6 +163,7 @@ class EntityStream(Stream):
             self._complete = False
             yield converter.convert(self._run.one_row(self.plan, tenant))
             return
+        progress.generation = TenantGeneration(self.generation, tenant, progress.state)
         self._run.progress.begin(self.name, tenant)
         for event in self._run.events(self.plan, tenant):
             match event:
@@ -159,9 +172,11 @@ class EntityStream(Stream):
                     self.state_manager.is_flushed = False
                 case FullTableFallback():
                     progress.in_full = True
+                case FullReadEnd():
+                    progress.end_full_read(event)
+                    self.state_manager.is_flushed = False
                 case _:
                     progress.begin_page(event)
-                    self.state_manager.is_flushed = False
                     self._run.progress.page(len(event.rows))
                     yield converter.convert(event.rows, event.refused)
 
@@ -203,6 +218,7 @@ class EntityStream(Stream):
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
+        self._stream_version = self.generation.record_version
         in_chunks = write_messages and self.is_unmapped and self.ABORT_AT_RECORD_COUNT is None
         try:
             if in_chunks and isinstance(self._tap.message_writer, Writer):
@@ -213,8 +229,19 @@ class EntityStream(Stream):
             if write_messages:
                 self._write_state_message()
             raise
-        if self._held_version is not None and self._complete:
-            super()._write_activate_version_message(self._held_version)
+        if write_messages and self._complete:
+            self._end_generation()
+
+    def _end_generation(self) -> None:
+        """Tell the target to retire what is gone, behind all records, then record that."""
+        partitions = {tenant: self.partition_of(tenant) for tenant in self.plan.partitions}
+        version = self.generation.retired(
+            {tenant: self.get_context_state(context) for tenant, context in partitions.items()}
+        )
+        if version is not None:
+            super()._write_activate_version_message(version)
+        self.state_manager.is_flushed = False
+        self._write_state_message()
 
     def _write_pages(self, writer: Writer, context: Context | None) -> Generator[Record, Any, Any]:
         """Do what the SDK's loop does, but per chunk: its work per record takes longer."""
@@ -250,11 +277,16 @@ class EntityStream(Stream):
             start += len(chunk)
 
     def _write_chunk(self, writer: Writer, records: list[Record]) -> None:
-        self._has_records = True
         stream = self.stream_maps[0].stream_alias
         writer.write_records(stream, records, self._stream_version, utc_now())
+        self._written(len(records))
+
+    def _written(self, records: int) -> None:
+        """Count records that were written: the state may have moved with them."""
+        self._has_records = True
+        self.state_manager.is_flushed = False
         if self._progress:
-            self._progress.written(len(records))
+            self._progress.written(records)
 
     # Metrics
 
@@ -284,9 +316,7 @@ class EntityStream(Stream):
         self, latest_record: Record, *, context: Context | None = None
     ) -> None:
         """Count a record that the SDK has written by itself; the bookmark follows the pages."""
-        self._has_records = True
-        if self._progress:
-            self._progress.written(1)
+        self._written(1)
 
     @override
     def _write_state_message(self) -> None:
@@ -304,8 +334,7 @@ class EntityStream(Stream):
 
     @override
     def _write_activate_version_message(self, full_table_version: int) -> None:
-        """Hold the message back: sent before the records, it would empty the target's table."""
-        self._held_version = full_table_version
+        """Do nothing: sent before the records, the message would empty the target's table."""
 
 
 class _Counter(metrics.Counter):

@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from tap_acumatica.catalog.entry import StreamDescription
     from tap_acumatica.catalog.plan import Tenant
     from tap_acumatica.reading.bookmarks import Bookmark
+    from tap_acumatica.reading.model import FullRead
 
 
 NOT_FOR_USERS: Final = frozenset(
@@ -124,7 +125,7 @@ class TapAcumatica(Tap):
         """
         logger.addFilter(_is_for_users)
         self.run = run or Run()
-        self.run.connect(self._plans, self._bookmark, self._takes_text)
+        self.run.connect(self._plans, self._bookmark, self._takes_text, self._full_read)
         if isinstance(catalog, str | PurePath):
             catalog = read_catalog(str(catalog))
         elif isinstance(catalog, Catalog):
@@ -333,6 +334,9 @@ class TapAcumatica(Tap):
 
     def _takes_text(self, plan: StreamPlan) -> bool:
         return self._stream(plan).is_unmapped
+
+    def _full_read(self, plan: StreamPlan, tenant: Tenant) -> FullRead | None:
+        return self._stream(plan).generation.full_reads.get(tenant)
 
     def _stream(self, plan: StreamPlan) -> EntityStream:
         stream = self.streams[plan.name]

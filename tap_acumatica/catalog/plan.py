@@ -131,6 +131,12 @@ class StreamPlan:
         return self.method == INCREMENTAL
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names that settings may use for the stream, as far as its catalog entry tells."""
+        short = self.name.removeprefix("GI_") if self.is_inquiry else self.name.split("_")[-1]
+        return (self.name, self.location.entity_set, short)
+
+    @property
     def is_inquiry(self) -> bool:
         """Whether the stream is a generic inquiry."""
         return self.location.interface == INQUIRY

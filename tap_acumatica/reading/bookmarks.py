@@ -28,6 +28,8 @@ GONE: Final = "gone"
 """State key of a stream that is gone: whether that has been said."""
 WAS_READ: Final = "was_read"
 """State key of a stream without a bookmark: it had rows before, so it is missed if refused."""
+GENERATION: Final = "generation"
+"""State key of a tenant's generation."""
 SITE: Final = "site"
 """State key beside the bookmarks: the site that they are of."""
 TENANT: Final = "tenant"
@@ -101,6 +103,41 @@ class Bookmark:
                 state.pop(name, None)
 
 
+class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far the full reads of a stream in a tenant are; instants are epoch seconds.
+
+    Attributes:
+        version: All of the tenant's rows that live carry it in the target, or a later one; 0 if
+            that is not known.
+        first: Whether that is since the first load, not since a full read.
+        rows: Number of rows that the last full read that was believed has brought, or the first
+            load.
+        reading: The version of the full read that is under way; 0: none is.
+        place: Literals of the key up to which its records are written.
+        read: Number of rows up to there or, until rows are retired by it, of the whole read.
+        shape: A code for what it brings, and for how that is written.
+        due: When a full read is tried again; 0: at its interval.
+    """
+
+    version: int = 0
+    first: bool = False
+    rows: int | None = None
+    reading: int = 0
+    place: tuple[str, ...] = ()
+    read: int | None = None
+    shape: str = ""
+    due: int = 0
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Generation:
+        """Return what the state of a partition says."""
+        return msgspec.convert(state.get(GENERATION) or {}, cls)
+
+    def store(self, state: MutableMapping[str, Any]) -> None:
+        """Write it into the state of a partition."""
+        state[GENERATION] = msgspec.to_builtins(self)
+
+
 class _Origin(msgspec.Struct):
     site: str | None = None
     tenant: str | None = None
@@ -113,6 +150,7 @@ class _Scope(msgspec.Struct):
 class _Entry(msgspec.Struct):
     scope: _Scope | None = None
     columns: str | None = None
+    generation: Generation | None = None
 
 
 class _Partition(_Entry, kw_only=True):

@@ -25,7 +25,7 @@ from tap_acumatica.reading.slices import WindowRead, WindowSlice, WindowSplitter
 from tap_acumatica.reading.verification import verifier_for
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from datetime import datetime
 
     from tap_acumatica.odata.clock import ServerClock
@@ -39,8 +39,23 @@ if TYPE_CHECKING:
 class IncrementalRead:
     """Reads one entity by a window of its replication key."""
 
-    def __init__(self, pages: PageReader, start: IncrementalStart, settings: ReadSettings) -> None:
+    def __init__(
+        self,
+        pages: PageReader,
+        start: IncrementalStart,
+        settings: ReadSettings,
+        after: Callable[[], Iterable[ReadEvent]] = tuple,
+    ) -> None:
+        """Prepare the read.
+
+        Args:
+            pages: Reads the pages.
+            start: Where the window starts.
+            settings: The settings that all reads of the run share.
+            after: Makes the reader of what follows the window.
+        """
         self._pages = pages
+        self._after = after
         self._start = start
         self._settings = settings
         self._replication_key = pages.table.replication_key or ""
@@ -220,3 +235,4 @@ class IncrementalRead:
                 yield from read_full_table(self._pages, self._settings, condition)
                 self._pages.stats.prove(self._pages.proof)
             yield Checkpoint(replace(bookmark, undated_read_on=today))
+        yield from self._after()

@@ -60,6 +60,19 @@ class IncrementalStart:
 
 
 @dataclass(frozen=True, slots=True)
+class FullRead:
+    """A read of all rows, or what is still to be read of one that ended early.
+
+    Attributes:
+        place: Literals of the key up to which rows were read; empty to begin.
+        rows: Number of rows up to there.
+    """
+
+    place: tuple[str, ...] = ()
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PageRead:
     """The new rows of one page.
 
@@ -69,6 +82,9 @@ class PageRead:
         seen: The server's time when it sent the page; None if it did not say.
         refused: Columns that the server refused, so that the rows lack them.
         in_doubt: Whether rows may be missing before these, which are read again.
+        place: The `Pager.place` behind these rows.
+        full_read: What is left of a full read that ends behind these rows; None: they are not of
+            one.
     """
 
     rows: list[Row]
@@ -76,6 +92,8 @@ class PageRead:
     seen: datetime | None = None
     refused: frozenset[str] = frozenset()
     in_doubt: bool = False
+    place: tuple[str, ...] | None = None
+    full_read: FullRead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +108,20 @@ class FullTableFallback:
     """The entity is read in full after all; its bookmark stays as it is."""
 
 
-ReadEvent: TypeAlias = PageRead | Checkpoint | FullTableFallback
+@dataclass(frozen=True, slots=True)
+class FullReadEnd:
+    """All rows have been delivered, and that is proved.
+
+    Attributes:
+        rows: Number of rows.
+        by_key: See `Pager.by_key`.
+    """
+
+    rows: int
+    by_key: bool
+
+
+ReadEvent: TypeAlias = PageRead | Checkpoint | FullTableFallback | FullReadEnd
 
 
 @dataclass(slots=True)

@@ -121,10 +121,12 @@ class PageReader:
         stats: Statistics of the read so far.
         proof: What has proved the last read to be complete.
         marks: Marks the rows that are marked as deleted; None if they are not read.
+        by_key: Whether all pagers since this was set were `Pager.by_key`.
     """
 
     proof: Proof
     marks: Marks | None = None
+    by_key = True
 
     def __init__(
         self,
@@ -196,7 +198,9 @@ class PageReader:
                 continue
             self._page_size.good_page(pager)
             if rows:
-                yield self.counted(rows, result.date, in_doubt=pager.in_doubt)
+                page = self.counted(rows, result.date, in_doubt=pager.in_doubt)
+                yield replace(page, place=pager.place)
+        self.by_key = self.by_key and pager.by_key
         successor = pager.then()
         if successor:
             yield from self.read(successor)

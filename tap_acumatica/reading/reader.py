@@ -9,11 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tap_acumatica.odata.errors import Action, RequestFailed
+from tap_acumatica.odata.paging.by_key import rows_not_up_to
 from tap_acumatica.odata.paging.pager import Paging, Proof, ProvedBy
+from tap_acumatica.odata.query import all_of
 from tap_acumatica.reading.formula_columns import FormulaColumns
 from tap_acumatica.reading.full_table import read_full_table
 from tap_acumatica.reading.incremental import IncrementalRead
-from tap_acumatica.reading.model import FullTableFallback, ReadStats
+from tap_acumatica.reading.model import FullRead, FullReadEnd, FullTableFallback, ReadStats
 from tap_acumatica.reading.pages import EntitySource, PageReader, convert_value_errors
 from tap_acumatica.reading.soft_deletes import SoftDeletes
 
@@ -31,13 +33,15 @@ if TYPE_CHECKING:
 class EntityReader:
     """Reads one entity of one tenant once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - independent
         self,
         source: RowSource,
         table: Table,
         settings: ReadSettings,
         start: IncrementalStart | None = None,
         metadata: Callable[[], Model] | None = None,
+        *,
+        full_read: FullRead | None = None,
     ) -> None:
         """Prepare a read.
 
@@ -48,11 +52,13 @@ class EntityReader:
             start: Where an incremental read starts; None reads the entity in full.
             metadata: Requests the metadata, to look up columns that the server does not send; None
                 if they are not to be looked up.
+            full_read: The full read; None: that of an entity that is read by windows is not due.
         """
         paging = Paging(settings.paging.size, settings.paging.count and not table.inquiry)
         settings = replace(settings, paging=paging)
         self._settings = settings
         self._start = start
+        self._full_read = full_read
         stats = ReadStats()
         entity_source = EntitySource(source, table, stats, metadata)
         self._pages = PageReader(table, entity_source, settings.paging, stats)
@@ -84,17 +90,54 @@ class EntityReader:
 
     def _entity(self) -> Iterator[ReadEvent | Continuation[ReadEvent]]:
         if self._start and self.table.replication_key:
-            yield from IncrementalRead(self._pages, self._start, self._settings)
+            after = self._in_full if self._full_read else tuple
+            yield from IncrementalRead(self._pages, self._start, self._settings, after)
             return
         if self.table.singleton:
             rows = self.one_row()
             self._pages.stats.prove(Proof(ProvedBy.ONE_RECORD, None, len(rows)))
             yield self._pages.counted(rows)
+            yield FullReadEnd(len(rows), by_key=False)
         else:
             if self._start:
                 yield FullTableFallback()
-            yield from read_full_table(self._pages, self._settings)
-            self._pages.stats.prove(self._pages.proof)
+            yield from self._in_full()
+
+    def _in_full(self) -> Iterator[ReadEvent]:
+        """Read all rows that are still to be read, or all if the server refuses to tell them."""
+        begun = self._full_read or FullRead()
+        pages_before = self._pages.stats.pages
+        try:
+            yield from self._rest_of(begun)
+        except RequestFailed as failed:
+            is_first = self._pages.stats.pages == pages_before
+            if failed.action is not Action.REPHRASE or not begun.place or not is_first:
+                raise
+            yield from self._rest_of(FullRead())
+
+    def _rest_of(self, begun: FullRead) -> Iterator[ReadEvent]:
+        """Read the rest of a full read, and tell how far it is."""
+        pages = self._pages
+        behind = rows_not_up_to(self.table, begun.place) if begun.place else ""
+        reached = begun
+        pages.by_key = True
+        for page in read_full_table(pages, self._settings, all_of(self._dated(), behind)):
+            if page.place is not None:
+                rows = reached.rows + len(page.rows)
+                reached = FullRead(page.place, rows) if page.place else begun
+            yield replace(page, full_read=reached)
+        proof = pages.proof
+        pages.stats.prove(proof)
+        # Rows that came twice are counted once.
+        rows = min(proof.rows, proof.rows if proof.counted is None else proof.counted)
+        yield FullReadEnd(begun.rows + rows, by_key=pages.by_key)
+
+    def _dated(self) -> str:
+        """Return the filter for the rows that a read by windows has from its beginning on."""
+        name, start_date = self.table.replication_key, self._settings.start_date
+        if not (name and start_date):
+            return ""
+        return f"({name} ge {self.table.instant(start_date)} or {name} eq null)"
 
     def _inquiry(self) -> Iterator[ReadEvent | Continuation[ReadEvent]]:
         """Read an inquiry; if the first query is refused, read it without formulas."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.service import QueryLimits
 from tap_acumatica.output.records import RecordSettings
 from tap_acumatica.reading.model import ReadSettings
+from tap_acumatica.run.generations import GenerationSettings
 from tap_acumatica.settings.accounts import AccountSettings
 from tap_acumatica.settings.schema import SCHEMA
 
@@ -39,6 +40,7 @@ class RunSettings:
         page_size: The setting, even if the server decides on the pages.
         time_zone: The setting, or None.
         fails_on_changes: Whether a run fails if streams are not what the state remembers.
+        generations: When streams are read in full, and what may be retired then.
     """
 
     address: Address
@@ -55,6 +57,7 @@ class RunSettings:
     page_size: int
     time_zone: str | None = None
     fails_on_changes: bool = False
+    generations: GenerationSettings = field(default_factory=GenerationSettings)
 
     @property
     def site_name(self) -> str:
@@ -97,6 +100,7 @@ def assemble(settings: Mapping[str, Any]) -> RunSettings:
         page_size=settings["page_size"],
         time_zone=settings.get("time_zone"),
         fails_on_changes=settings["schema_changes"] == "fail",
+        generations=_generations(settings),
     )
 
 
@@ -204,6 +208,17 @@ def _reading(settings: Mapping[str, Any], instants: InstantReader, readers: int)
         verify_counts=settings["verify_counts"],
         readers=readers,
         marks_deleted=settings["include_deleted"],
+    )
+
+
+def _generations(settings: Mapping[str, Any]) -> GenerationSettings:
+    interval = settings.get("full_read_interval", {})
+    return GenerationSettings(
+        hours=interval if isinstance(interval, dict) else {"*": interval},
+        max_loss=settings["full_read_max_loss"],
+        activates=settings["emit_activate_version_messages"],
+        narrowed_by=() if settings["include_archived"] else ("include_archived",),
+        dated_by=("start_date",) if settings.get("start_date") else (),
     )
 
 

@@ -42,11 +42,12 @@ if TYPE_CHECKING:
     from tap_acumatica.catalog.plan import Tenant
     from tap_acumatica.discovery.tenant import Discovered
     from tap_acumatica.odata.errors import RequestFailed
-    from tap_acumatica.reading.model import ReadEvent
+    from tap_acumatica.reading.model import FullRead, ReadEvent
     from tap_acumatica.run.assembly import RunSettings
     from tap_acumatica.run.report import StreamFacts
 
     Bookmarks = Callable[[StreamPlan, Tenant], Bookmark]
+    FullReads = Callable[[StreamPlan, Tenant], FullRead | None]
 
 
 class Run:
@@ -95,6 +96,7 @@ class Run:
         self._plans: Callable[[], Iterable[StreamPlan]] = tuple
         self._bookmarks: Bookmarks | None = None
         self._takes_text: Callable[[StreamPlan], bool] = lambda _: False
+        self._full_reads: FullReads = lambda _plan, _tenant: None
 
     def open(self, settings: RunSettings) -> None:
         """Prepare the run with settings that were checked."""
@@ -264,6 +266,7 @@ class Run:
         plans: Callable[[], Iterable[StreamPlan]],
         bookmarks: Bookmarks,
         takes_text: Callable[[StreamPlan], bool] = lambda _: False,
+        full_reads: FullReads | None = None,
     ) -> None:
         """Set the callbacks that tell the run what to read.
 
@@ -272,8 +275,10 @@ class Run:
                 stream begins.
             bookmarks: Returns the bookmark of a stream in a tenant.
             takes_text: Returns whether a stream writes records that are text.
+            full_reads: Returns the full read of a stream in a tenant, if it is due.
         """
         self._plans, self._bookmarks, self._takes_text = plans, bookmarks, takes_text
+        self._full_reads = full_reads or self._full_reads
 
     def events(self, plan: StreamPlan, tenant: Tenant) -> Iterator[ReadEvent]:
         """Read a stream in a tenant, and fetch the streams that follow ahead of time."""
@@ -331,6 +336,7 @@ class Run:
             replace(reading, scope={**reading.scope, **plan.scope}),
             start,
             service.metadata,
+            full_read=self._full_reads(plan, tenant),
         )
 
     def converter(self, plan: StreamPlan, tenant: Tenant) -> RecordConverter:

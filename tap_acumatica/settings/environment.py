@@ -34,7 +34,7 @@ def settings_of_environment(schema: dict[str, Any], prefix: str) -> dict[str, An
     """
     parse_error = None
     try:
-        settings = parse_environment_config(schema, prefix)
+        settings = parse_environment_config(_as_json(schema), prefix)
     except ValueError as error:
         parse_error = error
     # By now the SDK has loaded the file .env into the environment.
@@ -44,6 +44,17 @@ def settings_of_environment(schema: dict[str, Any], prefix: str) -> dict[str, An
     if parse_error:
         raise parse_error
     return settings
+
+
+def _as_json(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with what is a number or an object as an object: both are read as JSON."""
+    properties = {
+        name: {**each, "type": ["object"]}
+        if {"integer", "object"} <= {*each.get("type", ())}
+        else each
+        for name, each in schema["properties"].items()
+    }
+    return {**schema, "properties": properties}
 
 
 def _problems(properties: Mapping[str, Mapping[str, Any]], prefix: str) -> Iterator[str]:
@@ -61,6 +72,8 @@ def _unmet_type(schema: Mapping[str, Any], text: str) -> str | None:
     types = schema.get("type", ())
     if "boolean" in types:
         return None if text.lower() in {*TRUTHY, *FALSY} else "true or false"
+    if {"integer", "object"} <= {*types}:
+        return None if _is_json(text, (dict, int)) else "a whole number or a JSON object"
     if "integer" in types:
         return None if re.fullmatch(r"\s*[+-]?\d+\s*", text) else "a whole number"
     if "object" in types:
@@ -70,7 +83,7 @@ def _unmet_type(schema: Mapping[str, Any], text: str) -> str | None:
     return None
 
 
-def _is_json(text: str, json_type: type) -> bool:
+def _is_json(text: str, json_type: type | tuple[type, ...]) -> bool:
     try:
         return isinstance(json.loads(text), json_type)
     except ValueError:

@@ -548,8 +548,34 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         default=False,
         title="ACTIVATE_VERSION",
         description=(
-            "After each full table that was read completely, tell the target to retire the rows "
-            "that are gone"
+            "After each table that was read completely, in full or by full_read_interval, tell the "
+            "target to retire the rows that are gone"
+        ),
+    ),
+    th.Property(
+        "full_read_interval",
+        th.CustomType(
+            {
+                "type": ["object", "integer"],
+                "minimum": 0,
+                "additionalProperties": {"type": "integer", "minimum": 0},
+            }
+        ),
+        title="Interval of full reads",
+        description=(
+            "Hours after which an incremental stream is also read in full (0: in each run), or "
+            'such hours by globs: {"*": 168, "GLTran": 720}; with emit_activate_version_messages '
+            "the rows that are gone are retired then"
+        ),
+    ),
+    th.Property(
+        "full_read_max_loss",
+        th.IntegerType(minimum=0, maximum=100),
+        default=20,
+        title="Largest loss",
+        description=(
+            "Percentage of a tenant's rows that a full read may bring fewer than the last one; if "
+            "more are missing, no rows are retired, since the account may have lost rights to them"
         ),
     ),
 ).to_dict()

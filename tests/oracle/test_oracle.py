@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -190,6 +191,15 @@ def copy(scene: Scene, traits: Sequence[Trait]) -> None:
                 (stream, row.get("_tenant"), row["Version"]) for stream, row in copying.records
             )
             assert not versions or max(versions.values()) == 1
+
+
+@settings(PROPERTY, max_examples=max(EXAMPLES // 2, 10))
+@given(data=st.data())
+def test_generations_retire_what_is_gone_and_nothing_else(data: st.DataObject) -> None:
+    generations = next(trait for trait in TRAITS if trait.name == "generations")
+    scene = data.draw(scenes([generations]))
+    # The last run may go on with a generation that began in front of it.
+    copy(replace(scene, runs=(*scene.runs, scene.runs[-1])), [generations])
 
 
 @PROPERTY

@@ -109,7 +109,7 @@ def documented_settings() -> dict[str, list[str]]:
 
 def kind(name: str, schema: Mapping[str, Any]) -> str:
     """A setting's type as the page says it."""
-    text = str(next(each for each in schema["type"] if each != "null"))
+    text = " or ".join(str(each) for each in schema["type"] if each != "null")
     if "enum" in schema:
         text = " or ".join(f"`{each}`" for each in schema["enum"])
     text = str(schema.get("format", text))

@@ -55,7 +55,8 @@ def kind(schema: Mapping[str, Any]) -> str:
         return "options"
     if schema.get("format") == "date-time":
         return "date_iso8601"
-    (name,) = (each for each in schema["type"] if each != "null")
+    # Meltano passes a number on as it is, whatever kind of setting it is for.
+    name = next(each for each in schema["type"] if each != "null")
     assert name in {"array", "boolean", "integer", "object", "string"}
     return str(name)
 

@@ -10,21 +10,21 @@ import signal
 from collections import Counter, defaultdict
 from collections.abc import Mapping  # noqa: TC003 - of a dataclass
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeAlias
 from unittest.mock import patch
 
 import msgspec
-from singer_sdk.singerlib import RecordMessage, StateMessage
+from singer_sdk.singerlib import ActivateVersionMessage, RecordMessage, StateMessage
 from typing_extensions import override
 
 from support.histories import DAC, DRAWN, Content, History, Shape
 from support.running import in_this_process
 from support.simulation import Clock, Key, R, Row, Server, SimulatedService, one_in
 from support.stepping import stepped_workers
-from support.target import Target
+from support.target import Manners, Target
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.log import logger
 from tap_acumatica.output.records import whole
@@ -36,7 +36,7 @@ from tap_acumatica.stream import EntityStream
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from singer_sdk.singerlib.encoding.simple import Message
 
@@ -87,6 +87,7 @@ class Run:
         is_killed: Whether it is killed right after one of its states.
         minutes: How long the next run waits.
         has_settled: Whether all changes end before it.
+        hides: One row in so many is hidden from the account; None: none is.
     """
 
     settings: Mapping[str, Any]
@@ -94,6 +95,7 @@ class Run:
     is_killed: bool = False
     minutes: float = 0
     has_settled: bool = False
+    hides: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ class Scene:
         column_later: Whether the catalog has a column more from the second run on.
         column_gone: Whether the tables have a column less from the second run on.
         slips_at: Number of the request that is answered with rows of another table.
+        rights_change: Whether each run says which rows are hidden from the account.
+        manners: What the target does.
     """
 
     seed: int
@@ -127,6 +131,8 @@ class Scene:
     column_later: bool = False
     column_gone: bool = False
     slips_at: int | None = None
+    rights_change: bool = False
+    manners: Manners = field(default_factory=Manners)
 
 
 class Collector(Writer):
@@ -297,7 +303,7 @@ class Copying:
 
     def __init__(self, scene: Scene) -> None:
         self.site = Site(scene)
-        self.target = Target()
+        self.target = Target(scene.manners)
         self.error: AcumaticaError | None = None
         self.records: list[tuple[str, Row]] = []
         self._scene = scene
@@ -307,6 +313,14 @@ class Copying:
         self._runs = 0
         self._days: defaultdict[Place, set[str]] = defaultdict(set)
         """The days on which a stream's undated rows were read."""
+        self._goes_on: set[str] = set()
+        """The streams of which a generation was begun by an earlier run."""
+        self._last_run = Run({})
+        self._last_start = self.site.clock.now
+        self._begun: dict[Place, tuple[int, dict[Key, Held]]] = {}
+        """The full read of a stream that is under way, and the rows as it began."""
+        self._held_before: dict[Place, dict[Key, Held]] = {}
+        """The rows as they were when the run before began."""
 
     def run_all(self) -> Iterator[AcumaticaError | None]:
         """Run the tap as often as the scene says; fail if it does not keep a promise.
@@ -345,14 +359,12 @@ class Copying:
         self._days.clear()
 
     def _run(self, run: Run, tenants: Sequence[Tenant], catalog: dict[str, Any]) -> None:
-        if run.has_settled:
-            self.site.settle()
-        for history in self.site.tables.values():
-            history.sim.server.shows_archived = bool(run.settings.get("include_archived"))
-            history.sim.begin()
+        self._prepare(run)
         start = self.site.clock.now
         held = {place: self._held(history) for place, history in self.site.tables.items()}
+        begun = {place: self._since_begin(place, rows) for place, rows in held.items()}
         before = self._copied()
+        rows_before = {place: self._generation(place).get("rows", 0) for place in self.site.tables}
         messages, has_ended = self._sync(run, tenants, catalog)
         self.records = [(m.stream, m.record) for m in messages if isinstance(m, RecordMessage)]
         if run.is_killed:
@@ -360,12 +372,14 @@ class Copying:
         else:
             self.target.receive(messages)
         after = self._copied()
+        activated = {m.stream for m in messages if isinstance(m, ActivateVersionMessage)}
         is_complete = has_ended and not self.error and not run.is_killed
         for place, history in self.site.tables.items():
             self._require_known(history, after[place])
-            self._require_kept(history, held[place], before[place], after[place])
+            self._require_kept(history, begun[place], before[place], after[place])
             if is_complete and place[1] in tenants:
-                owed = self._owed(place, held[place], start, run)
+                promised = self._promised(place, held[place], begun[place])
+                owed = self._owed(place, promised, start, run)
                 lost = {k: v for k, v in owed.items() if after[place].get(k, 0) < v}
                 assert not lost, f"Rows of {place} are missing or old: {lost}"
                 if not history.shape.keyed:
@@ -373,7 +387,75 @@ class Copying:
                 self._days[place].add(start.date().isoformat())
         if is_complete:
             self._require_columns(catalog)
+            if run.has_settled and run.settings.get("full_read_interval") == 0:
+                self._require_equal(run, before, activated)
+        if not run.is_killed:
+            self._require_believable(run, rows_before, after, activated)
+        self._last_run, self._last_start = run, start
         self.site.clock.now += timedelta(minutes=run.minutes)
+
+    def _prepare(self, run: Run) -> None:
+        """Let the tables be as the run finds them."""
+        if run.has_settled:
+            self.site.settle()
+        for history in self.site.tables.values():
+            history.sim.server.shows_archived = bool(run.settings.get("include_archived"))
+            if self._scene.rights_change:
+                history.sim.server.hides = run.hides
+            history.sim.begin()
+        names = {name for name, _ in self.site.tables}
+        self._goes_on = {name for name in names if self._is_under_way(name)}
+
+    def _is_under_way(self, name: str) -> bool:
+        """Whether a generation of the stream was begun by an earlier run, and is not complete."""
+        generations = [self._generation((name, tenant)) for tenant in self._scene.tenants]
+        versions = {each.get("version") for each in generations}
+        return len(versions) > 1 or any(each.get("shape") for each in generations)
+
+    def _since_begin(self, place: Place, held: dict[Key, Held]) -> dict[Key, Held]:
+        """Return the rows as they were when the full read began that may go on in this run.
+
+        A row that was hidden or deleted meanwhile was not there all through the read.
+        """
+        generation = self._generation(place)
+        is_whole = generation.get("read") is not None and generation.get("shape")
+        is_begun = generation.get("place") or is_whole
+        version = generation.get("reading") or generation.get("version", 0)
+        last, rows = self._begun.get(place, (0, held))
+        if not is_begun:
+            version, rows = 0, held
+        elif version != last:
+            rows = self._held_before[place]  # the run before has begun it
+        self._held_before[place] = held
+        self._begun[place] = version, {key: row for key, row in rows.items() if key in held}
+        return self._begun[place][1]
+
+    def _generation(self, place: Place) -> Mapping[str, Any]:
+        """Return what the state says of a stream's generation."""
+        name, tenant = place
+        entry = self.target.state.get("bookmarks", {}).get(name, {})
+        parts = [entry, *entry.get("partitions", ())]
+        of_tenant = (part for part in parts if part.get("context", {}).get(TENANT) == tenant)
+        part: Mapping[str, Any] = next(of_tenant, {})
+        generation: Mapping[str, Any] = part.get("generation", {})
+        return generation
+
+    def _promised(
+        self, place: Place, held: dict[Key, Held], begun: dict[Key, Held]
+    ) -> dict[Key, Held]:
+        """Return the rows that a run may owe: a full read that goes on is as old as it is."""
+        stream = self._scene.streams[int(place[0].removeprefix("Rows"))]
+        if not stream.dated:
+            return begun
+        if place[0] not in self._goes_on or not self._scene.rights_change:
+            return held
+        # Windows do not bring what was hidden, or what got another key.
+        is_odd = self._last_run.hides or stream.content.renames
+        return {
+            key: row
+            for key, row in held.items()
+            if not is_odd and row.instant and row.instant >= self._last_start
+        }
 
     def _sync(
         self, run: Run, tenants: Sequence[Tenant], catalog: dict[str, Any]
@@ -483,6 +565,53 @@ class Copying:
                 if row.get(SOMETIMES) is None and self._is_alive(name, row)
             ]
             assert not without, f"Rows without {SOMETIMES}: {without}"
+
+    def _require_believable(
+        self,
+        run: Run,
+        rows_before: Mapping[Place, int],
+        after: Mapping[Place, Mapping[Key, int]],
+        activated: Collection[str],
+    ) -> None:
+        """Fail if rows were retired although more are missing than the settings allow."""
+        kept = 1 - run.settings.get("full_read_max_loss", 20) / 100
+        for place, rows in rows_before.items():
+            # Each time that a read goes on it may count a row twice.
+            is_counted = place[0] in activated and self.site.tables[place].shape.keyed
+            believable = not is_counted or len(after[place]) >= rows * kept - 5
+            assert believable, f"{place} had {rows} rows, and a loss was believed"
+
+    def _require_equal(
+        self, run: Run, before: Mapping[Place, Mapping[Key, int]], activated: Collection[str]
+    ) -> None:
+        """Fail if the target is not what the tables are after a run in which nothing changes.
+
+        With a key that cannot be read in order, only what is read in full is retired.
+        """
+        for number, stream in enumerate(self._scene.streams):
+            name = f"Rows{number}"
+            if name in self._goes_on:
+                continue
+            tables = {t: self.site.tables[name, t] for t in self._scene.tenants}
+            (first, *_) = tables.values()
+            keys = [key for table in tables.values() for key in table.sim.changes]
+            in_order = "guid" not in first.kinds and not any(None in key for key in keys)
+            retires = stream.shape == DAC and (in_order or not stream.dated)
+            if retires and run.settings["full_read_max_loss"] == 100 and stream.shape.keyed:
+                assert name in activated or not any(before[name, t] for t in tables), name
+            if name not in activated or not stream.shape.keyed:
+                continue
+            for tenant, table in tables.items():
+                copied = {
+                    table.sim.key_of(row): {k: v for k, v in row.items() if k not in {R, TENANT}}
+                    for row in self.target.rows(name)
+                    if row.get(TENANT) == tenant
+                }
+                rows = {
+                    key: {column: table.sim.rows[key].get(column) for column in copied.get(key, {})}
+                    for key in table.sim.versions_shown()
+                }
+                assert copied == rows, f"{name} of {tenant} differs from its table"
 
     def _is_alive(self, name: str, row: Row) -> bool:
         """Whether a row of the target is still in its table."""

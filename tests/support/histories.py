@@ -48,6 +48,7 @@ class Content:
         quiet: How long no row has changed before the start; None draws it.
         kinds: Types of the key's columns; empty draws them.
         restless: Whether one row changes all the time, and the others hardly do and not at once.
+        renames: Whether keys of rows change without another date.
         pace: Maximum time between two requests.
     """
 
@@ -59,6 +60,7 @@ class Content:
     quiet: timedelta | None = None
     kinds: tuple[str, ...] = ()
     restless: bool = False
+    renames: bool = False
     pace: timedelta = timedelta(seconds=3)
 
 
@@ -209,6 +211,11 @@ class History:
     def _change_once(self) -> None:
         sim, random = self.sim, self.random
         existing = self._existing()
+        if self.content.renames and existing in sim.rows and random.random() < 0.2:
+            instant = sim.rows[existing][R]
+            sim.remove(existing)
+            sim.put(self._new_key(), instant)
+            return
         match random.randrange(9):
             case 0 | 1:
                 sim.put(self._key(), sim.stamp())

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import product
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from support.histories import DAC, Shape
 from support.simulation import SECOND
+from support.target import Manners
 from tap_acumatica.odata.http.answer import RawResponse
 
 Choices = Mapping[str, Sequence[Any]]
@@ -128,6 +130,7 @@ class Trait:
 WEB_PAGE = b"<html><head><title>Blocked</title></head><body>Request blocked.</body></html>"
 QUIET = (HOUR, 2 * HOUR, 3 * HOUR, 900 * HOUR)
 TEXT_KEYS = (("str",), ("str", "str"))
+MANNERS = tuple(Manners(*switches) for switches in product((True, False), repeat=3))
 
 TRAITS = (
     Trait(
@@ -281,6 +284,19 @@ TRAITS = (
         "inner pages",
         server={"inner_page": (4, 9, 20)},
         refused=KEYLESS_CHANGES_REFUSED,
+    ),
+    Trait(
+        "generations",
+        content={"renames": (True, False), "rows": (None, None, 30, 80)},
+        stream={"shape": (DAC, DAC, *KEYED, KEYLESS[-1]), "dated": (True, True, False)},
+        scene={
+            "rights_change": (True,),
+            "manners": MANNERS,
+            "tenants": ((None,), ("North", "South"), ("North", "South", "West")),
+        },
+        run={"hides": (None, None, 2, 9), "is_killed": (False, False, True)},
+        settings={"full_read_interval": (0,), "full_read_max_loss": (20, 100, 100)},
+        refused=KEYLESS_REFUSED,
     ),
     Trait("no key", stream={"shape": (Shape(keyed=False), *KEYLESS)}, refused=KEYLESS_REFUSED),
 )

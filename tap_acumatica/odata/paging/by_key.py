@@ -25,6 +25,37 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.table import Table
 
 
+def rows_from(table: Table, literals: tuple[str, ...]) -> str:
+    """Return the filter for the rows behind a key: (A gt a) or (A eq a and B gt b) or ...
+
+    With a text in the key it is for the rows from this one on: the last `gt` is `ge`.
+    """
+    columns = list(zip(table.key, literals, strict=True))
+    operators = ["gt"] * (len(columns) - 1) + ["ge" if _has_ties(table) else "gt"]
+    if len(columns) == 1:
+        return f"{columns[0][0]} {operators[0]} {columns[0][1]}"
+    alternatives = []
+    for index, (name, literal) in enumerate(columns):
+        equal = [f"{column} eq {value}" for column, value in columns[:index]]
+        after = f"{name} {operators[index]} {literal}"
+        alternatives.append("(" + all_of(*equal, after) + ")")
+    return "(" + " or ".join(alternatives) + ")"
+
+
+def rows_not_up_to(table: Table, literals: tuple[str, ...]) -> str:
+    """Return the filter for the rows that a read up to a key may not have delivered.
+
+    Rows with a null in their key are not comparable, so they are among these.
+    """
+    nulls = (f"{name} eq null" for name in table.key)
+    return f"({' or '.join([rows_from(table, literals), *nulls])})"
+
+
+def _has_ties(table: Table) -> bool:
+    """Whether keys that differ may be equal in the server's eyes."""
+    return any(table.columns[name].wire is str for name in table.key)
+
+
 class KeyPager:
     """Pages by `key gt last`: rows inserted or deleted elsewhere do not move the position.
 
@@ -38,6 +69,7 @@ class KeyPager:
     resizable = True
     announcement = ""
     in_doubt = False
+    by_key = True
 
     def __init__(self, table: Table, paging: Paging, condition: str = "") -> None:
         self.table = table
@@ -51,8 +83,7 @@ class KeyPager:
         """Whether the last row has a null in its key."""
         self.passed_over = False
         """Whether `gt` does not follow the order, so that rows may have been passed over."""
-        self._has_ties = any(table.columns[name].wire is str for name in table.key)
-        """Whether keys that differ may be equal in the server's eyes."""
+        self._has_ties = _has_ties(table)
         self._complete = False
         self._end_proved = False
         self._last: Row | None = None
@@ -75,11 +106,18 @@ class KeyPager:
         """Whether this pager has nothing left to request."""
         return self._complete or self.stopped_at_null_key or self.passed_over
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Literals of the last key, unless rows may be missing in front of it."""
+        if self._last is None or self.stopped_at_null_key or self.passed_over:
+            return ()
+        return self._literals(self._last)
+
     def request(self) -> Query | Link:
         """Return the next request."""
         if self._link:
             return self._link
-        after = "" if self._last is None else self._condition_after(self._last)
+        after = "" if self._last is None else rows_from(self.table, self._literals(self._last))
         query = self.table.query(self.condition, after, orderby=self.table.key)
         overlap = int(self._has_ties and self._last is not None)
         top = None if self.end.size is None else self.end.size + overlap
@@ -166,6 +204,7 @@ class KeyPager:
             yield _LookBehind(self)
         if self.passed_over:
             again = OffsetPager(self.table, self.paging, self.condition)
+            again.by_key = True  # what it passes over has been delivered
             again.announcement = (
                 "is read again by $skip: rows were inserted meanwhile, or $filter and $orderby "
                 "compare its key differently."
@@ -191,21 +230,8 @@ class KeyPager:
             without_style(row[name]) == without_style(last[name]) for name in self.table.key
         )
 
-    def _condition_after(self, row: Row) -> str:
-        """Return the filter for the rows after this one: (A gt a) or (A eq a and B gt b) or ...
-
-        With a text in the key it is for the rows from this one on: the last `gt` is `ge`.
-        """
-        literals = [(name, self.table.literal(name, row[name])) for name in self.table.key]
-        operators = ["gt"] * (len(literals) - 1) + ["ge" if self._has_ties else "gt"]
-        if len(literals) == 1:
-            return f"{literals[0][0]} {operators[0]} {literals[0][1]}"
-        alternatives = []
-        for index, (name, literal) in enumerate(literals):
-            equal = [f"{column} eq {value}" for column, value in literals[:index]]
-            after = f"{name} {operators[index]} {literal}"
-            alternatives.append("(" + all_of(*equal, after) + ")")
-        return "(" + " or ".join(alternatives) + ")"
+    def _literals(self, row: Row) -> tuple[str, ...]:
+        return tuple([self.table.literal(name, row[name]) for name in self.table.key])
 
 
 class _OffsetContinuation(OffsetPager):
@@ -233,14 +259,18 @@ class _OffsetContinuation(OffsetPager):
 class _NullKeyPager(OffsetPager):
     """Reads the rows with a null in their key, and delivers those that a KeyPager passed over."""
 
+    place = None
+
     def __init__(self, origin: KeyPager) -> None:
         nulls = " or ".join(f"{name} eq null" for name in origin.table.key)
         super().__init__(origin.table, origin.paging, all_of(origin.condition, f"({nulls})"))
+        self.by_key = True
         self._origin = origin
 
     @override
     def accept(self, page: Page) -> list[Row]:
         passed_over = self._origin.not_delivered(super().accept(page))
+        self.by_key = self.by_key and not passed_over
         self._origin.delivered += len(passed_over)
         # That there is none needs no proof: the look behind the last row would find it.
         self.done = self.done or not (page.rows or page.count or page.next_link)
@@ -260,8 +290,11 @@ class _LookBehind(_OffsetContinuation):
     are delivered.
     """
 
+    place = None
+
     def __init__(self, origin: KeyPager) -> None:
         super().__init__(origin)
+        self.by_key = True
         # One answer passes over nothing.
         self._checks_last_row = origin.pages > 1
         counts = self._checks_last_row and self._end.proved

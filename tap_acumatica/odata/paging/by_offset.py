@@ -48,12 +48,14 @@ class OffsetPager:
 
     resizable = True
     announcement = ""
+    place: tuple[str, ...] | None = ()
 
     def __init__(self, table: Table, paging: Paging, condition: str = "") -> None:
         self.table = table
         self.done = False
         self.delivered = 0
         self.in_doubt = False
+        self.by_key = False
         self._condition = condition
         self._known = KnownRows(table)
         self._end = EndOfRead(paging, table.entity_set)

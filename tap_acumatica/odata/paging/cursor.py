@@ -427,6 +427,8 @@ class _ShortfallCheck:
     """
 
     resizable = False
+    by_key = False
+    place = ()
     announcement = ""
     in_doubt = True
 

@@ -64,6 +64,8 @@ class _Requests(ABC):
     resizable = True
     announcement = ""
     in_doubt = False
+    by_key = True  # what is not the same in two reads fails
+    place = ()
 
     def __init__(self, table: Table, paging: Paging, condition: str = "") -> None:
         self.table = table

@@ -105,6 +105,9 @@ class Pager(Protocol):
         announcement: Text that is logged after the entity's name when this pager begins; empty
             for none.
         in_doubt: Whether rows may be missing between those that were delivered.
+        by_key: Whether each row surely came that was there, under its key, all through the read.
+        place: Literals of the key up to which all rows were delivered; empty if there is no such
+            place, None if it is that of the pager before.
     """
 
     table: Table
@@ -112,6 +115,12 @@ class Pager(Protocol):
     resizable: bool
     announcement: str
     in_doubt: bool
+
+    @property
+    def by_key(self) -> bool: ...  # noqa: D102 - see Attributes
+
+    @property
+    def place(self) -> tuple[str, ...] | None: ...  # noqa: D102 - see Attributes
 
     @property
     def done(self) -> bool: ...  # noqa: D102 - see Attributes
