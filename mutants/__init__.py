@@ -112,6 +112,13 @@ MUTANTS = (
         tests="tests/odata/paging/test_pager.py",
     ),
     Mutant(
+        "a look that finds no row at all shows that the table has shifted",
+        "odata/paging/by_offset.py",
+        "if overlaps and page.rows:",
+        "if overlaps:",
+        tests="tests/odata/paging/test_pager.py",
+    ),
+    Mutant(
         "a look behind the last row asks for few columns",
         "odata/table.py",
         "names = self.key or tuple(islice(sorts, 1))",

@@ -140,7 +140,7 @@ def scenes(draw: st.DrawFn, traits: Sequence[Trait] = ()) -> Scene:
         is_last = index == number - 1
         odd = [trait for trait in traits if is_last or not trait.only_last]
         if len(odd) < len(traits):
-            odd = [*odd, HEALTHY]
+            odd = [*(trait for trait in odd if exist_together([trait, HEALTHY])), HEALTHY]
         shown = {} if HEALTHY in odd else dict(display)
         tables.append(draw(streams(odd, shown, late=scene["late"], first=not is_last)))
     base = {

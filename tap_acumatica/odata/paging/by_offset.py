@@ -198,7 +198,7 @@ class OffsetPager:
         found = all_of(*self._key_conditions(self._found))
         look_from, overlaps = self._look_from, self._look_from < self._position
         self._follows_known = overlaps and bool(known and self._found)
-        if overlaps:
+        if overlaps and page.rows:
             self._looks_apart = len(known) == len(page.rows) == 1
             if known and not self._looks_apart:
                 self._skip_to(look_from + len(known))

@@ -221,6 +221,13 @@ def test_an_answer_without_the_rows_that_are_counted_is_no_end() -> None:
     assert pager.done
 
 
+def test_rows_that_are_counted_but_never_sent_do_not_hide_that_the_table_has_shrunk() -> None:
+    pager = OffsetPager(TABLE, proved(4))
+    delivered(pager, Page(rows(1, 2, 3, 4), 9))
+    delivered(pager, Page([], 8), Page([], 8), Page([], 8))
+    assert query(pager).skip < 3, "a step back"
+
+
 @pytest.mark.parametrize("count", [9, None])
 def test_a_read_that_finds_known_rows_alone_ends_only_where_no_more_are_counted(
     count: int | None,
