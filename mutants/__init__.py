@@ -246,6 +246,13 @@ MUTANTS = (
         tests="tests/odata/paging/test_cursor.py",
     ),
     Mutant(
+        "the newest row may be as late as its wall-clock time can mean",
+        "odata/clock.py",
+        "later=True",
+        "later=False",
+        tests="tests/odata/test_clock.py",
+    ),
+    Mutant(
         "the part behind the clock is read behind all slices",
         "reading/incremental.py",
         "behind = Window(window.high, read.clock.horizon)",
