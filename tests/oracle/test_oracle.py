@@ -46,16 +46,11 @@ PROPERTY = settings(
     phases=SEARCH if "ORACLE_QUICK" in os.environ else tuple(Phase),
 )
 
-UNMENDED = frozenset({"equal keys by place"})
-"""Traits under which the tap is known to break a promise."""
-
 UNSEEN = ({"rows missing when wide", "count of the answer"},)
 """Traits that together leave no sign that rows are missing: neither counts nor answers tell."""
 
 HEALTHY = Trait("healthy", stream={"shape": (DAC,)})
 """A stream beside one that alone is odd."""
-
-MENDED = [trait for trait in TRAITS if trait.name not in UNMENDED]
 
 
 @st.composite
@@ -195,12 +190,12 @@ def copy(scene: Scene, traits: Sequence[Trait]) -> None:
 @PROPERTY
 @given(data=st.data())
 def test_every_run_keeps_its_promises(data: st.DataObject) -> None:
-    lists = st.lists(st.sampled_from(MENDED), max_size=2, unique=True) if MENDED else st.just([])
+    lists = st.lists(st.sampled_from(TRAITS), max_size=2, unique=True)
     traits = data.draw(lists.filter(exist_together))
     copy(data.draw(scenes(traits)), traits)
 
 
-@pytest.mark.parametrize("trait", MENDED, ids=lambda trait: trait.name.replace(" ", "-"))
+@pytest.mark.parametrize("trait", TRAITS, ids=lambda trait: trait.name.replace(" ", "-"))
 @settings(PROPERTY, max_examples=TRAIT_EXAMPLES)
 @given(data=st.data())
 def test_every_run_keeps_its_promises_with_the_trait(data: st.DataObject, trait: Trait) -> None:
