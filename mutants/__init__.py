@@ -64,7 +64,7 @@ MUTANTS = (
     Mutant(
         "skipping overlaps the last page",
         "odata/paging/by_offset.py",
-        "self._skip = max(read - 1, 0)\n        self._overlap = min(read, 1)",
+        "self._skip = max(read - overlap, 0)\n        self._overlap = min(read, overlap)",
         "self._skip = read\n        self._overlap = 0",
         "skipped = self._skip > 0 and self._link is None",
         "skipped = False",
@@ -72,14 +72,14 @@ MUTANTS = (
     Mutant(
         "a table that has shifted is stepped back in",
         "odata/paging/by_offset.py",
-        "if skipped and len(fresh) == distinct:",
-        "if skipped and len(fresh) == distinct and not fresh:",
+        "if skipped and (len(fresh) == distinct or",
+        "if skipped and (len(fresh) == distinct and not fresh or",
     ),
     Mutant(
         "a row that comes twice hides no shift",
         "odata/paging/by_offset.py",
-        "if skipped and len(fresh) == distinct:",
-        "if skipped and len(fresh) == len(page.rows):",
+        "if skipped and (len(fresh) == distinct or",
+        "if skipped and (len(fresh) == len(page.rows) or",
         # It takes two rare faults at once.
         tests="tests/odata/paging/test_pager.py",
     ),
@@ -109,6 +109,27 @@ MUTANTS = (
         "odata/paging/end_of_read.py",
         "if self._next_row or withheld or behind:",
         "if self._next_row or withheld:",
+        tests="tests/odata/paging/test_pager.py",
+    ),
+    Mutant(
+        "an overlap begins with a row that cannot tie with the last one",
+        "odata/paging/by_offset.py",
+        "overlap = len(self._tied) + 1",
+        "overlap = 1",
+        tests="tests/odata/paging/test_pager.py",
+    ),
+    Mutant(
+        "a known row that may tie with the next one hides no shift",
+        "odata/paging/by_offset.py",
+        "return not self._tied or any(",
+        "return True or any(",
+        tests="tests/odata/paging/test_pager.py",
+    ),
+    Mutant(
+        "a look that finds no row at all shows that the table has shifted",
+        "odata/paging/by_offset.py",
+        "if overlaps and page.rows:",
+        "if overlaps:",
         tests="tests/odata/paging/test_pager.py",
     ),
     Mutant(
@@ -237,6 +258,13 @@ MUTANTS = (
         "return bool(base and self.proved_from and base >= self.proved_from)",
         "return False",
         tests="tests/odata/paging/test_cursor.py",
+    ),
+    Mutant(
+        "the newest row may be as late as its wall-clock time can mean",
+        "odata/clock.py",
+        "later=True",
+        "later=False",
+        tests="tests/odata/test_clock.py",
     ),
     Mutant(
         "the part behind the clock is read behind all slices",

@@ -186,10 +186,12 @@ class ClockCheck:
             return frame.clock(self._now or datetime.now(UTC))
 
     def newest_instant(self, table: Table, fetch: Fetch) -> datetime | None:
-        """Request the instant of the newest dated row of an entity, as the tap reads it now."""
+        """Request the instant of the newest dated row of an entity: the latest that it can mean."""
         with self._lock:
             rows = self._newest_rows(table, fetch)
-        return self._instants.read(rows[0][table.replication_key or ""]) if rows else None
+        return (
+            self._instants.read(rows[0][table.replication_key or ""], later=True) if rows else None
+        )
 
     def _frame(self, table: Table, row: Row) -> _Frame:
         name = table.replication_key or ""

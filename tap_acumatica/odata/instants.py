@@ -41,13 +41,20 @@ class InstantReader:
     zone: tzinfo = UTC
     ignore_offsets: bool = False
 
-    def read(self, value: str) -> datetime:
-        """Return the instant in UTC. Wall-clock time that occurs twice means the earlier instant.
+    def read(self, value: str, *, later: bool = False) -> datetime:
+        """Return the instant in UTC.
+
+        Args:
+            value: The date-time value.
+            later: Whether wall-clock time that occurs twice means the later instant, not the
+                earlier one.
 
         Raises:
             ValueError: The value is not a date-time.
         """
         moment = datetime.fromisoformat(value)
+        if later:
+            moment = moment.replace(fold=1)
         if moment.tzinfo is None or self.ignore_offsets:
             moment = moment.replace(tzinfo=self.zone)
         try:

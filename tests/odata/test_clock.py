@@ -423,3 +423,12 @@ def test_no_row_is_lost_where_values_are_an_hour_ahead_in_summer(  # noqa: PLR09
             return
         delivered = {key: max(delivered.get(key, 0), versions.get(key, 0)) for key in start}
     assert all(delivered[key] >= version for key, version in start.items())
+
+
+def test_the_newest_row_may_be_as_late_as_its_wall_clock_time_can_mean() -> None:
+    """Otherwise the part behind the clock would end an hour early when a clock is set back."""
+    newest = at("2026-11-01T06:40:00")
+    sim = table_of(Server(zone=NEW_YORK, label=""), [newest - HOUR / 2, newest], newest)
+    decoder = decoder_for(KEYED, ("K", R))
+    fetch = partial(sim.read, subject="Rows", decode=decoder.page)
+    assert check_of(NEW_YORK).newest_instant(KEYED, fetch) == newest

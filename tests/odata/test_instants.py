@@ -104,6 +104,7 @@ def test_the_ends_of_time_are_read(value: str) -> None:
 def test_an_hour_that_shows_twice_is_read_as_the_earlier_and_not_certain() -> None:
     value = "2024-10-27T02:30:00"
     assert OSLO.read(value) == datetime(2024, 10, 27, 0, 30, tzinfo=UTC)
+    assert OSLO.read(value, later=True) == datetime(2024, 10, 27, 1, 30, tzinfo=UTC)
     assert not OSLO.is_unambiguous(value)
     assert OSLO.is_unambiguous(value + "+02:00")
     assert OSLO.is_unambiguous("2024-10-27T03:30:00")

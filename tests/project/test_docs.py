@@ -468,7 +468,7 @@ def test_figures_are_those_of_the_code() -> None:
 
 def test_the_example_of_a_read_is_what_the_pager_does() -> None:
     midnight = datetime(2026, 6, 1, tzinfo=UTC)
-    columns = {"Key": edm.STRING, "R": edm.INSTANT}
+    columns = {"Key": edm.INTEGER, "R": edm.INSTANT}
     window = Window(None, midnight + timedelta(minutes=1))
     pager = CursorPager(Table("E", columns, ("Key",), (), "R"), Paging(3), window, InstantReader())
     rows = ["1a", "2b", "5c", "7d", "7e", "7f", "7g", "9h"]

@@ -13,7 +13,7 @@ from tap_acumatica.odata.paging.end_of_read import EndOfRead, Step
 from tap_acumatica.odata.paging.known_rows import KnownRows
 from tap_acumatica.odata.paging.next_links import NextLinks
 from tap_acumatica.odata.paging.pager import Paging, not_obeyed
-from tap_acumatica.odata.paging.sort_order import clearly_unsorted, without_style
+from tap_acumatica.odata.paging.sort_order import clearly_unsorted, may_tie
 from tap_acumatica.odata.query import Link, Query, all_of
 
 if TYPE_CHECKING:
@@ -225,10 +225,7 @@ class KeyPager:
 
     def _ties_with_last(self, row: Row) -> bool:
         """Whether a row may arrive again: in some collation its key equals that of the last row."""
-        last = self._last or {}
-        return self._has_ties and all(
-            without_style(row[name]) == without_style(last[name]) for name in self.table.key
-        )
+        return self._has_ties and may_tie(row, self._last or {}, self.table.key)
 
     def _literals(self, row: Row) -> tuple[str, ...]:
         return tuple([self.table.literal(name, row[name]) for name in self.table.key])

@@ -10,6 +10,7 @@ from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.paging.end_of_read import EndOfRead, Step
 from tap_acumatica.odata.paging.known_rows import KnownRows
 from tap_acumatica.odata.paging.next_links import NextLinks
+from tap_acumatica.odata.paging.sort_order import may_tie
 from tap_acumatica.odata.query import all_of
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class OffsetPager:
     it were inserted or deleted: the pager steps back until it finds a known row, or starts over.
     Rows that arrive twice in this way may be delivered twice.
 
+    Rows whose keys differ, but tie in some collation, may change places between two answers. So if
+    the key holds a text, the overlap begins with a row that cannot tie with the last one, unless
+    answers are too small for that.
+
     A row that does not come along with the overlap is fetched alone, if one answer has shown its
     key right behind a known one. Where no answer holds two keys, it is delivered once an answer
     with the overlap has shown that it stands behind the same row as before.
@@ -65,6 +70,10 @@ class OffsetPager:
         """The columns that identify the row that the last look has found."""
         self._fetched: Row | None = None
         """The row behind the last known one, which was fetched alone."""
+        self._tied: set[Any] = set()
+        """The identities of the last rows in the last answer which may tie with the next ones."""
+        self._overlaps_ties = any(table.columns[name].wire is str for name in table.key)
+        """Whether rows may tie, and answers have room for an overlap that shows it."""
         self._in_front: list[Any] = []
         """The identity of the last row of the last answer, if it had one."""
         self._follows_known = False
@@ -119,7 +128,7 @@ class OffsetPager:
                 self._skip_to(0)
             self._end.stall(self._known.reach, withheld=True)
             return []
-        if skipped and len(fresh) == distinct:
+        if skipped and (len(fresh) == distinct or not self._begins_in_front(page.rows)):
             self._step_back(page.rows)
             return []
         self._steps = 0
@@ -163,6 +172,21 @@ class OffsetPager:
     def _check(self, rows: list[Row]) -> None:
         """Refuse rows that the query excludes, or that are out of order."""
 
+    def _begins_in_front(self, rows: list[Row]) -> bool:
+        """Whether a known row shows that no row that may tie with the last one stands in front."""
+        return not self._tied or any(
+            self._known.knows(row) and self._known.identity(row) not in self._tied for row in rows
+        )
+
+    def _note_ties(self, rows: list[Row]) -> None:
+        """Take note of the rows that may tie with those behind these."""
+        tied = takewhile(lambda row: may_tie(row, rows[-1], self._order()), reversed(rows))
+        self._tied = set(map(self._known.identity, tied))
+        size = self._end.size
+        if size is not None and len(self._tied) >= size:
+            # An overlap is at most as long as the new rows.
+            self._tied = set()
+
     @property
     def _position(self) -> int:
         """Number of rows before the first unknown one, if the table has not shifted."""
@@ -200,7 +224,7 @@ class OffsetPager:
         found = all_of(*self._key_conditions(self._found))
         look_from, overlaps = self._look_from, self._look_from < self._position
         self._follows_known = overlaps and bool(known and self._found)
-        if overlaps:
+        if overlaps and page.rows:
             self._looks_apart = len(known) == len(page.rows) == 1
             if known and not self._looks_apart:
                 self._skip_to(look_from + len(known))
@@ -251,6 +275,7 @@ class OffsetPager:
             )
             raise InconsistentAnswer(message)
         self._known.clear()
+        self._tied = set()
         self._skip = self._overlap = self._steps = 0
 
     def _advance(self, page: Page, fresh: list[Row]) -> None:
@@ -263,6 +288,10 @@ class OffsetPager:
         elif page.rows or not links:
             last = all_of(*self._key_conditions(page.rows[-1] if page.rows else None))
             self._end.after_known_rows(page, distinct, self._known.reach, last)
+        if not fresh and self._end.stalled and len(page.rows) <= len(self._tied) + 1:
+            self._overlaps_ties, self._tied = False, set()
+        if self._overlaps_ties and page.rows:
+            self._note_ties(page.rows)
         self.done = self._end.done and not links
         leads_nowhere = not page.rows or (self._end.done and not fresh)
         if self._end.done and links:
@@ -280,5 +309,6 @@ class OffsetPager:
         self._skip_to(read)
 
     def _skip_to(self, read: int) -> None:
-        self._skip = max(read - 1, 0)
-        self._overlap = min(read, 1)
+        overlap = len(self._tied) + 1
+        self._skip = max(read - overlap, 0)
+        self._overlap = min(read, overlap)

@@ -61,6 +61,10 @@ class KnownRows:
         """Whether one of these rows is known."""
         return not self._known.keys().isdisjoint(self._identities(rows))
 
+    def knows(self, row: Row) -> bool:
+        """Whether this row is known."""
+        return self.identity(row) in self._known
+
     def is_last(self, row: Row) -> bool:
         """Whether the row is the last one of the last page."""
         return bool(self._sequence) and self.identity(row) == self._sequence[-1]

@@ -14,7 +14,7 @@ from operator import gt
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tap_acumatica.odata.payload.page import Row
 
@@ -45,6 +45,11 @@ def clearly_unsorted(rows: list[Row], key: tuple[str, ...]) -> bool:
     pairs = [pair for pair in pairwise(keys) if all(map(_is_judged, pair))]
     unsorted = sum(all(_out_of_order(pair, rule) for rule in _RULES) for pair in pairs)
     return len(pairs) >= MIN_PAIRS and unsorted > MAX_SHARE_UNSORTED * len(pairs)
+
+
+def may_tie(row: Row, other: Row, names: Iterable[str]) -> bool:
+    """Whether two rows stand at one place in the order by these columns, in some collation."""
+    return all(without_style(row.get(name)) == without_style(other.get(name)) for name in names)
 
 
 def without_style(value: Any) -> Any:  # noqa: ANN401 - values of any column

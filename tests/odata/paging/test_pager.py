@@ -130,6 +130,20 @@ def test_a_row_that_comes_twice_does_not_hide_that_the_table_has_shifted() -> No
     assert delivered(pager, Page(rows(3, 4, 5))) == [4, 5]
 
 
+def test_rows_whose_keys_tie_may_change_places_while_a_row_in_front_is_deleted() -> None:
+    names = [{"T": text} for text in ("a", "b", "c", "Smith", "SMITH", "z")]
+    server = [*names]
+    pager = OffsetPager(Table("Rows", {"T": edm.STRING}, key=("T",)), Paging(4, count=False))
+    came = []
+    for _ in range(9):
+        request = query(pager)
+        end = None if request.top is None else request.skip + request.top
+        came += [row["T"] for row in pager.accept(Page(server[request.skip : end]))]
+        server = [*names[1:3], names[4], names[3], names[5]]
+    assert pager.done
+    assert came == ["a", "b", "c", "Smith", "SMITH", "z"]
+
+
 def test_a_place_is_found_again_by_rows_of_earlier_answers() -> None:
     pager = OffsetPager(TABLE, Paging(1, count=False))
     pages = (Page(rows(1)), Page(rows(1, 2)), Page(rows(2, 3)), Page(rows(3, 4)))
@@ -219,6 +233,13 @@ def test_an_answer_without_the_rows_that_are_counted_is_no_end() -> None:
     assert query(pager).top == 5, "half as many rows, and the overlap"
     assert delivered(pager, Page(rows(1, 2), 2)) == [2]
     assert pager.done
+
+
+def test_rows_that_are_counted_but_never_sent_do_not_hide_that_the_table_has_shrunk() -> None:
+    pager = OffsetPager(TABLE, proved(4))
+    delivered(pager, Page(rows(1, 2, 3, 4), 9))
+    delivered(pager, Page([], 8), Page([], 8), Page([], 8))
+    assert query(pager).skip < 3, "a step back"
 
 
 @pytest.mark.parametrize("count", [9, None])
