@@ -60,7 +60,7 @@ mutants: $(INSTALLED) ## Break each rule of reading in a copy, and see the oracl
 	$(BIN)/python -u -m mutants
 
 warehouse: $(INSTALLED) $(MELTANO_INSTALLED) $(TARGETS_INSTALLED) ## Load a company into PostgreSQL and DuckDB, and compare it
-	$(BIN)/pytest --quiet tests/warehouse/load_company.py tests/warehouse/compare_counts.py tests/warehouse/type_mappings.py
+	$(BIN)/pytest --quiet tests/warehouse/load_company.py tests/warehouse/schedules.py tests/warehouse/compare_counts.py tests/warehouse/type_mappings.py
 
 targets: $(INSTALLED) $(TARGETS_INSTALLED) ## Ask each target what it makes of a column, and write docs/targets.md
 	$(BIN)/python -m warehouse
@@ -86,7 +86,7 @@ bench: $(INSTALLED) .venv-dlt .venv-airbyte ## Measure how fast it is and write 
 	$(UV) venv --quiet --python $(BIN)/python $@
 	$(UV) pip install --quiet --python $@/bin/python $(if $(findstring dlt,$@),dlt,airbyte-cdk) || rm -rf $@
 
-docs: $(INSTALLED) ## Write docs/settings.md and the settings in meltano.yml from the schema
+docs: $(INSTALLED) ## Write docs/settings.md, the settings in meltano.yml, and plugin.yml
 	$(BIN)/python -m docs.generate
 
 format: $(INSTALLED) ## Format the code and apply automatic fixes

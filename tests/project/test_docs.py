@@ -174,7 +174,8 @@ def test_every_documented_setting_is_in_meltano_yml() -> None:
 def test_the_generator_writes_what_is_committed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    committed = {name: getattr(generate, name).read_text("utf-8") for name in ("PAGE", "PROJECT")}
+    written = ("PAGE", "PROJECT", "PLUGIN")
+    committed = {name: getattr(generate, name).read_text("utf-8") for name in written}
     for name, text in committed.items():
         path = tmp_path / name
         path.write_text(text, encoding="utf-8")
@@ -317,8 +318,16 @@ def test_extractors_and_jobs_that_the_page_of_meltano_names_exist() -> None:
     rows = table(PAGES["docs/meltano.md"], "extractor")
     tasks = {each["name"]: each["tasks"] for each in MELTANO["jobs"]}
     assert len(rows) == len(MELTANO["plugins"]["extractors"]) - 1
-    for extractor, job, _ in rows:
-        assert tasks[job.strip("`")] == [f"{extractor.strip('`')} target-jsonl"]
+    for extractor, *jobs, _ in rows:
+        for job, loader in zip(jobs, ("target-jsonl", "target-postgres"), strict=True):
+            assert tasks[job.strip("`")] == [f"{extractor.strip('`')} {loader}"]
+
+
+def test_the_schedules_that_the_page_of_meltano_names_are_those_of_the_project() -> None:
+    rows = table(PAGES["docs/meltano.md"], "schedule")
+    assert {row[0].strip("`"): row[2].strip("`") for row in rows} == {
+        schedule["name"]: schedule["job"] for schedule in MELTANO["schedules"]
+    }
 
 
 def test_each_cause_has_the_exit_code_of_the_page() -> None:
