@@ -1,8 +1,8 @@
 """``python -m docs.generate``: write docs/settings.md, the settings in meltano.yml, and plugin.yml.
 
 All follow from the schema of the settings, so that no fact about a setting stands in two places.
-The text around the tables is in this file. plugin.yml, the definition for other Meltano projects and
-for Meltano Hub, is the extractor of meltano.yml with the addresses of pyproject.toml.
+The text around the tables is in this file. plugin.yml, the definition for other Meltano projects
+and for Meltano Hub, is the extractor of meltano.yml with the addresses of pyproject.toml.
 """
 
 from __future__ import annotations

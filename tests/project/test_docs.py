@@ -51,6 +51,7 @@ PAGES = {
     for path in (
         *sorted(ROOT.glob("*.md")),
         *sorted(ROOT.glob("docs/*.md")),
+        *sorted(ROOT.glob("examples/*/README.md")),
         ROOT / "sandbox" / "README.md",
     )
 }
@@ -192,8 +193,9 @@ def test_the_generator_changes_nothing_outside_its_two_comments(lost: str) -> No
 
 
 def named_elsewhere() -> set[str]:
-    """Names that look like settings: of state, catalog, OAuth and the sandbox."""
+    """Names that look like settings: of state, catalog, OAuth, the sandbox, Meltano and Airflow."""
     return {
+        *("pip_url", "dags_folder", "max_active_runs"),
         *("undated_rows_read_on", "table_name", "tap_acumatica", "exit_code"),
         *("key_properties", "replication_key", "replication_method"),
         *("offline_access", "access_token", "unauthorized_client", "invalid_grant"),
@@ -379,7 +381,7 @@ def test_json_in_the_documentation_is_json(page: str) -> None:
 
 @each_page
 def test_targets_of_make_that_are_named_exist(page: str) -> None:
-    for target in set(re.findall(r"(?:`|^    )make ([a-z]+)\b", PAGES[page], re.MULTILINE)):
+    for target in set(re.findall(r"(?:`|^    )make ([a-z-]+)\b", PAGES[page], re.MULTILINE)):
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
 
 
