@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SHARD = ROOT / "examples" / "airflow" / "shard.py"
 ORDERS = "PX_Objects_SO_SOOrder"
+STREAMS = (
+    *(ORDERS, "PX_Objects_SO_SOLine", "PX_Objects_IN_InventoryItem", "PX_Objects_CS_Terms"),
+    *("PX_Objects_AR_Customer", "PX_Objects_AP_Vendor", "PX_Objects_GL_Account"),
+)
 TENANTS = ("Company A", "Company B", "Company C")
 STOPPED = 143
 TIMEOUT = 120  # seconds
@@ -34,6 +38,7 @@ import json, os, pathlib, subprocess, sys
 _, run, option, state, extractor, loader = sys.argv
 assert (run, option) == ("run", "--state-id-suffix"), sys.argv
 folder = pathlib.Path(os.environ["MELTANO_SYS_DIR_ROOT"])
+pathlib.Path(os.environ["MELTANO_PROJECT_ROOT"], "group").write_text(str(os.getpgid(0)))
 assert folder.joinpath("extractors").is_dir()
 catalog = folder / "run" / extractor / "tap.properties.json"
 catalog.parent.mkdir(parents=True)  # another run that writes there is an error
@@ -125,15 +130,24 @@ def test_three_shards_at_once_keep_apart_and_leave_nothing(box: Sandbox, tmp_pat
     assert box.counters().sessions_open == 0
 
 
-def test_a_signal_is_passed_on_and_no_session_is_left(box: Sandbox, tmp_path: Path) -> None:
-    shards = Shards(tmp_path, box)
-    reading = threading.Event()
-    box.app.before.append(lambda _: reading.set())
+def test_a_signal_ends_the_tap_too_and_leaves_no_session(box: Sandbox, tmp_path: Path) -> None:
+    shards = Shards(tmp_path, box, TAP_ACUMATICA_ENTITIES=json.dumps(STREAMS))
+    reading, signalled = threading.Event(), threading.Event()
+
+    def hold(_: object) -> None:
+        reading.set()
+        signalled.wait(TIMEOUT)
+
+    box.before_request(hold)
     process = shards.start("company_a")
     assert reading.wait(TIMEOUT)
     process.send_signal(signal.SIGTERM)
+    signalled.set()
     process.communicate(timeout=TIMEOUT)
     assert process.returncode == STOPPED
+    with pytest.raises(ProcessLookupError):
+        os.killpg(int(tmp_path.joinpath("project", "group").read_text()), 0)
+    assert box.counters().data_requests < len(STREAMS), "the tap read on"
     assert box.counters().sessions_open == 0
     assert not list(shards.temporary.iterdir())
 
