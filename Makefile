@@ -79,7 +79,7 @@ wheel-check: $(INSTALLED) ## Run the tests with the wheel in dist
 	$(UV) pip install --quiet --python .venv-wheel/bin/python --constraint constraints.txt dist/*.whl --group test
 	rm -rf build/wheel && mkdir -p build/wheel
 	git ls-files | grep -v '^tap_acumatica/' | tar -cf - -T - | tar -xf - -C build/wheel
-	cd build/wheel && ../../.venv-wheel/bin/pytest --quiet --numprocesses=auto --ignore=tests/project $(PYTEST_ARGS)
+	cd build/wheel && PYTHONPATH=$(CURDIR)/build/wheel ../../.venv-wheel/bin/pytest --quiet --numprocesses=auto --ignore=tests/project $(PYTEST_ARGS)
 
 airflow: $(INSTALLED) $(MELTANO_INSTALLED) .venv-airflow/.installed ## Run the example of Airflow against two sandboxes
 	$(BIN)/pytest --quiet -p no:xdist tests/examples/airflow_runs.py
