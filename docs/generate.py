@@ -1,13 +1,15 @@
-"""``python -m docs.generate``: write docs/settings.md and the settings in meltano.yml.
+"""``python -m docs.generate``: write docs/settings.md, the settings in meltano.yml, and plugin.yml.
 
-Both follow from the schema of the settings, so that no fact about a setting stands in two places.
-The text around the tables is in this file.
+All follow from the schema of the settings, so that no fact about a setting stands in two places.
+The text around the tables is in this file. plugin.yml, the definition for other Meltano projects
+and for Meltano Hub, is the extractor of meltano.yml with the addresses of pyproject.toml.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import tomllib
 from copy import deepcopy
 from pathlib import Path
 from textwrap import indent
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs" / "settings.md"
 PROJECT: Final = ROOT / "meltano.yml"
+PLUGIN: Final = ROOT / "plugin.yml"
+PACKAGE: Final = ROOT / "pyproject.toml"
 
 INTRO: Final = """\
 # Settings
@@ -76,6 +80,11 @@ BEGIN: Final = (
     "    # Begin of the settings: written by `make docs` from tap_acumatica/settings/schema.py.\n"
 )
 END: Final = "    # End of the settings.\n"
+ABOUT_THE_PLUGIN: Final = """\
+# Written by `make docs` from meltano.yml and pyproject.toml: the extractor for other projects,
+#   meltano add tap-acumatica --from-ref plugin.yml
+# and its definition for Meltano Hub.
+"""
 WIDTH: Final = 80
 """Columns after which PyYAML breaks a text, at the next blank."""
 LONGEST_PLAIN: Final = 60
@@ -95,9 +104,11 @@ _Dumper.add_representer(str, _text)
 
 
 def main() -> None:
-    """Write the page and the settings in meltano.yml."""
+    """Write the page, the settings in meltano.yml, and plugin.yml."""
     PAGE.write_text(page(), encoding="utf-8")
-    PROJECT.write_text(project(PROJECT.read_text(encoding="utf-8")), encoding="utf-8")
+    written = project(PROJECT.read_text(encoding="utf-8"))
+    PROJECT.write_text(written, encoding="utf-8")
+    PLUGIN.write_text(plugin(written), encoding="utf-8")
 
 
 def page() -> str:
@@ -118,6 +129,33 @@ def project(text: str) -> str:
         message = f"{PROJECT.name} needs these two comments once:\n{BEGIN}{END}"
         raise ValueError(message)
     return written
+
+
+def plugin(text: str) -> str:
+    """The content of plugin.yml.
+
+    Args:
+        text: The content of meltano.yml, whose first extractor is the tap.
+    """
+    package = tomllib.loads(PACKAGE.read_text(encoding="utf-8"))["project"]
+    repository = package["urls"]["Repository"]
+    base = yaml.safe_load(text)["plugins"]["extractors"][0]
+    addresses = {
+        "variant": repository.split("/")[-2],
+        "domain_url": "https://www.acumatica.com",
+        "docs": package["urls"]["Documentation"],
+        "repo": repository,
+        "logo_url": f"{repository}/raw/main/docs/logo.svg",
+        "pip_url": package["name"],
+        "maintenance_status": "beta",
+        "quality": "unknown",
+        "keywords": ["meltano_sdk"],
+    }
+    definition = {name: base[name] for name in ("name", "namespace", "label", "description")}
+    definition |= addresses
+    definition |= {name: value for name, value in base.items() if name not in definition}
+    listed = yaml.dump(definition, Dumper=_Dumper, sort_keys=False, width=WIDTH)
+    return ABOUT_THE_PLUGIN + listed
 
 
 def _with_the_sdk() -> dict[str, dict[str, Any]]:

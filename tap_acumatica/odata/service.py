@@ -120,6 +120,10 @@ class Service:
         """Let requests for the tenant be retried for their whole time again."""
         self.client.trust(self._owner)
 
+    def sign_out(self) -> None:
+        """Sign out of the tenant's idle sessions, since nothing is left to request."""
+        self.client.sign_out(self._owner)
+
     @property
     def root(self) -> str | None:
         """The address that answered, or None if none has answered yet."""

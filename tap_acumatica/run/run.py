@@ -93,6 +93,8 @@ class Run:
         self._instance: Instance | None = None
         self._failures: RunFailures | None = None
         self._readers: Prefetcher[tuple[str, Tenant], ReadEvent] | None = None
+        self._left: Counter[Tenant] = Counter()
+        """How many streams of each tenant have not ended."""
         self._plans: Callable[[], Iterable[StreamPlan]] = tuple
         self._bookmarks: Bookmarks | None = None
         self._takes_text: Callable[[StreamPlan], bool] = lambda _: False
@@ -294,6 +296,7 @@ class Run:
             for tenant in plan.partitions
             if not self.failures.has_failed(tenant)
         ]
+        self._left = Counter(tenant for _, tenant in order)
 
         def create_reader(key: tuple[str, Tenant]) -> EntityReader | DeletionsReader:
             name, tenant = key
@@ -390,12 +393,16 @@ class Run:
         if self._readers:
             self._readers.drop(lambda key: key[1] == tenant)
 
-    @staticmethod
     def _end_stream(
-        facts: StreamFacts, status: Status, error: AcumaticaError | None = None
+        self, facts: StreamFacts, status: Status, error: AcumaticaError | None = None
     ) -> None:
         facts.end(status, error)
         logger.info("%s", facts.line, extra=facts.as_dict())
+        self._left[facts.tenant] -= 1
+        # At the end of the run all tenants are signed out.
+        if self._left[facts.tenant] == 0 and self._left.total():
+            for service in self.instance.services_of(facts.tenant).values():
+                service.sign_out()
 
     def require_complete(self, plans: Sequence[StreamPlan], known: Collection[str] = ()) -> None:
         """Raise an error if a stream failed, or if all streams of a tenant were refused.

@@ -51,6 +51,7 @@ PAGES = {
     for path in (
         *sorted(ROOT.glob("*.md")),
         *sorted(ROOT.glob("docs/*.md")),
+        *sorted(ROOT.glob("examples/*/README.md")),
         ROOT / "sandbox" / "README.md",
     )
 }
@@ -174,7 +175,8 @@ def test_every_documented_setting_is_in_meltano_yml() -> None:
 def test_the_generator_writes_what_is_committed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    committed = {name: getattr(generate, name).read_text("utf-8") for name in ("PAGE", "PROJECT")}
+    written = ("PAGE", "PROJECT", "PLUGIN")
+    committed = {name: getattr(generate, name).read_text("utf-8") for name in written}
     for name, text in committed.items():
         path = tmp_path / name
         path.write_text(text, encoding="utf-8")
@@ -191,8 +193,9 @@ def test_the_generator_changes_nothing_outside_its_two_comments(lost: str) -> No
 
 
 def named_elsewhere() -> set[str]:
-    """Names that look like settings: of state, catalog, targets, OAuth and the sandbox."""
+    """Names that look like settings: of state, catalog, targets, OAuth, Meltano and others."""
     return {
+        *("pip_url", "dags_folder", "max_active_runs"),
         *("undated_rows_read_on", "table_name", "tap_acumatica", "exit_code", "deleted_records"),
         *("key_properties", "replication_key", "replication_method"),
         *("add_record_metadata", "add_metadata_columns"),
@@ -318,8 +321,16 @@ def test_extractors_and_jobs_that_the_page_of_meltano_names_exist() -> None:
     rows = table(PAGES["docs/meltano.md"], "extractor")
     tasks = {each["name"]: each["tasks"] for each in MELTANO["jobs"]}
     assert len(rows) == len(MELTANO["plugins"]["extractors"]) - 1
-    for extractor, job, _ in rows:
-        assert tasks[job.strip("`")] == [f"{extractor.strip('`')} target-jsonl"]
+    for extractor, *jobs, _ in rows:
+        for job, loader in zip(jobs, ("target-jsonl", "target-postgres"), strict=True):
+            assert tasks[job.strip("`")] == [f"{extractor.strip('`')} {loader}"]
+
+
+def test_the_schedules_that_the_page_of_meltano_names_are_those_of_the_project() -> None:
+    rows = table(PAGES["docs/meltano.md"], "schedule")
+    assert {row[0].strip("`"): row[2].strip("`") for row in rows} == {
+        schedule["name"]: schedule["job"] for schedule in MELTANO["schedules"]
+    }
 
 
 def test_each_cause_has_the_exit_code_of_the_page() -> None:
@@ -371,7 +382,7 @@ def test_json_in_the_documentation_is_json(page: str) -> None:
 
 @each_page
 def test_targets_of_make_that_are_named_exist(page: str) -> None:
-    for target in set(re.findall(r"(?:`|^    )make ([a-z]+)\b", PAGES[page], re.MULTILINE)):
+    for target in set(re.findall(r"(?:`|^    )make ([a-z-]+)\b", PAGES[page], re.MULTILINE)):
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
 
 

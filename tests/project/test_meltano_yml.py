@@ -18,7 +18,9 @@ from warehouse.targets import pins
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PROJECT = yaml.safe_load(Path(__file__).parents[2].joinpath("meltano.yml").read_text())
+ROOT = Path(__file__).parents[2]
+PROJECT = yaml.safe_load(ROOT.joinpath("meltano.yml").read_text())
+PLUGIN = yaml.safe_load(ROOT.joinpath("plugin.yml").read_text())
 EXTRACTORS = {each["name"]: each for each in PROJECT["plugins"]["extractors"]}
 BASE = EXTRACTORS["tap-acumatica"]
 LOADERS = {each["name"] for each in PROJECT["plugins"]["loaders"]}
@@ -115,6 +117,33 @@ def test_jobs_run_extractors_and_loaders_that_are_defined() -> None:
     assert {extractor for extractor, _ in tasks} <= set(EXTRACTORS)
     assert {loader for _, loader in tasks} <= LOADERS
     assert JOBS["everything"] == [*JOBS["documents"], *JOBS["reference"]]
+
+
+def test_schedules_run_jobs_with_settings_that_exist() -> None:
+    for schedule in PROJECT["schedules"]:
+        (extractor, _), *_ = (task.split() for task in JOBS[schedule["job"]])
+        prefix = extractor.replace("--", "__").replace("-", "_").upper()
+        for name in schedule.get("env", {}):
+            assert name.removeprefix(f"{prefix}_").lower() in SCHEMA["properties"], name
+
+
+def test_rows_that_are_gone_leave_the_warehouse() -> None:
+    """What a loader retires, the extractor has to name; a table of documents once a week."""
+    loader = next(e for e in PROJECT["plugins"]["loaders"] if e["name"] == "target-postgres")
+    assert loader["config"] == {"hard_delete": True}
+    name = "emit_activate_version_messages"
+    assert EXTRACTORS["tap-acumatica--full-table"]["config"][name]
+    assert name not in EXTRACTORS["tap-acumatica--incremental"]["config"]
+
+
+def test_the_plugin_is_the_extractor_with_addresses_in_place_of_paths() -> None:
+    elsewhere = {"docs", "pip_url"}
+    same = {name: value for name, value in BASE.items() if name not in elsewhere}
+    assert {name: PLUGIN[name] for name in same} == same
+    assert PLUGIN["pip_url"] == "tap-acumatica"
+    for name in ("docs", "repo", "logo_url", "domain_url"):
+        assert PLUGIN[name].startswith("https://")
+    assert ROOT.joinpath(*PLUGIN["logo_url"].rpartition("/main/")[2].split("/")).is_file()
 
 
 def test_no_secret_has_a_value() -> None:

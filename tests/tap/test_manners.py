@@ -72,6 +72,31 @@ def test_a_licence_for_one_session_is_enough_for_many_tenants(two: Sandbox) -> N
     assert two.counters().sessions_open == 0
 
 
+@pytest.mark.parametrize("tenants", [["A"], ["A", "B"]])
+@pytest.mark.parametrize("sessions", [1, 2])
+def test_a_run_that_is_refused_another_session_goes_on_with_those_it_has(
+    two: Sandbox, tenants: list[str], sessions: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    two.quirks.max_sessions = sessions
+    settings = settings_for(two, *STREAMS, tenants=tenants, max_pool_size=4, max_retry_time=0)
+    output = run({**settings, "page_size": 10})
+    assert output.error is None
+    for stream in STREAMS:
+        rows = [row for tenant in tenants for row in two.rows(stream, tenant=tenant)]
+        assert len({json.dumps(row, default=str) for row in output.records(stream)}) == len(rows)
+    assert two.counters().sessions_open == 0
+    said = [each for each in caplog.messages if "allows no more sessions" in each]
+    assert len(said) <= 3
+
+
+def test_the_sessions_of_a_tenant_end_with_its_last_stream(two: Sandbox) -> None:
+    open_sessions = []
+    two.before_request(lambda _: open_sessions.append(two.counters().sessions_open))
+    assert run(settings_for(two, SALES, tenants=["A", "B"])).error is None
+    assert open_sessions[-1] == 1, "that of the tenant that is read"
+    assert two.counters().sessions_open == 0
+
+
 def stop_during_request(  # noqa: PLR0913 - when, how and by what
     box: Sandbox,
     tmp_path: Path,

@@ -332,18 +332,24 @@ class Client:
         with self._first_request_lock:
             if not self._succeeded.is_set():
                 return self._exchange(attempt)
-        try:
-            return self._exchange(attempt)
-        except RequestFailed as failed:
-            owner = attempt.request.owner
-            if failed.cause is not Cause.API_LOGIN_LIMIT or not self._make_room(owner):
-                raise
+        owner = attempt.request.owner
+        for _ in range(self._settings.pool.size):
+            try:
+                return self._exchange(attempt)
+            except RequestFailed as failed:
+                if failed.cause is not Cause.API_LOGIN_LIMIT:
+                    raise
+                if not self._sign_out_idle(lambda each: each != owner) and not self._pool.shrink():
+                    raise
         return self._exchange(attempt)
 
-    def _make_room(self, owner: str) -> bool:
-        """Sign out of other owners' idle sessions; return whether there were any."""
-        connections = self._pool.drain(keep=owner)
-        idle = [connection for connection in connections if connection.signed_in]
+    def sign_out(self, owner: str) -> None:
+        """Sign out of an owner's idle sessions."""
+        self._sign_out_idle(lambda each: each == owner)
+
+    def _sign_out_idle(self, which: Callable[[str], bool]) -> bool:
+        """Sign out of the idle sessions of these owners; return whether there were any."""
+        idle = [connection for connection in self._pool.drain(which) if connection.signed_in]
         self._sign_out_all(idle, self._site, time.monotonic() + SIGN_OUT_TIMEOUT)
         return bool(idle)
 
@@ -362,6 +368,7 @@ class Client:
                 self._signing_in(connection, authorization) as turn,
             ):
                 self._require_open(request, attempt.auth)
+                is_new = not connection.signed_in
                 response = self._fetch(connection, request, authorization)
                 if response.status_code == HTTPStatus.OK:
                     turn.close()
@@ -378,6 +385,7 @@ class Client:
                 failed = self._classified(outcome, attempt.auth)
                 if failed:
                     self._leave(connection, outcome, failed)
+                    connection.refused = is_new and failed.cause is Cause.API_LOGIN_LIMIT
                 streamed = attempt.streamed and not failed
                 decoded = body.decoded(attempt.decode) if streamed else None
             try:

@@ -16,6 +16,7 @@ import requests
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.http.answer import Credential
 from tap_acumatica.odata.http.error_table import timed_out
+from tap_acumatica.odata.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,6 +48,8 @@ class Connection:
     """The authorization that the server accepted last."""
     busy: bool = False
     """Whether the server may still be executing a request in its session."""
+    refused: bool = False
+    """Whether the server refused it a session, since there are too many."""
 
     @property
     def signed_in(self) -> bool:
@@ -73,6 +76,9 @@ class ConnectionPool:
         self.in_use = 0
         self._settings = settings
         self._new_session = new_session
+        self._size = settings.size
+        self._refusals = 0
+        self._taken: list[Connection] = []
         self._free: list[Connection] = []
         self._timed_out: list[Connection] = []
         self._slots = threading.BoundedSemaphore(settings.size)
@@ -82,8 +88,9 @@ class ConnectionPool:
     def connection(self, owner: str) -> Iterator[Connection]:
         """Take a connection of this owner out of the pool, and put it back at the end.
 
-        After a timeout it is not used again, since the server is still busy in its session. After
-        any other failure it is reopened with its cookies, so that no session is left behind.
+        After a timeout it is not used again, since the server is still busy in its session, and
+        neither is one that was refused a session. After any other failure it is reopened with its
+        cookies, so that no session is left behind.
 
         Raises:
             AcumaticaError: No connection became free within the wait time.
@@ -105,7 +112,11 @@ class ConnectionPool:
                     connection.busy = timed_out(error)
                     self._put(connection)
                 raise
-            self._put(connection)
+            else:
+                self._put(connection)
+            finally:
+                with self._lock:
+                    self._taken.remove(connection)
         finally:
             self._count(-1)
             self._slots.release()
@@ -114,18 +125,39 @@ class ConnectionPool:
         """Wait until no connection is in use, for at most so many seconds."""
         deadline = time.monotonic() + timeout
         acquired = 0
-        while acquired < self._settings.size and self._slots.acquire(
+        while acquired < self._size and self._slots.acquire(
             timeout=max(deadline - time.monotonic(), 0)
         ):
             acquired += 1
         for _ in range(acquired):
             self._slots.release()
 
-    def drain(self, keep: str | None = None) -> list[Connection]:
-        """Take all idle connections out of the pool, except those of the owner to keep."""
+    def shrink(self) -> bool:
+        """Go on with fewer connections, after one was refused a session; False if none has one.
+
+        The next request then waits for a connection that has a session, or for the last one in
+        use to be idle.
+        """
         with self._lock:
-            idle = [connection for connection in self._free if connection.owner != keep]
-            self._free[:] = [connection for connection in self._free if connection.owner == keep]
+            others = any(connection.signed_in for connection in (*self._taken, *self._free))
+            if not self._refusals or not others:
+                return False
+            self._refusals -= 1
+            if self._size == 1:
+                return True
+            self._size -= 1
+            size = self._size
+        logger.warning(
+            "Acumatica allows no more sessions: the run goes on with at most %d of them.", size
+        )
+        self._slots.acquire()
+        return True
+
+    def drain(self, which: Callable[[str], bool] = lambda _: True) -> list[Connection]:
+        """Take the idle connections of these owners out of the pool."""
+        with self._lock:
+            idle = [connection for connection in self._free if which(connection.owner)]
+            self._free[:] = [each for each in self._free if not which(each.owner)]
         return idle
 
     def drain_timed_out(self) -> list[Connection]:
@@ -145,13 +177,20 @@ class ConnectionPool:
                 (i for i in reversed(range(len(self._free))) if self._free[i].owner == owner), None
             )
             connection = None if index is None else self._free.pop(index)
-        if connection is None:
-            return Connection(owner, self._new_session())
+            is_new = connection is None
+            connection = connection or Connection(owner, self._new_session())
+            self._taken.append(connection)
+        if is_new:
+            return connection
         if time.monotonic() - connection.used > self._settings.idle_timeout:
             connection.session.close()
         return connection
 
     def _put(self, connection: Connection) -> None:
+        if connection.refused:
+            with self._lock:
+                self._refusals += 1
+            return
         if not self._settings.kept_alive:
             connection.session.close()
         connection.used = time.monotonic()
