@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
@@ -11,19 +12,18 @@ from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
-from tap_acumatica.check.report import CheckFailed
-from tap_acumatica.cli.check import check_command
 from tap_acumatica.cli.ending import say
-from tap_acumatica.cli.login import login_command
 from tap_acumatica.cli.opening import CommandTap, open_tap
-from tap_acumatica.cli.reread import reread_command
 from tap_acumatica.cli.stdout import complete_stdout
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.run.endings import exit_code
 from tap_acumatica.run.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
+
+SUBCOMMANDS: Final = ("check", "login", "reread")
+"""The subcommands; each is made by the module of its name, which is imported on demand."""
 
 
 class TapCommand(SingerCommand, click.Group):
@@ -32,9 +32,12 @@ class TapCommand(SingerCommand, click.Group):
     Without a subcommand it is the Singer command.
     """
 
+    make: Callable[[str], click.Command]
+    """Makes a subcommand."""
+
     @classmethod
-    def of(cls, command: SingerCommand, subcommands: Sequence[click.Command]) -> TapCommand:
-        """Create it from the SDK's command."""
+    def of(cls, command: SingerCommand, make: Callable[[str], click.Command]) -> TapCommand:
+        """Create it from the SDK's command; subcommands are made when they are asked for."""
 
         def sync(**options: Any) -> None:  # noqa: ANN401 - the SDK's
             context = click.get_current_context()
@@ -45,25 +48,31 @@ class TapCommand(SingerCommand, click.Group):
                 message = f"The option --config comes before {name}: put it after that word."
                 raise SettingsError(message)
 
-        return cls(
+        group = cls(
             name=command.name,
             callback=sync,
-            commands=subcommands,
             invoke_without_command=True,
             context_settings=command.context_settings,
             help=command.help,
             params=command.params,
             logger=command.logger,
         )
+        group.make = make
+        return group
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUBCOMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self.make(cmd_name) if cmd_name in SUBCOMMANDS else None
 
     @override
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
             with complete_stdout():
                 return super().main(*args, **kwargs)
-        except CheckFailed as error:
-            say(error)
-            sys.exit(1)
         except Exception as error:  # noqa: BLE001 - the last resort: a sentence, not a traceback
             say(error)
             sys.exit(exit_code(error))
@@ -79,8 +88,14 @@ def command(tap: type[CommandTap], singer_command: click.Command) -> click.Comma
         if parameter.name in {"catalog", "state"}:
             # The tap opens the file itself: click would end with its usage instead.
             parameter.type = click.STRING
-    subcommands = [login_command(tap), check_command(tap, singer_command), reread_command()]
-    return TapCommand.of(singer_command, subcommands)
+
+    def make(name: str) -> click.Command:
+        subcommand: click.Command = import_module(f"tap_acumatica.cli.{name}").command(
+            tap, singer_command
+        )
+        return subcommand
+
+    return TapCommand.of(singer_command, make)
 
 
 def discover(tap: type[CommandTap], ctx: click.Context) -> None:

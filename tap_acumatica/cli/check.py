@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 from copy import copy
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from tap_acumatica.check import report
 from tap_acumatica.check.checker import RETRY_LIMITS, Checker, Earlier
 from tap_acumatica.check.deletions import FullReads
 from tap_acumatica.check.findings import failure
+from tap_acumatica.cli.ending import say
 from tap_acumatica.cli.opening import CommandTap, open_tap
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.log import silenced
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
     from tap_acumatica.check.findings import Finding
 
 
-def check_command(tap: type[CommandTap], command: click.Command) -> click.Command:
+def command(tap: type[CommandTap], singer_command: click.Command) -> click.Command:
     """Return the command `check`, with the Singer command's options --config and --catalog."""
-    options = [copy(option) for option in command.params if option.name in {"config", "catalog"}]
+    options = [
+        copy(option) for option in singer_command.params if option.name in {"config", "catalog"}
+    ]
     for option in options:
         if option.name == "config":
             # The file is read later, so that an error in it is reported as a step of the check.
@@ -66,9 +70,7 @@ def check(
         catalog: Path of the file with the catalog.
         state: Path of the file with the state.
         output: The output format, text or json.
-
-    Raises:
-        CheckFailed: A sync would not work.
+    Exits with 1 if a sync would not work.
     """
     # Closing the generator restores the log, also when the output cannot be written.
     with closing(_findings(tap, config, catalog, state)) as steps:
@@ -77,7 +79,11 @@ def check(
             click.echo(text.encode())
         else:
             findings = report.show(steps)
-    report.require_good(findings)
+    try:
+        report.require_good(findings)
+    except report.CheckFailed as error:
+        say(error)
+        sys.exit(1)
 
 
 def _findings(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from singer_sdk.plugin_base import _ConfigInput
 
 
-def login_command(tap: type[CommandTap]) -> click.Command:
+def command(tap: type[CommandTap], _: click.Command) -> click.Command:
     """Return the command `login`."""
 
     def callback(config: _ConfigInput, tenant: str | None, *, browser: bool) -> None:

@@ -15,8 +15,10 @@ from tap_acumatica.reading.reread import reread
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tap_acumatica.cli.opening import CommandTap
 
-def reread_command() -> click.Command:
+
+def command(_: type[CommandTap], __: click.Command) -> click.Command:
     """Return the command `reread`."""
     return click.Command(
         "reread",

@@ -18,7 +18,7 @@ from tap_acumatica.login.callback import (
 from tap_acumatica.odata.errors import AcumaticaError, SettingsError
 from tap_acumatica.odata.http.answer import shortened
 from tap_acumatica.odata.masking import shown, visible
-from tap_acumatica.run.accounts import identity_server, token_store
+from tap_acumatica.run.oauth_accounts import identity_server, token_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from tap_acumatica.odata import csdl, diagnosis
+from tap_acumatica.odata import diagnosis
 from tap_acumatica.odata.addresses import DAC, INTERFACES, Address
 from tap_acumatica.odata.deletions import HEADER
 from tap_acumatica.odata.diagnosis import NoService
@@ -144,6 +144,9 @@ class Service:
             RequestFailed: As `Client.get`.
             NoService: The service or tenant does not exist, or not for this account.
         """
+        # Imported on demand: a sync with a catalog needs no XML.
+        from tap_acumatica.odata import csdl  # noqa: PLC0415
+
         request = _ServiceRequest(
             lambda root: root + "$metadata",
             "$metadata",

@@ -11,7 +11,7 @@ from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.http.auth import BasicAuth
 from tap_acumatica.odata.http.client import ClientSettings
 from tap_acumatica.odata.oauth.tokens import FileTokenStore, MemoryTokenStore
-from tap_acumatica.run import accounts
+from tap_acumatica.run import accounts, oauth_accounts
 from tap_acumatica.settings import validation
 from tap_acumatica.settings.accounts import AccountSettings, tenants
 from tap_acumatica.settings.schema import SCHEMA
@@ -137,7 +137,9 @@ def test_the_tenants_to_sign_in_to(changes: dict[str, Any], expected: list[str])
     ("client_id", "expected"), [("GUID", "GUID@Company A"), ("GUID@x", "GUID@x")]
 )
 def test_the_tenant_is_added_to_a_client_id_that_has_none(client_id: str, expected: str) -> None:
-    server = accounts.identity_server(account(client_id=client_id), ClientSettings(), "Company A")
+    server = oauth_accounts.identity_server(
+        account(client_id=client_id), ClientSettings(), "Company A"
+    )
     assert server.application.client_id == expected
     assert server.site == SITE
 
@@ -158,8 +160,8 @@ def test_by_oauth_each_tenant_is_an_account() -> None:
 
 def file_store(**changes: Any) -> FileTokenStore:
     oauth = account(**changes)
-    server = accounts.identity_server(oauth, ClientSettings(), "Company A")
-    store = accounts.token_store(oauth, ClientSettings(timeout=1, max_retry_time=2), server)
+    server = oauth_accounts.identity_server(oauth, ClientSettings(), "Company A")
+    store = oauth_accounts.token_store(oauth, ClientSettings(timeout=1, max_retry_time=2), server)
     assert isinstance(store, FileTokenStore)
     return store
 
@@ -187,5 +189,5 @@ def test_what_a_token_began_with_is_the_refresh_token_else_the_user() -> None:
 
 def test_without_a_file_tokens_live_for_a_run() -> None:
     oauth = account(token_file=None, username="u", password="p")
-    server = accounts.identity_server(oauth, ClientSettings(), "Company A")
-    assert isinstance(accounts.token_store(oauth, ClientSettings(), server), MemoryTokenStore)
+    server = oauth_accounts.identity_server(oauth, ClientSettings(), "Company A")
+    assert isinstance(oauth_accounts.token_store(oauth, ClientSettings(), server), MemoryTokenStore)

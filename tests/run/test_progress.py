@@ -12,7 +12,8 @@ from rich.console import Console
 from support.running import run, settings_for
 
 from tap_acumatica.odata.log import logger
-from tap_acumatica.run.progress import Bar, Lines, NoProgress, Progress, show_progress
+from tap_acumatica.run.progress import Lines, NoProgress, Progress, show_progress
+from tap_acumatica.run.progress_bar import Bar
 
 if TYPE_CHECKING:
     from sandbox import Sandbox

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_acumatica.odata.dialect import ATOM
-from tap_acumatica.odata.payload.atom import AtomDecoder
 from tap_acumatica.odata.payload.json import JsonDecoder
 
 if TYPE_CHECKING:
@@ -23,5 +22,8 @@ def decoder_for(table: Table, required: Iterable[str] = ()) -> Decoder:
         required: Columns without which a row cannot be read.
     """
     if table.format is ATOM:
+        # Imported on demand: others need no XML.
+        from tap_acumatica.odata.payload.atom import AtomDecoder  # noqa: PLC0415
+
         return AtomDecoder(table.entity_set, table.columns, required)
     return JsonDecoder(table.entity_set, table.columns, required, table.written)
