@@ -177,6 +177,9 @@ class Client:
         self._first_request_lock = threading.Lock()
         self._sign_in_queue = threading.Lock()
         self._sign_in_turn = threading.Lock()
+        self._room_lock = threading.Lock()
+        self._room_made = 0
+        """How often idle sessions were signed out, so that others could begin."""
         self._succeeded = threading.Event()
         self._refused: dict[Auth, RequestFailed] = {}
         self._doubted: set[str] = set()
@@ -332,20 +335,32 @@ class Client:
         with self._first_request_lock:
             if not self._succeeded.is_set():
                 return self._exchange(attempt)
-        owner = attempt.request.owner
-        for _ in range(self._settings.pool.size):
+        while True:
+            room_made = self._room_made
             try:
                 return self._exchange(attempt)
             except RequestFailed as failed:
                 if failed.cause is not Cause.API_LOGIN_LIMIT:
                     raise
-                if not self._sign_out_idle(lambda each: each != owner) and not self._pool.shrink():
+                if not self._make_room(attempt.request.owner, room_made):
                     raise
-        return self._exchange(attempt)
+
+    def _make_room(self, owner: str, room_made: int) -> bool:
+        """Sign out of other owners' idle sessions, or go on with fewer; False if neither helps.
+
+        Args:
+            owner: The owner that was refused a session.
+            room_made: How often room had been made when its request began.
+        """
+        with self._room_lock:
+            if self._room_made == room_made and self._sign_out_idle(lambda each: each != owner):
+                self._room_made += 1
+            return self._room_made != room_made or self._pool.shrink()
 
     def sign_out(self, owner: str) -> None:
         """Sign out of an owner's idle sessions."""
-        self._sign_out_idle(lambda each: each == owner)
+        with self._room_lock:
+            self._room_made += self._sign_out_idle(lambda each: each == owner)
 
     def _sign_out_idle(self, which: Callable[[str], bool]) -> bool:
         """Sign out of the idle sessions of these owners; return whether there were any."""
