@@ -50,8 +50,8 @@ from tap_acumatica.reading.bookmarks import (
 from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run import drift
 from tap_acumatica.run.assembly import assemble
+from tap_acumatica.run.display import show_progress
 from tap_acumatica.run.partition import streams_read
-from tap_acumatica.run.progress import show_progress
 from tap_acumatica.run.run import Run
 from tap_acumatica.run.selection import (
     require_all_tenants,

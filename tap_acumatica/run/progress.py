@@ -1,10 +1,8 @@
-"""The progress of a run: a log line every ten seconds or, on a terminal, a bar instead."""
+"""The progress of a run: a log line every ten seconds, or what a display makes of it."""
 
 from __future__ import annotations
 
-import sys
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
 from typing_extensions import override
@@ -13,7 +11,7 @@ from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.masking import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 LOG_INTERVAL: Final = 10.0
 """Seconds between two log lines."""
@@ -104,20 +102,3 @@ class NoProgress(Progress):
     @override
     def tick(self) -> None:
         pass
-
-
-@contextmanager
-def show_progress(total: int) -> Iterator[Progress]:
-    """Show the progress of a run as a bar on a terminal, else as log lines.
-
-    Messages on the same terminal would garble the bar, so stdout must go elsewhere.
-    """
-    if not sys.stderr.isatty() or sys.stdout.isatty():
-        yield Progress(total, Lines())
-        return
-    # Imported on demand: few runs have a terminal.
-    from tap_acumatica.run.progress_bar import Bar, Console  # noqa: PLC0415
-
-    bar = Bar(total, Console(stderr=True))
-    with bar.shown():
-        yield Progress(total, bar)

@@ -12,7 +12,8 @@ from rich.console import Console
 from support.running import run, settings_for
 
 from tap_acumatica.odata.log import logger
-from tap_acumatica.run.progress import Lines, NoProgress, Progress, show_progress
+from tap_acumatica.run.display import show_progress
+from tap_acumatica.run.progress import Lines, NoProgress, Progress
 from tap_acumatica.run.progress_bar import Bar
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def test_the_bar_is_for_a_terminal_that_shows_no_messages(
             bars.append(total)
             super().__init__(total, console, moving=False)
 
-    monkeypatch.setattr("tap_acumatica.run.progress.Bar", RecordingBar)
+    monkeypatch.setattr("tap_acumatica.run.progress_bar.Bar", RecordingBar)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: stderr)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: stdout)
     with show_progress(7) as progress:
@@ -147,7 +148,7 @@ def test_a_run_counts_its_pages_and_not_its_rows(
         def show(self, progress: Progress) -> None:
             seen[:] = [progress]
 
-    monkeypatch.setattr("tap_acumatica.run.progress.Lines", RecordingLines)
+    monkeypatch.setattr("tap_acumatica.run.display.Lines", RecordingLines)
     output = run(settings_for(box, LEDGER, TERMS, page_size=100))
     assert output.error is None
     (progress,) = seen

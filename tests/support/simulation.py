@@ -462,6 +462,9 @@ class SimulatedService:
     def trust(self) -> None:
         """Do nothing: simulated requests are not retried."""
 
+    def sign_out(self) -> None:
+        """Do nothing: a simulation has no sessions."""
+
     def metadata(self) -> Model:
         """Return what the service declares; all types are those of texts, since no test asks."""
         types = [
