@@ -317,10 +317,13 @@ class TapAcumatica(Tap):
         """
         bookmarks = self.bookmarks
         known = self.run.known_streams() if self._names is None else self._names
-        changes = drift.against_state(plans, bookmarks, known)
+        changes = drift.against_state(plans, bookmarks, known, self._reads_in_full)
         self.run.report.add_changes(changes)
         drift.tell(changes, fail=self.run.settings.fails_on_changes)
         drift.remember(changes, bookmarks)
+
+    def _reads_in_full(self, plan: StreamPlan) -> bool:
+        return self._stream(plan).generation.interval is not None
 
     def _write_sync_log(self, error: AcumaticaError | Stopped | None) -> None:
         """Write what became of each stream, whatever ended the run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,15 @@ from tap_acumatica.reading.memory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+        MutableMapping,
+        Sequence,
+    )
 
     from tap_acumatica.catalog.plan import StreamPlan, Tenant
 
@@ -117,7 +125,7 @@ class Change:
 
     Attributes:
         names: What differs: columns, or the names of a key, a method or an inquiry.
-        full: Whether the stream is read in full now.
+        full: Whether all of the stream's rows are read now.
     """
 
     kind: Kind
@@ -266,7 +274,10 @@ def _replication(stream: str, before: Shape, now: Shape, retyped: str | None) ->
 
 
 def against_state(
-    plans: Sequence[StreamPlan], bookmarks: Mapping[str, Any], known: Collection[str]
+    plans: Sequence[StreamPlan],
+    bookmarks: Mapping[str, Any],
+    known: Collection[str],
+    fills: Callable[[StreamPlan], bool] = lambda _: False,
 ) -> list[Change]:
     """Return the differences between streams and what a state remembers, once for each stream.
 
@@ -274,6 +285,7 @@ def against_state(
         plans: The plans of the streams to read.
         bookmarks: The bookmarks of the state.
         known: The names of all streams that there are, selected or not.
+        fills: Whether all rows of a stream are read again for the sake of a new column.
     """
     if not bookmarks:
         return []
@@ -286,7 +298,9 @@ def against_state(
             part = part_of(bookmarks[plan.name], plan.settings.tenant_column, tenant)
             if part:
                 shapes = Shape.of_state(part), Shape.of_plan(plan, tenant)
-                changes |= dict.fromkeys(compare(plan.name, *shapes))
+                for change in compare(plan.name, *shapes):
+                    full = change.full or (change.kind is Kind.COLUMN_ADDED and fills(plan))
+                    changes[replace(change, full=full)] = None
     planned = {plan.name for plan in plans}
     for stream, entry in bookmarks.items():
         parts = [entry, *entry.get("partitions", ())]

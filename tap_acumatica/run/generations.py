@@ -19,6 +19,7 @@ from tap_acumatica.odata.log import logger
 from tap_acumatica.reading.bookmarks import GENERATION, VALUE, WAS_READ, Generation, part_of
 from tap_acumatica.reading.memory import column_codes
 from tap_acumatica.reading.model import FullRead
+from tap_acumatica.run.drift import Kind, Shape, compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -163,9 +164,16 @@ class StreamGeneration:
                 for tenant, state in pending.items()
                 if state.due <= self.started
             }
-        if not self.interval or self.started >= self._due(states.values(), self.interval):
+        is_due = not self.interval or self.started >= self._due(states.values(), self.interval)
+        if is_due or any(map(self._has_new_columns, states)):
             return self._next_version, dict.fromkeys(states, FullRead())
         return self.latest, {}
+
+    def _has_new_columns(self, tenant: Tenant) -> bool:
+        """Whether a tenant's rows were read without columns that are read now."""
+        part = part_of(self._entry, self.plan.settings.tenant_column, tenant)
+        changes = compare(self.plan.name, Shape.of_state(part), Shape.of_plan(self.plan, tenant))
+        return any(change.kind is Kind.COLUMN_ADDED for change in changes)
 
     def _goes_on(self, states: Mapping[Tenant, Generation]) -> bool:
         """Whether the latest generation goes on: it is young, and has brought the same rows."""

@@ -9,7 +9,8 @@ from singer_sdk.singerlib.catalog import CatalogEntry
 
 from tap_acumatica.catalog.absence import TenantGaps
 from tap_acumatica.catalog.plan import PlanSettings, StreamPlan
-from tap_acumatica.reading.bookmarks import Generation
+from tap_acumatica.reading.bookmarks import COLUMNS, Generation
+from tap_acumatica.reading.memory import column_codes
 from tap_acumatica.reading.model import FullRead, FullReadEnd
 from tap_acumatica.run.generations import (
     DAY,
@@ -24,7 +25,9 @@ WEEK = 7 * DAY
 SETTINGS = GenerationSettings(hours={"*": 168}, activates=True)
 
 
-def plan_of(*tenants: str, incremental: bool = True, name: str = "PX_Objects_Rows") -> StreamPlan:
+def plan_of(
+    *tenants: str, incremental: bool = True, name: str = "PX_Objects_Rows", more: str = ""
+) -> StreamPlan:
     entry = {
         "tap_stream_id": name,
         "table_name": f"dac/v4/{name}",
@@ -37,6 +40,7 @@ def plan_of(*tenants: str, incremental: bool = True, name: str = "PX_Objects_Row
                 "_tenant": {"type": "string"},
                 "K": {"type": "integer"},
                 "At": {"type": "string", "format": "date-time"},
+                **({more: {"type": "string"}} if more else {}),
             },
         },
         "metadata": [{"breadcrumb": [], "metadata": {"selected": True}}],
@@ -80,6 +84,7 @@ class Runs:
                 generation.complete(FullReadEnd(rows, by_key=True))
             else:
                 generation.load(rows)
+            state[COLUMNS] = column_codes(self.plan.table(tenant).columns)
             state["replication_key_value"] = "2026-01-01T00:00:00+00:00"
         states = {tenant: self.state(str(tenant)) for tenant in self.plan.partitions}
         return stream, None if fails else stream.retired(states)
@@ -100,6 +105,22 @@ def test_the_first_full_reads_are_spread_and_the_others_come_at_the_interval() -
     assert retired == first.version == NIGHT + hour * HOUR
     assert not runs.begin(first.version + 168 * HOUR - 1).full_reads
     assert runs.begin(first.version + 168 * HOUR).full_reads
+
+
+def test_a_new_column_makes_a_full_read_due_once() -> None:
+    runs = loaded("A", "B")
+    runs.run(NIGHT + WEEK)
+    soon = NIGHT + WEEK + HOUR
+    runs.plan = plan_of("A", "B", more="UsrColor")
+    stream, retired = runs.run(soon)
+    assert {*stream.full_reads} == {"A", "B"}
+    assert retired == stream.version == soon
+    assert not runs.begin(soon + HOUR).full_reads
+    runs.plan = plan_of("A", "B")
+    assert not runs.begin(soon + HOUR).full_reads, "a column less leaves nothing to fill"
+    runs.plan = plan_of("A", "B", more="UsrSize")
+    runs.settings = GenerationSettings(activates=True)
+    assert not runs.begin(soon + HOUR).full_reads, "without an interval nothing is"
 
 
 def test_streams_that_were_loaded_together_are_not_due_together() -> None:

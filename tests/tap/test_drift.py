@@ -190,6 +190,18 @@ def test_a_check_with_the_old_catalog_names_each_difference(kind: Kind, tmp_path
         assert said(change["sentence"], kind, case) == 1
 
 
+def test_a_new_column_is_filled_where_streams_are_read_in_full_at_intervals() -> None:
+    case = CASES[Kind.COLUMN_ADDED]
+    with Sandbox(now=NOW, rows=20) as box:
+        case.prepare(box)
+        config = settings(box) | {"full_read_interval": 168}
+        first = run(config, catalog=select_all(discover(config)))
+        case.change(box)
+        second = run(config, catalog=select_all(discover(config)), state=deepcopy(first.state))
+    assert len(second.records(TERMS)) == len(first.records(TERMS))
+    assert all(record["Descr"] for record in second.records(TERMS))
+
+
 def test_a_difference_of_several_tenants_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     with Sandbox(now=NOW, rows=20, tenants=("A", "B")) as box:
         config = settings_for(box, TERMS, tenants=["A", "B"])
