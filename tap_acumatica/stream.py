@@ -146,7 +146,7 @@ class EntityStream(Stream):
             raise
         except Exception as error:  # noqa: BLE001 - not even a defect is to stop other streams
             self._complete = False
-            progress.fail()
+            progress.fail(error)
             self.state_manager.is_flushed = False
             if isinstance(error, RequestFailed) and error.action is Action.SKIP:
                 self._run.skip(facts, error, expected=progress.expected)

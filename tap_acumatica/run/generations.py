@@ -333,7 +333,9 @@ class TenantGeneration:
             logger.warning("%s", message)
 
     def reach(self, reached: FullRead) -> None:
-        """Record how far the records of the full read are written."""
+        """Record how far the records of the full read are written, if it is one that may go on."""
+        if not self._full_read:
+            return
         self._now = replace(self._now, place=reached.place, read=reached.rows)
         self._now.store(self._state)
 
@@ -366,9 +368,17 @@ class TenantGeneration:
             self._now = replace(self._now, rows=rows)
             self._now.store(self._state)
 
-    def fail(self) -> None:
-        """Try a full read that has not got further not in each run."""
+    def fail(self, *, in_doubt: bool = False) -> None:
+        """Try a full read that has not got further not in each run.
+
+        Args:
+            in_doubt: Whether what was read before is in doubt, so that the read begins anew.
+        """
         begun = self._full_read
+        if begun and in_doubt:
+            begun = FullRead()
+            self._now = replace(self._now, place=(), read=0)
+            self._now.store(self._state)
         if begun and self._now.place == begun.place and self._stream.retry:
             self._now = replace(self._now, due=self._stream.started + self._stream.retry)
             self._now.store(self._state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.reading.bookmarks import COLUMNS, KEY, METHOD, VALUE, WAS_READ, Bookmark
 from tap_acumatica.reading.memory import column_codes
 from tap_acumatica.reading.model import PageRead
@@ -103,9 +104,9 @@ class PartitionProgress:
             if not self.plan.incremental:
                 self.state[METHOD] = self.plan.method
 
-    def fail(self) -> None:
+    def fail(self, error: Exception) -> None:
         """Record that the read has failed."""
         if self.generation:
-            self.generation.fail()
+            self.generation.fail(in_doubt=isinstance(error, InconsistentAnswer))
         if self.expected and not self.was_read:
             self.state[WAS_READ] = True

@@ -151,8 +151,10 @@ def scenes(draw: st.DrawFn, traits: Sequence[Trait] = ()) -> Scene:
     runs = [
         Run(
             {**base, **draw(settings_of(traits))},
-            stop_after=draw(st.sampled_from([None, None]) | st.integers(1, 150)),
-            **draw(arguments(fates)),
+            **{
+                "stop_after": draw(st.sampled_from([None, None]) | st.integers(1, 150)),
+                **draw(arguments(fates)),
+            },
         )
         for _ in range(draw(st.integers(1, 3)))
     ]

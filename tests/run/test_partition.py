@@ -72,7 +72,7 @@ def test_a_read_that_failed_keeps_what_was_written_before() -> None:
     state: dict[str, Any] = {}
     progress = progress_of(plan(), state)
     progress.begin_page(PageRead([], NOON))
-    progress.fail()
+    progress.fail(OSError())
     assert state["replication_key_value"] == bookmark_text(NOON)
     assert "was_read" not in state
 
@@ -81,5 +81,5 @@ def test_a_read_that_failed_before_its_bookmark_still_expects_its_rows() -> None
     state: dict[str, Any] = {}
     progress = progress_of(plan(), state)
     progress.begin_page(PageRead([]))
-    progress.fail()
+    progress.fail(OSError())
     assert state == {"was_read": True}

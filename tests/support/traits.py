@@ -225,6 +225,8 @@ TRAITS = (
         server={"collates": (True,), "filters_apart": (True,)},
         content={"kinds": TEXT_KEYS, "rows": (60, 200)},
         stream={"shape": KEYED, "dated": (False, False, True)},
+        # A read that goes on at a key does not see all of this (docs/incremental.md).
+        run={"stop_after": (None,), "is_killed": (False,)},
         refused="ignored .filter",
     ),
     Trait(

@@ -126,7 +126,7 @@ def test_pages_and_single_records_end_in_the_same_messages(
         monkeypatch.setattr(EntityStream, "STATE_MSG_FREQUENCY", 7)
         monkeypatch.setattr(TapAcumatica, "initialized_at", 1_780_000_000_000)
         pages = run(settings)
-        monkeypatch.setattr(EntityStream, "_is_unmapped", False)
+        monkeypatch.setattr(EntityStream, "is_unmapped", False)
         single_records = run(settings)
     assert pages.error is single_records.error is None
     for output in (pages, single_records):
@@ -165,7 +165,7 @@ def test_records_are_the_same_without_the_detour_through_the_sdk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     direct = run(SETTINGS)
-    monkeypatch.setattr(EntityStream, "_is_unmapped", False)
+    monkeypatch.setattr(EntityStream, "is_unmapped", False)
     monkeypatch.setattr(EntityStream, "TYPE_CONFORMANCE_LEVEL", TypeConformanceLevel.RECURSIVE)
     detour = run(SETTINGS)
     assert direct.error is detour.error is None
