@@ -83,7 +83,7 @@ class KeyPager:
         """Whether the last row has a null in its key."""
         self.passed_over = False
         """Whether `gt` does not follow the order, so that rows may have been passed over."""
-        self.has_ties = has_ties(table)
+        self._has_ties = has_ties(table)
         self._complete = False
         self._end_proved = False
         self._last: Row | None = None
@@ -119,7 +119,7 @@ class KeyPager:
             return self._link
         after = "" if self._last is None else rows_from(self.table, self._literals(self._last))
         query = self.table.query(self.condition, after, orderby=self.table.key)
-        overlap = int(self.has_ties and self._last is not None)
+        overlap = int(self._has_ties and self._last is not None)
         top = None if self.end.size is None else self.end.size + overlap
         return replace(query, top=top, count=self.end.is_count_due(self.delivered))
 
@@ -151,7 +151,7 @@ class KeyPager:
     def _check(self, rows: list[Row]) -> None:
         """Refuse rows that the query excludes, or that are out of order."""
         last = None if self._link else self._last
-        if last and not self.has_ties and self._key(last) in map(self._key, rows):
+        if last and not self._has_ties and self._key(last) in map(self._key, rows):
             raise not_obeyed(self.table, "$filter", InconsistentAnswer)
         if clearly_unsorted(rows, self.table.key):
             raise not_obeyed(self.table, "$orderby")
@@ -225,7 +225,7 @@ class KeyPager:
 
     def _ties_with_last(self, row: Row) -> bool:
         """Whether a row may arrive again: in some collation its key equals that of the last row."""
-        return self.has_ties and may_tie(row, self._last or {}, self.table.key)
+        return self._has_ties and may_tie(row, self._last or {}, self.table.key)
 
     def _literals(self, row: Row) -> tuple[str, ...]:
         return tuple([self.table.literal(name, row[name]) for name in self.table.key])
