@@ -480,7 +480,7 @@ MUTANTS = (
     Mutant(
         "a loss above the guard is not believed",
         "run/generations.py",
-        "100 * end.read < kept * (end.rows or 0)",
+        "before - now > most or (before > now == 0 and percentage < 100)",
         "False",
         trait="generations",
     ),

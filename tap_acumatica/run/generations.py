@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from hashlib import sha256
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
@@ -248,12 +249,17 @@ class StreamGeneration:
 
     def _lost(self, ends: Mapping[Tenant, Generation]) -> dict[Tenant, Generation]:
         """Return the tenants of which more rows are missing than a full read may lose."""
-        kept = 100 - self.settings.max_loss
         return {
             tenant: end
             for tenant, end in ends.items()
-            if end.read is not None and 100 * end.read < kept * (end.rows or 0)
+            if end.read is not None and self._is_loss(end.rows or 0, end.read)
         }
+
+    def _is_loss(self, before: int, now: int) -> bool:
+        """Whether too many rows are lost: one may go from the smallest table, but not all."""
+        percentage = self.settings.max_loss
+        most = ceil(before * percentage / 100)
+        return before - now > most or (before > now == 0 and percentage < 100)  # noqa: PLR2004 - all
 
     def _losses(self, lost: Mapping[Tenant, Generation]) -> Iterator[str]:
         """Yield what is missing."""

@@ -235,6 +235,18 @@ def test_a_loss_is_held_back_until_the_setting_is_raised() -> None:
     assert runs.run(due + WEEK + 2 * DAY, rows=63)[1] == due + WEEK + 2 * DAY
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "believed"), [(3, 2, True), (3, 1, False), (1, 0, False), (6, 4, True)]
+)
+def test_a_small_table_may_lose_a_row_but_not_all(before: int, now: int, *, believed: bool) -> None:
+    runs = loaded("A")
+    runs.run(NIGHT + WEEK, rows=before)
+    runs.settings = GenerationSettings(hours={"*": 168}, activates=True, max_loss=100)
+    runs.run(NIGHT + 2 * WEEK, rows=before)
+    runs.settings = SETTINGS
+    assert (runs.run(NIGHT + 3 * WEEK, rows=now)[1] is not None) == believed
+
+
 def test_the_message_comes_after_a_run_that_was_killed_in_front_of_it() -> None:
     runs = loaded("A")
     stream = runs.begin(NIGHT + WEEK)
