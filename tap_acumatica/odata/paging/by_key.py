@@ -128,9 +128,8 @@ class KeyPager:
         fresh = self.known.new_rows(page.rows)
         self._check(page.rows)
         self.pages += 1
-        self.passed_over = not self._link and any(
-            self.known.overlaps([row]) and not self._ties_with_last(row) for row in page.rows
-        )
+        again = () if self._link else self.known.among(page.rows)
+        self.passed_over = not all(map(self._ties_with_last, again))
         position = len(page.rows) - self.known.repeats(page.rows)
         self.end.learn(page, position)
         self.delivered += len(fresh)

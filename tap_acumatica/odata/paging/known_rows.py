@@ -61,6 +61,11 @@ class KnownRows:
         """Whether one of these rows is known."""
         return not self._known.keys().isdisjoint(self._identities(rows))
 
+    def among(self, rows: list[Row]) -> list[Row]:
+        """Return those of these rows that are known."""
+        pairs = zip(rows, self._identities(rows), strict=True)
+        return [row for row, identity in pairs if identity in self._known]
+
     def knows(self, row: Row) -> bool:
         """Whether this row is known."""
         return self.identity(row) in self._known
