@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_acumatica.check.deletions import FullReads, check_deletions, tracked_streams
+from tap_acumatica.check.deletions import check_deletions, tracked_streams
 from tap_acumatica.check.findings import Finding, Status, failure, first_names
 from tap_acumatica.check.probes import ClockOffsets, TrialReader, TrialStream
 from tap_acumatica.odata.errors import (
@@ -130,7 +130,6 @@ class Checker:
         plans: Callable[[], Sequence[StreamPlan]],
         now: Callable[[], datetime],
         earlier: Earlier = Earlier(),
-        full_reads: FullReads | None = None,
     ) -> None:
         """Prepare the check; nothing is sent yet.
 
@@ -140,10 +139,8 @@ class Checker:
                 wrong.
             now: This machine's clock.
             earlier: What was there before.
-            full_reads: When rows are retired.
         """
         self._run = run
-        self._full_reads = full_reads or FullReads()
         self._earlier = earlier
         self._settings = run.settings
         self._instance = run.instance
@@ -284,7 +281,7 @@ class Checker:
     ) -> Iterator[Finding]:
         if any(not plan.is_log for plan in plans):
             tracked = tracked_streams(plans, discovered, services, self._settings.reading)
-            yield check_deletions(tenant, plans, tracked, self._full_reads)
+            yield check_deletions(tenant, plans, tracked, self._settings.generations)
 
     def _try_streams(
         self,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tap_acumatica.catalog.deletions import STREAM
@@ -16,66 +14,23 @@ from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.paging.by_key import KeyPager
 from tap_acumatica.reading.deletions import Tracked
 from tap_acumatica.reading.model import ReadStats
+from tap_acumatica.run.generations import HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tap_acumatica.catalog.plan import StreamPlan, Tenant
     from tap_acumatica.discovery.tenant import Discovered
     from tap_acumatica.odata.service import Service
     from tap_acumatica.reading.model import ReadSettings
-
-
-@dataclass(frozen=True, slots=True)
-class FullReads:
-    """The settings that decide when rows are retired.
-
-    Attributes:
-        interval: The setting `full_read_interval`: hours, or hours by glob; None if it is not set.
-        activates: Whether the target is told to retire rows.
-        narrowed: Whether a setting leaves out rows of all streams, so that none is retired.
-        dated: Whether a setting leaves out rows of streams that are read by windows.
-    """
-
-    interval: Mapping[str, float] | float | None = None
-    activates: bool = False
-    narrowed: bool = False
-    dated: bool = False
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> FullReads:
-        """Take them from the settings."""
-        return cls(
-            settings.get("full_read_interval"),
-            settings["emit_activate_version_messages"],
-            narrowed=not settings["include_archived"],
-            dated=bool(settings.get("start_date")),
-        )
-
-    def hours(self, plan: StreamPlan) -> float | None:
-        """Return the hours between two full reads of a stream; None if there are none.
-
-        A name comes before a glob, and a longer glob before a shorter one.
-        """
-        if not plan.incremental:
-            return 0
-        if not isinstance(self.interval, Mapping):
-            return self.interval
-        entity_set = plan.location.entity_set
-        names = {name.lower() for name in (plan.name, entity_set, entity_set.split("_")[-1])}
-        matching = [
-            (glob.lower() in names, len(glob), hours)
-            for glob, hours in self.interval.items()
-            if any(fnmatchcase(name, glob.lower()) for name in names)
-        ]
-        return max(matching)[-1] if matching else None
+    from tap_acumatica.run.generations import GenerationSettings
 
 
 def check_deletions(
     tenant: Tenant,
     plans: Sequence[StreamPlan],
     tracked: Mapping[str, str | None],
-    full_reads: FullReads,
+    generations: GenerationSettings,
 ) -> Finding:
     """Return which roads are open for each stream of a tenant.
 
@@ -83,7 +38,7 @@ def check_deletions(
         tenant: The tenant.
         plans: The streams.
         tracked: Since when streams are tracked, as the server shows it.
-        full_reads: When rows are retired.
+        generations: When rows are retired.
     """
     roads: dict[str, list[str]] = {}
     for plan in plans:
@@ -93,7 +48,7 @@ def check_deletions(
         if plan.name in tracked:
             since = tracked[plan.name]
             roads[plan.name].append(f"tracked since {since[:10]}" if since else "tracked")
-        if road := _full_read(plan, tenant, full_reads):
+        if road := _full_read(plan, tenant, generations):
             roads[plan.name].append(road)
     by_road: dict[str, list[str]] = {}
     for name, ways in roads.items():
@@ -108,14 +63,14 @@ def check_deletions(
     return Finding("Deletions", status, text, tenant, facts=facts)
 
 
-def _full_read(plan: StreamPlan, tenant: Tenant, full_reads: FullReads) -> str | None:
+def _full_read(plan: StreamPlan, tenant: Tenant, generations: GenerationSettings) -> str | None:
     """Return the full read that has rows of a stream retired, or None."""
-    hours = full_reads.hours(plan)
-    if hours is None or not full_reads.activates or full_reads.narrowed:
+    interval = generations.interval(plan)
+    if interval is None or not generations.activates or generations.narrowed_by:
         return None
-    if plan.incremental and (full_reads.dated or not KeyPager.suits(plan.table(tenant))):
+    if plan.incremental and (generations.dated_by or not KeyPager.suits(plan.table(tenant))):
         return None
-    return f"full read every {hours:g} h" if hours else "full read in each run"
+    return f"full read every {interval // HOUR} h" if interval else "full read in each run"
 
 
 def tracked_streams(

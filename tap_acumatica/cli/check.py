@@ -13,7 +13,6 @@ import click
 
 from tap_acumatica.check import report
 from tap_acumatica.check.checker import RETRY_LIMITS, Checker, Earlier
-from tap_acumatica.check.deletions import FullReads
 from tap_acumatica.check.findings import failure
 from tap_acumatica.cli.ending import say
 from tap_acumatica.cli.opening import CommandTap, open_tap
@@ -101,9 +100,8 @@ def _findings(
             ) as opened:
                 restore(run.settings.client.verbosity)
                 earlier = Earlier(opened.catalog_names, opened.bookmarks)
-                full_reads = FullReads.of(opened.config)
                 plans = opened.selected_plans
-                checker = Checker(run, plans, lambda: datetime.now(UTC), earlier, full_reads)
+                checker = Checker(run, plans, lambda: datetime.now(UTC), earlier)
                 yield from checker.findings()
         except AcumaticaError as error:
             yield failure(error)

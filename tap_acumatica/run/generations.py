@@ -54,15 +54,16 @@ class GenerationSettings:
     narrowed_by: tuple[str, ...] = ()
     dated_by: tuple[str, ...] = ()
 
-    def interval(self, names: Iterable[str]) -> int | None:
+    def interval(self, plan: StreamPlan) -> int | None:
         """Return the interval of a stream in seconds, or None if it has none.
 
         A name comes before a glob that matches it, and a longer glob before a shorter one.
-
-        Args:
-            names: All names of the stream.
         """
-        lower = {name.lower() for name in names}
+        if plan.is_log:  # it has no rows that go
+            return None
+        if not plan.incremental:
+            return 0
+        lower = {name.lower() for name in plan.names}
         matching = [
             (glob.lower() in lower, len(glob), hours)
             for glob, hours in self.hours.items()
@@ -104,9 +105,7 @@ class StreamGeneration:
         self.plan = plan
         self.settings = settings
         self.started = started
-        self.interval = settings.interval(plan.names) if plan.incremental else 0
-        if plan.is_log:  # it has no rows that go
-            self.interval = None
+        self.interval = settings.interval(plan)
         self._scope = scope
         self._entry = entry
         column = plan.settings.tenant_column

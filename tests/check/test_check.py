@@ -34,7 +34,6 @@ from sandbox import Fault, Sandbox
 from sandbox.deletions import TRACKED
 from tap_acumatica.check import report
 from tap_acumatica.check.checker import RETRY_LIMITS, Checker, Earlier
-from tap_acumatica.check.deletions import FullReads
 from tap_acumatica.check.findings import CAUSES, STEPS, Finding, Status
 from tap_acumatica.check.probes import ClockOffsets
 from tap_acumatica.odata.http.error_table import RULES
@@ -74,7 +73,6 @@ def check(
     box: Sandbox,
     settings: dict[str, Any] | None = None,
     catalog: dict[str, Any] | None = None,
-    full_reads: FullReads | None = None,
 ) -> list[Finding]:
     """Run a check in this process; returns the findings of all steps."""
     with in_this_process():
@@ -85,7 +83,7 @@ def check(
             run=Run(RETRY_LIMITS),
         )
         try:
-            checker = Checker(tap.run, tap.selected_plans, box.clock.now, full_reads=full_reads)
+            checker = Checker(tap.run, tap.selected_plans, box.clock.now)
             return list(checker.findings())
         finally:
             tap.run.close()
@@ -236,10 +234,13 @@ def test_a_zone_that_fits_for_half_of_the_year_does_not_fit() -> None:
 # Deletions
 
 
-def roads(box: Sandbox, full_reads: FullReads | None = None, **settings: Any) -> dict[str, Any]:
+RETIRES = {"emit_activate_version_messages": True}
+
+
+def roads(box: Sandbox, **settings: Any) -> dict[str, Any]:
     """The roads by which deletions of each stream can be seen."""
     names = settings.pop("entities", ENTITIES)
-    steps = by_step(check(box, settings_for(box, *names, **settings), full_reads=full_reads))
+    steps = by_step(check(box, settings_for(box, *names, **settings)))
     found: dict[str, Any] = steps["Deletions"].facts["roads"]
     return found
 
@@ -247,8 +248,8 @@ def roads(box: Sandbox, full_reads: FullReads | None = None, **settings: Any) ->
 def test_the_road_of_deletions_is_told_for_each_stream(box: Sandbox) -> None:
     box.track(CUSTOMERS)
     assert roads(box) == {CUSTOMERS: ["tracked since 2026-06-01"], ACCOUNTS: [], SALES: []}
-    full_reads = FullReads({"*": 168, "SOOrder": 24, "px_objects_so_*": 1}, activates=True)
-    assert roads(box, full_reads) == {
+    hours = {"*": 168, "SOOrder": 24, "px_objects_so_*": 1}
+    assert roads(box, full_read_interval=hours, **RETIRES) == {
         CUSTOMERS: ["tracked since 2026-06-01", "full read every 168 h"],
         ACCOUNTS: ["full read every 168 h"],
         SALES: ["full read every 24 h"],
@@ -260,8 +261,8 @@ def test_the_line_about_deletions_says_what_to_do(box: Sandbox) -> None:
     finding = by_step(check(box))["Deletions"]
     assert finding.status is Status.NOTE
     assert finding.text.endswith("; select deleted_records to read what is tracked")
-    settings = settings_for(box, *ENTITIES, LOG)
-    steps = by_step(check(box, settings, full_reads=FullReads(0, activates=True)))
+    settings = settings_for(box, *ENTITIES, LOG, full_read_interval=0, **RETIRES)
+    steps = by_step(check(box, settings))
     assert steps["Streams"].text == "4 selected, all can be read"
     assert steps["Deletions"].status is Status.GOOD
     assert steps["Deletions"].text == (
@@ -271,21 +272,21 @@ def test_the_line_about_deletions_says_what_to_do(box: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("full_reads", "open_for"),
+    ("settings", "open_for"),
     [
-        (FullReads(24), set()),
-        (FullReads({"Customer": 24}, activates=True), {CUSTOMERS, USERS}),
-        (FullReads(24, activates=True), {CUSTOMERS, USERS}),
-        (FullReads(None, activates=True), {USERS}),
-        (FullReads(24, activates=True, narrowed=True), set()),
-        (FullReads(24, activates=True, dated=True), {USERS}),
+        ({"full_read_interval": 24}, set()),
+        ({"full_read_interval": {"Customer": 24}, **RETIRES}, {CUSTOMERS, USERS}),
+        ({"full_read_interval": 24, **RETIRES}, {CUSTOMERS, USERS}),
+        (RETIRES, {USERS}),
+        ({"full_read_interval": 24, "include_archived": False, **RETIRES}, set()),
+        ({"full_read_interval": 24, "start_date": "2020-01-01", **RETIRES}, {USERS}),
     ],
 )
 def test_full_reads_retire_rows_only_as_the_settings_let_them(
-    box: Sandbox, full_reads: FullReads, open_for: set[str]
+    box: Sandbox, settings: dict[str, Any], open_for: set[str]
 ) -> None:
     box.allow(USERS)
-    found = roads(box, full_reads, entities=[CUSTOMERS, USERS, FILES])
+    found = roads(box, entities=[CUSTOMERS, USERS, FILES], **settings)
     assert {name for name, ways in found.items() if ways} == open_for
 
 
@@ -304,14 +305,6 @@ def test_a_log_that_tells_nothing_is_a_stream_that_is_skipped(box: Sandbox) -> N
     box.forbid(TRACKED)
     steps = by_step(check(box, settings_for(box, *ENTITIES, LOG)))
     assert steps["Streams"].facts["refused"].keys() == {LOG}
-
-
-def test_the_settings_decide_on_full_reads() -> None:
-    settings = {"emit_activate_version_messages": True, "include_archived": True}
-    assert FullReads.of(settings) == FullReads(None, activates=True)
-    further = {"full_read_interval": 7, "include_archived": False, "start_date": "2026-01-01"}
-    expected = FullReads(7, activates=True, narrowed=True, dated=True)
-    assert FullReads.of({**settings, **further}) == expected
 
 
 def test_a_stream_that_the_next_run_misses_is_no_sync_that_works(box: Sandbox) -> None:

@@ -147,7 +147,7 @@ def test_streams_that_were_loaded_together_are_not_due_together() -> None:
 def test_a_name_comes_before_a_glob_and_a_longer_one_before_a_shorter(
     hours: dict[str, int], expected: int | None
 ) -> None:
-    interval = GenerationSettings(hours=hours).interval(plan_of("A").names)
+    interval = GenerationSettings(hours=hours).interval(plan_of("A"))
     assert interval == (None if expected is None else expected * HOUR)
 
 

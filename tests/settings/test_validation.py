@@ -15,6 +15,7 @@ from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.masking import masking
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.run.assembly import assemble
+from tap_acumatica.run.generations import GenerationSettings
 from tap_acumatica.settings import validation
 from tap_acumatica.settings.schema import SCHEMA, SECRETS
 from tap_acumatica.tap import TapAcumatica
@@ -459,3 +460,12 @@ def test_every_setting_with_a_secret_name_is_secret() -> None:
     words = ("password", "secret", "token")
     names = {name for name in SCHEMA["properties"] if any(word in name for word in words)}
     assert names - {"token_file", "access_token_url"} <= SECRETS
+
+
+def test_the_settings_decide_on_full_reads() -> None:
+    retires = {"emit_activate_version_messages": True}
+    assert assemble(settings(**retires)).generations == GenerationSettings(activates=True)
+    further = {"full_read_interval": 7, "include_archived": False, "start_date": "2026-01-01"}
+    assert assemble(settings(**retires, **further)).generations == GenerationSettings(
+        {"*": 7}, activates=True, narrowed_by=("include_archived",), dated_by=("start_date",)
+    )
