@@ -338,6 +338,14 @@ def test_a_page_with_one_row_that_has_to_be_rebuilt_does_not_pass(
     assert not passed(passing_decoder(), body)
 
 
+@pytest.mark.parametrize(("pages", "goes_on"), [(2, True), (3, False)])
+def test_what_changes_in_each_page_is_not_tried_for_ever(pages: int, *, goes_on: bool) -> None:
+    decoder = passing_decoder()
+    for _ in range(pages):
+        assert not passed(decoder, page_of({"CreatedDateTime": '"2026-01-01T10:20:30+02:00"'}))
+    assert passed(decoder, page_of({})) == goes_on
+
+
 def test_a_rebuilt_row_of_a_table_that_passes_stays_the_record_that_it_is() -> None:
     (row,) = passing_decoder().page(page_of({"Amount": "1.50"})).rows
     assert isinstance(row, TextRow)

@@ -118,7 +118,7 @@ class JsonDecoder:
             BrokenPayload: The body is no JSON, was cut off, or is an error.
             InconsistentAnswer: The body is JSON, but not that of rows of this entity.
         """
-        if self._text_rows and (page := self._page_as_text(self._text_rows, body)):
+        if page := self._page_as_text(body):
             return page
         envelope = self._open(self._decode(self._envelope, body))
         if envelope.value is msgspec.UNSET:
@@ -126,15 +126,17 @@ class JsonDecoder:
         rows = self._checked(envelope.value)
         return self._page_of(rows, envelope, self._compare_names(rows, body))
 
-    def _page_as_text(self, text_rows: TextRows, body: bytes) -> Page | None:
+    def _page_as_text(self, body: bytes) -> Page | None:
         """Return the page if its rows can pass as text."""
+        if self._text_rows is None or not self._text_rows.is_worth_trying:
+            return None
         if b"\n" in body or b"\r" in body:  # they may stand between values, but not within a line
             return None
         try:
             envelope = _TEXT_ENVELOPE.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        rows = None if envelope.value is msgspec.UNSET else text_rows.of(envelope.value)
+        rows = None if envelope.value is msgspec.UNSET else self._text_rows.of(envelope.value)
         return None if rows is None else self._page_of([*rows], self._open(envelope))
 
     def _page_of(

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MAX_SETTLED: Final = 10_000
 """Maximum number of date-times of a column that are known to stay as they are."""
 
+MAX_CHANGED: Final = 3
+"""Number of successive pages with date-times that change after which no other is tried."""
+
 _WIRES: Final = {Conversion.DECIMAL: float, Conversion.JSON_TEXT: str}
 """Types of a text's values for the check; a float suffices to see that it is a number."""
 
@@ -57,10 +60,17 @@ class TextRow(dict[str, Any]):
 
 
 class TextRows:
-    """Makes rows of their texts, if each of them can pass."""
+    """Makes rows of their texts, if each of them can pass.
+
+    Attributes:
+        is_worth_trying: Whether a page may pass: a server that shows date-times in another way than
+            they are written does so in all pages, and each try decodes the rows in vain.
+    """
 
     def __init__(self, columns: Mapping[str, edm.EdmType], written: TextColumns) -> None:
         """Prepare to check rows, which have to have all of these columns, and no other."""
+        self.is_worth_trying = True
+        self._changed = 0
         self._replication_key = written.replication_key
         self._rewrite = written.rewrite
         dated = [self._replication_key] if self._replication_key else []
@@ -85,7 +95,10 @@ class TextRows:
             values = [*map(self._values, map(self._decode, raws))]
             columns = [*zip(*values, strict=True)]
             if not self._stay(columns[len(self._kept) :]):
+                self._changed += 1
+                self.is_worth_trying = self._changed < MAX_CHANGED
                 return None
+            self._changed = 0
             texts: Sequence[bytes] = [*map(bytes, raws)]
             if values and self._replication_key:
                 texts = self._redated(texts, columns[len(self._kept) - 1])
