@@ -357,7 +357,7 @@ MUTANTS = (
     Mutant(
         "keys that the collation holds for equal are read",
         "odata/paging/by_key.py",
-        '["ge" if has_ties(table) else "gt"]',
+        '["ge" if table.keys_may_tie else "gt"]',
         '["gt"]',
         trait="equal keys",
     ),
@@ -472,8 +472,8 @@ MUTANTS = (
         "read_full_table(pages, self._settings, behind):",
         "yield FullReadEnd(begun.rows + rows, by_key=pages.by_key)",
         "yield FullReadEnd(begun.rows + rows, by_key=True)",
-        "from tap_acumatica.odata.paging.by_key import has_ties, rows_not_up_to\n",
-        "from tap_acumatica.odata.paging.by_key import has_ties, rows_not_up_to\n"
+        "from tap_acumatica.odata.paging.by_key import rows_not_up_to\n",
+        "from tap_acumatica.odata.paging.by_key import rows_not_up_to\n"
         "from tap_acumatica.odata.paging.cursor import CursorPager, Window\n",
         trait="generations",
     ),

@@ -74,6 +74,11 @@ class Table:
         """The columns that a read can go without: all except the key and the replication key."""
         return self.columns.keys() - {*self.key, self.replication_key}
 
+    @property
+    def keys_may_tie(self) -> bool:
+        """Whether keys that differ may be equal in the server's eyes, since they hold a text."""
+        return any(self.columns[name].wire is str for name in self.key)
+
     def without(self, column: str) -> Table:
         """Return the table without a column that the server refused."""
         columns = {name: type_ for name, type_ in self.columns.items() if name != column}
@@ -126,6 +131,10 @@ class Table:
         if value is None:
             return "null"
         return self.columns[name].literal_for(value, self.protocol)
+
+    def key_literals(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the literals of a row's key."""
+        return tuple([self.literal(name, row[name]) for name in self.key])
 
     def instant(self, moment: datetime) -> str:
         """Return the literal of an instant, for a condition."""

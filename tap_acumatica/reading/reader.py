@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tap_acumatica.odata.errors import Action, RequestFailed
-from tap_acumatica.odata.paging.by_key import has_ties, rows_not_up_to
+from tap_acumatica.odata.paging.by_key import rows_not_up_to
 from tap_acumatica.odata.paging.pager import Paging, Proof, ProvedBy
 from tap_acumatica.odata.query import all_of
 from tap_acumatica.reading.formula_columns import FormulaColumns
@@ -121,9 +121,9 @@ class EntityReader:
         behind = rows_not_up_to(self.table, begun.place) if begun.place else ""
         reached = begun
         pages.by_key = True
-        at_place = bool(begun.place) and has_ties(self.table)
+        at_place = bool(begun.place) and self.table.keys_may_tie
         for page in read_full_table(pages, self._settings, all_of(self._dated(), behind)):
-            if at_place and self._literals(page.rows[0]) != begun.place:
+            if at_place and self.table.key_literals(page.rows[0]) != begun.place:
                 # It comes again, first, unless it is gone or `ge` compares in another way than
                 # `$orderby`: then the rows that were passed over are not known.
                 yield from self._rest_of(FullRead())
@@ -138,9 +138,6 @@ class EntityReader:
         # Rows that came twice are counted once.
         rows = min(proof.rows, proof.rows if proof.counted is None else proof.counted)
         yield FullReadEnd(begun.rows + rows, by_key=pages.by_key)
-
-    def _literals(self, row: Row) -> tuple[str, ...]:
-        return tuple(self.table.literal(name, row[name]) for name in self.table.key)
 
     def _dated(self) -> str:
         """Return the filter for the rows that a read by windows has from its beginning on."""

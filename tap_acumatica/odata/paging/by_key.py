@@ -31,7 +31,7 @@ def rows_from(table: Table, literals: tuple[str, ...]) -> str:
     With a text in the key it is for the rows from this one on: the last `gt` is `ge`.
     """
     columns = list(zip(table.key, literals, strict=True))
-    operators = ["gt"] * (len(columns) - 1) + ["ge" if has_ties(table) else "gt"]
+    operators = ["gt"] * (len(columns) - 1) + ["ge" if table.keys_may_tie else "gt"]
     if len(columns) == 1:
         return f"{columns[0][0]} {operators[0]} {columns[0][1]}"
     alternatives = []
@@ -49,11 +49,6 @@ def rows_not_up_to(table: Table, literals: tuple[str, ...]) -> str:
     """
     nulls = (f"{name} eq null" for name in table.key)
     return f"({' or '.join([rows_from(table, literals), *nulls])})"
-
-
-def has_ties(table: Table) -> bool:
-    """Whether keys that differ may be equal in the server's eyes."""
-    return any(table.columns[name].wire is str for name in table.key)
 
 
 class KeyPager:
@@ -83,7 +78,7 @@ class KeyPager:
         """Whether the last row has a null in its key."""
         self.passed_over = False
         """Whether `gt` does not follow the order, so that rows may have been passed over."""
-        self._has_ties = has_ties(table)
+        self._has_ties = table.keys_may_tie
         self._complete = False
         self._end_proved = False
         self._last: Row | None = None
@@ -111,13 +106,15 @@ class KeyPager:
         """Literals of the last key, unless rows may be missing in front of it."""
         if self._last is None or self.stopped_at_null_key or self.passed_over:
             return ()
-        return self._literals(self._last)
+        return self.table.key_literals(self._last)
 
     def request(self) -> Query | Link:
         """Return the next request."""
         if self._link:
             return self._link
-        after = "" if self._last is None else rows_from(self.table, self._literals(self._last))
+        after = (
+            "" if self._last is None else rows_from(self.table, self.table.key_literals(self._last))
+        )
         query = self.table.query(self.condition, after, orderby=self.table.key)
         overlap = int(self._has_ties and self._last is not None)
         top = None if self.end.size is None else self.end.size + overlap
@@ -225,9 +222,6 @@ class KeyPager:
     def _ties_with_last(self, row: Row) -> bool:
         """Whether a row may arrive again: in some collation its key equals that of the last row."""
         return self._has_ties and may_tie(row, self._last or {}, self.table.key)
-
-    def _literals(self, row: Row) -> tuple[str, ...]:
-        return tuple([self.table.literal(name, row[name]) for name in self.table.key])
 
 
 class _OffsetContinuation(OffsetPager):

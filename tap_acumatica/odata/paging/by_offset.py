@@ -72,7 +72,7 @@ class OffsetPager:
         """The row behind the last known one, which was fetched alone."""
         self._tied: set[Any] = set()
         """The identities of the last rows in the last answer which may tie with the next ones."""
-        self._overlaps_ties = any(table.columns[name].wire is str for name in table.key)
+        self._overlaps_ties = table.keys_may_tie
         """Whether rows may tie, and answers have room for an overlap that shows it."""
         self._in_front: list[Any] = []
         """The identity of the last row of the last answer, if it had one."""
