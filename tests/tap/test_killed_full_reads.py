@@ -122,7 +122,7 @@ def test_a_full_read_that_is_killed_three_times_ends_whole(method: str, tmp_path
         assert versions == set(activated)
         assert len(keys) == rows
         # The pages since the last STATE, which the writer and the reader ahead have had, the
-        # window with the two undated reads, and the proof of the end.
+        # window with the undated read, and the proof of the end.
         lost = STATE_EVERY // PAGE + 4
         overhead = 10 if method == "INCREMENTAL" else 1
         assert sum(spent) <= pages + 6 + overhead + KILLS * (lost + overhead), (spent, pages)
