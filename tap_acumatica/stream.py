@@ -7,6 +7,7 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from singer_sdk import Stream, metrics
 from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -16,12 +17,13 @@ from typing_extensions import override
 
 from tap_acumatica.catalog.related import fill_nulls
 from tap_acumatica.catalog.schema import CatalogSchema
-from tap_acumatica.odata.errors import Action, AcumaticaError, RequestFailed
+from tap_acumatica.odata.errors import Action, RequestFailed
 from tap_acumatica.odata.log import REQUESTS
 from tap_acumatica.output.records import add_columns, whole
 from tap_acumatica.output.stream_maps import stream_map_errors
-from tap_acumatica.output.writer import Writer
-from tap_acumatica.reading.bookmarks import Bookmark
+from tap_acumatica.output.writer import PacedStateWriter, Writer
+from tap_acumatica.reading.bookmarks import SCHEMA, Bookmark
+from tap_acumatica.reading.memory import schema_code
 from tap_acumatica.reading.model import Checkpoint, FullReadEnd, FullTableFallback
 from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run.generations import StreamGeneration, TenantGeneration
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.singerlib import SchemaMessage
     from singer_sdk.singerlib.catalog import Catalog, CatalogEntry
 
     from tap_acumatica.catalog.plan import StreamPlan, Tenant
@@ -64,6 +67,8 @@ class EntityStream(Stream):
         self._progress: PartitionProgress | None = None
         self._complete = True
         self._has_records = False
+        self._schema_messages: list[SchemaMessage] = []
+        """The SCHEMA messages that are still to be written."""
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -187,6 +192,27 @@ class EntityStream(Stream):
         """Return nothing: no stream has children, for which the SDK would copy each record."""
         return ()
 
+    # Schema
+
+    @override
+    def _write_schema_message(self) -> None:
+        """Prepare the SCHEMA message, which costs a target as much as many records.
+
+        It is written at once if it is another than that of the state, or if the stream is read in
+        full, and otherwise before the first message that needs it.
+        """
+        self._schema_messages = [*self._generate_schema_messages()]
+        content = [message.to_dict() for message in self._schema_messages]
+        code = schema_code(msgspec.json.encode(content))
+        if not self.plan.incremental or self.stream_state.get(SCHEMA) != code:
+            self.stream_state[SCHEMA] = code
+            self._write_pending_schema()
+
+    def _write_pending_schema(self) -> None:
+        for message in self._schema_messages:
+            self._tap.write_message(message)
+        self._schema_messages = []
+
     # Records
 
     @cached_property
@@ -199,6 +225,7 @@ class EntityStream(Stream):
     @override
     def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
         """Skip the SDK's search for deselected columns, since they are not requested at all."""
+        self._write_pending_schema()
         if self.is_unmapped:
             yield RecordMessage(
                 stream=self.stream_maps[0].stream_alias,
@@ -220,15 +247,10 @@ class EntityStream(Stream):
     ) -> Generator[dict[str, Any], Any, Any]:
         self._stream_version = self.generation.record_version
         in_chunks = write_messages and self.is_unmapped and self.ABORT_AT_RECORD_COUNT is None
-        try:
-            if in_chunks and isinstance(self._tap.message_writer, Writer):
-                yield from self._write_pages(self._tap.message_writer, context)
-            else:
-                yield from super()._sync_records(context, write_messages=write_messages)
-        except (AcumaticaError, Stopped):
-            if write_messages:
-                self._write_state_message()
-            raise
+        if in_chunks and isinstance(self._tap.message_writer, Writer):
+            yield from self._write_pages(self._tap.message_writer, context)
+        else:
+            yield from super()._sync_records(context, write_messages=write_messages)
         if write_messages and self._complete:
             self._end_generation()
 
@@ -239,9 +261,12 @@ class EntityStream(Stream):
             {tenant: self.get_context_state(context) for tenant, context in partitions.items()}
         )
         if version is not None:
+            self._write_pending_schema()
             super()._write_activate_version_message(version)
-        self.state_manager.is_flushed = False
-        self._write_state_message()
+            self._states.write_now(self.tap_state)
+        else:
+            self.state_manager.is_flushed = False
+            self._write_state_message()
 
     def _write_pages(self, writer: Writer, context: Context | None) -> Generator[Record, Any, Any]:
         """Do what the SDK's loop does, but per chunk: its work per record takes longer."""
@@ -277,6 +302,7 @@ class EntityStream(Stream):
             start += len(chunk)
 
     def _write_chunk(self, writer: Writer, records: list[Record]) -> None:
+        self._write_pending_schema()
         stream = self.stream_maps[0].stream_alias
         writer.write_records(stream, records, self._stream_version, utc_now())
         self._written(len(records))
@@ -327,6 +353,12 @@ class EntityStream(Stream):
         """
         if self._has_records:
             super()._write_state_message()
+
+    @property
+    def _states(self) -> PacedStateWriter:
+        writer = self._tap.state_writer
+        assert isinstance(writer, PacedStateWriter)  # noqa: S101 - the tap sets it
+        return writer
 
     @override
     def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:

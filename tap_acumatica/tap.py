@@ -38,7 +38,7 @@ from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.log import logger, set_verbosity, show_safely
 from tap_acumatica.output import sync_log
 from tap_acumatica.output.stream_maps import name_expressions, stream_map_errors
-from tap_acumatica.output.writer import StateDeduplicator, Writer
+from tap_acumatica.output.writer import PacedStateWriter, Writer
 from tap_acumatica.reading.bookmarks import (
     SITE,
     TENANT,
@@ -139,7 +139,8 @@ class TapAcumatica(Tap):
         self._types = declared_types(given_streams)
         self._origin: dict[str, str] = {}
         super().__init__(catalog=catalog and catalog_of(catalog), **arguments)
-        self._state_writer = StateDeduplicator(self.message_writer, self._origin)
+        self._states = PacedStateWriter(self.message_writer, self._origin)
+        self._state_writer = self._states
 
     # Settings
 
@@ -300,14 +301,19 @@ class TapAcumatica(Tap):
         try:
             with show_progress(len(self.run.report.streams)) as self.run.progress:
                 try:
+                    self._states.begin()
                     self.sync_all()
                 finally:
-                    self.state_writer.write_state(self.state)
+                    self.write_state_now()
             self.run.require_complete(plans, streams_read(self.state))
         except (AcumaticaError, Stopped) as error:
             self._write_sync_log(error)
             raise
         self._write_sync_log(None)
+
+    def write_state_now(self) -> None:
+        """Write a STATE message, however young the last one is."""
+        self._states.write_now(self.state)
 
     def _tell_drift(self, plans: Sequence[StreamPlan]) -> None:
         """Say what differs from what the state remembers, once.
@@ -423,7 +429,7 @@ class TapAcumatica(Tap):
             try:
                 tap.sync()
             except Stopped:
-                tap.state_writer.write_state(tap.state)
+                tap.write_state_now()
                 raise Stopped(run.stop_signal or signal.SIGTERM) from None
 
 

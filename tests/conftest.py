@@ -15,6 +15,7 @@ from sandbox import Sandbox
 from sandbox.app import PASSWORD, USERNAME
 from sandbox.identity import CLIENT_SECRET
 from tap_acumatica.odata.masking import masking
+from tap_acumatica.output.writer import PacedStateWriter
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -46,6 +47,12 @@ def box() -> Iterator[Sandbox]:
 def _masks_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Restore the masked secrets: they may be ordinary words in the next test."""
     monkeypatch.setattr(masking, "_secrets", masking._secrets)
+
+
+@pytest.fixture(autouse=True)
+def _states_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write each state, however young the last one is: no test is to depend on the time."""
+    monkeypatch.setattr(PacedStateWriter, "INTERVAL", 0)
 
 
 @pytest.hookimpl(wrapper=True)

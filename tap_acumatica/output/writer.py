@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+import time
+from math import inf
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from singer_sdk.helpers._state import StateWriter
@@ -14,7 +16,7 @@ from typing_extensions import override
 from tap_acumatica.odata.payload.text_rows import TextRow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from singer_sdk.helpers.types import TapState
@@ -63,29 +65,51 @@ class Writer(GenericSingerWriter[bytes, Message]):
         sys.stdout.buffer.flush()
 
 
-class StateDeduplicator(StateWriter):
-    """Writes a state if it differs from the last one, which it keeps as encoded JSON.
+class PacedStateWriter(StateWriter):
+    """Writes at most one state in ten seconds, but for those that must not wait.
 
-    The SDK keeps a deep copy instead. Each stream ends with the state of all streams, so the time
-    for copies would grow with the square of their number.
+    A state is that of all streams, and each stream ends with one, so the bytes would grow with the
+    square of the number of streams.
+
+    Attributes:
+        INTERVAL: Minimum number of seconds between two states.
     """
 
+    INTERVAL: ClassVar[float] = 10
+
     def __init__(
-        self, writer: GenericSingerWriter[Any, Message], origin: Mapping[str, str] | None = None
+        self,
+        writer: GenericSingerWriter[Any, Message],
+        origin: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare to write states.
 
         Args:
             writer: Writes the messages.
             origin: What each state that is not empty says beside its bookmarks.
+            clock: Returns the time in seconds.
         """
         super().__init__(writer)
         self._writer = writer
         self._origin = origin or {}
+        self._clock = clock
         self._last: bytes | None = None
+        self._begun = -inf
+
+    def begin(self) -> None:
+        """Let the interval before the next state begin now."""
+        self._begun = self._clock()
 
     @override
     def write_state(self, state: TapState) -> None:
+        """Write the state, unless the last one is too young; a later one says the same then."""
+        if self._clock() - self._begun >= self.INTERVAL:
+            self.write_now(state)
+
+    def write_now(self, state: TapState) -> None:
+        """Write the state, unless it is the same as the last one."""
+        self.begin()
         if state:
             state = {**state, **self._origin}  # type: ignore[typeddict-item] # beside the SDK's
         encoded = msgspec.json.encode(state)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PATH_LENGTH: Final = 4
 TYPE_LENGTH: Final = 2
+SCHEMA_LENGTH: Final = 10
 CODE_LENGTH: Final = PATH_LENGTH + TYPE_LENGTH
 
 
@@ -45,6 +46,11 @@ def path_code(path: str) -> str:
 def type_code(kind: str) -> str:
     """Return the code of a type's name."""
     return _hash(kind, TYPE_LENGTH)
+
+
+def schema_code(schema: bytes) -> str:
+    """Return the code of an encoded SCHEMA message."""
+    return urlsafe_b64encode(sha256(schema).digest()).decode()[:SCHEMA_LENGTH]
 
 
 def type_words(kind: str) -> str:

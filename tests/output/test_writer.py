@@ -23,7 +23,7 @@ from singer_sdk.singerlib.encoding.simple import SimpleSingerWriter
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.payload.json import JsonDecoder
 from tap_acumatica.output.records import RecordConverter, RecordSettings
-from tap_acumatica.output.writer import StateDeduplicator, Writer
+from tap_acumatica.output.writer import PacedStateWriter, Writer
 
 if TYPE_CHECKING:
     from singer_sdk.singerlib import Message
@@ -145,14 +145,41 @@ def test_records_written_at_once_are_the_messages_one_by_one(
     assert stdout.flushed == 0
 
 
+def test_states_are_paced_but_for_those_that_must_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = Stdout()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stdout))
+    monkeypatch.setattr(PacedStateWriter, "INTERVAL", 10)
+    now = [100.0]
+    states = PacedStateWriter(Writer(), {"site": "erp"}, lambda: now[0])
+    states.begin()
+    # Seconds since the last call, whether the state must not wait, and whether it is written.
+    calls = [
+        (0, False, False),
+        (9.5, False, False),
+        (0.5, False, True),
+        (9.5, False, False),
+        (0, True, True),
+        (9.5, False, False),
+        (0.5, False, True),
+    ]
+    expected = []
+    for value, (seconds, urgent, written) in enumerate(calls):
+        now[0] += seconds
+        (states.write_now if urgent else states.write_state)({"bookmarks": {"Items": {"v": value}}})
+        expected += [value] * written
+    values = [json.loads(text)["value"] for text in stdout.getvalue().splitlines()]
+    assert [state["bookmarks"]["Items"]["v"] for state in values] == expected
+    assert {state["site"] for state in values} == {"erp"}
+
+
 def test_a_state_is_written_and_flushed_if_it_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
     stdout = Stdout()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stdout))
-    deduplicator = StateDeduplicator(Writer())
+    writer = PacedStateWriter(Writer())
     state: dict[str, Any] = {"bookmarks": {"Items": {"replication_key_value": "1"}}}
     for value in ("1", "1", "2", "2", "1"):
         state["bookmarks"]["Items"]["replication_key_value"] = value
-        deduplicator.write_state(state)  # type: ignore[arg-type] # as the SDK holds it
+        writer.write_state(state)  # type: ignore[arg-type] # as the SDK holds it
     messages = [json.loads(text) for text in stdout.getvalue().splitlines()]
     assert [message["type"] for message in messages] == ["STATE"] * 3
     states = [message["value"]["bookmarks"]["Items"] for message in messages]
@@ -167,7 +194,7 @@ def test_a_state_reaches_a_writer_of_another_kind_as_a_message() -> None:
         def write_message(self, message: Message) -> None:
             written.append(message)
 
-    deduplicator = StateDeduplicator(Other())
+    states = PacedStateWriter(Other())
     for _ in range(2):
-        deduplicator.write_state({"bookmarks": {"Items": {}}})
+        states.write_state({"bookmarks": {"Items": {}}})
     assert [message.value for message in written] == [{"bookmarks": {"Items": {}}}]

@@ -248,7 +248,7 @@ def test_the_state_of_the_example_holds_a_bookmark() -> None:
     bookmark = Bookmark.of(entry, "LastModifiedDateTime")
     stored: dict[str, Any] = {}
     bookmark.store(stored, "LastModifiedDateTime")
-    assert {**stored, "key": entry["key"]} == entry
+    assert {**stored, "key": entry["key"], "schema": entry["schema"]} == entry
     assert len(entry["columns"]) % CODE_LENGTH == 0
 
 

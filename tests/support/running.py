@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from sandbox import Sandbox
 
 NOW = "2026-06-01T12:00:00Z"
-COMMAND = (sys.executable, "-c", "from tap_acumatica.tap import TapAcumatica; TapAcumatica.cli()")
+_START = "from tap_acumatica.tap import TapAcumatica; TapAcumatica.cli()"
+COMMAND = (sys.executable, "-c", _START)
+_AT_ONCE = "from tap_acumatica.output.writer import PacedStateWriter as W; W.INTERVAL = 0; "
+STATES_AT_ONCE = (sys.executable, "-c", _AT_ONCE + _START)
+"""The command that writes each state, however young the last one is."""
 
 
 @dataclass

@@ -12,7 +12,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.running import COMMAND, NOW, discover, settings_for, write_json
+from support.running import NOW, STATES_AT_ONCE, discover, settings_for, write_json
 
 from sandbox import Sandbox
 
@@ -84,7 +84,7 @@ def test_a_full_read_that_is_killed_three_times_ends_whole(method: str, tmp_path
         def run(*, kill_at: int = 0) -> int:
             """Run to the end, or until so many requests; a killed run ends at its last STATE."""
             killer.requests, killer.left = 0, kill_at
-            command = [*COMMAND, "--config", config, "--catalog", catalog]
+            command = [*STATES_AT_ONCE, "--config", config, "--catalog", catalog]
             command += ["--state", str(state)] if state.exists() else []
             pending: list[dict[str, Any]] = []
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own command

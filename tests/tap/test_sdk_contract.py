@@ -16,7 +16,7 @@ from singer_sdk.testing import SuiteConfig, get_tap_test_class
 from support.running import NOW, run, settings_for
 
 from sandbox import Sandbox
-from tap_acumatica.output.writer import StateDeduplicator
+from tap_acumatica.output.writer import PacedStateWriter
 from tap_acumatica.stream import EntityStream
 from tap_acumatica.tap import TapAcumatica
 
@@ -105,9 +105,9 @@ def test_the_loop_that_pages_replace_does_what_is_relied_on() -> None:
 
 def test_the_state_writer_is_the_one_that_is_replaced() -> None:
     base = inspect.signature(StateWriter.write_state).parameters
-    assert [*base] == [*inspect.signature(StateDeduplicator.write_state).parameters]
+    assert [*base] == [*inspect.signature(PacedStateWriter.write_state).parameters]
     tap = TapAcumatica(config=SETTINGS, setup_mapper=False)
-    assert isinstance(tap.state_writer, StateDeduplicator)
+    assert isinstance(tap.state_writer, PacedStateWriter)
 
 
 def test_pages_and_single_records_end_in_the_same_messages(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TERMS = "PX_Objects_CS_Terms"
 SALES = "PX_Objects_SO_SOOrder"
+LEDGER = "PX_Objects_GL_GLTran"
 USERS = "PX_SM_Users"
 
 
@@ -102,14 +103,16 @@ def test_each_state_names_its_site_and_a_refused_one_ends_the_command(
     assert refused.stdout == ""
 
 
-def test_streams_without_a_new_row_write_no_state_of_their_own(box: Sandbox) -> None:
+def test_streams_without_a_new_row_write_no_message_of_their_own(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = settings_for(box, SALES, "PX_Objects_GL_GLTran", "PX_Objects_IN_InventoryItem")
     first = run(config)
-    assert first.types().count("STATE") == 3
+    assert first.types().count("STATE") == 3, "the interval is none in tests"
+    monkeypatch.undo()
     box.clock.advance(86_400)
     idle = run(config, state=first.state)
-    assert idle.records() == []
-    assert idle.types().count("STATE") == 2, "the one it began with, and the last one"
+    assert idle.types() == ["STATE"]
     days = {entry["undated_rows_read_on"] for entry in idle.state["bookmarks"].values()}
     assert days == {"2026-06-02"}
 
@@ -132,6 +135,40 @@ def earlier(streams: dict[str, dict[str, Any]], **columns: str) -> dict[str, Any
         nodes = streams[stream]["metadata"]
         nodes[:] = [node for node in nodes if node["breadcrumb"][-1:] != [column]]
     return select_all(streams)
+
+
+def columns_of(output: Output) -> dict[str, set[str]]:
+    """The columns of the SCHEMA messages, by stream."""
+    return {
+        message["stream"]: {*message["schema"]["properties"]}
+        for message in output.messages
+        if message["type"] == "SCHEMA"
+    }
+
+
+@pytest.mark.parametrize("tenants", [{}, {"tenants": ["Company"]}])
+def test_a_schema_comes_where_it_is_new_or_needed(box: Sandbox, tenants: dict[str, Any]) -> None:
+    settings = settings_for(box, SALES, LEDGER, USERS, **tenants)
+    streams = discover(settings)
+    narrow = earlier(streams, PX_Objects_SO_SOOrder="OrderDesc")
+    catalog = select_all(streams)
+    first = run(settings, catalog=narrow)
+    assert [*columns_of(first)] == [LEDGER, SALES, USERS]
+    assert first.types().index("RECORD") == 1
+    box.clock.advance(3600)
+    idle = run(settings, catalog=narrow, state=first.state)
+    assert [*columns_of(idle)] == [USERS], "a full table replaces what the target has"
+    box.fill(LEDGER, 1, start="2026-06-01T12:30:00Z")
+    changed = run(settings, catalog=catalog, state=idle.state)
+    assert [*columns_of(changed)] == [LEDGER, SALES, USERS]
+    assert "OrderDesc" in columns_of(changed)[SALES]
+    for output in (first, changed):
+        announced = set()
+        for message in output.messages:
+            if message["type"] == "SCHEMA":
+                announced.add(message["stream"])
+            elif message["type"] == "RECORD":
+                assert message["stream"] in announced
 
 
 def test_a_column_that_comes_later_is_said_once(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.running import COMMAND, NOW, settings_for, write_json
+from support.running import NOW, STATES_AT_ONCE, settings_for, write_json
 
 from sandbox import Sandbox
 
@@ -103,7 +103,7 @@ class Site:
         self.box.app.answer = answer_and_tell  # type: ignore[method-assign]
         try:
             with subprocess.Popen(  # noqa: S603 - our own command
-                [*COMMAND, *self.arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                [*STATES_AT_ONCE, *self.arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
             ) as process:
                 stopper.process = process
                 log = threading.Thread(target=process.stderr.read)  # type: ignore[union-attr]
