@@ -13,6 +13,7 @@ import signal
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -62,11 +63,50 @@ class Continuation(ABC, Generic[Item]):
         """Return the reader of what follows once all parts have been consumed."""
 
 
+class Threads:
+    """Runs functions, each in a thread of its own, which the next one takes over when it is done.
+
+    The threads are daemons, since a reader that hangs in a request must not keep the process alive.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[queue.SimpleQueue[Callable[[], None] | None]] = []
+        """The queues of the threads that have nothing to do."""
+        self._closed = False
+
+    def run(self, function: Callable[[], None]) -> None:
+        """Run the function now; it must not raise."""
+        try:
+            functions = self._idle.pop()
+        except IndexError:
+            functions = queue.SimpleQueue()
+            threading.Thread(target=self._serve, args=(functions,), daemon=True).start()
+        functions.put(function)
+
+    def close(self) -> None:
+        """Let each thread end when it is done."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().put(None)
+
+    def _serve(self, functions: queue.SimpleQueue[Callable[[], None] | None]) -> None:
+        while function := functions.get():
+            function()
+            del function  # and with it the reader, while the thread waits
+            self._idle.append(functions)
+            if self._closed:
+                self.close()
+
+
 class Worker(Generic[Item]):
-    """Runs one reader in its own thread, at most a number of pages ahead of the consumer."""
+    """Runs one reader in another thread, at most a number of pages ahead of the consumer."""
 
     def __init__(
-        self, items: Iterable[Item | Continuation[Item]], name: str, pages: int | None = None
+        self,
+        items: Iterable[Item | Continuation[Item]],
+        name: str,
+        threads: Threads,
+        pages: int | None = None,
     ) -> None:
         pages = pages or MAX_PAGES
         self._pages = pages
@@ -75,10 +115,9 @@ class Worker(Generic[Item]):
         )
         self._room = threading.Semaphore(pages)
         self._cancelled = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(items,), name=name, daemon=True)
         self.done = False
         """Whether the reader has ended."""
-        self._thread.start()
+        threads.run(partial(self._run, items, name))
 
     @property
     def pages(self) -> int:
@@ -128,7 +167,8 @@ class Worker(Generic[Item]):
         while not self._queue.empty():
             self._queue.get_nowait()
 
-    def _run(self, items: Iterable[Item | Continuation[Item]]) -> None:
+    def _run(self, items: Iterable[Item | Continuation[Item]], name: str) -> None:
+        threading.current_thread().name = name
         try:
             self._fetch(iter(items))
         except BaseException as error:  # noqa: BLE001 - raised again by the consumer
@@ -171,6 +211,7 @@ class Prefetcher(Generic[Key, Item]):
         self._reader = reader
         self._max_readers = max_readers
         self._stopping = stopping
+        self._threads = Threads()
         self._workers: dict[Key, Worker[Item]] = {}
         self._lineup: deque[Worker[Item] | Continuation[Item]] = deque()
         """The readers of the current key and their continuations, in order of consumption."""
@@ -199,6 +240,7 @@ class Prefetcher(Generic[Key, Item]):
         self._planned.clear()
         _cancel(self._lineup)
         _cancel(self._workers.values())
+        self._threads.close()
 
     def _consume(
         self, lineup: deque[Worker[Item] | Continuation[Item]], key: Key
@@ -214,7 +256,7 @@ class Prefetcher(Generic[Key, Item]):
             start_more()
             first = lineup[0]
             if isinstance(first, Continuation):
-                lineup[0] = first = Worker(first.after(), f"reader of {key}")
+                lineup[0] = first = Worker(first.after(), f"reader of {key}", self._threads)
             for item in first.items(self._stopping, start_more):
                 if isinstance(item, Continuation):
                     lineup.insert(1, item)
@@ -247,7 +289,7 @@ class Prefetcher(Generic[Key, Item]):
                 return
             pages = min(max(room // max(idle, 1), 1), MAX_PAGES)
             part = continuation.next_part(pages)
-            lineup.insert(index, Worker(part, f"reader of {key}", pages))
+            lineup.insert(index, Worker(part, f"reader of {key}", self._threads, pages))
 
     def _start_ahead(self) -> None:
         """Start the next planned readers, unless there is only one connection."""
@@ -258,7 +300,8 @@ class Prefetcher(Generic[Key, Item]):
             self._start(self._planned.pop(0), min(max(room // idle, 1), MAX_PAGES))
 
     def _start(self, key: Key, pages: int | None = None) -> None:
-        self._workers[key] = Worker(self._reader(key), f"reader of {key}", pages)
+        reader = self._reader(key)
+        self._workers[key] = Worker(reader, f"reader of {key}", self._threads, pages)
 
 
 def _cancel(lineup: Iterable[Worker[Item] | Continuation[Item]]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_acumatica.reading.prefetch import MAX_PAGES, Prefetcher, Stopped
+from tap_acumatica.reading.prefetch import MAX_PAGES, Prefetcher, Stopped, Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +22,7 @@ class Readers:
         self.pages = pages
         self.started: list[str] = []
         self.fetched: dict[str, int] = {}
+        self.ended: set[str] = set()
         self.threads: dict[str, threading.Thread] = {}
         self.gates: dict[str, threading.Event] = {}
         self.errors: dict[str, Exception] = {}
@@ -33,13 +34,18 @@ class Readers:
 
     def _read(self, key: str) -> Iterator[str]:
         self.threads[key] = threading.current_thread()
-        for number in range(self.pages):
-            if key in self.gates:
-                assert self.gates[key].wait(TIMEOUT)
+        try:
+            for number in range(self.pages):
+                if key in self.gates:
+                    assert self.gates[key].wait(TIMEOUT)
+                with self._changed:
+                    self.fetched[key] = number + 1
+                    self._changed.notify_all()
+                yield f"{key}{number}"
+        finally:
             with self._changed:
-                self.fetched[key] = number + 1
+                self.ended.add(key)
                 self._changed.notify_all()
-            yield f"{key}{number}"
         if key in self.errors:
             raise self.errors[key]
 
@@ -139,8 +145,7 @@ def test_a_consumer_that_leaves_ends_the_reader() -> None:
     items = ahead.items("a")
     next(items)
     items.close()  # type: ignore[attr-defined]
-    readers.threads["a"].join(TIMEOUT)
-    assert not readers.threads["a"].is_alive()
+    readers.until(lambda: "a" in readers.ended)
     assert readers.fetched["a"] < 10
     # It can be read again.
     assert next(iter(ahead.items("a"))) == "a0"
@@ -175,8 +180,10 @@ def test_a_run_that_is_to_stop_does_not_wait_for_a_page() -> None:
     ahead = prefetcher(readers, plan="a", stopping=lambda: True)
     with pytest.raises(Stopped):
         next(ahead.items("a"))
+    ahead.cancel()
     readers.gates["a"].set()
     readers.threads["a"].join(TIMEOUT)
+    assert not readers.threads["a"].is_alive()
 
 
 def test_readers_do_not_keep_the_process_alive() -> None:
@@ -186,6 +193,25 @@ def test_readers_do_not_keep_the_process_alive() -> None:
     assert readers.threads["a"].daemon
     assert readers.threads["a"] is not threading.main_thread()
     assert readers.threads["a"].name == "reader of a"
+
+
+def test_a_thread_that_is_done_takes_the_next_reader_until_all_end() -> None:
+    threads, used = Threads(), []
+    for _ in range(3):
+        done = threading.Event()
+
+        def work(done: threading.Event = done) -> None:
+            used.append(threading.current_thread())
+            done.set()
+
+        threads.run(work)
+        assert done.wait(TIMEOUT)
+        while not threads._idle:
+            assert used[-1].is_alive()
+    assert len({*used}) == 1
+    threads.close()
+    used[0].join(TIMEOUT)
+    assert not used[0].is_alive()
 
 
 def test_a_reader_without_pages_is_at_its_end() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_acumatica.reading import prefetch
-from tap_acumatica.reading.prefetch import Stopped, Worker
+from tap_acumatica.reading.prefetch import Stopped, Threads, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +22,9 @@ class SteppedWorker(Worker[Any]):
     random: ClassVar[Random]
 
     @override
-    def __init__(self, items: Iterable[Any], name: str, pages: int | None = None) -> None:
+    def __init__(
+        self, items: Iterable[Any], name: str, threads: Threads, pages: int | None = None
+    ) -> None:
         self.done = False
         self._pages = pages or prefetch.MAX_PAGES
         self._items = iter(items)
