@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -33,7 +34,8 @@ LATENCY: Final = 0.2
 ROWS, WIDE_ROWS, FEWER_ROWS, MANY_ROWS = 500_000, 100_000, 200_000, 1_000_000
 SMALL_PAGE: Final = 500
 PAGES, STREAMS, CONSUMED_PAGES = 200, 60, 40
-STATES: Final = 3000
+STREAMS_OF_STATES: Final = 3000
+NAMED: Final = 300
 READERS: Final = f"{FEWER_ROWS:,} rows x 30 columns"
 TERMS: Final = "PX_Objects_CS_Terms"
 
@@ -101,6 +103,31 @@ def page_server(**options: float) -> list[str]:
     """Return the command that runs the page server."""
     arguments = [str(part) for name, value in options.items() for part in (f"--{name}", value)]
     return python("page_server", *arguments)
+
+
+def _with_state(command: list[str]) -> list[str]:
+    """Run the tap, and return the command that goes on with the state it leaves."""
+    written = FOLDER / "first.jsonl"
+    save_output(command, str(written))
+    state = next(line for line in reversed(written.read_bytes().splitlines()) if b"STATE" in line)
+    return [*command, "--state", _write_json("state", json.loads(state)["value"])]
+
+
+def _sizes(command: list[str], path: Path) -> dict[str, int]:
+    """Run the tap, and return the bytes that it writes, by the type of message."""
+    save_output(command, str(path))
+    sizes: Counter[str] = Counter()
+    for line in path.read_bytes().splitlines(keepends=True):
+        sizes[json.loads(line)["type"]] += len(line)
+    return sizes
+
+
+def _dated(command: list[str]) -> list[str]:
+    """Return the streams that an instance has and that are read by date."""
+    catalog = FOLDER / "dated.json"
+    save_output([*command, "--discover"], str(catalog))
+    streams = json.loads(catalog.read_bytes())["streams"]
+    return [each["stream"] for each in streams if each.get("replication_method") == "INCREMENTAL"]
 
 
 def _ready_time(address: str) -> float:
@@ -316,13 +343,61 @@ class Bench:
         self._add(Measure(what, ratio, 0.60))
 
     def states(self) -> None:
-        """Measure the time for STATE messages, which grow with every stream."""
-        with serving(page_server(rows=3, columns=5, streams=STATES)) as address:
-            config = tap("states", address)[-1]
-            run(Program(python("state_time", config)))
-        seconds = float(Path(config).with_suffix(".seconds").read_text())
-        what = f"{STATES:,} incremental streams of 3 rows, time spent on STATE"
-        self._add(Measure(what, seconds, 5.0, "s"))
+        """Measure what streams cost that have few rows, and what their states take."""
+        sizes = []
+        for streams in (STREAMS_OF_STATES // 3, STREAMS_OF_STATES):
+            with serving(page_server(rows=3, columns=5, streams=streams)) as address:
+                command = tap(f"states{streams}", address)
+                first = self._measure(
+                    f"{streams:,} incremental streams of 3 rows",
+                    {"tap": Program(command)},
+                    max_rounds=1,
+                    warm_up=False,
+                )
+                sizes.append(_sizes(_with_state(command), FOLDER / "nothing-new.jsonl")["STATE"])
+        what = f"CPU seconds, {STREAMS_OF_STATES:,} incremental streams of 3 rows"
+        self._add(
+            Measure(what, first["tap"].cpu, 12.0, "s"),
+            Measure("bytes of STATE with nothing new, 3 times the streams", sizes[1] / sizes[0], 3),
+        )
+
+    def tenants(self) -> None:
+        """Measure tenants with equal metadata: many streams with nothing new, and discovery."""
+        logins = [f"T{number:02}" for number in range(1, 21)]
+        server = [sys.executable, "-m", "sandbox", "--scale", "--rows", "1", "--port", "0"]
+        with serving([*server, "--tenants", ",".join(logins)]) as address:
+            account = {"username": USERNAME, "password": PASSWORD, "entities": None}
+            cache = {**account, "metadata_cache": str(FOLDER / "metadata")}
+            names = _dated(tap("discovered", address, **cache, tenants=logins[:1]))[:NAMED]
+            some = tap("tenants5", address, **cache | {"entities": names}, tenants=logins[:5])
+            again = _with_state(some)
+            figures = self._measure(
+                f"5 tenants x {NAMED} streams with nothing new",
+                {"tap": Program(again)},
+                max_rounds=3,
+                warm_up=False,
+            )
+            written = sum(_sizes(again, FOLDER / "nothing-new.jsonl").values()) / 1e6
+            discoveries = self._measure(
+                "discovery from the cache",
+                {
+                    f"{count} tenants": Program(
+                        [
+                            *tap(f"tenants{count}", address, **cache, tenants=logins[:count]),
+                            "--discover",
+                        ]
+                    )
+                    for count in (1, 20)
+                },
+                max_rounds=3,
+            )
+        one, many = discoveries.values()
+        self._add(
+            Measure(f"5 tenants x {NAMED} streams with nothing new, stdout", written, 1.0, "MB"),
+            Measure("the same, CPU seconds", figures["tap"].cpu, 12.0, "s"),
+            Measure("discovery from the cache, 20 tenants / 1, CPU", many.cpu / one.cpu, 1.5),
+            Measure("the same, peak memory", many.memory / one.memory, 1.5),
+        )
 
     def memory(self) -> None:
         """Compare the peak memory of one connection and of four over a million rows."""
@@ -352,5 +427,6 @@ SCENARIOS: Final[Mapping[str, Callable[[Bench], None]]] = {
     "split": Bench.split,
     "consumer": Bench.consumer,
     "states": Bench.states,
+    "tenants": Bench.tenants,
     "memory": Bench.memory,
 }

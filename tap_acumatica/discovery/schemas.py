@@ -23,6 +23,7 @@ class Schemas:
 
     def __init__(self, model: Model, settings: DiscoverySettings) -> None:
         self._model = model
+        self._enums = frozenset(model.enums)
         self._settings = settings
         self._columns_left = 0
         self._unknown: dict[str, str] = {}
@@ -50,7 +51,7 @@ class Schemas:
         if item and depth < MAX_TYPE_DEPTH:
             items = self._of(item, depth + 1)
             return {"type": "array", "items": {**items, "type": [items["type"], "null"]}}
-        if type_name in self._model.enums:
+        if type_name in self._enums:
             return dict(edm.STRING.schema)
         is_complex = type_name in self._model.complex_types and depth < MAX_TYPE_DEPTH
         inner = self._model.properties(type_name) if is_complex else ()
@@ -66,7 +67,7 @@ class Schemas:
 
     def declared(self, prop: Property) -> str:
         """Return the name of a property's type, that of text for what is sent as text."""
-        return "Edm.String" if prop.type in self._model.enums else prop.type
+        return "Edm.String" if prop.type in self._enums else prop.type
 
     def warn_of_unknown_types(self) -> None:
         """Say once that there are types whose values are read as text."""

@@ -88,7 +88,7 @@ class _Handler(ContentHandler):
             case "Annotation":
                 self._restrictions = False
             case "PropertyPath" if self._property_path is not None and self._set:
-                self._set.restricted.add("".join(self._property_path))
+                self._set.restricted.append("".join(self._property_path))
                 self._property_path = None
 
     @override
@@ -119,7 +119,7 @@ class _Handler(ContentHandler):
         self.model.complex_types[complex_type.name] = complex_type
 
     def _enum_type(self, attrs: AttributesImpl) -> None:
-        self.model.enums.add(f"{self._namespace}.{attrs['Name']}")
+        self.model.enums.append(f"{self._namespace}.{attrs['Name']}")
 
     def _property_ref(self, attrs: AttributesImpl) -> None:
         if self._type:

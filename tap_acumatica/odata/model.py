@@ -54,7 +54,7 @@ class EntitySet:
     name: str
     entity_type: str
     singleton: bool = False
-    restricted: set[str] = field(default_factory=set)
+    restricted: list[str] = field(default_factory=list)
     """Properties that can be neither selected nor filtered."""
     filterable: bool = True
     """If false, no property that the entity type itself declares can be selected or filtered."""
@@ -115,12 +115,16 @@ class Inquiry:
 
 @dataclass(slots=True)
 class Model:
-    """The declarations of one `$metadata` document."""
+    """The declarations of one `$metadata` document.
+
+    It holds no set, whose order differs between processes: equal documents are equal bytes when
+    they are cached.
+    """
 
     protocol: ODataVersion = ODataVersion.V4
     types: dict[str, EntityType] = field(default_factory=dict)
     complex_types: dict[str, EntityType] = field(default_factory=dict)
-    enums: set[str] = field(default_factory=set)
+    enums: list[str] = field(default_factory=list)
     sets: list[EntitySet] = field(default_factory=list)
     functions: dict[str, list[Function]] = field(default_factory=dict)
     """The functions by qualified name: one can be declared with several lists of parameters."""

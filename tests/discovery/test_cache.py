@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -11,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -36,8 +39,8 @@ def model(name: str = "A") -> Model:
     declared = EntityType(
         f"N.{name}", "N.Base", "Label", ["K"], [Property("K", "Edm.String", "Key")]
     )
-    entity_set = EntitySet("N_A", declared.name, restricted={"X", "Y"}, filterable=False)
-    return Model(ODataVersion.V4, {declared.name: declared}, {}, {"N.E"}, [entity_set])
+    entity_set = EntitySet("N_A", declared.name, restricted=["X", "Y"], filterable=False)
+    return Model(ODataVersion.V4, {declared.name: declared}, {}, ["N.E"], [entity_set])
 
 
 def model_of(cache: MetadataCache, source: Source, fetch: Callable[[], Model]) -> Model:
@@ -92,6 +95,36 @@ def test_equal_metadata_of_tenants_are_one_object(tmp_path: Path, folder: str | 
         assert first is second
         assert first == model("Same")
         assert third == model("Other")
+
+
+def test_equal_metadata_are_equal_bytes_whichever_process_reads_them() -> None:
+    """Else tenants with the same metadata would not share them if they were cached in turn."""
+    names = [f"N{number}" for number in range(20)]
+    enums = "".join(f'<EnumType Name="{name}"/>' for name in names)
+    paths = "".join(f"<PropertyPath>{name}</PropertyPath>" for name in names)
+    document = (
+        f'<Edmx Version="4.0"><Schema Namespace="A">{enums}<EntityContainer Name="C">'
+        '<EntitySet Name="S" EntityType="A.T"><Annotation Term="X.FilterRestrictions"><Record>'
+        f'<PropertyValue Property="NonFilterableProperties"><Collection>{paths}</Collection>'
+        "</PropertyValue></Record></Annotation></EntitySet></EntityContainer></Schema></Edmx>"
+    )
+    program = (
+        "import sys, msgspec; from tap_acumatica.odata.csdl import parse; "
+        "print(msgspec.msgpack.encode(parse([sys.argv[1].encode()])).hex())"
+    )
+    written = {
+        subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-c", program, document],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    (encoded,) = written
+    cached = msgspec.msgpack.decode(bytes.fromhex(encoded.decode()), type=Model)
+    assert cached.enums == [f"A.{name}" for name in names]
+    assert cached.sets[0].restricted == names
 
 
 @pytest.mark.parametrize("age", [-100, 101])

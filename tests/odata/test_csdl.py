@@ -217,7 +217,7 @@ def test_complex_types_and_enums_are_known() -> None:
         ("Latitude", "Edm.Double"),
         ("Name", "Edm.String"),
     ]
-    assert model.enums == {"Default.Kind"}
+    assert model.enums == ["Default.Kind"]
     assert "Default.Point" not in model.types
 
 
