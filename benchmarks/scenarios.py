@@ -211,6 +211,7 @@ class Bench:
         with serving(page_server(rows=FEWER_ROWS, columns=30)) as address:
             config = {"url": address, "entities": [ENTITY], "columns": 30}
             programs = {
+                "pages unread": Program(python("raw_loop", address, ENTITY, "--unread")),
                 "raw loop": Program(python("raw_loop", address, ENTITY)),
                 "tap": Program(tap("full", address, tracking_type="none")),
                 "vanilla tap": Program(
@@ -226,8 +227,10 @@ class Bench:
                 else:
                     self.results.missing.append(name)
             figures = self._measure(READERS, programs, max_rounds=3)
-        ratio = figures["vanilla tap"].wall / figures["tap"].wall
-        self._add(Measure("rows per second, tap / vanilla tap", ratio, 4.0, least=True))
+        ours = {"tap", "raw loop", "pages unread"}
+        others = [took.cpu for name, took in figures.items() if name not in ours]
+        ratio = figures["tap"].cpu / min(others)
+        self._add(Measure("CPU seconds, tap / the best of the other readers", ratio, 0.12))
 
     def discovery(self) -> None:
         """Measure discovery of a wide catalog, and the time to the first record."""
