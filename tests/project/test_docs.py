@@ -200,6 +200,7 @@ def named_elsewhere() -> set[str]:
         *("undated_rows_read_on", "table_name", "tap_acumatica", "exit_code", "deleted_records"),
         *("key_properties", "replication_key", "replication_method"),
         *("add_record_metadata", "add_metadata_columns"),
+        *("so_order", "order_nbr"),
         *("offline_access", "access_token", "unauthorized_client", "invalid_grant"),
         *("above_top", "content_type", "retry_after", "visible_at", *KINDS),
         *("token_life", "refresh_tokens", "callback_urls"),
