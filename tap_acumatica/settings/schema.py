@@ -381,8 +381,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         title="Metadata cache",
         description=(
             "Folder in which to keep the metadata (20 MB on a full instance) for later "
-            "discoveries, in one file for each site, tenant, account and interface; no cache if "
-            "not set. A run that fails deletes its files"
+            "discoveries, in one file for each site, tenant, account and interface, and what setup "
+            "data are missing; no cache if not set. A run that fails deletes its files"
         ),
     ),
     th.Property(
