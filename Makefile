@@ -105,7 +105,7 @@ bench: $(INSTALLED) .venv-dlt .venv-airbyte ## Measure how fast it is and write 
 	$(UV) venv --quiet --python $(BIN)/python $@
 	$(UV) pip install --quiet --python $@/bin/python $(if $(findstring dlt,$@),dlt,airbyte-cdk) || rm -rf $@
 
-docs: $(INSTALLED) ## Write docs/settings.md, the settings in meltano.yml, and plugin.yml
+docs: $(INSTALLED) ## Write the pages about settings and presets, meltano.yml's settings, and plugin.yml
 	$(BIN)/python -m docs.generate
 
 format: $(INSTALLED) ## Format the code and apply automatic fixes

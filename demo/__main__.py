@@ -76,7 +76,7 @@ def compare(
     for stream, method in methods.items():
         changed = after[stream] - before[stream]
         second = changed if method == INCREMENTAL else after[stream]
-        expected = (len(before[stream]), len(second))
+        expected = (before[stream].total(), second.total())
         counts = (written[0][stream], written[1][stream])
         lines.append(Line(stream, method, counts, expected, *cells[stream]))
     return lines

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from sandbox.extras import small_model
+from tap_acumatica.settings.presets import entities_of
 from warehouse.targets import pins
 
 if TYPE_CHECKING:
@@ -38,13 +40,16 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def replication_methods() -> dict[str, str]:
-    """Return the replication method by stream, from the extractors in meltano.yml."""
+    """Return the replication method by stream, for what the extractors in meltano.yml find."""
     project = yaml.safe_load((ROOT / "meltano.yml").read_text())
-    return {
-        stream: extractor["name"].partition("--")[2]
-        for extractor in project["plugins"]["extractors"]
-        for stream in extractor.get("config", {}).get("entities", ())
-    }
+    company = {name for entity_type in small_model().types for name in entity_type.sets}
+    methods: dict[str, str] = {}
+    for extractor in project["plugins"]["extractors"]:
+        config = extractor.get("config", {})
+        streams = [*entities_of(config.get("presets", ())), *config.get("entities", ())]
+        method = extractor["name"].partition("--")[2]
+        methods |= {stream: method for stream in streams if stream in company}
+    return methods
 
 
 @dataclass(frozen=True, slots=True)

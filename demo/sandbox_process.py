@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Rows = list[dict[str, Any]]
-Snapshot = dict[str, frozenset[str]]
+Snapshot = dict[str, Counter[str]]
+"""Rows by entity, as text; rows may look alike if their key may not be read."""
 TIMEOUT = 60  # seconds
 CHANGES = "2 orders entered, 3 put on hold, 4 items renamed, 1 credit term deleted"
 
@@ -41,7 +43,7 @@ class SandboxProcess:
     def snapshot(self, entities: Sequence[str]) -> Snapshot:
         """Return the rows of some entities, for a comparison with a later snapshot."""
         return {
-            entity: frozenset(json.dumps(row, sort_keys=True) for row in self.rows(entity))
+            entity: Counter(json.dumps(row, sort_keys=True) for row in self.rows(entity))
             for entity in entities
         }
 

@@ -1,8 +1,9 @@
-"""``python -m docs.generate``: write docs/settings.md, the settings in meltano.yml, and plugin.yml.
+"""``python -m docs.generate``: write two pages, the settings in meltano.yml, and plugin.yml.
 
-All follow from the schema of the settings, so that no fact about a setting stands in two places.
-The text around the tables is in this file. plugin.yml, the definition for other Meltano projects
-and for Meltano Hub, is the extractor of meltano.yml with the addresses of pyproject.toml.
+docs/settings.md, meltano.yml and plugin.yml follow from the schema of the settings, docs/presets.md
+from the lists of entities, so that no fact stands in two places. The text around the tables is in
+this file. plugin.yml, the definition for other Meltano projects and for Meltano Hub, is the
+extractor of meltano.yml with the addresses of pyproject.toml.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from tap_acumatica.settings.presets import MODULES
 from tap_acumatica.settings.schema import SCHEMA
 from tap_acumatica.tap import TapAcumatica
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs" / "settings.md"
+PRESETS_PAGE: Final = ROOT / "docs" / "presets.md"
 PROJECT: Final = ROOT / "meltano.yml"
 PLUGIN: Final = ROOT / "plugin.yml"
 PACKAGE: Final = ROOT / "pyproject.toml"
@@ -76,6 +79,39 @@ A setting with a wrong value stops the tap with a message that names the setting
 what was found. A setting that does not exist is a warning that suggests a similar name.
 """
 
+ABOUT_THE_PRESETS: Final = """\
+# Presets
+
+<!-- Written by `make docs` from tap_acumatica/settings/presets.json. -->
+
+The setting `presets` names modules in place of entities:
+
+```json
+{
+  "presets": ["finance", "sales"],
+  "entities": ["PX_Objects_PM_PMProject"],
+  "exclude_entities": ["*Budget*"]
+}
+```
+
+- A module stands for all entities of its table, which are what a warehouse of that module usually
+  needs. They join those of `entities`; `exclude_entities` leaves out of both.
+- What the instance lacks of them, because of its release, its features or the rights of the
+  account, is no error: one line of the log names it. What an earlier run has read must still be
+  there, as with `entities`.
+- A module has two parts, each of them a preset of its own. `finance-documents` are documents and
+  master data, which grow and are read by what has changed; `finance-reference` are small tables,
+  and tables of balances, which are worth a full read each night. An entity is in the same part of
+  all modules, so that two runs, of which each reads one part, never share a table. `meltano.yml`
+  has [two such extractors](meltano.md).
+- Users, and preferences other than those of the general ledger, are in no preset: name what you
+  need of them in `entities`.
+
+Names and labels are those of the [metadata](acumatica.md#metadata) of a clean instance of release
+2026 R2.
+
+"""
+
 BEGIN: Final = (
     "    # Begin of the settings: written by `make docs` from tap_acumatica/settings/schema.py.\n"
 )
@@ -104,8 +140,9 @@ _Dumper.add_representer(str, _text)
 
 
 def main() -> None:
-    """Write the page, the settings in meltano.yml, and plugin.yml."""
+    """Write the two pages, the settings in meltano.yml, and plugin.yml."""
     PAGE.write_text(page(), encoding="utf-8")
+    PRESETS_PAGE.write_text(presets_page(), encoding="utf-8")
     written = project(PROJECT.read_text(encoding="utf-8"))
     PROJECT.write_text(written, encoding="utf-8")
     PLUGIN.write_text(plugin(written), encoding="utf-8")
@@ -117,6 +154,23 @@ def page() -> str:
     for heading, settings in _grouped().items():
         text += f"## {heading}\n\n{_table(settings)}\n"
     return text + f"{OF_THE_SDK}{_table_of_the_sdk()}\n{HOW}"
+
+
+def presets_page() -> str:
+    """The content of docs/presets.md."""
+    tables = [
+        f"## {module}\n\n"
+        + _rows(
+            ("entity", "label", "preset"),
+            (
+                (f"`{name}`", label, f"`{module}-{part}`")
+                for part, entities in parts.items()
+                for name, label in entities.items()
+            ),
+        )
+        for module, parts in MODULES.items()
+    ]
+    return ABOUT_THE_PRESETS + "\n".join(tables)
 
 
 def project(text: str) -> str:

@@ -112,6 +112,18 @@ def small_model() -> Model:
             "UploadFile",
         ),
         root_class(
+            "PX.Data.Note",
+            "Note",
+            "NoteID:g* NoteText:s EntityType:s GraphType:s ExternalKey:s NotePopupText:s"
+            " EntityName:s#",
+            "Note",
+        ),
+        root_class(
+            "PX.Data.NoteDoc",
+            "",
+            "NoteID:g* FileID:g* EntityType:s# EntityName:s# EntityRowValues:s#",
+        ),
+        root_class(
             "PX.SM.LoginTrace",
             "Access History",
             "LoginTraceID:i* Date:t Username:s Operation:h! IPAddress:s Comment:s",

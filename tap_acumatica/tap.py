@@ -125,7 +125,13 @@ class TapAcumatica(Tap):
         """
         logger.addFilter(_is_for_users)
         self.run = run or Run()
-        self.run.connect(self._plans, self._bookmark, self._takes_text, self._full_read)
+        self.run.connect(
+            self._plans,
+            self._bookmark,
+            self._takes_text,
+            self._full_read,
+            lambda: streams_read(self.state),
+        )
         if isinstance(catalog, str | PurePath):
             catalog = read_catalog(str(catalog))
         elif isinstance(catalog, Catalog):

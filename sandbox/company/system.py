@@ -20,6 +20,7 @@ def write(book: Book) -> None:
     prospects(book)
     book.add("PX.Api.OData.ODataPreferences", DaysRetentionHistoryDeletedRecords=10)
     small_tables(book)
+    notes(book)
 
 
 def users(book: Book) -> None:
@@ -119,3 +120,16 @@ def small_tables(book: Book) -> None:
             AttributeID="COLOR",
             Value=book.random.choice(("Red", "Blue", None)),
         )
+
+
+def notes(book: Book) -> None:
+    """Write a note on each of a few orders, and attach a file to it."""
+    orders, files = book.tables["PX.Objects.SO.SOOrder"], book.tables["PX.SM.UploadFile"]
+    for order, file in zip(orders, files, strict=False):
+        book.add(
+            "PX.Data.Note",
+            NoteID=order["NoteID"],
+            NoteText=f"Call before delivery of {order['OrderNbr']}",
+            EntityType="PX.Objects.SO.SOOrder",
+        )
+        book.add("PX.Data.NoteDoc", NoteID=order["NoteID"], FileID=file["FileID"])

@@ -24,6 +24,10 @@ DIGEST_SIZE: Final = sha256().digest_size
 """Length of the digest with which a file begins; it is of all bytes that follow."""
 
 
+MISSING: Final = ".missing"
+"""Suffix of the files that stand for an entity set which the server lacks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Identifies metadata; the account is a part, since another one may see other entities."""
@@ -38,7 +42,8 @@ class Source:
 class MetadataCache:
     """Holds one file for each source, which is written completely or not at all.
 
-    Metadata that are equal, as those of many tenants are, become the same object.
+    Metadata that are equal, as those of many tenants are, become the same object. An empty file
+    stands for each entity set that metadata declare and the server lacks.
 
     Attributes:
         folder: Folder of the files; None: nothing is cached.
@@ -66,10 +71,36 @@ class MetadataCache:
         return replace(result, content=self._models.setdefault(digest, result.content))
 
     def forget(self, source: Source) -> None:
-        """Remove the file of a source, so that the next discovery asks the server."""
+        """Remove the files of a source, so that the server is asked again."""
         if self.folder is not None:
+            path = self._path(self.folder, source)
             with suppress(OSError):
-                self._path(self.folder, source).unlink()
+                for file in (path, *self.folder.glob(f"{path.stem}-*{MISSING}")):
+                    file.unlink(missing_ok=True)
+
+    def is_missing(self, source: Source, entity_set: str) -> bool:
+        """Whether the server lately said that it lacks an entity set which the metadata declare."""
+        path = self._missing_path(source, entity_set)
+        with suppress(OSError):
+            return path is not None and self._is_valid(path)
+        return False
+
+    def add_missing(self, source: Source, entity_set: str) -> None:
+        """Remember that the server lacks an entity set which the metadata declare."""
+        if path := self._missing_path(source, entity_set):
+            self._store(path, b"")
+
+    def _missing_path(self, source: Source, entity_set: str) -> Path | None:
+        if self.folder is None:
+            return None
+        path = self._path(self.folder, source)
+        # The server decides on the name.
+        return path.with_name(
+            f"{path.stem}-{sha256(entity_set.encode()).hexdigest()[:24]}{MISSING}"
+        )
+
+    def _is_valid(self, path: Path) -> bool:
+        return 0 <= time.time() - path.stat().st_mtime <= self.max_age
 
     @staticmethod
     def _path(folder: Path, source: Source) -> Path:
@@ -80,9 +111,9 @@ class MetadataCache:
 
     def _load(self, path: Path) -> Model | None:
         try:
-            age = time.time() - path.stat().st_mtime
-            if not 0 <= age <= self.max_age:
+            if not self._is_valid(path):
                 return None
+            age = time.time() - path.stat().st_mtime
             content = path.read_bytes()
             digest, body = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
             if sha256(body).digest() != digest:

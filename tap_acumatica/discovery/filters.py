@@ -28,6 +28,7 @@ class DiscoverySettings:
     """Which entities to discover, and how to describe them.
 
     Attributes:
+        optional: Those of the names in `entities` that the instance may lack.
         decimals: JSON Schema of columns of the type Edm.Decimal.
         expand: Navigation properties to read with an entity, by its name or alias.
         inquiry_keys: Columns to use as an inquiry's key, by its stream name or title.
@@ -36,6 +37,7 @@ class DiscoverySettings:
     """
 
     entities: Sequence[str] | None = None
+    optional: Collection[str] = ()
     exclude_entities: Sequence[str] = ()
     replication_keys: Sequence[str] = ()
     decimals: edm.Schema = field(default_factory=lambda: edm.NUMBER.schema)
@@ -72,15 +74,31 @@ class DiscoverySettings:
         excluded = any(_folded(glob) in excluding for glob in self.exclude_entities)
         return not excluded and any(interface in interfaces_of(glob) for glob in globs)
 
+    @property
+    def required(self) -> Sequence[str]:
+        """The globs of `entities` without the optional names."""
+        optional = frozenset(self.optional)
+        return [glob for glob in self.entities or () if glob not in optional]
+
     def unmatched_globs(self, names: Mapping[str, Collection[str]]) -> list[str]:
-        """Return the globs of `entities` that match none of these names, given by interface."""
+        """Return the required globs that match none of these names, given by interface."""
         folded = {
             interface: {_folded(name) for name in group} for interface, group in names.items()
         }
         return [
             glob
-            for glob in self.entities or ()
+            for glob in self.required
             if not any(_matcher((glob,), interface)(group) for interface, group in folded.items())
+        ]
+
+    def lacking(self, names: Mapping[str, Collection[str]]) -> list[str]:
+        """Return the optional names that are none of these, except those that are left out."""
+        known = {_folded(name) for group in names.values() for name in group}
+        left_out = replace(self, entities=None)
+        return [
+            name
+            for name in self.optional
+            if _folded(name) not in known and left_out.wants([name], DAC)
         ]
 
     def expansions(self, entity: Entity) -> list[Expansion]:

@@ -179,6 +179,9 @@ def require_asked_for(
     messages = {
         glob: _unmatched(glob, interfaces, all_names) for glob in settings.unmatched_globs(names)
     }
+    lacking = settings.lacking(names)
+    if lacking and DAC not in interfaces:
+        messages["presets"], lacking = _presets_left_out(), []
     no_streams = not any(tenant.streams for tenant in tenants)
     refusals = [
         message
@@ -189,18 +192,24 @@ def require_asked_for(
         raise DiscoveryError(" ".join(refusals))
     if no_streams:
         message = (
-            "The instance has no entity that matches entities and exclude_entities: compare them "
-            "with the catalog that --discover prints without these settings."
+            "The instance has no entity that matches entities, presets and exclude_entities: "
+            "compare them with the catalog that --discover prints without these settings."
         )
         raise DiscoveryError(message)
     for message in messages.values():
         logger.warning("%s", message)
+    if lacking:
+        logger.info(
+            "The instance lacks %d of the entities of the setting presets, which are left out: %s.",
+            len(lacking),
+            ", ".join(lacking),
+        )
 
 
 def require_not_gone(
     lost: Collection[str], tenants: Collection[Discovered], settings: DiscoverySettings
 ) -> None:
-    """Refuse to be without streams that `entities` asks for and that the instance had before.
+    """Refuse to be without streams that the settings ask for and that the instance had before.
 
     Args:
         lost: The streams that earlier runs read and this one does not.
@@ -218,8 +227,8 @@ def require_not_gone(
     if gone:
         message = (
             f"The instance no longer has {', '.join(gone)}, which earlier runs read and the "
-            "setting entities asks for: correct or remove the name there, or remove the entry from "
-            "the state if it is not needed any more."
+            "setting entities or presets asks for: correct or remove the name there, add it to "
+            "exclude_entities, or remove the entry from the state if it is not needed any more."
         )
         raise DiscoveryError(message)
 
@@ -237,7 +246,7 @@ def may_ask_for(
     if settings.entities is None or not lost:
         return False
     known = {end for group in names for name in group for end in _ends(name.lower())}
-    others = [name for name in settings.entities if not is_pattern(name)]
+    others = [name for name in settings.required if not is_pattern(name)]
     return any(_asks_for(settings, name) for name in lost) or not known.issuperset(
         name.lower() for name in others
     )
@@ -260,6 +269,14 @@ def _names_of(tenants: Iterable[Discovered]) -> dict[str, set[str]]:
         for interface, aliases in tenant.names.items():
             names.setdefault(interface, set()).update(*aliases)
     return names
+
+
+def _presets_left_out() -> str:
+    """Return the message for presets without the interface of their entities."""
+    return (
+        f"The setting presets asks for {INTERFACES[DAC]}, but the settings url and interfaces "
+        "leave them out: change them, or remove the setting."
+    )
 
 
 def _unmatched(glob: str, interfaces: Collection[str], names: Collection[str]) -> str:

@@ -24,6 +24,7 @@ from tap_acumatica.output.records import RecordSettings
 from tap_acumatica.reading.model import ReadSettings
 from tap_acumatica.run.generations import GenerationSettings
 from tap_acumatica.settings.accounts import AccountSettings
+from tap_acumatica.settings.presets import entities_of
 from tap_acumatica.settings.schema import SCHEMA
 
 if TYPE_CHECKING:
@@ -154,8 +155,13 @@ def _zone(name: str) -> tzinfo:
 
 def _discovery(settings: Mapping[str, Any]) -> DiscoverySettings:
     incremental = settings["tracking_type"] == "date"
+    entities = settings.get("entities")
+    named = {glob.strip().lower() for glob in entities or ()}
+    presets = entities_of(settings.get("presets") or ())
+    optional = [name for name in presets if name.lower() not in named]
     return DiscoverySettings(
-        entities=settings.get("entities"),
+        entities=[*(entities or ()), *optional] if presets else entities,
+        optional=optional,
         exclude_entities=settings.get("exclude_entities") or (),
         replication_keys=settings["replication_keys"] if incremental else (),
         decimals=edm.decimals(settings["decimals"]),

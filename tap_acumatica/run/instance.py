@@ -16,6 +16,7 @@ from tap_acumatica.run.accounts import accounts
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tap_acumatica.catalog.location import StreamLocation
     from tap_acumatica.run.assembly import RunSettings
 
 TOKEN_TIMEOUT: Final = 8.0
@@ -118,8 +119,18 @@ class Instance:
             raise result
         return result
 
+    def is_missing(self, location: StreamLocation, tenant: str | None) -> bool:
+        """Whether the server lately said that it lacks what the metadata declare."""
+        source = self._source(location.interface, tenant)
+        return self._metadata_cache.is_missing(source, location.entity_set)
+
+    def add_missing(self, location: StreamLocation, tenant: str | None) -> None:
+        """Remember that the server lacks what the metadata declare."""
+        source = self._source(location.interface, tenant)
+        self._metadata_cache.add_missing(source, location.entity_set)
+
     def forget_metadata(self) -> None:
-        """Delete the cached metadata, since the server may no longer agree with it."""
+        """Delete the cached metadata and what was missing: the server may no longer agree."""
         for interface in self._settings.interfaces:
             for tenant in self.tenants:
                 self._metadata_cache.forget(self._source(interface, tenant))

@@ -7,6 +7,7 @@ import os
 import threading
 from collections import Counter
 from dataclasses import replace
+from http import HTTPStatus
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from tap_acumatica.discovery.tenant import may_ask_for, require_asked_for, requi
 from tap_acumatica.discovery.union import union
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.deletions import MARK
-from tap_acumatica.odata.errors import AcumaticaError, Cause, Defect
+from tap_acumatica.odata.errors import Action, AcumaticaError, Cause, Defect, RequestFailed
 from tap_acumatica.odata.http.client import UNLIMITED, RetryLimits
 from tap_acumatica.odata.log import logger
 from tap_acumatica.output.records import RecordConverter
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from tap_acumatica.catalog.entry import StreamDescription
     from tap_acumatica.catalog.plan import Tenant
     from tap_acumatica.discovery.tenant import Discovered
-    from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.reading.model import FullRead, ReadEvent
     from tap_acumatica.run.assembly import RunSettings
     from tap_acumatica.run.report import StreamFacts
@@ -99,6 +99,7 @@ class Run:
         self._bookmarks: Bookmarks | None = None
         self._takes_text: Callable[[StreamPlan], bool] = lambda _: False
         self._full_reads: FullReads = lambda _plan, _tenant: None
+        self._streams_read: Callable[[], Collection[str]] = tuple
 
     def open(self, settings: RunSettings) -> None:
         """Prepare the run with settings that were checked."""
@@ -269,6 +270,7 @@ class Run:
         bookmarks: Bookmarks,
         takes_text: Callable[[StreamPlan], bool] = lambda _: False,
         full_reads: FullReads | None = None,
+        streams_read: Callable[[], Collection[str]] = tuple,
     ) -> None:
         """Set the callbacks that tell the run what to read.
 
@@ -278,14 +280,39 @@ class Run:
             bookmarks: Returns the bookmark of a stream in a tenant.
             takes_text: Returns whether a stream writes records that are text.
             full_reads: Returns the full read of a stream in a tenant, if it is due.
+            streams_read: Returns the streams of which earlier runs read rows.
         """
+        self._streams_read = streams_read
         self._plans, self._bookmarks, self._takes_text = plans, bookmarks, takes_text
         self._full_reads = full_reads or self._full_reads
 
     def events(self, plan: StreamPlan, tenant: Tenant) -> Iterator[ReadEvent]:
-        """Read a stream in a tenant, and fetch the streams that follow ahead of time."""
+        """Read a stream in a tenant, and fetch the streams that follow ahead of time.
+
+        Raises:
+            RequestFailed: Among others, the server lately said that it lacks the entity.
+        """
         self._readers = self._readers or self._create_readers()
-        return self._readers.items((plan.name, tenant))
+        if self._is_missing(plan, tenant):
+            message = (
+                f"Acumatica has no {plan.location.entity_set} (404, as remembered in "
+                "metadata_cache): leave the stream out with exclude_entities, or delete the files "
+                "in that folder to ask again at once."
+            )
+            raise RequestFailed(Cause.NOT_FOUND, Action.SKIP, message, status=HTTPStatus.NOT_FOUND)
+        try:
+            yield from self._readers.items((plan.name, tenant))
+        except RequestFailed as failed:
+            if failed.cause is Cause.NOT_FOUND and self._may_be_missing(plan):
+                self.instance.add_missing(plan.location, tenant)
+            raise
+
+    def _is_missing(self, plan: StreamPlan, tenant: Tenant) -> bool:
+        return self._may_be_missing(plan) and self.instance.is_missing(plan.location, tenant)
+
+    def _may_be_missing(self, plan: StreamPlan) -> bool:
+        """Whether an answer that there is no such entity may be right for some time."""
+        return plan.singleton and plan.name not in self._streams_read()
 
     def _create_readers(self) -> Prefetcher[tuple[str, Tenant], ReadEvent]:
         """Create the readers, which are started while the streams are being consumed."""
@@ -308,7 +335,8 @@ class Run:
             self.progress.tick()
             return self.stopping
 
-        return Prefetcher(order, create_reader, self.settings.client.pool.size, poll)
+        asked = [(name, each) for name, each in order if not self._is_missing(by_name[name], each)]
+        return Prefetcher(asked, create_reader, self.settings.client.pool.size, poll)
 
     def one_row(self, plan: StreamPlan, tenant: Tenant) -> list[dict[str, object]]:
         """Read one row of a stream in a tenant."""

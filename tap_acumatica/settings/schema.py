@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from singer_sdk import typing as th
 
+from tap_acumatica.settings.presets import MODULES, PRESETS
+
 SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
     th.Property(
         "url",
@@ -55,6 +57,16 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
             "Streams to discover, as globs that are matched, ignoring case, against the stream's "
             "name and every alias of its entity set (SOOrder, PX_Objects_GL_*, GI_*). The streams "
             "found are selected unless a catalog says otherwise"
+        ),
+    ),
+    th.Property(
+        "presets",
+        th.ArrayType(th.StringType(allowed_values=list(PRESETS))),
+        title="Presets",
+        description=(
+            f"Modules whose usual entities to discover, beside those of entities: "
+            f"{', '.join(MODULES)}, or one part of a module, such as finance-documents and "
+            "finance-reference. What the instance lacks of them is left out"
         ),
     ),
     th.Property(
@@ -369,8 +381,8 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         title="Metadata cache",
         description=(
             "Folder in which to keep the metadata (20 MB on a full instance) for later "
-            "discoveries, in one file for each site, tenant, account and interface; no cache if "
-            "not set. A run that fails deletes its files"
+            "discoveries, in one file for each site, tenant, account and interface, and what setup "
+            "data are missing; no cache if not set. A run that fails deletes its files"
         ),
     ),
     th.Property(

@@ -75,6 +75,7 @@ def variables(folder: Path, sites: dict[str, Sandbox]) -> dict[str, str]:
         "SHARD_OUTPUT": str(folder / "output"),
         "SHARD_TENANTS": str(tenants),
         "TAP_ACUMATICA__INCREMENTAL_ENTITIES": json.dumps(streams),
+        "TAP_ACUMATICA__INCREMENTAL_PRESETS": "[]",
         "TAP_ACUMATICA__INCREMENTAL__SELECT": json.dumps([f"{name}.*" for name in streams]),
         "TAP_ACUMATICA_MAX_RETRY_TIME": "30",
     }

@@ -15,6 +15,7 @@ import click
 import pytest
 import yaml
 
+from demo.meltano import replication_methods
 from docs import generate
 from mutants import MUTANTS, Mutant
 from sandbox.faultkinds import KINDS
@@ -175,7 +176,7 @@ def test_every_documented_setting_is_in_meltano_yml() -> None:
 def test_the_generator_writes_what_is_committed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    written = ("PAGE", "PROJECT", "PLUGIN")
+    written = ("PAGE", "PRESETS_PAGE", "PROJECT", "PLUGIN")
     committed = {name: getattr(generate, name).read_text("utf-8") for name in written}
     for name, text in committed.items():
         path = tmp_path / name
@@ -199,6 +200,7 @@ def named_elsewhere() -> set[str]:
         *("undated_rows_read_on", "table_name", "tap_acumatica", "exit_code", "deleted_records"),
         *("key_properties", "replication_key", "replication_method"),
         *("add_record_metadata", "add_metadata_columns"),
+        *("so_order", "order_nbr"),
         *("offline_access", "access_token", "unauthorized_client", "invalid_grant"),
         *("above_top", "content_type", "retry_after", "visible_at", *KINDS),
         *("token_life", "refresh_tokens", "callback_urls"),
@@ -284,11 +286,7 @@ def test_every_other_sentence_of_the_code_is_explained() -> None:
 
 def test_the_table_of_the_demo_has_the_streams_of_meltano_yml() -> None:
     shown = re.findall(r"^(PX_\w+) +(incremental|full-table) ", GETTING_STARTED, re.MULTILINE)
-    assert shown == [
-        (stream, extractor["name"].partition("--")[2])
-        for extractor in MELTANO["plugins"]["extractors"]
-        for stream in extractor.get("config", {}).get("entities", ())
-    ]
+    assert shown == list(replication_methods().items())
 
 
 def test_the_readme_shows_lines_of_the_demo_in_their_order() -> None:

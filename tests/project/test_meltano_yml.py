@@ -11,6 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from tap_acumatica.settings.presets import MODULES, entities_of
 from tap_acumatica.settings.schema import SCHEMA
 from tap_acumatica.tap import TapAcumatica
 from warehouse.targets import pins
@@ -97,17 +98,31 @@ def test_the_commands_of_the_tap_can_be_invoked() -> None:
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS.values(), ids=EXTRACTORS)
-def test_every_extractor_selects_explicitly(extractor: dict[str, Any]) -> None:
+def test_an_extractor_that_selects_all_discovers_only_what_it_names(
+    extractor: dict[str, Any],
+) -> None:
     assert extractor["select"]
-    assert not [each for each in extractor["select"] if each.startswith("*")]
+    if any(each.startswith("*") for each in extractor["select"]):
+        assert extractor["config"]["presets"]
 
 
-@pytest.mark.parametrize("name", ["tap-acumatica--incremental", "tap-acumatica--full-table"])
-def test_the_templates_discover_what_they_select(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("tap-acumatica--incremental", "documents"), ("tap-acumatica--full-table", "reference")],
+)
+def test_the_templates_share_all_presets_and_no_stream(name: str, part: str) -> None:
     extractor = EXTRACTORS[name]
     assert extractor["inherit_from"] == "tap-acumatica"
-    streams = [each.removesuffix(".*") for each in extractor["select"] if not each.startswith("!")]
-    assert extractor["config"]["entities"] == streams
+    assert extractor["config"]["presets"] == [f"{module}-{part}" for module in MODULES]
+    streams = [
+        stream
+        for each in EXTRACTORS.values()
+        for stream in [
+            *entities_of(each.get("config", {}).get("presets", ())),
+            *each.get("config", {}).get("entities", ()),
+        ]
+    ]
+    assert len(streams) == len(set(streams))
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS.values(), ids=EXTRACTORS)

@@ -53,6 +53,7 @@ class Schedules:
                 f"TAP_ACUMATICA__{name}_ENTITIES": json.dumps(streams)
                 for name, streams in EXTRACTORS.items()
             },
+            **dict.fromkeys((f"TAP_ACUMATICA__{name}_PRESETS" for name in EXTRACTORS), "[]"),
             **{
                 f"TAP_ACUMATICA__{name}__SELECT": json.dumps([f"{each}.*" for each in streams])
                 for name, streams in EXTRACTORS.items()
