@@ -14,7 +14,7 @@ import time
 import zlib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from tap_acumatica.odata.errors import OutputFailed, SettingsError
 
@@ -77,6 +77,7 @@ class Batch:
         self._path = path
         self._error: BaseException | None = None
         self._compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+        self._file: BinaryIO | None = None
         with self._complete():
             self._file = path.open("xb")
 
@@ -86,8 +87,8 @@ class Batch:
         Raises:
             OutputFailed: They cannot be written, or others before them could not.
         """
-        with self._complete():
-            self._file.write(self._compressor.compress(lines))
+        with self._complete() as file:
+            file.write(self._compressor.compress(lines))
 
     def end(self) -> str:
         """Complete the file; return its address.
@@ -95,30 +96,38 @@ class Batch:
         Raises:
             OutputFailed: It cannot be completed, or records could not be written before.
         """
-        with self._complete():
-            self._file.write(self._compressor.flush())
-            self._file.close()
+        with self._complete() as file:
+            file.write(self._compressor.flush())
+            file.close()
         # Targets of the SDK take the path as it stands there, without decoding it.
         return f"file://{'' if self._path.root == '/' else '/'}{self._path.as_posix()}"
 
     @contextmanager
-    def _complete(self) -> Iterator[None]:
-        """Write something completely, or never say again that the batch could be written."""
+    def _complete(self) -> Iterator[Any]:
+        """Write something to the file completely, or never again: records would be missing."""
         if self._error:
             raise self._error
         try:
-            yield
+            yield self._file
         except OSError as error:
             message = (
                 f"The batch file {self._path} cannot be written ({error.strerror}): make room "
                 "there, or name another folder in the setting batch_config."
             )
             self._error = OutputFailed(message)
-            self._path.unlink(missing_ok=True)
             raise self._error from error
         except BaseException as error:
             self._error = error
             raise
+        finally:
+            if self._error:
+                self._delete()
+
+    def _delete(self) -> None:
+        for step in (self._file and self._file.close, self._path.unlink):
+            if step:
+                with suppress(OSError):
+                    step()
 
 
 class BatchFolder:
