@@ -171,10 +171,7 @@ CASES: dict[
     "PostgreSQL by a pipe, in batches": (
         PostgresSchema,
         Pipe,
-        {
-            "decimals": "number",
-            "batch_config": {"storage": {"root": "/tmp/batch_try"}, "batch_size": 17},
-        },
+        {"decimals": "number", "batch_config": {"batch_size": 17}},
     ),
     "PostgreSQL by Meltano": (PostgresSchema, ThroughMeltano, {"decimals": EXACT}),
     "DuckDB by a pipe": (DuckFile, Pipe, {"decimals": "text"}),
@@ -192,6 +189,8 @@ def case(request: pytest.FixtureRequest, box: Sandbox, tmp_path: Path) -> Case:
         emit_activate_version_messages=kind is PostgresSchema,
         **changes,
     )
+    if batches := settings.get("batch_config"):
+        batches["storage"] = {"root": str(tmp_path / "in batches")}
     database: PostgresSchema | DuckFile
     if kind is PostgresSchema:
         schema = f"s{uuid4().hex}"
