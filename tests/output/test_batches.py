@@ -155,18 +155,15 @@ def test_a_batch_whose_rows_were_lost_by_any_error_is_never_named(
 
 
 def test_a_batch_is_old_after_its_time(tmp_path: Path) -> None:
-    now = 100.0
+    times = iter([100.0, 159.0, 160.0])  # when it begins, and when it is asked for its age
     writer = Writer()
-    writer.batches = BatchFolder(tmp_path, BatchSettings(tmp_path, age=60), lambda: now)
-    assert not writer.has_old_batch
-    writer.batch_records("Items", [{"A": 1}])
-    now = 159.0
-    writer.batch_records("Items", [{"A": 1}])
-    assert not writer.has_old_batch
-    now = 160.0
-    assert writer.has_old_batch
+    writer.batches = BatchFolder(tmp_path, BatchSettings(tmp_path, age=60), lambda: next(times))
+    found = [writer.has_old_batch]
+    for _ in range(2):
+        writer.batch_records("Items", [{"A": 1}])
+        found.append(writer.has_old_batch)
     written(writer.end_batch)
-    assert not writer.has_old_batch
+    assert [*found, writer.has_old_batch] == [False, False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +256,6 @@ def test_a_folder_is_locked_and_private_while_its_run_goes_on(tmp_path: Path) ->
 
 
 def test_numbers_keep_their_digits(writer: Writer) -> None:
-    (message,) = written(
-        lambda: [writer.batch_records("Items", [{"A": Decimal("1.10")}]), writer.end_batch()]
-    )
+    writer.batch_records("Items", [{"A": Decimal("1.10")}])
+    (message,) = written(writer.end_batch)
     assert lines_of(*message["manifest"]) == [b'{"A":1.10}\n']
