@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 from singer_sdk import Target
 from singer_sdk.sinks import BatchSink
-from support.batches import batch_config, unpacked
+from support.batches import batch_config, lines_of, unpacked
 from support.running import NOW, Output, discover, run, select_all, settings_for
 from support.states import KEYS, LINES, MODIFIED, ORDERS, require_true_states
 
 from sandbox import Sandbox
 from tap_acumatica.odata.errors import OutputFailed, SettingsError
+from tap_acumatica.output.batches import BatchFolder
 from tap_acumatica.reading.prefetch import Stopped
 from tap_acumatica.run.endings import ExitCode, exit_code
 from tap_acumatica.stream import EntityStream
@@ -95,6 +96,34 @@ def test_a_batch_stands_where_its_records_would(
         assert kinds["RECORD"] == 0
         assert content(batches) == content(lines)
         state = batches.state
+
+
+def sizes(output: Output, stream: str) -> list[int]:
+    """The number of records in each batch of a stream."""
+    batches = [each for each in output.messages if each["type"] == "BATCH"]
+    return [len(lines_of(*each["manifest"])) for each in batches if each["stream"] == stream]
+
+
+@pytest.mark.parametrize("size", [1, 3, 25, 1000])
+def test_a_batch_has_the_size_of_the_setting_whether_or_not_a_state_follows(
+    box: Sandbox, settings: dict[str, Any], size: int
+) -> None:
+    settings["batch_config"]["batch_size"] = size
+    output = run(settings)
+    for stream in (LINES, USERS):
+        rows = sum(len(box.rows(stream, tenant)) for tenant in box.tenants)
+        full, rest = divmod(rows, size)
+        assert sizes(output, stream) == [*[size] * full, *([rest] if rest else [])]
+
+
+def test_an_old_batch_ends_with_the_records_that_it_has_and_a_state_follows(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BatchFolder, "is_old", lambda *_: True)
+    settings["batch_config"]["batch_size"] = 1000
+    output = run(settings)
+    assert max(sizes(output, LINES)) <= settings["page_size"]
+    assert Counter(output.types())["STATE"] > len(STREAMS)
 
 
 def test_batches_hold_the_selected_columns_only(settings: dict[str, Any]) -> None:
