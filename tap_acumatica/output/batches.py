@@ -1,9 +1,9 @@
 """Batches: records in gzipped files, which BATCH messages name in their place.
 
-Targets do not delete the files that they have loaded, and a target may still load those of a run
-that has ended. So each run has a folder of its own, locked as long as it goes on, and the next run
-deletes the folders of runs that have ended: what a target has not loaded by then is read again,
-since the state is not behind it.
+Most targets do not delete the files that they have loaded, and a target may still load those of a
+run that has ended. So each run has a folder of its own, locked as long as it goes on, and the next
+run deletes the folders of runs that have ended: what a target has not loaded by then is read again,
+since its state is not behind it.
 """
 
 from __future__ import annotations

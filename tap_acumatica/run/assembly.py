@@ -233,7 +233,7 @@ def _batches(config: Mapping[str, Any] | None) -> BatchSettings | None:
         return None
     limits = {"size": config.get("batch_size"), "age": config.get("batch_age")}
     return BatchSettings(
-        Path(local_path(config["storage"]["root"]) or "."),
+        Path(local_path(config["storage"]["root"]) or ""),
         config["storage"].get("prefix") or "",
         **{name: limit for name, limit in limits.items() if limit},
     )

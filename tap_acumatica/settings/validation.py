@@ -64,6 +64,11 @@ def check(
         problems = list(_beyond_schema(settings))
     if problems:
         raise SettingsError(" ".join(problems))
+    if settings.get("batch_config") and settings.get("emit_activate_version_messages"):
+        logger.warning(
+            "Nothing is retired in the target, since the rows of batches carry no version: leave "
+            "batch_config out in the runs that are to retire rows."
+        )
 
 
 def _sentence(error: ValidationError) -> str:
@@ -238,17 +243,10 @@ def _path_problems(settings: Mapping[str, Any]) -> Iterator[str]:
 
 def _batch_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     root = _batch_root(settings)
-    if root is None:
-        return
-    if local_path(root) is None:
+    if root is not None and not local_path(root):
         yield (
-            f"The setting batch_config names a folder that is not on this machine ({root}): name "
-            "one that is, and that the target can read."
-        )
-    if settings.get("emit_activate_version_messages"):
-        logger.warning(
-            "Nothing is retired in the target, since the rows of batches carry no version: leave "
-            "batch_config out in the runs that are to retire rows."
+            f"The setting batch_config names no folder on this machine ({root}): name one that "
+            "the target can read, too."
         )
 
 

@@ -272,6 +272,7 @@ def test_a_discovery_and_a_test_leave_the_folder_alone(
         {},
         {"storage": {}},
         {"storage": {"root": "s3://bucket/batches"}},
+        {"storage": {"root": "file://"}},
         {"storage": {"root": "/x", "other": 1}},
         {"storage": {"root": "/x\0"}},
         {"storage": {"root": "/x", "prefix": "a/b"}},
