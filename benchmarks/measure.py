@@ -98,7 +98,14 @@ def _wait_for_output(
     wall = None
     with process.stdout as stdout:
         if program.consumer:
-            subprocess.run(program.consumer, stdin=stdout, check=True, env=ENVIRONMENT)  # noqa: S603
+            subprocess.run(  # noqa: S603 - our own commands
+                program.consumer,
+                stdin=stdout,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                check=True,
+                env=ENVIRONMENT,
+            )
             return time.perf_counter() - started
         for line in stdout:
             if wall is None and program.until in line:

@@ -345,6 +345,25 @@ class Bench:
         what = "a consumer that takes as long for a page as the server, overlap / sum"
         self._add(Measure(what, ratio, 0.60))
 
+    def batches(self) -> None:
+        """Compare batches with records, into a target of the SDK."""
+        batches = {"storage": {"root": str(FOLDER / "batches")}}
+        target = python("sdk_target")
+        with serving(page_server(rows=FEWER_ROWS, columns=30)) as address:
+            ways = {
+                "records": tap("lines", address, tracking_type="none"),
+                "batches": tap("batches", address, tracking_type="none", batch_config=batches),
+            }
+            run(Program(ways["records"]))
+            figures = self._measure(
+                f"{FEWER_ROWS:,} rows x 30 columns into a target of the SDK",
+                {way: Program(command, consumer=target) for way, command in ways.items()},
+                max_rounds=3,
+                warm_up=False,
+            )
+        ratio = figures["batches"].wall / figures["records"].wall
+        self._add(Measure("batches / records into a target of the SDK, wall", ratio, 0.25))
+
     def states(self) -> None:
         """Measure what streams cost that have few rows, and what their states take."""
         sizes = []
@@ -429,6 +448,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Bench], None]]] = {
     "streams": Bench.streams,
     "split": Bench.split,
     "consumer": Bench.consumer,
+    "batches": Bench.batches,
     "states": Bench.states,
     "tenants": Bench.tenants,
     "memory": Bench.memory,

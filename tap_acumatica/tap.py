@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import cached_property
 from pathlib import PurePath
@@ -37,6 +38,7 @@ from tap_acumatica.cli.opening import open_tap
 from tap_acumatica.odata.errors import AcumaticaError
 from tap_acumatica.odata.log import logger, set_verbosity, show_safely
 from tap_acumatica.output import sync_log
+from tap_acumatica.output.batches import batch_folder
 from tap_acumatica.output.stream_maps import name_expressions, stream_map_errors
 from tap_acumatica.output.writer import PacedStateWriter, Writer
 from tap_acumatica.reading.bookmarks import (
@@ -67,7 +69,7 @@ from tap_acumatica.stream import EntityStream
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import FrameType
 
     import click
@@ -104,6 +106,7 @@ class TapAcumatica(Tap):
         TapCapabilities.DISCOVER,
         ACTIVATE_VERSION,
         PluginCapabilities.ABOUT,
+        PluginCapabilities.BATCH,
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
@@ -305,7 +308,10 @@ class TapAcumatica(Tap):
         self.run.report.plan(plans)
         self._tell_drift(plans)
         try:
-            with show_progress(len(self.run.report.streams)) as self.run.progress:
+            with (
+                self._batches(plans),
+                show_progress(len(self.run.report.streams)) as self.run.progress,
+            ):
                 try:
                     self._states.begin()
                     self.sync_all()
@@ -320,6 +326,23 @@ class TapAcumatica(Tap):
     def write_state_now(self) -> None:
         """Write a STATE message, however young the last one is."""
         self._states.write_now(self.state)
+
+    @contextmanager
+    def _batches(self, plans: Sequence[StreamPlan]) -> Iterator[None]:
+        """Have records written in batches, if they are to be."""
+        writer = self.message_writer
+        settings = self.run.settings.batches
+        if settings is None or not isinstance(writer, Writer):
+            yield
+            return
+        mapped = [plan.name for plan in plans if not self._stream(plan).is_unmapped]
+        if mapped:
+            logger.warning(
+                "Streams with stream maps or flattening are not written in batches: %s.",
+                ", ".join(mapped),
+            )
+        with batch_folder(settings, self.run.report.run) as writer.batches:
+            yield
 
     def _tell_drift(self, plans: Sequence[StreamPlan]) -> None:
         """Say what differs from what the state remembers, once.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,7 @@ QUESTIONS: Final = (
     "null in a key",
     "a stream without a key, whose row comes again",
     "a column's name of more than 63 characters",
+    "a batch (`batch_config`)",
 )
 
 
@@ -45,6 +47,7 @@ def answers(destinations: Iterator[Destination], folder: Path) -> Mapping[str, s
         _null_key(_Try(next(destinations), folder)),
         _without_key(_Try(next(destinations), folder)),
         _long_name(_Try(next(destinations), folder)),
+        _batch(_Try(next(destinations), folder)),
     ]
     return dict(zip(QUESTIONS, found, strict=True))
 
@@ -125,6 +128,21 @@ def _without_key(attempt: _Try) -> str:
     if attempt.load(messages) or attempt.load(messages):
         return FAILS
     return {0: "lost", 1: "replaced"}.get(len(attempt.rows("A")), "appended")
+
+
+def _batch(attempt: _Try) -> str:
+    schema, _, state = _messages([{"Code": "A", "Name": "x"}]).splitlines()
+    file = attempt.folder / "batch.jsonl.gz"
+    file.write_bytes(gzip.compress(b'{"Code": "A", "Name": "x"}\n'))
+    batch = {
+        "type": "BATCH",
+        "stream": STREAM,
+        "encoding": {"format": "jsonl", "compression": "gzip"},
+        "manifest": [f"file://{file}"],
+    }
+    if attempt.load("\n".join([schema, json.dumps(batch), state, ""])):
+        return FAILS
+    return "loaded" if attempt.rows("A") else "lost"
 
 
 def _long_name(attempt: _Try) -> str:

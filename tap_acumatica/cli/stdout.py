@@ -11,22 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_acumatica.odata.errors import Cause
+from tap_acumatica.odata.errors import OutputFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from typing_extensions import Buffer
-
-
-class OutputFailed(Exception):  # noqa: N818 - as the sentence says it
-    """Standard output can no longer be written.
-
-    Attributes:
-        cause: As that of an `AcumaticaError`, which this is not: no stream is to go on.
-    """
-
-    cause = Cause.OUTPUT
 
 
 class _Raw(io.RawIOBase):

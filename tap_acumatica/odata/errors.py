@@ -165,6 +165,16 @@ class ErrorInPayload(BrokenPayload):
         self.body = body
 
 
+class OutputFailed(Exception):  # noqa: N818 - as the sentence says it
+    """Records can no longer be written, to standard output or to a file.
+
+    Attributes:
+        cause: As that of an `AcumaticaError`, which this is not: no stream is to go on.
+    """
+
+    cause = Cause.OUTPUT
+
+
 class Action(StrEnum):
     """What the tap does about a failure."""
 

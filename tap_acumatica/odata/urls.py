@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -12,6 +13,17 @@ DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 READABLE: Final = "$,:'()/="
 """Characters that stay unescaped in a query's values, so that the log is readable."""
+
+
+ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
+"""Matches what has a scheme; a drive of Windows is none."""
+
+
+def local_path(address: str) -> str | None:
+    """Return the path of a file:// address, or of what is a path already; None for others."""
+    if not (parts := ADDRESS.fullmatch(address)):
+        return address
+    return parts[2] if parts[1].lower() == "file" else None
 
 
 def may_carry_secrets(url: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,18 +15,30 @@ from singer_sdk.singerlib.encoding.simple import Message, RecordMessage, StateMe
 from typing_extensions import override
 
 from tap_acumatica.odata.payload.text_rows import TextRow
+from tap_acumatica.output.batches import ENCODING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from singer_sdk.helpers.types import TapState
 
+    from tap_acumatica.output.batches import Batch, BatchFolder
+
 
 class Writer(GenericSingerWriter[bytes, Message]):
-    """Writes one JSON object per line to stdout; records are flushed only with another message."""
+    """Writes one JSON object per line to stdout; records are flushed only with another message.
+
+    Records may also go into batches. A batch ends before any other message, so that no state is
+    ahead of the records that it counts.
+
+    Attributes:
+        batches: Where batches are written; None: nowhere.
+    """
 
     def __init__(self) -> None:
+        self.batches: BatchFolder | None = None
+        self._batch: Batch | None = None
         self._encoder = msgspec.json.Encoder(decimal_format="number")
 
     @override
@@ -34,6 +47,7 @@ class Writer(GenericSingerWriter[bytes, Message]):
 
     @override
     def write_message(self, message: Message) -> None:
+        self.end_batch()
         sys.stdout.buffer.write(self.format_message(message))
         if not isinstance(message, RecordMessage):
             sys.stdout.buffer.flush()
@@ -52,15 +66,61 @@ class Writer(GenericSingerWriter[bytes, Message]):
             tail = {"version": version, **tail}
         start = self._encoder.encode(head)[:-1] + b',"record":'
         end = b"," + self._encoder.encode(tail)[1:] + b"\n"
-        texts = [
+        if records:
+            sys.stdout.buffer.write(start + (end + start).join(self._texts(records)) + end)
+
+    def batch_records(self, stream: str, records: Sequence[dict[str, Any]]) -> None:
+        """Write several records at once into the open batch, or into a new one.
+
+        Raises:
+            OutputFailed: They cannot be written.
+        """
+        assert self.batches  # noqa: S101 - there is a folder for them
+        if self._batch is None:
+            self._batch = self.batches.begin(stream)
+        self._batch.write(b"\n".join([*self._texts(records), b""]))
+
+    @property
+    def has_old_batch(self) -> bool:
+        """Whether a batch is open that is to end now, however few records it has."""
+        return bool(self._batch and self.batches and self.batches.is_old(self._batch))
+
+    def end_batch(self) -> None:
+        """End the open batch, if there is one, with the message that names its file.
+
+        Raises:
+            OutputFailed: Not all of its records could be written.
+        """
+        if self._batch is None:
+            return
+        message = {
+            "type": "BATCH",
+            "stream": self._batch.stream,
+            "encoding": ENCODING,
+            "manifest": [self._batch.end()],
+        }
+        self._batch = None
+        sys.stdout.buffer.write(self._encoder.encode(message) + b"\n")
+        sys.stdout.buffer.flush()
+
+    @contextmanager
+    def batching(self) -> Iterator[None]:
+        """End the open batch at the end, whatever happens."""
+        try:
+            yield
+        finally:
+            self.end_batch()
+
+    def _texts(self, records: Sequence[dict[str, Any]]) -> list[bytes]:
+        """Return records as JSON."""
+        return [
             record.text if isinstance(record, TextRow) else self._encoder.encode(record)
             for record in records
         ]
-        if texts:
-            sys.stdout.buffer.write(start + (end + start).join(texts) + end)
 
     def write_state(self, state: bytes) -> None:
         """Write a state that is already encoded as JSON."""
+        self.end_batch()
         sys.stdout.buffer.write(b'{"type":"STATE","value":' + state + b"}\n")
         sys.stdout.buffer.flush()
 

@@ -20,6 +20,8 @@ from tap_acumatica.odata.http.transport import MEGABYTE
 from tap_acumatica.odata.instants import InstantReader, in_utc
 from tap_acumatica.odata.paging.pager import Paging
 from tap_acumatica.odata.service import QueryLimits
+from tap_acumatica.odata.urls import local_path
+from tap_acumatica.output.batches import BatchSettings
 from tap_acumatica.output.records import RecordSettings
 from tap_acumatica.reading.model import ReadSettings
 from tap_acumatica.run.generations import GenerationSettings
@@ -42,6 +44,7 @@ class RunSettings:
         time_zone: The setting, or None.
         fails_on_changes: Whether a run fails if streams are not what the state remembers.
         generations: When streams are read in full, and what may be retired then.
+        batches: Where batches are written; None: records are written to standard output.
     """
 
     address: Address
@@ -59,6 +62,7 @@ class RunSettings:
     time_zone: str | None = None
     fails_on_changes: bool = False
     generations: GenerationSettings = field(default_factory=GenerationSettings)
+    batches: BatchSettings | None = None
 
     @property
     def site_name(self) -> str:
@@ -102,6 +106,7 @@ def assemble(settings: Mapping[str, Any]) -> RunSettings:
         time_zone=settings.get("time_zone"),
         fails_on_changes=settings["schema_changes"] == "fail",
         generations=_generations(settings),
+        batches=_batches(settings.get("batch_config")),
     )
 
 
@@ -222,9 +227,21 @@ def _generations(settings: Mapping[str, Any]) -> GenerationSettings:
     return GenerationSettings(
         hours=interval if isinstance(interval, dict) else {"*": interval},
         max_loss=settings["full_read_max_loss"],
-        activates=settings["emit_activate_version_messages"],
+        # Targets take the rows of batches as they are, without a version to know them by.
+        activates=settings["emit_activate_version_messages"] and not settings.get("batch_config"),
         narrowed_by=() if settings["include_archived"] else ("include_archived",),
         dated_by=("start_date",) if settings.get("start_date") else (),
+    )
+
+
+def _batches(config: Mapping[str, Any] | None) -> BatchSettings | None:
+    if not config:
+        return None
+    limits = {"size": config.get("batch_size"), "age": config.get("batch_age")}
+    return BatchSettings(
+        Path(local_path(config["storage"]["root"]) or ""),
+        config["storage"].get("prefix") or "",
+        **{name: limit for name, limit in limits.items() if limit},
     )
 
 

@@ -316,7 +316,8 @@ class TenantGeneration:
         now, shape = Generation.of(state), ""
         if self._full_read or now.shape:
             shape = stream.shape(tenant)
-        if now.shape != shape:
+        goes_on = now.shape == shape
+        if not goes_on:
             # What this run writes does not go together with what was read before.
             now = replace(now, reading=0, place=(), read=None, shape="")
         if self._full_read:
@@ -327,7 +328,7 @@ class TenantGeneration:
         self._now = now
         if stream.is_tracked:
             now.store(state)
-        elif stream.plan.incremental:
+        elif stream.plan.incremental or not goes_on:
             state.pop(GENERATION, None)
         if now.place and not stream.plan.incremental:
             since = datetime.fromtimestamp(stream.version, UTC)

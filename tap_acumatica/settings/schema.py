@@ -555,6 +555,37 @@ SCHEMA: Final[dict[str, Any]] = th.PropertiesList(
         ),
     ),
     th.Property(
+        "batch_config",
+        th.ObjectType(
+            th.Property(
+                "encoding",
+                th.ObjectType(
+                    th.Property("format", th.StringType, allowed_values=["jsonl"]),
+                    th.Property("compression", th.StringType, allowed_values=["gzip"]),
+                    additional_properties=False,
+                ),
+            ),
+            th.Property(
+                "storage",
+                th.ObjectType(
+                    th.Property("root", th.StringType(min_length=1), required=True),
+                    th.Property("prefix", th.StringType(pattern=r"^[A-Za-z0-9_-]{0,100}$")),
+                    additional_properties=False,
+                ),
+                required=True,
+            ),
+            th.Property("batch_size", th.IntegerType(minimum=1)),
+            th.Property("batch_age", th.IntegerType(minimum=1)),
+            additional_properties=False,
+        ),
+        title="Batches",
+        description=(
+            "Write records into files of JSON lines with gzip, for targets that take batches, in a "
+            'folder that only this pipeline uses: {"storage": {"root": "file:///var/batches"}}; a '
+            "batch ends after batch_size records (10000) or batch_age seconds (300)"
+        ),
+    ),
+    th.Property(
         "emit_activate_version_messages",
         th.BooleanType,
         default=False,

@@ -18,7 +18,7 @@ from tap_acumatica.odata.expand import MAX_LEVELS, parse
 from tap_acumatica.odata.instants import in_utc
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.masking import masking
-from tap_acumatica.odata.urls import may_carry_secrets
+from tap_acumatica.odata.urls import local_path, may_carry_secrets
 from tap_acumatica.settings import accounts
 from tap_acumatica.settings.environment import PREFIX
 from tap_acumatica.settings.schema import SCHEMA, SECRETS
@@ -64,11 +64,17 @@ def check(
         problems = list(_beyond_schema(settings))
     if problems:
         raise SettingsError(" ".join(problems))
+    if settings.get("batch_config") and settings.get("emit_activate_version_messages"):
+        logger.warning(
+            "Nothing is retired in the target, since the rows of batches carry no version: leave "
+            "batch_config out in the runs that are to retire rows."
+        )
 
 
 def _sentence(error: ValidationError) -> str:
     rule: Any = error.validator_value
-    if error.validator == "required":
+    schema: Any = error.schema
+    if error.validator == "required" and not error.path:
         settings: Any = error.instance
         name = next(required for required in rule if required not in settings)
         return _missing(name)
@@ -81,6 +87,8 @@ def _sentence(error: ValidationError) -> str:
         "minimum": f"must be at least {rule}",
         "maximum": f"must be at most {rule}",
         "minLength": "must not be empty",
+        "required": f"must have the members {rule}",
+        "additionalProperties": f"must have no members but {[*schema.get('properties', ())]}",
     }.get(str(error.validator), f"does not satisfy {error.validator} {rule}")
     return f"The setting {name}{subscripts} {requirement}{value}: {_description(name)}"
 
@@ -124,6 +132,7 @@ def _beyond_schema(settings: Mapping[str, Any]) -> Iterator[str]:
     if settings.get("interfaces") == []:
         yield "The setting interfaces is empty: name dac, gi or both, or leave it out."
     yield from _path_problems(settings)
+    yield from _batch_problems(settings)
 
 
 def _tenant_problems(tenants: list[str] | None) -> Iterator[str]:
@@ -222,12 +231,28 @@ def _address_problems(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _path_problems(settings: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("ca_bundle", "metadata_cache", "token_file"):
-        if "\0" in (settings.get(name) or ""):
+    paths = {name: settings.get(name) for name in ("ca_bundle", "metadata_cache", "token_file")}
+    paths["batch_config"] = _batch_root(settings)
+    for name, path in paths.items():
+        if "\0" in (path or ""):
             yield f"The setting {name} contains a NUL character, which no path can: correct it."
     bundle = settings.get("ca_bundle")
     if bundle and not _exists(bundle):
         yield f"The setting ca_bundle names a file that does not exist ({bundle}): correct it."
+
+
+def _batch_problems(settings: Mapping[str, Any]) -> Iterator[str]:
+    root = _batch_root(settings)
+    if root is not None and not local_path(root):
+        yield (
+            f"The setting batch_config names no folder on this machine ({root}): name one that "
+            "the target can read, too."
+        )
+
+
+def _batch_root(settings: Mapping[str, Any]) -> str | None:
+    config = settings.get("batch_config")
+    return config["storage"]["root"] if config else None
 
 
 def _exists(path: str) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
+from support.batches import lines_of, text_of_record, writer_into
 from support.running import captured_stdout
 
 from tap_acumatica.odata import edm
@@ -19,7 +21,6 @@ from tap_acumatica.odata.instants import InstantReader
 from tap_acumatica.odata.payload.json import JsonDecoder
 from tap_acumatica.odata.payload.text_rows import TextRow
 from tap_acumatica.output.records import RecordConverter, RecordSettings, add_columns
-from tap_acumatica.output.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -222,9 +223,16 @@ def written(
     found = [[row[name] for name in needed] for row in page.rows]
     records = converter.convert(page.rows)
     add_columns(records, {"_tenant": tenant} if tenant else {})
-    with captured_stdout() as stdout:
-        Writer().write_records("Orders", records, 17, NOW)
-    lines = stdout.getvalue().splitlines()
+    with captured_stdout() as stdout, TemporaryDirectory() as folder:
+        writer = writer_into(folder)
+        writer.write_records("Orders", records, 17, NOW)
+        lines = stdout.getvalue().splitlines()
+        if records:
+            writer.batch_records("Orders", records)
+            writer.end_batch()
+            *_, batch = stdout.getvalue().splitlines()
+            in_batch = lines_of(*json.loads(batch)["manifest"])
+            assert in_batch == [text_of_record(line) + b"\n" for line in lines]
     assert len(lines) == len(records)
     yield (page.count, page.next_link, page.selected)
     for line in lines:

@@ -197,6 +197,7 @@ def named_elsewhere() -> set[str]:
     """Names that look like settings: of state, catalog, targets, OAuth, Meltano and others."""
     return {
         *("pip_url", "dags_folder", "max_active_runs"),
+        *("batch_size", "batch_age", "clean_up_batch_files"),  # of batch_config, and of a target
         *("undated_rows_read_on", "table_name", "tap_acumatica", "exit_code", "deleted_records"),
         *("key_properties", "replication_key", "replication_method"),
         *("add_record_metadata", "add_metadata_columns"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import SettingsError
 from tap_acumatica.odata.masking import masking
 from tap_acumatica.odata.paging.pager import Paging
+from tap_acumatica.output.batches import BatchSettings
 from tap_acumatica.run.assembly import assemble
 from tap_acumatica.run.generations import GenerationSettings
 from tap_acumatica.settings import validation
@@ -21,8 +23,6 @@ from tap_acumatica.settings.schema import SCHEMA, SECRETS
 from tap_acumatica.tap import TapAcumatica
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sandbox import Sandbox
 
 REQUIRED = {"url": "https://company.acumatica.com", "username": "odata", "password": "5ecret"}
@@ -469,3 +469,26 @@ def test_the_settings_decide_on_full_reads() -> None:
     assert assemble(settings(**retires, **further)).generations == GenerationSettings(
         {"*": 7}, activates=True, narrowed_by=("include_archived",), dated_by=("start_date",)
     )
+
+
+@pytest.mark.parametrize(
+    ("root", "path"),
+    [
+        ("file:///var/batches", "/var/batches"),
+        ("FILE:///var/a%20b", "/var/a%20b"),
+        ("file://batches", "batches"),
+        ("/var/batches", "/var/batches"),
+        ("batches", "batches"),
+        ("C:/batches", "C:/batches"),
+    ],
+)
+def test_batches_go_into_the_folder_that_targets_of_the_sdk_read(root: str, path: str) -> None:
+    config: dict[str, Any] = {"storage": {"root": root}, "encoding": None}
+    validation.check(settings(batch_config=config))
+    assert assemble(settings(batch_config=config)).batches == BatchSettings(Path(path))
+    config |= {"batch_size": 5, "batch_age": 7, "encoding": {"format": "jsonl"}}
+    config["storage"]["prefix"] = "daily-"
+    validation.check(settings(batch_config=config))
+    batches = assemble(settings(batch_config=config)).batches
+    assert batches == BatchSettings(Path(path), "daily-", 5, 7)
+    assert assemble(settings(batch_config=None)).batches is None

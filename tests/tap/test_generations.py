@@ -290,3 +290,30 @@ def test_a_full_read_goes_on_behind_its_last_state(
     else:
         assert versions(again) != versions(failed), "after a week it begins anew"
         assert len(again.records()) >= len(box.rows(ORDERS, "A"))
+
+
+@pytest.mark.parametrize("records", [1, 7])
+@pytest.mark.parametrize("settings", [{}, {"tracking_type": "none"}])
+def test_a_full_read_does_not_go_on_over_rows_without_a_version(
+    box: Sandbox, settings: dict[str, Any], records: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run without versions, however soon it ends, takes them from rows that were read before."""
+    monkeypatch.setattr(EntityStream, "STATE_MSG_FREQUENCY", 1)
+    box.fill(ORDERS, 50, tenant="A")
+    copy = Copy(box, ORDERS, max_pool_size=1, **settings)
+    copy.run()
+    box.faults.add(Fault("unavailable", match=f"{ORDERS}.* g[te] '", after=3))
+    copy.run(25)
+    assert fields(copy, ORDERS)[0]["place"]
+    box.faults.clear()
+    for order in box.rows(ORDERS, "A")[:2]:
+        key = {name: order[name] for name in ("OrderType", "OrderNbr")}
+        box.update(ORDERS, key, {"OrderDesc": "changed"}, tenant="A")
+    plain = {**copy.settings, "emit_activate_version_messages": False}
+    output = run(plain, state=copy.target.state)
+    kept = [message["type"] for message in output.messages]
+    ends = [at for at, kind in enumerate(kept) if kind == "RECORD"][:records]
+    copy.receive(output.messages[: ends[-1] + 2])  # with the state behind the last record
+    for hours in (1, 25):
+        assert copy.run(hours).error is None
+        assert copy.codes(ORDERS, "OrderNbr") == copy.source(ORDERS, "OrderNbr")

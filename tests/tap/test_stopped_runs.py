@@ -14,10 +14,12 @@ import signal
 import subprocess
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from support.batches import batch_config, unpacked
 from support.running import NOW, STATES_AT_ONCE, settings_for, write_json
+from support.states import LINES, ORDERS, require_true_states
 
 from sandbox import Sandbox
 
@@ -30,11 +32,7 @@ MOMENTS = int(os.environ.get("STOP_MOMENTS", "2"))
 SEED = os.environ.get("STOP_SEED", "1")
 MAX_SECONDS = float(os.environ.get("STOP_SECONDS", "60"))
 
-ORDERS = "PX_Objects_SO_SOOrder"
-LINES = "PX_Objects_SO_SOLine"
 TERMS = "PX_Objects_CS_Terms"
-KEYS = {ORDERS: ("OrderType", "OrderNbr"), LINES: ("OrderType", "OrderNbr", "LineNbr")}
-MODIFIED = "LastModifiedDateTime"
 
 
 @dataclass(frozen=True)
@@ -90,6 +88,17 @@ class Site:
     arguments: list[str]
     events: dict[str, int]
 
+    @classmethod
+    def of(cls, box: Sandbox, config: str) -> Site:
+        """Sync once, with a file of settings."""
+        site = cls(box, ["--config", config], {})
+        box.reset_counters()
+        code, lines = site.sync(Stopper(Way("never", (), 0), "line", 0))
+        assert code == 0
+        total = box.counters().total
+        site.events = {"request": total, "answer": total, "line": len(lines)}
+        return site
+
     def sync(self, stopper: Stopper) -> tuple[int, list[bytes]]:
         """Sync until the stopper ends it; returns the exit code and the lines of stdout."""
         answer = self.box.app.answer
@@ -121,60 +130,40 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Site]]:
+    """One site twice: written in lines, and in batches."""
+    folder = tmp_path_factory.mktemp("site")
     with Sandbox(now=NOW, rows=60, tenants=("A", "B")) as box:
         settings = settings_for(
             box, ORDERS, LINES, TERMS, tenants=["A", "B"], page_size=10, max_pool_size=3
         )
-        config = write_json(tmp_path_factory.mktemp("site") / "c.json", settings)
-        site = Site(box, ["--config", config], {})
-        code, lines = site.sync(Stopper(Way("never", (), 0), "line", 0))
-        assert code == 0
-        total = box.counters().total
-        site.events = {"request": total, "answer": total, "line": len(lines)}
-        yield site
-
-
-def require_true_state(box: Sandbox, messages: list[dict[str, Any]]) -> None:
-    """Fail if a state is ahead of the records that were written before it."""
-    written: set[tuple[object, ...]] = set()
-    for message in messages:
-        if message["type"] == "RECORD":
-            stream, record = message["stream"], message["record"]
-            key = [record[column] for column in KEYS.get(stream, ())]
-            written.add((stream, record["_tenant"], *key))
-        if message["type"] != "STATE":
-            continue
-        for stream, columns in KEYS.items():
-            entry = message["value"].get("bookmarks", {}).get(stream, {})
-            for partition in entry.get("partitions", ()):
-                tenant = partition["context"]["_tenant"]
-                bookmark = partition.get("replication_key_value", "")[:19]
-                due = {
-                    (stream, tenant, *(row[column] for column in columns))
-                    for row in box.rows(stream, tenant)
-                    if str(row[MODIFIED])[:19] < bookmark
-                }
-                assert due <= written
+        in_batches = {"batch_config": batch_config(folder / "batches", 15)}
+        yield [
+            Site.of(box, write_json(folder / "lines.json", settings)),
+            Site.of(box, write_json(folder / "batches.json", settings | in_batches)),
+        ]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send these signals")
 @pytest.mark.parametrize("number", range(MOMENTS))
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name.replace(" ", "-"))
-def test_a_run_that_is_stopped_at_any_moment_ends_well(site: Site, way: Way, number: int) -> None:
+def test_a_run_that_is_stopped_at_any_moment_ends_well(
+    sites: list[Site], way: Way, number: int
+) -> None:
     drawn = random.Random(f"{SEED} {way.name} {number}")
+    site = sites[number % 2]
     event = drawn.choice(sorted(site.events))
     moment = drawn.randint(1, site.events[event])
     site.box.end_sessions()
     code, lines = site.sync(Stopper(way, event, moment))
-    where = f"{way.name} at {event} {moment}"
+    where = f"{way.name} at {event} {moment} {site.arguments}"
     assert code in {0, way.exit_code}, where  # a process that had to be killed was too late
     if way.name == "KILL":
         lines = [line for line in lines if line.endswith(b"\n")]
     else:
         assert site.box.counters().sessions_open == 0, where
     assert all(line.endswith(b"\n") for line in lines), where
-    messages = [json.loads(line) for line in lines]
-    require_true_state(site.box, messages)
+    messages = [*unpacked(map(json.loads, lines))]
+    require_true_states(site.box, messages)
     if code > 0 and any(message["type"] == "RECORD" for message in messages):
         assert messages[-1]["type"] == "STATE" or "twice" in way.name, where

@@ -168,6 +168,11 @@ CASES: dict[
         Pipe,
         {"decimals": "number", "trim_strings": True},
     ),
+    "PostgreSQL by a pipe, in batches": (
+        PostgresSchema,
+        Pipe,
+        {"decimals": "number", "batch_config": {"batch_size": 17}},
+    ),
     "PostgreSQL by Meltano": (PostgresSchema, ThroughMeltano, {"decimals": EXACT}),
     "DuckDB by a pipe": (DuckFile, Pipe, {"decimals": "text"}),
     "DuckDB by Meltano": (DuckFile, ThroughMeltano, {"decimals": "text", "trim_strings": True}),
@@ -184,6 +189,8 @@ def case(request: pytest.FixtureRequest, box: Sandbox, tmp_path: Path) -> Case:
         emit_activate_version_messages=kind is PostgresSchema,
         **changes,
     )
+    if batches := settings.get("batch_config"):
+        batches["storage"] = {"root": str(tmp_path / "in batches")}
     database: PostgresSchema | DuckFile
     if kind is PostgresSchema:
         schema = f"s{uuid4().hex}"
@@ -195,7 +202,8 @@ def case(request: pytest.FixtureRequest, box: Sandbox, tmp_path: Path) -> Case:
         runs = Pipe(tmp_path, full=(TERMS,))
     else:
         runs = ThroughMeltano(request.getfixturevalue("meltano"))
-    return Case(database, runs, settings, kind is PostgresSchema and way is Pipe)
+    retires = kind is PostgresSchema and way is Pipe and "batch_config" not in settings
+    return Case(database, runs, settings, retires)
 
 
 def test_every_table_is_equal_to_the_companys(case: Case, box: Sandbox) -> None:

@@ -112,3 +112,49 @@ def killed(box: Sandbox, folder: Path) -> str:
     assert tap.returncode < 0
     assert "ACTIVATE_VERSION" not in messages
     return "".join(line for line in messages.splitlines(keepends=True) if line.endswith("\n"))
+
+
+@pytest.mark.parametrize("full", [(), (TERMS,)], ids=["incremental", "full"])
+def test_no_row_that_lives_is_retired_whether_it_came_in_batches_or_not(
+    database: PostgresSchema, tmp_path: Path, full: tuple[str, ...]
+) -> None:
+    """Batches retire nothing, and the next full read in records retires what is gone."""
+    with Sandbox(now=NOW, rows=60) as box:
+        box.fill(TERMS, 40)
+        settings = settings_for(
+            box,
+            TERMS,
+            page_size=10,
+            emit_activate_version_messages=True,
+            full_read_interval=0,
+            max_retry_time=0,
+        )
+        root = str(tmp_path / "batches")
+        batches = settings | {"batch_config": {"storage": {"root": root}, "batch_size": 15}}
+        pipe = Pipe(tmp_path, full)
+
+        def living() -> set[str]:
+            return {row["termsid"] for row in database.table(TERMS)}
+
+        def source() -> set[str]:
+            return {str(row["TermsID"]) for row in box.rows(TERMS)}
+
+        def change() -> None:
+            (gone, changed, *_) = box.rows(TERMS)
+            box.clock.advance(60)
+            box.delete(TERMS, {"TermsID": gone["TermsID"]})
+            box.update(TERMS, {"TermsID": changed["TermsID"]}, {"Descr": f"at {box.clock.now()}"})
+
+        pipe.load(batches, database)
+        assert living() == source()
+        change()
+        pipe.load(settings, database)
+        assert living() == source()
+        everything = living()
+        change()
+        pipe.load(batches, database)
+        assert living() == everything, "batches retire nothing"
+        changed = {descr for row in box.rows(TERMS) if "at " in (descr := str(row["Descr"]))}
+        assert changed <= {row["descr"] for row in database.table(TERMS)}
+        pipe.load(settings, database)
+        assert living() == source()
