@@ -385,10 +385,18 @@ MUTANTS = (
         trait="settings change",
     ),
     Mutant(
-        "rows that tie have to come alike twice",
+        "rows without a key that are read in pages have to come alike twice",
         "odata/paging/keyless.py",
         "self.reached = content == self._last",
         "self.reached = True",
+        # One read is right unless rows move back in the order while it goes on, which is rare.
+        tests="tests/odata/paging/test_keyless.py",
+    ),
+    Mutant(
+        "a page ends in front of the rows that may tie",
+        "odata/paging/keyless.py",
+        "while border and self._rank(",
+        "while False and self._rank(",
         trait="ties",
     ),
     Mutant(
