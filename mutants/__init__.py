@@ -407,13 +407,6 @@ MUTANTS = (
         trait="London",
     ),
     Mutant(
-        "a version within the displayed second of the one before is read",
-        "odata/paging/known_rows.py",
-        "(*key, replication_key) if replication_key else key",
-        "key",
-        trait="many changes in a second",
-    ),
-    Mutant(
         "a web page is no refusal of Acumatica's",
         "odata/http/answer.py",
         "if self.is_page:\n            return False\n        if any(name",
