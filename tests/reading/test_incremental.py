@@ -200,6 +200,23 @@ def test_a_row_that_is_dated_ahead_keeps_no_row_from_arriving() -> None:
     assert delivered == {*range(30), 99}
 
 
+@pytest.mark.parametrize("bound", ["start_date", "bookmark"])
+@pytest.mark.parametrize("precision", [1, 1_000_000], ids=["fractions", "whole seconds"])
+@pytest.mark.parametrize("fraction", [0, 250], ids=["at a second", "between seconds"])
+def test_a_row_that_was_changed_at_the_lower_bound_is_read(
+    bound: str, precision: int, fraction: int
+) -> None:
+    low = CLOCK - timedelta(hours=30) + timedelta(milliseconds=fraction)
+    sim = SimulatedTable(("K",), Server(precision=precision), CLOCK, Random(1))
+    for number, milliseconds in enumerate((-3, 0, 3)):
+        sim.put((number,), low + timedelta(milliseconds=milliseconds))
+    offset = timedelta(minutes=10)
+    bookmark = Bookmark(low + offset if bound == "bookmark" else None)
+    start_date = low if bound == "start_date" else None
+    pages, _ = run(sim, bookmark, start_date=start_date, time_offset=offset)
+    assert [row["K"] for page in pages for row in page.rows] == [1, 2]
+
+
 def test_a_row_that_changes_within_the_second_of_two_runs_arrives_in_the_second_run() -> None:
     sim = still(5, Server())
     _, bookmark = run(sim, Bookmark())

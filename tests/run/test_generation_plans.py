@@ -206,6 +206,17 @@ def test_a_read_begins_anew_if_it_is_old_or_of_other_rows(change: str) -> None:
     assert again.version > begun.version
 
 
+def test_rows_are_not_retired_while_a_tenant_waits_for_the_rest_of_its_full_read() -> None:
+    runs = loaded("A", "B")
+    begun, _ = runs.run(NIGHT + WEEK, fails="B", at=95)
+    stuck = begun.version + HOUR
+    runs.run(stuck, fails="B", at=95)
+    waiting, retired = runs.run(stuck + HOUR)
+    assert (waiting.version, dict(waiting.full_reads)) == (begun.version, {})
+    assert retired is None, "few enough of B's rows are missing to be believed"
+    assert runs.run(stuck + DAY)[1] == begun.version
+
+
 def test_a_tenant_that_stays_behind_makes_no_other_due() -> None:
     runs = loaded("A", "B")
     begun, _ = runs.run(NIGHT + WEEK, fails="B")
