@@ -1,9 +1,9 @@
 """What proves the end of a read.
 
 A short answer proves nothing: a server may cut answers by rows, by bytes or by time, and say
-nothing. A count proves nothing either, until an answer has counted more rows than it holds: it
-could be the number of rows in the answer. And an answer that overlaps the last one, and holds
-nothing but the overlap, may have been cut right behind it. So a read ends
+nothing. A count proves nothing either, until an answer has counted rows behind its last one: it
+could be the number of rows in the answer, or of all up to there. And an answer that overlaps the
+last one, and holds nothing but the overlap, may have been cut right behind it. So a read ends
 
 - *counted*: at an answer that reaches its own count, if counts are proved. If it is full, or as
   long as one that was cut, a row that was inserted between counting and reading may have pushed
@@ -125,15 +125,21 @@ class EndOfRead:
         in_doubt = self.stalled or self._nothing_at is not None or self.step is not Step.READ
         return self.counts and (is_near or in_doubt)
 
-    def learn(self, page: Page, position: int) -> None:
-        """Learn from an answer whose rows end at this position what its count is worth."""
+    def learn(self, page: Page, skipped: int, rows: int) -> None:
+        """Learn from an answer what its count is worth.
+
+        Args:
+            page: The answer.
+            skipped: Number of rows before the answer.
+            rows: Number of different rows in it.
+        """
         if page.count is None:
             self.counts = self.counts and self._expected is not None
             return
         if self._expected is None:
             self._expected = self._first_count = page.count
-        self._evidence.learn(page)
-        if page.rows and page.count < position:
+        self._evidence.learn(page, skipped)
+        if page.rows and page.count < skipped + rows:
             self.counts = False
 
     def expect(self, rows: int) -> None:
@@ -249,8 +255,8 @@ class EndOfRead:
             found: The key, as text, of the first row that is not known; empty if there is none.
             shifted: Whether a known row stands there, so that the table has shifted.
         """
-        proved_before = self.proved
-        self.learn(page, position + len(page.rows))
+        agrees = self.counts and not self.proved and page.count == position
+        self.learn(page, position, len(page.rows))
         if page.rows:
             if self._rows and not shifted:
                 cut = self._evidence.shortest_cut
@@ -259,7 +265,6 @@ class EndOfRead:
             self.step = Step.FETCH if self.stalled and not shifted else Step.READ
             return
         self._nothing_at = position
-        agrees = self.proved and not proved_before and page.count == position
         if page.next_link is None and (agrees or position == 0):
             self.compare_count(page, position)
             self.step = Step.DONE
