@@ -327,6 +327,13 @@ MUTANTS = (
         trait="count of the answer",
     ),
     Mutant(
+        "a count that is proved leaves rows behind its answer",
+        "odata/paging/pager.py",
+        "page.count > skipped + len(page.rows)",
+        "page.count > len(page.rows)",
+        trait="count up to the answer",
+    ),
+    Mutant(
         "the count of a page is what the one before leaves",
         "odata/paging/cursor.py",
         "self._counts_differ = page.count != expected",
