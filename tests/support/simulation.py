@@ -81,6 +81,7 @@ class Server:
             response.
         counts_answer: Whether the count is the number of rows in the response.
         counts_skipped: Whether it is that number with the rows that were skipped.
+        counts_to: Number at which the server stops counting.
         hides: One row in so many is counted, but never sent.
         max_columns: Number of columns in a row above which rows are missing, though counted.
         misses: Of the rows of such a response one in so many is missing; 1 for all of them.
@@ -122,6 +123,7 @@ class Server:
     counts_apart: bool = False
     counts_answer: bool = False
     counts_skipped: bool = False
+    counts_to: int | None = None
     hides: int | None = None
     max_columns: int | None = None
     misses: int = 1
@@ -350,7 +352,8 @@ class SimulatedTable:
         """Return what the server counts, of so many rows and with these in the response."""
         if self.server.counts_skipped:
             return query.skip + len(rows)
-        return len(rows) if self.server.counts_answer else total
+        total = len(rows) if self.server.counts_answer else total
+        return total if self.server.counts_to is None else min(total, self.server.counts_to)
 
     def _visible(self, rows: list[Row], query: Query) -> list[Row]:
         """Return the rows without those that are counted only."""

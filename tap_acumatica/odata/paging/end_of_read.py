@@ -85,6 +85,8 @@ class EndOfRead:
         """The key, as text, that the last look found."""
         self._nothing_at: int | None = None
         """Position at which the last look found nothing."""
+        self._agreed = False
+        """Whether the last answer ended where its count did."""
 
     @property
     def done(self) -> bool:
@@ -111,7 +113,7 @@ class EndOfRead:
     @property
     def proved(self) -> bool:
         """Whether counts are proved."""
-        return self.counts and self._evidence.counts_proved
+        return self.counts and self._evidence.most_counted > 0
 
     def is_count_due(self, delivered: int) -> bool:
         """Whether to request the count with the next page, after this number of rows.
@@ -139,6 +141,7 @@ class EndOfRead:
         if self._expected is None:
             self._expected = self._first_count = page.count
         self._evidence.learn(page, skipped)
+        self._agreed = page.count == skipped + rows
         if page.rows and page.count < skipped + rows:
             self.counts = False
 
@@ -168,8 +171,14 @@ class EndOfRead:
         self._nothing_at = None
 
     def counts_no_more(self, page: Page, rows: int) -> bool:
-        """Whether an answer counts, for certain, no more than this number of rows."""
-        return self.proved and page.count is not None and page.count <= rows
+        """Whether an answer counts, for certain, no more than this number of rows.
+
+        If it holds all rows that it counts, that may be as far as the server sends and counts,
+        unless more rows were counted before.
+        """
+        if not self.proved or page.count is None or page.count > rows:
+            return False
+        return len(page.rows) < page.count or page.count < self._evidence.most_counted
 
     # Answers
 
@@ -255,8 +264,9 @@ class EndOfRead:
             found: The key, as text, of the first row that is not known; empty if there is none.
             shifted: Whether a known row stands there, so that the table has shifted.
         """
-        agrees = self.counts and not self.proved and page.count == position
+        agreed = self._agreed
         self.learn(page, position, len(page.rows))
+        agrees = agreed and self.counts and page.count == position
         if page.rows:
             if self._rows and not shifted:
                 cut = self._evidence.shortest_cut
