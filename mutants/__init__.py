@@ -324,9 +324,23 @@ MUTANTS = (
     Mutant(
         "a count is worth nothing until it is proved",
         "odata/paging/end_of_read.py",
-        "return self.counts and self._evidence.counts_proved",
+        "return self.counts and self._evidence.most_counted > 0",
         "return self.counts",
         trait="count of the answer",
+    ),
+    Mutant(
+        "a count that is proved leaves rows behind its answer",
+        "odata/paging/pager.py",
+        "page.count > skipped + len(page.rows)",
+        "page.count > len(page.rows)",
+        trait="count up to the answer",
+    ),
+    Mutant(
+        "a count that the answer holds may be the server's limit",
+        "odata/paging/end_of_read.py",
+        "len(page.rows) < page.count or page.count < self._evidence.most_counted",
+        "True",
+        trait="count up to the limit",
     ),
     Mutant(
         "the count of a page is what the one before leaves",

@@ -158,9 +158,11 @@ class RecordConverter:
     def text_columns(self) -> TextColumns | None:
         """How the columns are written if rows may pass as text; None if they have to be rebuilt.
 
-        Without a key rows are compared by all of their columns.
+        Without a key rows are compared by all of their columns. A key of numbers needs their digits,
+        which a row that passes does not keep.
         """
-        if self._settings.rebuild or not self._key:
+        keys = [self._columns[name].conversion for name in self._key]
+        if self._settings.rebuild or not keys or Conversion.DECIMAL in keys:
             return None
         if not all(map(self._keeps_text, self._columns.values())):
             return None

@@ -173,7 +173,7 @@ class PageReader:
             if failed.limits != "$orderby" or failed.limit is None:
                 raise
             result = self.source.ask(replace(query, orderby=query.orderby[: failed.limit]))
-        self._paging.evidence.learn(result.content)
+        self._paging.evidence.learn(result.content, query.skip)
         return result
 
     def read(self, pager: Pager) -> Iterator[PageRead]:

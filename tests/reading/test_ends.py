@@ -99,7 +99,16 @@ caps: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.fixed_dictionaries({"max_bytes": st.integers(200, 9000), "sends_oversized": st.booleans()}),
 )
 counts: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
-    [{}, {}, {"counts": False}, {"counts_answer": True}, {"hides": 3}, {"hides": 1}]
+    [
+        {},
+        {},
+        {"counts": False},
+        {"counts_answer": True},
+        {"counts_skipped": True},
+        {"counts_to": 7},
+        {"hides": 3},
+        {"hides": 1},
+    ]
 )
 
 
@@ -128,7 +137,7 @@ def test_no_cap_and_no_count_ends_a_read_early(  # noqa: PLR0913 - what a server
     sim, table = table_of(server, way, keys, width=lambda n: widths[n], gap=gap)
     too_wide = server.max_bytes and any(width > server.max_bytes - 200 for width in widths)
     if too_wide and not server.sends_oversized:
-        if server.counts_answer:
+        if server.counts_answer or server.counts_skipped:
             return  # if its first row is too wide, it neither sends nor counts a row
         with suppress(InconsistentAnswer):
             assert is_whole(sim, versions(sim, table, size))
@@ -273,10 +282,22 @@ def test_a_hidden_cap_equal_to_the_number_of_rows_hides_none(way: Way, rows: int
 
 
 @pytest.mark.parametrize("honest", [250, 2, 0])
-def test_the_counts_of_one_table_prove_nothing_about_another(honest: int) -> None:
+@pytest.mark.parametrize(
+    "lying",
+    [
+        Server(cap=100, counts_answer=True),
+        Server(cap=100, counts_skipped=True),
+        Server(cap=100, counts_to=100),
+    ],
+    ids=["answer", "up to the answer", "up to the limit"],
+)
+@pytest.mark.parametrize("first", [0, 250])
+def test_the_counts_of_one_table_prove_nothing_about_another(
+    lying: Server, honest: int, first: int
+) -> None:
     check = ClockCheck(InstantReader(), zone_is_set=True, requests_count=True)
-    lying = Server(cap=100, counts_answer=True)
-    for server, rows in ((Server(), honest), (lying, 250), (lying, 100)):
+    tables = ((lying, first), (Server(), honest), (lying, 250), (lying, 100))
+    for server, rows in tables:
         sim, table = table_of(server, BY_WINDOW, range(rows))
         start = IncrementalStart(check, Bookmark())
         reader = EntityReader(sim, table, ReadSettings(paging=Paging(2000)), start)
@@ -443,8 +464,27 @@ def test_the_end_of_a_full_table_costs_one_request(box: Sandbox) -> None:
 
 
 def test_the_end_of_a_window_that_is_counted_costs_nothing(box: Sandbox) -> None:
-    """One request for the window, one for undated rows, two for the clock and the round trip."""
-    assert requests_for(box, LEDGER) == 4
+    """One request for undated rows, and two for the clock and the round trip."""
+    pages = -(-len(box.rows(LEDGER)) // 110)
+    assert requests_for(box, LEDGER, page_size=110) == pages + 3
+
+
+def test_the_end_of_a_window_of_all_rows_in_one_page_costs_one_request(box: Sandbox) -> None:
+    assert requests_for(box, LEDGER) == 1 + 3 + 1
+
+
+def test_the_end_of_a_window_of_one_page_costs_nothing_if_the_table_has_more(box: Sandbox) -> None:
+    """Three requests for the clock and the round trip."""
+    output = run(settings_for(box, LEDGER))
+    row = box.rows(LEDGER)[-1]
+    box.update(
+        LEDGER,
+        {name: row[name] for name in ("BatchNbr", "LineNbr", "Module")},
+        {"TranDesc": "Changed"},
+    )
+    box.reset_counters()
+    assert run(settings_for(box, LEDGER), state=output.state).error is None
+    assert box.counters().data_requests == 1 + 3
 
 
 @pytest.mark.parametrize("tracking_type", ["date", "none"])

@@ -80,6 +80,8 @@ class Server:
         counts_apart: Whether the table may change between counting and reading the rows of one
             response.
         counts_answer: Whether the count is the number of rows in the response.
+        counts_skipped: Whether it is that number with the rows that were skipped.
+        counts_to: Number at which the server stops counting.
         hides: One row in so many is counted, but never sent.
         max_columns: Number of columns in a row above which rows are missing, though counted.
         misses: Of the rows of such a response one in so many is missing; 1 for all of them.
@@ -120,6 +122,8 @@ class Server:
     counts: bool = True
     counts_apart: bool = False
     counts_answer: bool = False
+    counts_skipped: bool = False
+    counts_to: int | None = None
     hides: int | None = None
     max_columns: int | None = None
     misses: int = 1
@@ -312,7 +316,7 @@ class SimulatedTable:
             "value": [self._shown(row, query) for row in rows],
         }
         if query.count and self.server.counts:
-            body["@odata.count"] = len(rows) if self.server.counts_answer else total
+            body["@odata.count"] = self._count(rows, total, query)
         if self.server.links and query.skip < end < len(visible):
             link = f"Rows?$skiptoken={len(self._links)}"
             self._links[link] = replace(query, skip=end)
@@ -343,6 +347,13 @@ class SimulatedTable:
             if server.is_there(key) and fits(row)
             for _ in range(1 + one_in(server.copies, key))
         ]
+
+    def _count(self, rows: list[Row], total: int, query: Query) -> int:
+        """Return what the server counts, of so many rows and with these in the response."""
+        if self.server.counts_skipped:
+            return query.skip + len(rows)
+        total = len(rows) if self.server.counts_answer else total
+        return total if self.server.counts_to is None else min(total, self.server.counts_to)
 
     def _visible(self, rows: list[Row], query: Query) -> list[Row]:
         """Return the rows without those that are counted only."""

@@ -159,6 +159,11 @@ TRAITS = (
     ),
     Trait("count too high", server={"hides": (3, 9), "counts": (True,)}),
     Trait("count of the answer", server={"counts_answer": (True,), "cap": (7, 25)}),
+    Trait("count up to the limit", server={"counts_to": (9,), "cap": (9, 9, (5, 9))}),
+    Trait(
+        "count up to the answer",
+        server={"counts_skipped": (True,), "cap": (7, 25, (5, 12, 25))},
+    ),
     Trait(
         "settings change",
         server={"archives": (3,)},

@@ -128,7 +128,7 @@ class KeyPager:
         again = () if self._link else self.known.among(page.rows)
         self.passed_over = not all(map(self._ties_with_last, again))
         position = len(page.rows) - self.known.repeats(page.rows)
-        self.end.learn(page, position)
+        self.end.learn(page, 0, position)
         self.delivered += len(fresh)
         if fresh:
             self.known.remember(page.rows)

@@ -121,7 +121,7 @@ class OffsetPager:
             fresh = page.rows
         distinct = len(page.rows) - self._known.repeats(page.rows)
         position = self._skip + len(page.rows)
-        self._end.learn(page, self._skip + distinct)
+        self._end.learn(page, self._skip, distinct)
         if page.next_link is None and self._end.withholds(page, self._skip):
             if not self._skip:
                 # If the rows of the overlap were not withheld, they are gone.

@@ -1,9 +1,9 @@
 """What proves the end of a read.
 
 A short answer proves nothing: a server may cut answers by rows, by bytes or by time, and say
-nothing. A count proves nothing either, until an answer has counted more rows than it holds: it
-could be the number of rows in the answer. And an answer that overlaps the last one, and holds
-nothing but the overlap, may have been cut right behind it. So a read ends
+nothing. A count proves nothing either, until an answer has counted rows behind its last one: it
+could be the number of rows in the answer, or of all up to there. And an answer that overlaps the
+last one, and holds nothing but the overlap, may have been cut right behind it. So a read ends
 
 - *counted*: at an answer that reaches its own count, if counts are proved. If it is full, or as
   long as one that was cut, a row that was inserted between counting and reading may have pushed
@@ -85,6 +85,8 @@ class EndOfRead:
         """The key, as text, that the last look found."""
         self._nothing_at: int | None = None
         """Position at which the last look found nothing."""
+        self._agreed = False
+        """Whether the last answer ended where its count did."""
 
     @property
     def done(self) -> bool:
@@ -111,7 +113,7 @@ class EndOfRead:
     @property
     def proved(self) -> bool:
         """Whether counts are proved."""
-        return self.counts and self._evidence.counts_proved
+        return self.counts and self._evidence.most_counted > 0
 
     def is_count_due(self, delivered: int) -> bool:
         """Whether to request the count with the next page, after this number of rows.
@@ -125,15 +127,22 @@ class EndOfRead:
         in_doubt = self.stalled or self._nothing_at is not None or self.step is not Step.READ
         return self.counts and (is_near or in_doubt)
 
-    def learn(self, page: Page, position: int) -> None:
-        """Learn from an answer whose rows end at this position what its count is worth."""
+    def learn(self, page: Page, skipped: int, rows: int) -> None:
+        """Learn from an answer what its count is worth.
+
+        Args:
+            page: The answer.
+            skipped: Number of rows before the answer.
+            rows: Number of different rows in it.
+        """
         if page.count is None:
             self.counts = self.counts and self._expected is not None
             return
         if self._expected is None:
             self._expected = self._first_count = page.count
-        self._evidence.learn(page)
-        if page.rows and page.count < position:
+        self._evidence.learn(page, skipped)
+        self._agreed = page.count == skipped + rows
+        if page.rows and page.count < skipped + rows:
             self.counts = False
 
     def expect(self, rows: int) -> None:
@@ -162,8 +171,14 @@ class EndOfRead:
         self._nothing_at = None
 
     def counts_no_more(self, page: Page, rows: int) -> bool:
-        """Whether an answer counts, for certain, no more than this number of rows."""
-        return self.proved and page.count is not None and page.count <= rows
+        """Whether an answer counts, for certain, no more than this number of rows.
+
+        If it holds all rows that it counts, that may be as far as the server sends and counts,
+        unless more rows were counted before.
+        """
+        if not self.proved or page.count is None or page.count > rows:
+            return False
+        return len(page.rows) < page.count or page.count < self._evidence.most_counted
 
     # Answers
 
@@ -249,8 +264,9 @@ class EndOfRead:
             found: The key, as text, of the first row that is not known; empty if there is none.
             shifted: Whether a known row stands there, so that the table has shifted.
         """
-        proved_before = self.proved
-        self.learn(page, position + len(page.rows))
+        agreed = self._agreed
+        self.learn(page, position, len(page.rows))
+        agrees = agreed and self.counts and page.count == position
         if page.rows:
             if self._rows and not shifted:
                 cut = self._evidence.shortest_cut
@@ -259,7 +275,6 @@ class EndOfRead:
             self.step = Step.FETCH if self.stalled and not shifted else Step.READ
             return
         self._nothing_at = position
-        agrees = self.proved and not proved_before and page.count == position
         if page.next_link is None and (agrees or position == 0):
             self.compare_count(page, position)
             self.step = Step.DONE

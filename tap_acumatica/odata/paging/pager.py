@@ -26,21 +26,21 @@ class Evidence:
     """What the answers about a table have shown so far, shared by all of its pagers.
 
     Attributes:
-        counts_proved: An answer has counted more rows than it held.
+        most_counted: The largest count of an answer that had counted rows behind its last one.
         counts_too_high: The server counts rows that it does not send in any way.
         shortest_cut: Number of rows in the shortest answer that was cut.
         whole: An answer has held all rows that were counted in its place.
     """
 
-    counts_proved: bool = False
+    most_counted: int = 0
     counts_too_high: bool = False
     shortest_cut: int | None = None
     whole: bool = False
 
-    def learn(self, page: Page) -> None:
-        """Learn from the count of an answer."""
-        if page.count is not None and page.count > len(page.rows):
-            self.counts_proved = True
+    def learn(self, page: Page, skipped: int) -> None:
+        """Learn from the count of an answer behind so many rows that were skipped."""
+        if page.count is not None and page.count > skipped + len(page.rows):
+            self.most_counted = max(self.most_counted, page.count)
 
 
 class ProvedBy(StrEnum):

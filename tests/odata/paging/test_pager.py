@@ -46,7 +46,7 @@ def delivered(pager: Pager, *pages: Page) -> list[Any]:
 
 def proved(size: int) -> Paging:
     """Paging of a table about which an answer has counted more rows than it held."""
-    return Paging(size, evidence=Evidence(counts_proved=True))
+    return Paging(size, evidence=Evidence(most_counted=1000))
 
 
 def test_a_count_that_is_proved_ends_a_read_that_one_answer_holds() -> None:
@@ -65,6 +65,14 @@ def test_a_count_that_is_the_number_of_rows_is_proved_by_a_look_behind_them() ->
     assert delivered(look, Page([], 2)) == []
     assert look.done
     assert look.then() is None
+
+
+def test_a_count_that_the_answer_holds_may_be_as_far_as_the_server_counts() -> None:
+    pager = OffsetPager(TABLE, Paging(10, evidence=Evidence(most_counted=3)))
+    assert delivered(pager, Page(rows(1, 2, 3), 3)) == [1, 2, 3]
+    assert not pager.done
+    assert delivered(pager, Page(rows(4), 3), Page(rows(3, 4, 5), 3)) == [4, 5]
+    assert not pager.done
 
 
 def test_a_count_that_does_not_hold_behind_the_last_row_is_no_proof() -> None:
@@ -233,6 +241,7 @@ def test_an_answer_without_the_rows_that_are_counted_is_no_end() -> None:
     assert delivered(pager, Page(rows(1))) == [1]
     assert query(pager).top == 5, "half as many rows, and the overlap"
     assert delivered(pager, Page(rows(1, 2), 2)) == [2]
+    assert delivered(pager, Page([], 2)) == [], "two may be as far as the server counts"
     assert pager.done
 
 
