@@ -13,6 +13,9 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 from support.running import captured_stdout
 
+from benchmarks.page_server import EDM, MIXES, Pages
+from benchmarks.page_server import KEY as KEY_COLUMN
+from benchmarks.page_server import Table as MixedTable
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import AcumaticaError, BrokenPayload
 from tap_acumatica.odata.instants import InstantReader
@@ -364,6 +367,16 @@ def test_of_names_that_come_twice_the_last_is_rewritten(name: str, value: str) -
     assert isinstance(found, TextRow)
     assert isinstance(expected, TextRow)
     assert found.whole() == expected.whole()
+
+
+@pytest.mark.parametrize("mix", MIXES)
+def test_no_page_of_the_benchmarks_is_rebuilt(mix: str) -> None:
+    columns = {KEY_COLUMN: edm.TYPES["Edm.String"], R: edm.TYPES["Edm.DateTimeOffset"]}
+    columns |= {name: edm.TYPES[EDM[kind]] for name, kind in MIXES[mix].columns(30)}
+    converter = RecordConverter(columns, R, RecordSettings(), key=(KEY_COLUMN,))
+    decoder = JsonDecoder("Set", columns, (KEY_COLUMN, R), converter.text_columns)
+    pages = Pages(MixedTable(1_000, 30, MIXES[mix]), 1)
+    assert passed(decoder, pages.page("", {"$top": "1000"}, compressed=False))
 
 
 def test_rows_with_another_column_of_a_dates_name_in_them_are_rebuilt() -> None:
