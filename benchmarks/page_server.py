@@ -38,21 +38,65 @@ KINDS: Final = (
 )
 """Kinds of the columns after key and replication key, repeated as often as needed."""
 
+HALF: Final = (
+    *("code", "date", "money", "moment", "whole", "money", "date", "code", "text", "moment"),
+    *("money", "date", "flag", "money", "moment", "code", "null", "money", "date", "text"),
+    *("whole", "text", "money", "code", "flag", "null", "money", "text"),
+)
+"""The same, with a date-time or a decimal in more than every other column."""
+
 EDM: Final = {
     "text": "Edm.String",
+    "code": "Edm.String",
     "null": "Edm.String",
     "whole": "Edm.Int32",
     "money": "Edm.Decimal",
     "flag": "Edm.Boolean",
     "date": "Edm.DateTimeOffset",
+    "moment": "Edm.DateTimeOffset",
+}
+VALUES: Final = {
+    "text": '"Item %(a)d of the warehouse"',
+    "code": '"%(h)016x"',
+    "null": "null",
+    "whole": "%(a)d",
+    "money": "%(a)d.%(b)04d",
+    "flag": "true",
+    "date": '"2024-%(m)02d-%(d)02dT00:00:00%(z)s"',
+    "moment": '"%(s)s%(z)s"',
 }
 KEY, CHANGED = "RefNbr", "LastModifiedDateTime"
 
 
-def column_names(columns: int) -> list[tuple[str, str]]:
-    """Return names and kinds of the columns after key and replication key."""
-    kinds = [KINDS[at % len(KINDS)] for at in range(columns - 2)]
-    return [(f"{kind.capitalize()}{at}", kind) for at, kind in enumerate(kinds)]
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What the rows of a table are made of.
+
+    Attributes:
+        kinds: Kinds of the columns after key and replication key, repeated as often as needed.
+        zone: What follows the seconds of each date-time.
+        ahead: How far the clock of that zone is ahead of UTC.
+    """
+
+    kinds: tuple[str, ...] = KINDS
+    zone: str = "Z"
+    ahead: timedelta = timedelta()
+
+    def columns(self, number: int) -> list[tuple[str, str]]:
+        """Return names and kinds of the columns after key and replication key."""
+        kinds = [self.kinds[at % len(self.kinds)] for at in range(number - 2)]
+        return [
+            (f"{kind.capitalize()}{at}{'DateTime' if kind == 'moment' else ''}", kind)
+            for at, kind in enumerate(kinds)
+        ]
+
+
+MIXES: Final = {
+    "plain": Mix(),
+    "half dates": Mix(HALF),
+    "offsets": Mix(HALF, "+02:00", timedelta(hours=2)),
+    "milliseconds": Mix(HALF, ".000Z"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,28 +105,24 @@ class Table:
 
     rows: int
     columns: int
+    mix: Mix = field(default_factory=Mix)
     template: str = field(init=False)
 
     def __post_init__(self) -> None:
         """Build the template of a row."""
-        values = {
-            "text": '"Item %(a)d of the warehouse"',
-            "null": "null",
-            "whole": "%(a)d",
-            "money": "%(a)d.%(b)04d",
-            "flag": "true",
-            "date": '"2024-%(m)02d-%(d)02dT00:00:00Z"',
-        }
-        parts = [f'"{KEY}":"R%(i)09d"', f'"{CHANGED}":"%(t)s"']
-        parts += [f'"{name}":{values[kind]}' for name, kind in column_names(self.columns)]
+        parts = [f'"{KEY}":"R%(i)09d"', f'"{CHANGED}":"%(t)s%(z)s"']
+        parts += [f'"{name}":{VALUES[kind]}' for name, kind in self.mix.columns(self.columns)]
         object.__setattr__(self, "template", "{" + ",".join(parts) + "}")
 
     def row(self, position: int) -> str:
         """Return a row as JSON."""
-        moment = FIRST + position * STEP
+        moment = FIRST + position * STEP + self.mix.ahead
         return self.template % {
             "i": position,
-            "t": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "t": moment.strftime("%Y-%m-%dT%H:%M:%S"),
+            "s": (moment - position % 977 * timedelta(seconds=3607)).strftime("%Y-%m-%dT%H:%M:%S"),
+            "z": self.mix.zone,
+            "h": position * 0x9E3779B97F4A7C15 % 2**64,
             "a": position * 7919 % 100003,
             "b": position * 104729 % 10000,
             "m": moment.month,
@@ -121,7 +161,7 @@ class Pages:
         """Return the metadata document; all tables have the same columns."""
         columns = "".join(
             f'<Property Name="{name}" Type="{EDM[kind]}"/>'
-            for name, kind in column_names(self._table.columns)
+            for name, kind in self._table.mix.columns(self._table.columns)
         )
         types, sets = [], []
         for number in range(self._streams):
@@ -264,9 +304,11 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--columns", type=int, default=30)
     parser.add_argument("--streams", type=int, default=1)
+    parser.add_argument("--mix", choices=MIXES, default="plain")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each page")
     options = parser.parse_args()
-    server = Server(Pages(Table(options.rows, options.columns), options.streams), options.latency)
+    table = Table(options.rows, options.columns, MIXES[options.mix])
+    server = Server(Pages(table, options.streams), options.latency)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     sys.stdout.write(server.address + "\n")

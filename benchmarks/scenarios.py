@@ -99,7 +99,7 @@ def _write_json(name: str, content: object) -> str:
     return str(path)
 
 
-def page_server(**options: float) -> list[str]:
+def page_server(**options: float | str) -> list[str]:
     """Return the command that runs the page server."""
     arguments = [str(part) for name, value in options.items() for part in (f"--{name}", value)]
     return python("page_server", *arguments)
@@ -175,17 +175,58 @@ class Bench:
         for measure in measures:
             self._log(f"=> {measure.what}: {measure.value:.2f} {measure.unit} (bar {measure.bar})")
 
+    def start(self) -> None:
+        """Measure the tap's start against the import of the SDK alone."""
+        figures = self._measure(
+            "start",
+            {
+                "import singer_sdk": Program([sys.executable, "-c", "import singer_sdk"]),
+                "tap": Program([TAP, "--version"]),
+            },
+        )
+        ratio = figures["tap"].cpu / figures["import singer_sdk"].cpu
+        self._add(Measure("CPU seconds, start, tap / import singer_sdk", ratio, 1.25))
+
     def records(self) -> None:
         """Measure the CPU time for each record against the floor."""
-        self._against_floor(ROWS, 30)
+        self._against_floor(ROWS, 30, (0.75, 0.85))
 
     def wide_records(self) -> None:
         """Measure the same with many columns."""
-        self._against_floor(WIDE_ROWS, 200)
+        self._against_floor(WIDE_ROWS, 200, (0.55, 0.62))
 
-    def _against_floor(self, rows: int, columns: int) -> None:
-        size = f"{rows:,} rows x {columns} columns"
-        with serving(page_server(rows=rows, columns=columns)) as address:
+    def dated_records(self) -> None:
+        """Measure the same where half of the columns are date-times and decimals."""
+        self._against_floor(ROWS, 30, (0.60, 0.75), "half dates", max_rounds=3)
+
+    def offset_records(self) -> None:
+        """Measure the same where each date-time has to be converted."""
+        self._against_floor(ROWS, 30, (1.3, 1.3), "offsets", max_rounds=3)
+
+    def narrow_records(self) -> None:
+        """Measure the same with few columns, where each date-time shows milliseconds."""
+        self._against_floor(WIDE_ROWS, 14, (0.95, 0.95), "milliseconds")
+
+    def _against_floor(
+        self,
+        rows: int,
+        columns: int,
+        bars: tuple[float, float],
+        mix: str = "",
+        max_rounds: int = 5,
+    ) -> None:
+        """Compare full table and incremental read with the floor.
+
+        Args:
+            rows: Number of rows.
+            columns: Number of columns.
+            bars: The ratios to reach.
+            mix: What the rows are made of (`MIXES` of the page server).
+            max_rounds: Number of runs at most.
+        """
+        size = f"{rows:,} rows x {columns} columns" + (f", {mix}" if mix else "")
+        server = page_server(rows=rows, columns=columns, **({"mix": mix} if mix else {}))
+        with serving(server) as address:
             figures = self._measure(
                 size,
                 {
@@ -193,12 +234,13 @@ class Bench:
                     "tap, full table": Program(tap("full", address, tracking_type="none")),
                     "tap, incremental": Program(tap("incremental", address)),
                 },
+                max_rounds,
             )
             self._measure_server(address)
         floor = figures["raw loop"].cpu
-        for kind in ("full table", "incremental"):
+        for kind, bar in zip(("full table", "incremental"), bars, strict=True):
             what = f"CPU seconds, {size}, tap ({kind}) / raw loop"
-            self._add(Measure(what, figures[f"tap, {kind}"].cpu / floor, 2.0))
+            self._add(Measure(what, figures[f"tap, {kind}"].cpu / floor, bar))
 
     def _measure_server(self, address: str) -> None:
         """Measure the page server in one more run, when it has rendered all pages."""
@@ -441,8 +483,12 @@ class Bench:
 
 
 SCENARIOS: Final[Mapping[str, Callable[[Bench], None]]] = {
+    "start": Bench.start,
     "records": Bench.records,
     "wide_records": Bench.wide_records,
+    "dated_records": Bench.dated_records,
+    "offset_records": Bench.offset_records,
+    "narrow_records": Bench.narrow_records,
     "readers": Bench.readers,
     "discovery": Bench.discovery,
     "streams": Bench.streams,

@@ -15,7 +15,7 @@ from singer_sdk.pagination import BaseHATEOASPaginator
 from singer_sdk.streams import RESTStream
 from typing_extensions import override
 
-from benchmarks.page_server import CHANGED, KEY, ROOT, column_names
+from benchmarks.page_server import CHANGED, KEY, ROOT, Mix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +85,7 @@ class VanillaTap(Tap):
 
     @override
     def discover_streams(self) -> list[VanillaStream]:
-        columns = column_names(self.config["columns"])
+        columns = Mix().columns(self.config["columns"])
         schema = th.PropertiesList(
             th.Property(KEY, th.StringType, required=True),
             th.Property(CHANGED, th.DateTimeType),

@@ -27,6 +27,8 @@ _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 _ZONE_CODE: Final = re.compile(r"TimeZone=(GMT([EMP])(\d\d)(\d\d)\w*)")
 _SIGNS: Final = {"E": 0, "P": 1, "M": -1}
 _LENGTH_TO_SECONDS: Final = len("2024-02-01T08:00:00")
+_LENGTH_OF_OFFSET: Final = len("+02:00")
+_OFFSET: Final = re.compile(r"[+-]\d\d:\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,15 @@ class InstantReader:
 
         Only compares texts, which is fast, and returns False if that cannot decide.
         """
-        if self.zone is not UTC or self.ignore_offsets:
+        if self.ignore_offsets or not values or None in values:
             return False
-        seconds = [value[:_LENGTH_TO_SECONDS] for value in values if value and value[-1] == "Z"]
-        return len(seconds) == len(values) and not any(map(gt, seconds, seconds[1:]))
+        texts: Sequence[str] = values  # type: ignore[assignment] # none is None
+        if {text[-1:] for text in texts} != {"Z"}:
+            offset, *others = {text[-_LENGTH_OF_OFFSET:] for text in texts}
+            if others or not _OFFSET.fullmatch(offset):
+                return False
+        seconds = [text[:_LENGTH_TO_SECONDS] for text in texts]
+        return not any(map(gt, seconds, seconds[1:]))
 
     def label(self, value: str) -> str:
         """Return how the value shows its zone: "Z", an "offset" or, without one, ""."""

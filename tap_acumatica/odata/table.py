@@ -25,14 +25,12 @@ class TextColumns:
     Attributes:
         key: The columns that identify a row.
         replication_key: The replication key, or None.
-        rewrite: Returns values of the replication key as they are written.
-        dates: For each other column of date-times the function that returns it as it is written.
+        dates: For each column of date-times the function that returns values as they are written.
     """
 
     key: Sequence[str]
     replication_key: str | None
-    rewrite: Callable[[Sequence[str]], Sequence[str]]
-    dates: Mapping[str, Callable[[str], str]]
+    dates: Mapping[str, Callable[[Sequence[str]], Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from decimal import Context, Decimal, Inexact, InvalidOperation
@@ -31,8 +32,14 @@ if TYPE_CHECKING:
 _UTC: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,6}))?Z")
 """How most servers display instants; such a text only needs its fraction padded."""
 
-_SECONDS_IN_UTC: Final = re.compile(r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n)*", re.ASCII)
-"""Lines with such texts without a fraction."""
+# Python 3.14 reads 24:00 as the next midnight.
+_MOMENT: Final = r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d{1,6})?"
+
+_LINES_IN_UTC: Final = re.compile(rf"(?:{_MOMENT}Z\n)*", re.ASCII)
+"""Lines with such texts."""
+
+_LINES_WITH_HOURS: Final = re.compile(rf"(?:{_MOMENT}[+-]\d\d:00\n)*", re.ASCII)
+"""Lines with texts that show another offset, of whole hours."""
 
 _LONG_FRACTION: Final = re.compile(r"\.(\d{6}\d*[1-9])")
 """A fraction with more digits than a datetime holds; no offset changes it."""
@@ -62,14 +69,6 @@ class RecordSettings:
             return f"{value[:19]}.{utc[1] or '':0<6}+00:00"
         return bookmark_text(self.instants.read(value))
 
-    def replication_key_texts(self, values: Sequence[str]) -> Sequence[str]:
-        """Return replication keys with a fixed width."""
-        lines = "\n".join([*values, ""])
-        if self.instants.ignore_offsets or not _SECONDS_IN_UTC.fullmatch(lines):
-            return [*map(self.replication_key_text, values)]
-        deque(map(datetime.fromisoformat, values), maxlen=0)  # raises if one is no date-time
-        return lines.replace("Z\n", ".000000+00:00\n").split("\n")[:-1]
-
     def instant(self, value: str) -> str:
         """Return an instant in UTC, or with the server's offset."""
         if value[-1:] == "Z" and not self.instants.ignore_offsets:
@@ -89,6 +88,48 @@ class RecordSettings:
         if wall_clock.time() == time():
             return _in_utc(wall_clock.replace(tzinfo=UTC))
         return self.instant(value)
+
+    # The same for many values: those of a page mostly are of one kind, which is fast.
+
+    def replication_key_texts(self, values: Sequence[str]) -> Sequence[str]:
+        """Return replication keys with a fixed width."""
+        lines = self._lines(values)
+        if _LINES_IN_UTC.fullmatch(lines):
+            _require_moments(values)
+            if "." not in lines:
+                return lines.replace("Z\n", ".000000+00:00\n").split("\n")[:-1]
+            return [f"{value[:19]}.{value[20:-1]:0<6}+00:00" for value in values]
+        if _LINES_WITH_HOURS.fullmatch(lines):
+            with suppress(OverflowError):
+                return [
+                    f"{hour}{value[13:19]}.{value[20:-6]:0<6}+00:00"
+                    for hour, value in _with_hours(values)
+                ]
+        return [*map(self.replication_key_text, values)]
+
+    def instant_texts(self, values: Sequence[str]) -> Sequence[str]:
+        """Return instants in UTC, or with the server's offset; the same object if none changes."""
+        lines = self._lines(values)
+        if lines.count("Z\n") == lines.count("\n") == len(values):
+            return values
+        if self.convert_to_utc and "." not in lines and _LINES_WITH_HOURS.fullmatch(lines):
+            with suppress(OverflowError):
+                return [f"{hour}{value[13:19]}Z" for hour, value in _with_hours(values)]
+        return [*map(self.instant, values)]
+
+    def date_or_instant_texts(self, values: Sequence[str]) -> Sequence[str]:
+        """Return dates or instants; the same object if none changes."""
+        lines = self._lines(values)
+        if "T00:00:00." not in lines and _LINES_IN_UTC.fullmatch(lines):
+            _require_moments(values)
+            return values
+        if "T00:00:00" not in lines and _LINES_WITH_HOURS.fullmatch(lines):
+            return self.instant_texts(values)
+        return [*map(self.date_or_instant, values)]
+
+    def _lines(self, values: Sequence[str]) -> str:
+        """Return the values, each with a line break behind it, if their offsets count."""
+        return "-" if self.instants.ignore_offsets else "\n".join([*values, ""])
 
 
 class _DoesNotFit(Exception):  # noqa: N818 - as the sentence says it
@@ -167,13 +208,19 @@ class RecordConverter:
         if not all(map(self._keeps_text, self._columns.values())):
             return None
         dates = {
-            name: convert
-            for name, convert in self._conversions
-            if self._columns[name].conversion is Conversion.INSTANT
-            and name != self._replication_key
+            name: self._texts_of(name)
+            for name, edm_type in self._columns.items()
+            if edm_type.conversion is Conversion.INSTANT
         }
-        rewrite = self._settings.replication_key_texts
-        return TextColumns(self._key, self._replication_key, rewrite, dates)
+        return TextColumns(self._key, self._replication_key, dates)
+
+    def _texts_of(self, name: str) -> Callable[[Sequence[str]], Sequence[str]]:
+        """Return the conversion of many values of a column with date-times."""
+        if name == self._replication_key:
+            return self._settings.replication_key_texts
+        if _holds_instants(name):
+            return self._settings.instant_texts
+        return self._settings.date_or_instant_texts
 
     def _keeps_text(self, edm_type: edm.EdmType, *, within: bool = False) -> bool:
         """Whether values are written as they are sent, if they are of the right type.
@@ -192,9 +239,12 @@ class RecordConverter:
         if "items" in schema:
             return self._keeps_text(edm.from_schema(schema["items"]), within=True)
         nested = edm.columns_of(schema)
-        return self._replication_key not in nested and all(
-            self._keeps_text(each, within=True) for each in nested.values()
+        # A date-time is found in a row's text by its name.
+        is_alone = all(
+            self._columns[name].conversion is not Conversion.INSTANT
+            for name in nested.keys() & self._columns.keys()
         )
+        return is_alone and all(self._keeps_text(each, within=True) for each in nested.values())
 
     def convert(self, rows: list[Row], refused: frozenset[str] = frozenset()) -> list[Row]:
         """Convert these rows to records, with nulls that the server may have left out.
@@ -288,8 +338,7 @@ class RecordConverter:
             return self._settings.replication_key_text
         match edm_type.conversion:
             case Conversion.INSTANT:
-                is_instant = name.endswith("DateTime") or name == MARK
-                return self._instant if is_instant else self._date_or_instant
+                return self._instant if _holds_instants(name) else self._date_or_instant
             case Conversion.DECIMAL:
                 return _finite
             case Conversion.DECIMAL_TEXT:
@@ -335,6 +384,29 @@ def whole(record: Row) -> Row:
 def _members(columns: Mapping[str, Any]) -> bytes:
     """Return columns as members of a JSON object, each behind a comma."""
     return b"".join(b",%b" % msgspec.json.encode({name: columns[name]})[1:-1] for name in columns)
+
+
+def _holds_instants(name: str) -> bool:
+    """Whether a column of this name holds no dates."""
+    return name.endswith("DateTime") or name == MARK
+
+
+@lru_cache(MAX_CACHED_INSTANTS)
+def _hour_in_utc(hour: str) -> str:
+    """Return an hour of a day, with an offset, in UTC."""
+    return datetime.fromisoformat(hour).astimezone(UTC).isoformat()[:13]
+
+
+def _with_hours(values: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """Return date-times with an offset of whole hours, each with its hour of the day in UTC."""
+    _require_moments(values)
+    hours = [value[:13] + value[-6:] for value in values]
+    return zip(map(_hour_in_utc, hours), values, strict=True)
+
+
+def _require_moments(values: Iterable[str]) -> None:
+    """Raise a ValueError if one of these is no date-time."""
+    deque(map(datetime.fromisoformat, values), maxlen=0)
 
 
 def _in_utc(instant: datetime) -> str:

@@ -51,6 +51,31 @@ def test_an_offset_decides_whatever_the_zone(wall: datetime, minutes: int, zone:
     assert reader.is_unambiguous(value)
 
 
+NEAR = st.datetimes(min_value=datetime(2026, 3, 1), max_value=datetime(2026, 3, 2))  # noqa: DTZ001
+ENDS = st.sampled_from(["Z", "+02:00", "-05:30", ""])
+
+
+@given(
+    st.lists(NEAR, max_size=4).map(sorted) | st.lists(NEAR, max_size=3),
+    ENDS,
+    st.lists(st.none() | ENDS, min_size=4, max_size=4) | st.just([None] * 4),
+    st.sampled_from(ZONES),
+    st.booleans(),
+)
+def test_values_that_are_known_to_be_in_order_are(
+    walls: list[datetime], end: str, ends: list[str | None], zone: str, ignores: bool
+) -> None:
+    reader = InstantReader(pendulum.timezone(zone), ignores)
+    shown = [end if each is None else each for each in ends]
+    values = [trimmed(wall) + each for wall, each in zip(walls, shown, strict=False)]
+    seconds = [reader.read(value).replace(microsecond=0) for value in values]
+    known = reader.in_order(values)
+    assert not known or seconds == sorted(seconds)
+    if values and {*shown} in ({"Z"}, {"+02:00"}) and not ignores:
+        assert known == (seconds == sorted(seconds))
+    assert not reader.in_order([*values, None])
+
+
 @given(WALL_CLOCKS, st.sampled_from(ZONES))
 def test_a_value_without_an_offset_is_read_in_the_zone(wall: datetime, zone: str) -> None:
     reader = InstantReader(pendulum.timezone(zone))

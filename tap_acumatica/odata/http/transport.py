@@ -18,9 +18,12 @@ import requests
 from requests.adapters import HTTPAdapter
 from typing_extensions import override
 
+from tap_acumatica.odata.http.gunzip import GzipError, gunzipped
+from tap_acumatica.odata.urls import origin
+
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from typing_extensions import Buffer
     from urllib3 import PoolManager
@@ -54,14 +57,14 @@ def chunks(response: requests.Response, max_size: int) -> Iterator[bytes]:
         ResponseTooLarge: It has more than `max_size` bytes.
         requests.RequestException: It did not arrive.
     """
-    size = 0
+    content = _within(max_size, response, _arriving(response))
+    if _is_gzip(response):
+        content = _within(max_size, response, _gunzipped(content))
     part = bytearray()
-    for chunk in _arriving(response):  # as small as the server sends them
-        size += len(chunk)
-        if size > max_size:
-            response.close()
-            message = f"more than {max_size:,} bytes"
-            raise ResponseTooLarge(message)
+    for chunk in content:  # as small as the server sends them
+        if not part and len(chunk) >= CHUNK_SIZE:
+            yield chunk
+            continue
         part += chunk
         if len(part) >= CHUNK_SIZE:
             yield bytes(part)
@@ -69,14 +72,57 @@ def chunks(response: requests.Response, max_size: int) -> Iterator[bytes]:
     yield bytes(part)
 
 
+def _is_gzip(response: requests.Response) -> bool:
+    return response.headers.get("Content-Encoding", "").lower() in {"gzip", "x-gzip"}
+
+
 def _arriving(response: requests.Response) -> Iterator[bytes]:
+    """Yield the body as it arrives: compressed if that is gzip, and decompressed otherwise."""
+    if _is_gzip(response):
+        # Below requests each part would be decompressed in small steps.
+        del response.raw.headers["Content-Encoding"]
     try:
         yield from response.iter_content(CHUNK_SIZE)
     except (ValueError, OverflowError) as error:  # of the library, about the size of a chunk
         raise requests.exceptions.ChunkedEncodingError(error) from error
 
 
+def _gunzipped(compressed: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield from gunzipped(compressed)
+    except GzipError as error:
+        raise requests.exceptions.ContentDecodingError(error) from error
+
+
+def _within(max_size: int, response: requests.Response, parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the parts of a response, or raise ResponseTooLarge if they hold more than this."""
+    size = 0
+    for part in parts:
+        size += len(part)
+        if size > max_size:
+            response.close()
+            message = f"more than {max_size:,} bytes"
+            raise ResponseTooLarge(message)
+        yield part
+
+
 class _Session(requests.Session):
+    def __init__(self) -> None:
+        super().__init__()
+        self._merged: dict[tuple[Any, ...], Any] = {}
+
+    @override
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        """Read the environment once for each site: to look for proxies takes long."""
+        asked = (origin(url), stream, verify, cert)  # no proxies are given
+        if asked not in self._merged:
+            self._merged[asked] = super().merge_environment_settings(
+                url, proxies, stream, verify, cert
+            )
+        return self._merged[asked]
+
     @override
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Return None: no redirect is followed, and to look where one leads reads all its body."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -17,7 +18,7 @@ from tap_acumatica.odata.paging.sort_order import clearly_unsorted, may_tie
 from tap_acumatica.odata.query import Link, Query, all_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.odata.paging.pager import Pager, Proof
@@ -78,13 +79,14 @@ class KeyPager:
         """Whether the last row has a null in its key."""
         self.passed_over = False
         """Whether `gt` does not follow the order, so that rows may have been passed over."""
+        self._key: Callable[[Row], Any] = itemgetter(*table.key)
         self._has_ties = table.keys_may_tie
         self._complete = False
         self._end_proved = False
         self._last: Row | None = None
         self._link: Link | None = None
         self._links = NextLinks(table)
-        self._null_keys: set[tuple[Any, ...]] = set()
+        self._null_keys: set[Any] = set()
         self._follow_ups = self._plan_follow_ups()
 
     @staticmethod
@@ -174,7 +176,8 @@ class KeyPager:
     def remember_nulls(self, rows: list[Row]) -> list[Row]:
         """Remember the delivered rows that have a null in their key; return all rows."""
         for name in self.table.key:
-            self._null_keys.update(self._key(row) for row in rows if row[name] is None)
+            if None in map(itemgetter(name), rows):
+                self._null_keys.update(self._key(row) for row in rows if row[name] is None)
         return rows
 
     def not_delivered(self, rows: list[Row]) -> list[Row]:
@@ -215,9 +218,6 @@ class KeyPager:
         being greater.
         """
         return not (self._complete and self.pages == 1)
-
-    def _key(self, row: Row) -> tuple[Any, ...]:
-        return tuple([row[name] for name in self.table.key])
 
     def _ties_with_last(self, row: Row) -> bool:
         """Whether a row may arrive again: in some collation its key equals that of the last row."""

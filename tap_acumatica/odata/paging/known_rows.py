@@ -63,6 +63,8 @@ class KnownRows:
 
     def among(self, rows: list[Row]) -> list[Row]:
         """Return those of these rows that are known."""
+        if not self.overlaps(rows):
+            return []
         pairs = zip(rows, self._identities(rows), strict=True)
         return [row for row, identity in pairs if identity in self._known]
 

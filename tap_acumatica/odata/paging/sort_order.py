@@ -9,8 +9,8 @@ beyond ASCII are not judged: collations place them anywhere, by sound or by stro
 from __future__ import annotations
 
 import unicodedata
-from itertools import pairwise
-from operator import gt
+from itertools import pairwise, repeat
+from operator import contains, gt, itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -39,9 +39,11 @@ _RULES: Final[tuple[Callable[[str], str], ...]] = (
 
 def clearly_unsorted(rows: list[Row], key: tuple[str, ...]) -> bool:
     """Whether the rows cannot be in ascending order of their key."""
-    keys = [tuple([row[name] for name in key]) for row in rows]
-    if not any(None in values for values in keys) and not any(map(gt, keys, keys[1:])):
+    values = [*map(itemgetter(*key), rows)]  # of one column no tuples
+    has_nulls = None in values if len(key) == 1 else any(map(contains, values, repeat(None)))
+    if not has_nulls and not any(map(gt, values, values[1:])):
         return False
+    keys = [tuple([row[name] for name in key]) for row in rows]
     pairs = [pair for pair in pairwise(keys) if all(map(_is_judged, pair))]
     unsorted = sum(all(_out_of_order(pair, rule) for rule in _RULES) for pair in pairs)
     return len(pairs) >= MIN_PAIRS and unsorted > MAX_SHARE_UNSORTED * len(pairs)

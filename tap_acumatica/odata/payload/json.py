@@ -128,7 +128,7 @@ class JsonDecoder:
 
     def _page_as_text(self, body: bytes) -> Page | None:
         """Return the page if its rows can pass as text."""
-        if self._text_rows is None or not self._text_rows.is_worth_trying:
+        if self._text_rows is None:
             return None
         if b"\n" in body or b"\r" in body:  # they may stand between values, but not within a line
             return None

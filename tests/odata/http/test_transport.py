@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import threading
+import zlib
 from contextlib import contextmanager
-from itertools import repeat
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 import pytest
@@ -152,3 +153,39 @@ def test_a_body_that_is_larger_than_it_may_be_is_given_up(encoding: str) -> None
         with pytest.raises(ResponseTooLarge, match="1,000,000 bytes"):
             fetched(url)
         assert fetched(url, max_size=len(body)) == body
+
+
+def test_a_body_that_never_comes_to_its_content_is_given_up() -> None:
+    head = HEAD + b"Content-Encoding: gzip\r\n\r\n"
+    nothing = gzip.compress(b"") * 1_000
+    with (
+        serving(chain([head], repeat(nothing, 1_000))) as url,
+        pytest.raises(ResponseTooLarge, match="1,000,000 bytes"),
+    ):
+        fetched(url)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP", "deflate", "identity"])
+def test_bodies_come_decompressed(encoding: str) -> None:
+    body = b'{"value":[]}' * 100_000
+    sent = {"deflate": zlib.compress(body), "identity": body}.get(encoding, gzip.compress(body))
+    head = HEAD + f"Content-Encoding: {encoding}\r\nContent-Length: {len(sent)}\r\n\r\n".encode()
+    with serving([head + sent]) as url:
+        assert fetched(url, max_size=len(body)) == body
+
+
+def test_the_environment_is_read_once_for_each_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = new_session()
+
+    def proxies(url: str) -> object:
+        return session.merge_environment_settings(url, {}, True, None, None)["proxies"]  # noqa: FBT003
+
+    for name in ("HTTP_PROXY", "http_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "inside")
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:1")
+    assert proxies("http://outside/a") == {"http": "http://proxy:1", "no": "inside"}
+    assert proxies("http://inside/a") == {}
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:2")
+    assert proxies("http://outside/b") == {"http": "http://proxy:1", "no": "inside"}
+    assert proxies("http://inside/b") == {}

@@ -1,0 +1,54 @@
+"""Decompression of bodies as they arrive, by isal where it is installed."""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_library: Any = zlib
+with suppress(ImportError):
+    from isal import isal_zlib as _library
+
+decompressobj: Callable[..., Any] = _library.decompressobj
+GzipError: type[Exception] = _library.error
+
+GZIP: Final = 31
+"""The window of gzip, with its head and checksum."""
+
+PART_SIZE: Final = 1_048_576
+"""Bytes that are decompressed at once at most, since a few bytes may hold gigabytes."""
+
+
+def gunzipped(compressed: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the content of a gzip file in parts of limited size, without an end that is missing.
+
+    As other programs do, it goes on with each further member, and ignores what is none.
+
+    Raises:
+        GzipError: The first member is none, or damaged.
+    """
+    member = decompressobj(wbits=GZIP)
+    is_first = True
+    chunks = iter(compressed)
+    for chunk in chunks:
+        data = chunk
+        while data:
+            if member.eof:
+                member, is_first = decompressobj(wbits=GZIP), False
+            try:
+                part = member.decompress(data, PART_SIZE)
+            except GzipError:
+                if is_first:
+                    raise
+                for _ in chunks:  # to the end, so that the connection can be used again
+                    pass
+                return
+            if part:
+                yield part
+            data = member.unused_data if member.eof else member.unconsumed_tail
+    if rest := member.flush():
+        yield rest
