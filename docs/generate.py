@@ -97,7 +97,8 @@ The setting `presets` names modules in place of entities:
 - A module stands for all entities of its table, which are what a warehouse of that module usually
   needs. They join those of `entities`; `exclude_entities` leaves out of both.
 - What the instance lacks of them, because of its release, its features or the rights of the
-  account, is no error: one line of the log names it. What an earlier run has read must still be
+  account, is no error: one line of the log counts it and names the first few; in a
+  [log in JSON](recipes.md#a-log-in-json) it names all. What an earlier run has read must still be
   there, as with `entities`.
 - A module has two parts, each of them a preset of its own. `finance-documents` are documents and
   master data, which grow and are read by what has changed; `finance-reference` are small tables,

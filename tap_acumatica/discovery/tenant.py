@@ -6,6 +6,7 @@ Also checks that the names in the settings exist in at least one tenant.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from textwrap import shorten
 from typing import TYPE_CHECKING, Final
 
 from tap_acumatica.catalog.deletions import STREAM
@@ -33,6 +34,9 @@ DISCOVERIES: Final[
     Mapping[str, Callable[[Model, DiscoverySettings], Iterator[StreamDescription]]]
 ] = {DAC: discover, INQUIRY: discover_inquiries}
 """The function that describes the streams of an interface, by interface."""
+
+MAX_LISTED: Final = 140
+"""Characters of names that are listed in a line of the log."""
 
 PLURALS: Final[Mapping[str, str]] = {DAC: "entities", INQUIRY: "inquiries"}
 """What a check calls the contents of an interface."""
@@ -200,9 +204,10 @@ def require_asked_for(
         logger.warning("%s", message)
     if lacking:
         logger.info(
-            "The instance lacks %d of the entities of the setting presets, which are left out: %s.",
+            "The instance lacks %d of the entities of the setting presets, which are left out: %s",
             len(lacking),
-            ", ".join(lacking),
+            shorten(", ".join(lacking), MAX_LISTED, placeholder=" ..."),
+            extra={"lacking": lacking},
         )
 
 
