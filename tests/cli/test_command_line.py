@@ -13,6 +13,7 @@ import pytest
 from support.running import (
     COMMAND,
     NOW,
+    STATES_AT_ONCE,
     discover,
     last_line,
     run_command,
@@ -243,7 +244,7 @@ def test_after_sigkill_the_last_state_brings_the_rest(box: Sandbox, tmp_path: Pa
     config = write_json(tmp_path / "c.json", settings)
     messages = []
     with subprocess.Popen(  # noqa: S603 - our own command
-        [*COMMAND, "--config", config, "--catalog", catalog],
+        [*STATES_AT_ONCE, "--config", config, "--catalog", catalog],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
