@@ -14,6 +14,7 @@ import time
 import zlib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from tap_acumatica.odata.errors import OutputFailed, SettingsError
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from filelock import BaseFileLock
+
+_library: Any = zlib
+with suppress(ImportError):
+    _library = import_module("isal.isal_zlib")  # faster, where it is installed
 
 ENCODING: Final = {"format": "jsonl", "compression": "gzip"}
 """How BATCH messages describe the files."""
@@ -76,7 +81,7 @@ class Batch:
         self.begun = begun
         self._path = path
         self._error: BaseException | None = None
-        self._compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+        self._compressor = _library.compressobj(LEVEL, zlib.DEFLATED, GZIP)
         self._file: BinaryIO | None = None
         with self._complete():
             self._file = path.open("xb")

@@ -20,6 +20,7 @@ from support.running import captured_stdout
 
 from tap_acumatica.odata.errors import Cause, OutputFailed, SettingsError
 from tap_acumatica.odata.payload.text_rows import TextRow
+from tap_acumatica.output import batches
 from tap_acumatica.output.batches import Batch, BatchFolder, BatchSettings, batch_folder
 from tap_acumatica.output.records import add_columns
 from tap_acumatica.output.writer import PacedStateWriter, Writer
@@ -80,6 +81,18 @@ def test_the_records_of_a_batch_are_those_of_lines_byte_for_byte(
         (address,) = json.loads(batch).get("manifest", ["none"])
         content = lines_of(address) if chunks else []
     assert content == [text_of_record(line) + b"\n" for line in lines]
+
+
+@pytest.mark.parametrize("library", ["zlib", "isal.isal_zlib"])
+def test_each_library_writes_whole_files(
+    library: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "_library", pytest.importorskip(library))
+    rows = [{"Number": number, "Words": os.urandom(20).hex()} for number in range(20_000)]
+    for start in range(0, len(rows), 500):
+        writer.batch_records("Items", rows[start : start + 500])
+    (message,) = written(writer.end_batch)
+    assert [json.loads(line) for line in lines_of(*message["manifest"])] == rows
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
