@@ -479,7 +479,11 @@ def test_the_end_of_a_window_of_one_page_costs_nothing_if_the_table_has_more(box
     """Three requests for the clock and the round trip."""
     output = run(settings_for(box, LEDGER))
     row = box.rows(LEDGER)[-1]
-    box.update(LEDGER, {name: row[name] for name in ("BatchNbr", "LineNbr", "Module")}, {"TranDesc": "Changed"})
+    box.update(
+        LEDGER,
+        {name: row[name] for name in ("BatchNbr", "LineNbr", "Module")},
+        {"TranDesc": "Changed"},
+    )
     box.reset_counters()
     assert run(settings_for(box, LEDGER), state=output.state).error is None
     assert box.counters().data_requests == 1 + 3
