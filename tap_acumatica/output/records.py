@@ -199,8 +199,8 @@ class RecordConverter:
     def text_columns(self) -> TextColumns | None:
         """How the columns are written if rows may pass as text; None if they have to be rebuilt.
 
-        Without a key rows are compared by all of their columns. A key of numbers needs their digits,
-        which a row that passes does not keep.
+        Without a key rows are compared by all of their columns. A key of numbers needs all
+        of their digits, which a row that passes does not keep.
         """
         keys = [self._columns[name].conversion for name in self._key]
         if self._settings.rebuild or not keys or Conversion.DECIMAL in keys:

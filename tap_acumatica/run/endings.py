@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
@@ -103,7 +104,7 @@ def in_words(error: BaseException) -> AcumaticaError:
     if isinstance(error, Stopped):
         cause = Cause.STOPPED
         message = "The run was stopped: the next one continues from the state."
-    elif isinstance(error, MemoryError):
+    elif _lacks_memory(error):
         cause = Cause.MEMORY
         message = (
             "The tap ran out of memory: lower page_size, max_pool_size or max_response_size, or "
@@ -114,6 +115,17 @@ def in_words(error: BaseException) -> AcumaticaError:
     result = AcumaticaError(message)
     result.cause = cause
     return result
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether the system gave no more memory: threads and compiled modules need some, too."""
+    words = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (isinstance(error, ImportError) and "failed to map segment" in words)
+        or (isinstance(error, RuntimeError) and "can't start new thread" in words)
+    )
 
 
 def gravest(error: AcumaticaError) -> AcumaticaError:

@@ -326,10 +326,11 @@ class RunReport:
         try:
             if now:
                 self._write(self._path)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a path that no system takes is a ValueError
             self._path = None
+            reason = getattr(error, "strerror", error)
             message = (
-                f"The run report {path} cannot be written ({error.strerror}): correct the setting "
+                f"The run report {path} cannot be written ({reason}): correct the setting "
                 "run_report, or make room."
             )
             raise SettingsError(message) from error

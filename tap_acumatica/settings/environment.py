@@ -35,7 +35,7 @@ def settings_of_environment(schema: dict[str, Any], prefix: str) -> dict[str, An
     parse_error = None
     try:
         settings = parse_environment_config(_as_json(schema), prefix)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         parse_error = error
     # By now the SDK has loaded the file .env into the environment.
     problems = list(_problems(schema["properties"], prefix))
@@ -86,5 +86,5 @@ def _unmet_type(schema: Mapping[str, Any], text: str) -> str | None:
 def _is_json(text: str, json_type: type | tuple[type, ...]) -> bool:
     try:
         return isinstance(json.loads(text), json_type)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

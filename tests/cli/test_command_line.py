@@ -334,3 +334,53 @@ def test_settings_before_the_name_of_a_command_are_not_dropped(tmp_path: Path) -
     finished = run_command("--config", write_json(tmp_path / "c.json", {}), "check")
     assert finished.returncode == 78
     assert "The option --config comes before check: put it after" in last_line(finished)
+
+
+DEEP = '{"a":' * 5_000 + "1" + "}" * 5_000
+ODD_INPUTS: dict[str, tuple[dict[str, Any], dict[str, str | None], str]] = {
+    "a NUL in a path": ({"run_report": "a\0b"}, {}, "cannot be written (embedded null byte)"),
+    "a user in a path": ({"run_report": "~nobody9/x"}, {}, "The run report ~nobody9/x cannot"),
+    "no home": ({}, {"HOME": None}, ""),
+    "very deep JSON": ({}, {"TAP_ACUMATICA_EXTRA_HEADERS": DEEP}, "must be a JSON object in TAP_"),
+    "half an address": ({"url": "http://[::1"}, {}, "The setting url"),
+}
+
+
+@pytest.mark.parametrize(("changes", "variables", "words"), ODD_INPUTS.values(), ids=ODD_INPUTS)
+def test_odd_inputs_end_in_a_sentence(  # noqa: PLR0913 - fixtures
+    box: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    changes: dict[str, Any],
+    variables: dict[str, str | None],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in variables.items():
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    config = write_json(tmp_path / "c.json", settings_for(box, USERS, **changes))
+    environment = ["--config", "ENV"] if any(variables.values()) else []
+    finished = run_command("--config", config, *environment)
+    assert finished.returncode == (78 if words else 0)
+    assert words in last_line(finished)
+    assert "This should not happen" not in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space are Linux's")
+@pytest.mark.parametrize("megabytes", [30, 45])
+def test_a_process_without_memory_says_so(megabytes: int) -> None:
+    limited = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({megabytes << 20},) * 2)\n"
+        "from tap_acumatica.__main__ import main\nmain()"
+    )
+    finished = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-c", limited], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert finished.returncode == 78
+    assert finished.stderr.endswith(
+        "The tap ran out of memory before it had begun: allow it more.\n"
+    )
