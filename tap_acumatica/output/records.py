@@ -33,7 +33,7 @@ _UTC: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,6}))?Z")
 """How most servers display instants; such a text only needs its fraction padded."""
 
 # Python 3.14 reads 24:00 as the next midnight.
-_MOMENT: Final = r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d{1,6})?"
+_MOMENT: Final = r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?"
 
 _LINES_IN_UTC: Final = re.compile(rf"(?:{_MOMENT}Z\n)*", re.ASCII)
 """Lines with such texts."""
@@ -102,8 +102,8 @@ class RecordSettings:
         if _LINES_WITH_HOURS.fullmatch(lines):
             with suppress(OverflowError):
                 return [
-                    f"{hour}{value[13:19]}.{value[20:-6]:0<6}+00:00"
-                    for hour, value in _with_hours(values)
+                    f"{_hour(value[:13] + value[-6:])}{value[13:19]}.{value[20:-6]:0<6}+00:00"
+                    for value in values
                 ]
         return [*map(self.replication_key_text, values)]
 
@@ -114,7 +114,7 @@ class RecordSettings:
             return values
         if self.convert_to_utc and "." not in lines and _LINES_WITH_HOURS.fullmatch(lines):
             with suppress(OverflowError):
-                return [f"{hour}{value[13:19]}Z" for hour, value in _with_hours(values)]
+                return [f"{_hour(value[:13] + value[-6:])}{value[13:19]}Z" for value in values]
         return [*map(self.instant, values)]
 
     def date_or_instant_texts(self, values: Sequence[str]) -> Sequence[str]:
@@ -392,16 +392,9 @@ def _holds_instants(name: str) -> bool:
 
 
 @lru_cache(MAX_CACHED_INSTANTS)
-def _hour_in_utc(hour: str) -> str:
+def _hour(hour: str) -> str:
     """Return an hour of a day, with an offset, in UTC."""
     return datetime.fromisoformat(hour).astimezone(UTC).isoformat()[:13]
-
-
-def _with_hours(values: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """Return date-times with an offset of whole hours, each with its hour of the day in UTC."""
-    _require_moments(values)
-    hours = [value[:13] + value[-6:] for value in values]
-    return zip(map(_hour_in_utc, hours), values, strict=True)
 
 
 def _require_moments(values: Iterable[str]) -> None:

@@ -9,9 +9,8 @@ of rows (json.py), which also words the errors. Both lead to the same records.
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import repeat
 from operator import attrgetter, eq
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -23,11 +22,11 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.table import TextColumns
 
-    Change = tuple[Sequence[bytes], Sequence[bytes]]
-    """A member of each row as it was sent, and as it is written."""
-
 BLOCK_SIZE: Final = 200
 """Number of rows that are made together: few enough to stay in the processor's cache."""
+
+MIN_EXCHANGED: Final = 3
+"""Number of columns from which on it is faster to change them in one go."""
 
 MAX_KNOWN: Final = 10_000
 """Maximum number of date-times of a column of which it is known how they are written."""
@@ -101,33 +100,15 @@ class TextRows:
         texts: Sequence[bytes] = [*map(bytes, raws)]
         columns = [*zip(*values, strict=True)][len(self._kept) :]
         changes = [
-            change
+            _Change(dates.name, column, written)
             for dates, column in zip(self._dates, columns)  # noqa: B905 - one follows
-            if (change := dates.change(column))
+            if (written := dates.written(column)) is not column and [*written] != [*column]
         ]
-        texts = self._changed(texts, changes)
+        texts = _changed(texts, changes, self._width)
         rows = [TextRow(zip(self._kept, each)) for each in values]  # noqa: B905 - dates follow
         for row, text in zip(rows, texts, strict=True):
             row.text = text
         return rows
-
-    def _changed(self, texts: Sequence[bytes], changes: Sequence[Change]) -> Sequence[bytes]:
-        """Return the texts of rows with these changes.
-
-        A name with its quotes and the colon stands nowhere within a value, where quotes are
-        escaped; and no column within another one has the name of one with date-times.
-
-        Raises:
-            ValueError: A member does not stand in its text as expected.
-        """
-        if len(changes) > 1 and {*map(bytes.count, texts, repeat(b'":'))} == {self._width}:
-            return _spliced(texts, changes)
-        # A name may come twice.
-        for before, after in changes:
-            changed = [*map(bytes.replace, texts, before, after)]
-            _require(sum(map(eq, texts, changed)) == sum(map(eq, before, after)))
-            texts = changed
-        return texts
 
 
 class _Dates:
@@ -142,20 +123,13 @@ class _Dates:
         self._known = self._nulls.copy()
         """How values are written."""
 
-    def change(self, values: Sequence[Any]) -> Change | None:
-        """Return how these values of rows are to be changed, or None if none is.
+    def written(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Return these values as they are written; the same object if none changes.
 
         Raises:
             ValueError: A value is no date-time.
             TypeError: A value is null, but must not be.
         """
-        written = self._written(values)
-        if written is values or [*written] == [*values]:
-            return None
-        return self._members(values), self._members(written)
-
-    def _written(self, values: Sequence[Any]) -> Sequence[Any]:
-        """Return these values as they are written; the same object if none changes."""
         new = {*values} - self._known.keys()
         if len(new) == len(values):
             return self._write(values)
@@ -166,31 +140,76 @@ class _Dates:
             self._known.update(zip(new, self._write([*new]), strict=True))
         return [*map(self._known.__getitem__, values)]
 
-    def _members(self, values: Sequence[str | None]) -> Sequence[bytes]:
-        """Return the column with each of these values, as in a row's text."""
-        start, end = f'"{self.name}":"', '"'
-        if None in values:
-            start, end = f'"{self.name}":', ""
-            values = ["null" if value is None else f'"{value}"' for value in values]
-        lines = f"{end}\n{start}".join(values)  # type: ignore[arg-type] # none is None
-        members = f"{start}{lines}{end}".encode().split(b"\n")
-        _require(len(members) == len(values))
-        return members
+
+class _Change(NamedTuple):
+    """A column of rows, as it was sent and as it is written."""
+
+    name: str
+    sent: Sequence[str | None]
+    written: Sequence[str | None]
+
+    def members(self, quote: str) -> tuple[Sequence[bytes], Sequence[bytes]]:
+        """Return the column as in the texts of rows, with this in front of its name."""
+        start = f'{quote}{self.name}":'
+        return _members(start, self.sent), _members(start, self.written)
 
 
-def _spliced(texts: Sequence[bytes], changes: Sequence[Change]) -> Sequence[bytes]:
-    """Return the texts of rows, which have no name twice, with all of these changes at once.
+def _members(start: str, values: Sequence[str | None]) -> Sequence[bytes]:
+    end = ""
+    if None in values:
+        values = ["null" if value is None else f'"{value}"' for value in values]
+    else:
+        start, end = f'{start}"', '"'
+    lines = f"{end}\n{start}".join(values)  # type: ignore[arg-type] # none is None
+    members = f"{start}{lines}{end}".encode().split(b"\n")
+    _require(len(members) == len(values))
+    return members
+
+
+def _changed(texts: Sequence[bytes], changes: Sequence[_Change], width: int) -> Sequence[bytes]:
+    """Return the texts of rows with these changes.
+
+    A name with its quotes and the colon stands nowhere within a value, where quotes are escaped;
+    and no column within another one has the name of one with date-times.
+
+    Args:
+        texts: The texts.
+        changes: Their changes.
+        width: The number of columns of a row.
 
     Raises:
-        ValueError: A row has these columns in another order than the first row, or spells them in
-            another way.
+        ValueError: A value does not stand in its text as expected.
     """
-    parts: list[Sequence[bytes]] = []
-    for before, after in sorted(changes, key=lambda change: -texts[0].find(change[0][0])):
-        texts, found, tails = zip(*map(bytes.rpartition, texts, before), strict=True)
-        _require(all(found))
-        parts += (tails, after)
-    return [*map(b"".join, zip(texts, *reversed(parts), strict=True))]
+    if len(changes) >= MIN_EXCHANGED and (exchanged := _exchanged(texts, changes, width)):
+        return exchanged
+    for change in changes:
+        before, after = change.members('"')
+        changed = [*map(bytes.replace, texts, before, after)]
+        _require(sum(map(eq, texts, changed)) == sum(map(eq, before, after)))
+        texts = changed
+    return texts
+
+
+def _exchanged(
+    texts: Sequence[bytes], changes: Sequence[_Change], width: int
+) -> Sequence[bytes] | None:
+    """Return the texts of rows with these changes, made in one go; None if that may not be.
+
+    Each text is cut into its members, at commas in front of quotes. They are as many as the columns
+    if no name comes twice, no text ends with a comma, and no column holds others.
+    """
+    rows = [text[2:-1].split(b',"') for text in texts]
+    if {*map(len, rows)} != {width} or {text[:2] for text in texts} != {b'{"'}:
+        return None
+    columns: list[Sequence[bytes]] = [*zip(*rows, strict=True)]
+    places = {member.partition(b'"')[0].decode(): place for place, member in enumerate(rows[0])}
+    for change in changes:
+        before, after = change.members("")
+        place = places.get(change.name)
+        if place is None or [*columns[place]] != before:
+            return None
+        columns[place] = after
+    return [b'{"%b}' % b',"'.join(row) for row in zip(*columns, strict=True)]
 
 
 def _require(as_expected: bool) -> None:  # noqa: FBT001 - the only argument
