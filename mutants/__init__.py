@@ -451,9 +451,9 @@ MUTANTS = (
     ),
     Mutant(
         "tenants that are not read are not retired",
-        "run/selection.py",
-        "if others and not plan.incremental:",
-        "if False:",
+        "run/generations.py",
+        "for tenant in self._tenants_elsewhere():",
+        "for tenant in ():",
         trait="tenants in turn",
     ),
     Mutant(

@@ -273,7 +273,6 @@ TRAITS = (
         "tenants in turn",
         stream={"dated": (False, True)},
         scene={"tenants": (("North", "South"),), "in_turn": (True,)},
-        refused="retire",
     ),
     Trait(
         "answer of another table",
