@@ -512,7 +512,8 @@ MUTANTS = (
         "            if self._full_read and self._full_read.place:\n"
         "                yield from after()\n"
         "                return\n",
-        trait="generations",
+        # The oracle seldom stops a full read in its middle, and then owes little.
+        tests="tests/reading/test_full_read_places.py",
     ),
     Mutant(
         "a full read goes on with its version",

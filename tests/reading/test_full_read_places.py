@@ -47,15 +47,20 @@ def table_of(kind: str, rows: int = 45, **server: Any) -> tuple[SimulatedTable, 
     return sim, Table("Rows", columns, key=names, replication_key=R)
 
 
-def read(
-    sim: SimulatedTable, table: Table, full_read: FullRead, bookmark: Bookmark | None = None
-) -> tuple[list[PageRead], FullReadEnd]:
-    """Read by a window that has no rows and in full; return the pages of the full read."""
+def events_of(sim: SimulatedTable, table: Table, full_read: FullRead) -> list[Any]:
+    """Read by a window of two hours, and in full."""
     sim.begin()
     check = ClockCheck(InstantReader(), zone_is_set=True)
-    start = IncrementalStart(check, bookmark or Bookmark(NOW - timedelta(hours=2)))
+    start = IncrementalStart(check, Bookmark(NOW - timedelta(hours=2)))
     settings = ReadSettings(paging=Paging(10))
-    events = list(EntityReader(sim, table, settings, start, full_read=full_read))
+    return list(EntityReader(sim, table, settings, start, full_read=full_read))
+
+
+def read(
+    sim: SimulatedTable, table: Table, full_read: FullRead
+) -> tuple[list[PageRead], FullReadEnd]:
+    """Read by a window that has no rows, and in full; return the pages of the full read."""
+    events = events_of(sim, table, full_read)
     end = events[-1]
     assert isinstance(end, FullReadEnd)
     return [each for each in events if isinstance(each, PageRead) and each.full_read], end
@@ -76,6 +81,20 @@ def test_a_read_goes_on_behind_each_page(kind: str, counts: bool) -> None:
         assert [*before, *after[after[:1] == before[-1:] :]] == whole
         assert again.by_key
         assert 45 <= again.rows <= 46, "with a text in the key the last row comes twice"
+
+
+@pytest.mark.parametrize("kind", IN_ORDER)
+def test_what_changed_in_the_part_that_was_read_comes_in_front_of_the_rest(kind: str) -> None:
+    sim, table = table_of(kind)
+    pages, _ = read(sim, table, FullRead())
+    place = pages[1].full_read
+    assert place
+    changed = sim.put(sim.key_of(pages[0].rows[0]), NOW - timedelta(hours=1))
+    events = events_of(sim, table, place)
+    window, *rest = [each for each in events if isinstance(each, PageRead)]
+    assert [row["Version"] for row in window.rows] == [changed["Version"]]
+    assert window.full_read is None
+    assert sum(len(page.rows) for page in rest if page.full_read) >= 25
 
 
 def test_rows_with_a_null_in_their_key_come_in_the_rest_too() -> None:
