@@ -278,7 +278,6 @@ TRAITS = (
         "tenants in turn",
         stream={"dated": (False, True)},
         scene={"tenants": (("North", "South"),), "in_turn": (True,)},
-        settings={"full_read_interval": (None, 0)},
     ),
     Trait(
         "answer of another table",
