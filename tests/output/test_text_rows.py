@@ -26,7 +26,7 @@ from tap_acumatica.odata.payload.text_rows import TextRow
 from tap_acumatica.output.records import RecordConverter, RecordSettings, add_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from tap_acumatica.odata.payload.page import Page
 
@@ -56,6 +56,7 @@ COLUMNS: Mapping[str, edm.EdmType] = {
     "Lines": edm.from_schema(NESTED),
     R: edm.TYPES["Edm.DateTimeOffset"],
 }
+FLAT = {name: edm_type for name, edm_type in COLUMNS.items() if name != "Lines"}
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 TEXTS = st.text(max_size=8).map(json.dumps) | st.sampled_from(
@@ -170,9 +171,9 @@ ZONES = st.sampled_from(["Z", ".000Z", ".5Z", ".123456Z", "+00:00", ".25-07:30",
 
 
 @st.composite
-def rows(draw: st.DrawFn, zone: str) -> str:
+def rows(draw: st.DrawFn, columns: Collection[str], zone: str) -> str:
     """Draw a row, mostly of plain values, as the server may or may not write it."""
-    plain = dict(PLAIN)
+    plain = {name: text for name, text in PLAIN.items() if name in columns}
     if zone != "Z":
         moments = st.datetimes(timezones=st.none()).map(lambda at: at.isoformat(timespec="seconds"))
         days = st.sampled_from(["2026-01-01T00:00:00", "2026-02-28T00:00:00"])
@@ -199,9 +200,9 @@ def rows(draw: st.DrawFn, zone: str) -> str:
 
 
 @st.composite
-def bodies(draw: st.DrawFn) -> bytes:
+def bodies(draw: st.DrawFn, columns: Collection[str]) -> bytes:
     """Draw a body with such rows."""
-    content = ",".join(draw(st.lists(rows(draw(ZONES)), max_size=4)))
+    content = ",".join(draw(st.lists(rows(columns, draw(ZONES)), max_size=4)))
     head = draw(
         st.sampled_from(
             [
@@ -278,7 +279,7 @@ NUMERIC = {"Amount", "Rate"}
 
 
 @given(
-    body=bodies(),
+    page=st.sampled_from([COLUMNS, FLAT]).flatmap(lambda c: st.tuples(st.just(c), bodies(c))),
     settings=SETTINGS,
     replication_key=st.sampled_from([R, None]),
     key=st.sampled_from([KEY, ("Rate",), ("NoteID", "Amount")]) | KEYS,
@@ -287,24 +288,26 @@ NUMERIC = {"Amount", "Rate"}
 )
 def test_both_ways_lead_to_the_same_records(  # noqa: PLR0913 - what a row depends on
     *,
-    body: bytes,
+    page: tuple[Mapping[str, edm.EdmType], bytes],
     settings: RecordSettings,
     replication_key: str | None,
     key: tuple[str, ...],
     tenant: str | None,
     absent: tuple[str, ...],
 ) -> None:
+    columns, body = page
+    key = tuple(name for name in key if name in columns) or KEY
     converter, rebuilding = (
-        RecordConverter(COLUMNS, replication_key, settings, absent, stream="Orders", key=key)
+        RecordConverter(columns, replication_key, settings, absent, stream="Orders", key=key)
         for _ in range(2)
     )
     required = (*key, replication_key) if replication_key else key
     text_columns = converter.text_columns
     assert (text_columns is None) == (settings.trim_strings or not NUMERIC.isdisjoint(key))
-    passing = JsonDecoder("Set", COLUMNS, required, text_columns)
+    passing = JsonDecoder("Set", columns, required, text_columns)
     found = outcome(converter, passing, body, tenant, required)
     event(f"text: {passed(passing, body)}")
-    decoder = JsonDecoder("Set", COLUMNS, required)
+    decoder = JsonDecoder("Set", columns, required)
     assert found == outcome(rebuilding, decoder, body, tenant, required)
 
 
@@ -317,16 +320,17 @@ def passed(decoder: JsonDecoder, body: bytes) -> bool:
     return bool(page.rows) and all(isinstance(row, TextRow) for row in page.rows)
 
 
-def page_of(*changes: Mapping[str, str]) -> bytes:
+def page_of(*changes: Mapping[str, str], columns: Collection[str] = COLUMNS) -> bytes:
     """Return a body of rows that differ from the plain one."""
-    texts = [",".join(f'"{name}":{text}' for name, text in {**PLAIN, **c}.items()) for c in changes]
+    plain = {name: text for name, text in PLAIN.items() if name in columns}
+    texts = [",".join(f'"{name}":{text}' for name, text in {**plain, **c}.items()) for c in changes]
     return ('{"value":[' + ",".join(f"{{{text}}}" for text in texts) + "]}").encode()
 
 
-def passing_decoder(settings: RecordSettings | None = None) -> JsonDecoder:
+def passing_decoder(columns: Mapping[str, edm.EdmType] = COLUMNS) -> JsonDecoder:
     """Return a decoder for an incremental read."""
-    converter = RecordConverter(COLUMNS, R, settings or RecordSettings(), key=KEY)
-    return JsonDecoder("Set", COLUMNS, (*KEY, R), converter.text_columns)
+    converter = RecordConverter(columns, R, RecordSettings(), key=KEY)
+    return JsonDecoder("Set", columns, (*KEY, R), converter.text_columns)
 
 
 @pytest.mark.parametrize(
@@ -377,17 +381,45 @@ def test_a_page_with_one_row_that_has_to_be_rebuilt_does_not_pass(
     assert not passed(passing_decoder(), body)
 
 
+@pytest.mark.parametrize("columns", [COLUMNS, FLAT], ids=["nested", "flat"])
 @pytest.mark.parametrize("name", ["OrderDate", "CreatedDateTime", R])
 @pytest.mark.parametrize("value", ["2026-01-01T00:00:00+02:00", "2026-01-01T09:00:00+02:00"])
-def test_of_names_that_come_twice_the_last_is_rewritten(name: str, value: str) -> None:
-    dates = {"OrderDate", "CreatedDateTime", R}
-    row = page_of(dict.fromkeys(dates, f'"{value}"'))
+def test_of_names_that_come_twice_the_last_is_rewritten(
+    columns: Mapping[str, edm.EdmType], name: str, value: str
+) -> None:
+    dates = dict.fromkeys({"OrderDate", "CreatedDateTime", R}, f'"{value}"')
+    row = page_of(dates, columns=columns)
     body = row.replace(b"}]}", f',"{name}":"{value}"}}]}}'.encode())
     assert body != row
-    (found,), (expected,) = (passing_decoder().page(each).rows for each in (body, row))
+    (found,), (expected,) = (passing_decoder(columns).page(each).rows for each in (body, row))
     assert isinstance(found, TextRow)
     assert isinstance(expected, TextRow)
     assert found.whole() == expected.whole()
+
+
+@pytest.mark.parametrize("text", ['"a,"', r'",\""', '"a:"', r'"\":"', '","'])
+def test_texts_that_look_like_members_do_not_harm_dates(text: str) -> None:
+    dates = dict.fromkeys({"OrderDate", "CreatedDateTime", R}, '"2026-01-01T09:00:00+02:00"')
+    (row,) = passing_decoder(FLAT).page(page_of({**dates, "NoteID": text}, columns=FLAT)).rows
+    assert isinstance(row, TextRow)
+    record = row.whole()
+    assert record["NoteID"] == json.loads(text)
+    assert record["CreatedDateTime"] == record["OrderDate"] == "2026-01-01T07:00:00Z"
+    assert record[R] == "2026-01-01T07:00:00.000000+00:00"
+
+
+def test_rows_whose_texts_have_as_many_parts_may_differ() -> None:
+    date = '"2026-01-01T09:00:00+02:00"'
+    row = {**dict.fromkeys((R, "OrderDate", "CreatedDateTime"), date)}
+    row |= {name: text for name, text in PLAIN.items() if name in FLAT and name not in row}
+    first, second = (
+        ",".join(f'"{name}":{text}' for name, text in each.items())
+        for each in ({**row, "Odd": '"a,"'}, row)
+    )
+    body = f'{{"value":[{{{first}}},{{{second},"OrderDate":{date}}}]}}'.encode()
+    for each in passing_decoder(FLAT).page(body).rows:
+        assert isinstance(each, TextRow)
+        assert each.whole()["OrderDate"] == "2026-01-01T07:00:00Z"
 
 
 @pytest.mark.parametrize("mix", MIXES)

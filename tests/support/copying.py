@@ -583,11 +583,7 @@ class Copying:
             assert believable, f"{place} had {rows} rows, and a loss was believed"
 
     def _require_equal(
-        self,
-        run: Run,
-        read: Sequence[Tenant],
-        before: Mapping[Place, Mapping[Key, int]],
-        activated: Collection[str],
+        self, run: Run, before: Mapping[Place, Mapping[Key, int]], activated: Collection[str]
     ) -> None:
         """Fail if the target is not what the tables are after a run in which nothing changes.
 
@@ -602,12 +598,11 @@ class Copying:
             keys = [key for table in tables.values() for key in table.sim.changes]
             in_order = "guid" not in first.kinds and not any(None in key for key in keys)
             retires = stream.shape == DAC and (in_order or not stream.dated)
-            if retires and run.settings.get("full_read_max_loss") == 100 and stream.shape.keyed:
+            if retires and run.settings["full_read_max_loss"] == 100 and stream.shape.keyed:
                 assert name in activated or not any(before[name, t] for t in tables), name
             if name not in activated or not stream.shape.keyed:
                 continue
-            for tenant in read:
-                table = tables[tenant]
+            for tenant, table in tables.items():
                 copied = {
                     table.sim.key_of(row): {k: v for k, v in row.items() if k not in {R, TENANT}}
                     for row in self.target.rows(name)

@@ -63,10 +63,10 @@ class KnownRows:
 
     def among(self, rows: list[Row]) -> list[Row]:
         """Return those of these rows that are known."""
-        if not self.overlaps(rows):
-            return []
-        pairs = zip(rows, self._identities(rows), strict=True)
-        return [row for row, identity in pairs if identity in self._known]
+        if self.overlaps(rows):
+            pairs = zip(rows, self._identities(rows), strict=True)
+            return [row for row, identity in pairs if identity in self._known]
+        return []
 
     def knows(self, row: Row) -> bool:
         """Whether this row is known."""
