@@ -43,10 +43,13 @@ class Way:
     dated: bool = False
 
     def key(self, number: int) -> Any:
+        if self.kind is edm.STRING:
+            return f"K{number:04}"
         return f"{number:08x}-0000-0000-0000-000000000000" if self.kind is GUID else number
 
 
 BY_KEY, BY_OFFSET, BY_WINDOW = Way(edm.INTEGER), Way(GUID), Way(edm.INTEGER, dated=True)
+BY_TEXT = Way(edm.STRING)
 WAYS = {"by key": BY_KEY, "by offset": BY_OFFSET, "by window": BY_WINDOW}
 each_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 counted = pytest.mark.parametrize("count", [True, False], ids=["counted", "uncounted"])
@@ -201,14 +204,24 @@ def test_a_row_that_changes_before_it_is_fetched_is_not_the_one_behind_the_last(
     assert set(sim.versions_shown().values()) <= set(delivered)
 
 
-@each_way
-@pytest.mark.parametrize("misses", [1, 2, 5])
-@pytest.mark.parametrize("more", [{}, {"cap": 7}, {"links": True}, {"cap": 7, "links": True}])
+@pytest.mark.parametrize("way", [*WAYS.values(), BY_TEXT], ids=[*WAYS, "by text"])
+@pytest.mark.parametrize(("rows", "misses"), [(30, 1), (30, 2), (30, 5), (90, 5), (90, 30)])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"cap": 7},
+        {"links": True},
+        {"cap": 7, "links": True},
+        {"misses_in_place": True},
+        {"misses_in_place": True, "cap": 7},
+    ],
+)
 def test_rows_that_only_their_keys_bring_are_an_error(
-    way: Way, misses: int, more: dict[str, Any]
+    way: Way, rows: int, misses: int, more: dict[str, Any]
 ) -> None:
     server = Server(max_columns=3, misses=misses, **more)
-    sim, table = table_of(server, way, map(way.key, range(30)))
+    sim, table = table_of(server, way, map(way.key, range(rows)))
     events: list[Any] = []
     with pytest.raises(InconsistentAnswer, match="deselect large or computed columns"):
         events.extend(reader_of(sim, table, Paging(100)))

@@ -85,6 +85,7 @@ class Server:
         hides: One row in so many is counted, but never sent.
         max_columns: Number of columns in a row above which rows are missing, though counted.
         misses: Of the rows of such a response one in so many is missing; 1 for all of them.
+        misses_in_place: Whether `$skip` and `$top` count the missing rows.
 
         precision: Microseconds to which instants are displayed.
         rounds: Whether the display rounds instants; otherwise it cuts them.
@@ -127,6 +128,7 @@ class Server:
     hides: int | None = None
     max_columns: int | None = None
     misses: int = 1
+    misses_in_place: bool = False
 
     precision: int = 1
     rounds: bool = False
@@ -308,6 +310,8 @@ class SimulatedTable:
         visible = self._visible(matching, query)
         rows = self._limited(visible[query.skip :], query)
         end = query.skip + len(rows)
+        if self.server.misses_in_place:
+            rows = [row for row in rows if not self._is_missing(row, query)]
         if self.server.inner_page:
             rows = self._made_of_pages(rows, query, self.server.inner_page)
             end = query.skip + len({self.key_of(row) for row in rows})
@@ -358,16 +362,20 @@ class SimulatedTable:
     def _visible(self, rows: list[Row], query: Query) -> list[Row]:
         """Return the rows without those that are counted only."""
         server = self.server
-        columns = len(query.select) or len(rows[0] if rows else ())
-        is_wide = server.max_columns is not None and columns > server.max_columns
-        if server.hides is None and not is_wide:
+        if server.hides is None and (server.max_columns is None or server.misses_in_place):
             return rows
         return [
             row
             for row in rows
             if server.is_visible(self.key_of(row))
-            and not (is_wide and one_in(server.misses, self.key_of(row)))
+            and (server.misses_in_place or not self._is_missing(row, query))
         ]
+
+    def _is_missing(self, row: Row, query: Query) -> bool:
+        """Whether a row is missing in the response, since that has too many columns."""
+        columns = len(query.select) or len(row)
+        is_wide = self.server.max_columns is not None and columns > self.server.max_columns
+        return is_wide and one_in(self.server.misses, self.key_of(row))
 
     def _limited(self, rows: list[Row], query: Query) -> list[Row]:
         """Return as many of the rows as one response holds."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from tap_acumatica.odata.errors import InconsistentAnswer
-from tap_acumatica.odata.paging.by_offset import OffsetPager
+from tap_acumatica.odata.paging.by_offset import OffsetPager, shortfall_check
 from tap_acumatica.odata.paging.end_of_read import EndOfRead, Step
 from tap_acumatica.odata.paging.known_rows import KnownRows
 from tap_acumatica.odata.paging.next_links import NextLinks
@@ -209,6 +209,8 @@ class KeyPager:
                 "compare its key differently."
             )
             yield again
+        elif self.end.fell_short(self.delivered):
+            yield shortfall_check(self, self.end, self.paging, self.condition)
 
     @property
     def _may_have_passed_over_nulls(self) -> bool:

@@ -6,21 +6,26 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
+from typing_extensions import override
+
 from tap_acumatica.odata.errors import InconsistentAnswer
 from tap_acumatica.odata.paging.end_of_read import EndOfRead, Step
 from tap_acumatica.odata.paging.known_rows import KnownRows
 from tap_acumatica.odata.paging.next_links import NextLinks
+from tap_acumatica.odata.paging.pager import ProvedBy
 from tap_acumatica.odata.paging.sort_order import may_tie
 from tap_acumatica.odata.query import all_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.odata.paging.pager import Pager, Paging, Proof
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.query import Link, Query
     from tap_acumatica.odata.table import Table
+
+COUNTED_MORE: Final = "is read again, with its keys: Acumatica counted more rows than it sent."
 
 LOOK_SIZE: Final = 5
 """Number of keys that a look behind the last row asks for, should the table grow in front of it."""
@@ -61,6 +66,7 @@ class OffsetPager:
         self.delivered = 0
         self.in_doubt = False
         self.by_key = False
+        self._paging = paging
         self._condition = condition
         self._known = KnownRows(table)
         self._end = EndOfRead(paging, table.entity_set)
@@ -156,8 +162,10 @@ class OffsetPager:
         return self._end.proof(self.delivered)
 
     def then(self) -> Pager | None:
-        """Return None: the last page has proved the end."""
-        return None
+        """Return a look for rows that are counted, but were not delivered, or None."""
+        if not self.table.key or not self._end.fell_short(self.delivered):
+            return None
+        return shortfall_check(self, self._end, self._paging, self._condition)
 
     def instead(self, failed: RequestFailed) -> Pager | None:  # noqa: ARG002 - of the protocol
         """Return None: there is no plainer request."""
@@ -312,3 +320,153 @@ class OffsetPager:
         overlap = len(self._tied) + 1
         self._skip = max(read - overlap, 0)
         self._overlap = min(read, overlap)
+
+
+class ShortfallCheck:
+    """Looks by key alone whether more rows are there than were delivered, as they were counted.
+
+    Rows that were deleted or left a window meanwhile are fewer now, not missing.
+    """
+
+    resizable = False
+    place = ()
+    announcement = ""
+    in_doubt = True
+
+    def __init__(
+        self, origin: Pager, end: EndOfRead, whole: Query, again: Callable[[str], Pager]
+    ) -> None:
+        """Prepare the look.
+
+        Args:
+            origin: The pager that delivered fewer rows than were counted.
+            end: What it knows of counts.
+            whole: The query for the keys of all rows.
+            again: Makes the pager that reads all rows again, with an announcement.
+        """
+        self.table = origin.table
+        self.done = False
+        self.delivered = origin.delivered
+        self.by_key = origin.by_key
+        self._origin = origin
+        self._end = end
+        self._whole = whole
+        self._again = again
+        self._has_more = False
+
+    def request(self) -> Query:
+        """Return the query for the first row behind as many as were delivered."""
+        return replace(self._whole, top=1, skip=self.delivered, count=True)
+
+    def accept(self, page: Page) -> list[Row]:
+        """Take note of whether there is such a row; deliver none."""
+        self._has_more = bool(page.rows)
+        if not page.rows:
+            self._end.compare_count(page, self.delivered)
+        self.done = True
+        return []
+
+    @property
+    def proof(self) -> Proof:
+        """An answer behind the end: there are no more rows than were delivered."""
+        return replace(self._origin.proof, by=ProvedBy.ANSWER_BEHIND)
+
+    def resize(self, size: int) -> None:
+        """Do nothing: one row is the minimum."""
+
+    def then(self) -> Pager | None:
+        """Return a pager for all rows, with their keys, if there are more than were delivered."""
+        return self._again(COUNTED_MORE) if self._has_more else None
+
+    def instead(self, failed: RequestFailed) -> Pager | None:  # noqa: ARG002 - of the protocol
+        """Return None: there is no other way to look."""
+        return None
+
+
+def shortfall_check(
+    origin: Pager, end: EndOfRead, paging: Paging, condition: str
+) -> ShortfallCheck:
+    """Return a look for rows that a read of a full table may have passed over."""
+    table = origin.table
+
+    def again(announcement: str) -> Pager:
+        pager = ComparedOffsetPager(table, paging, condition)
+        pager.by_key = origin.by_key
+        pager.announcement = announcement
+        return pager
+
+    return ShortfallCheck(origin, end, table.narrow().query(condition, orderby=table.key), again)
+
+
+class ComparedOffsetPager(OffsetPager):
+    """Reads all rows by `$skip`, and compares each answer with the keys in its place.
+
+    An answer may lack rows in between, so that what follows looks as if the table had shifted. A
+    row that it lacks is requested alone: if it comes, it has come meanwhile.
+    """
+
+    def __init__(self, table: Table, paging: Paging, condition: str = "") -> None:
+        super().__init__(table, paging, condition)
+        self._compared = 0
+        """Number of rows in the last answer while it is compared."""
+        self._compared_from = 0
+        """Number of rows before the keys that it is compared with next."""
+        self._lacking: Row | None = None
+        """The key of a row that it lacks."""
+        self._was_last = False
+
+    @override
+    def request(self) -> Query | Link:
+        if self._lacking:
+            return self.table.query(*self._conditions(), *self._key_conditions(self._lacking))
+        if self._compared:
+            query = self.table.narrow().query(*self._conditions(), orderby=self._order())
+            top = None if self._end.size is None else self._compared + LOOK_SIZE
+            return replace(query, skip=self._compared_from, top=top)
+        return super().request()
+
+    @override
+    def accept(self, page: Page) -> list[Row]:
+        if self._lacking:
+            return self._accept_lacking(page, self._lacking)
+        if self._compared:
+            self._compare(page)
+            return []
+        is_read = self._end.step is Step.READ and not self._link
+        skipped = self._skip
+        rows = super().accept(page)
+        if is_read and self._known.overlaps(page.rows):
+            self._compared, self._compared_from = len(page.rows), skipped
+            self._was_last, self.done = self.done, False
+        return rows
+
+    def _compare(self, page: Page) -> None:
+        """Find a row that the answer lacks in front of one that it has, or go on behind these."""
+        known = [self._known.knows(row) for row in page.rows]
+        end = len(known) - known[::-1].index(True) if any(known) else 0
+        self._lacking = next((row for row in page.rows[:end] if not self._known.knows(row)), None)
+        if self._lacking:
+            return
+        self._compared_from += end
+        if not end or any(map(self._known.is_last, page.rows)):
+            self._compared = 0
+            self.done = self._was_last
+
+    def _accept_lacking(self, page: Page, lacking: Row) -> list[Row]:
+        """Deliver the row that the answer lacked, if it comes alone."""
+        self._lacking = None
+        wanted = self._known.identity(lacking)
+        row = next((row for row in page.rows if self._known.identity(row) == wanted), None)
+        self._end.take(self._end.step, all_of(*self._key_conditions(lacking)))
+        step = self._end.step
+        self._end.after_fetch(fetched=row is not None)
+        self._end.step = step
+        if row is None:
+            return []
+        self._known.add(row)
+        self.delivered += 1
+        return [row]
+
+    @override
+    def then(self) -> Pager | None:
+        return None

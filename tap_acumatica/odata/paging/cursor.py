@@ -11,22 +11,19 @@ from typing_extensions import override
 from tap_acumatica.odata import edm
 from tap_acumatica.odata.errors import InconsistentAnswer, ZoneError
 from tap_acumatica.odata.instants import DISPLAY_MARGIN, minus, plus
-from tap_acumatica.odata.paging.by_offset import OffsetPager
+from tap_acumatica.odata.paging.by_offset import OffsetPager, ShortfallCheck
 from tap_acumatica.odata.paging.end_of_read import Step
-from tap_acumatica.odata.paging.pager import ProvedBy, not_obeyed
+from tap_acumatica.odata.paging.pager import not_obeyed
 from tap_acumatica.odata.query import Link, Query, all_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from tap_acumatica.odata.errors import RequestFailed
     from tap_acumatica.odata.instants import InstantReader
-    from tap_acumatica.odata.paging.pager import Pager, Paging, Proof
+    from tap_acumatica.odata.paging.pager import Pager, Paging
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.table import Table
-
-COUNTED_MORE: Final = "is read again, with its keys: Acumatica counted more rows than it sent."
 
 MAX_TIES: Final = 50_000
 """Maximum number of rows of one second that are read in one request if there is no key."""
@@ -134,20 +131,11 @@ class CursorPager(OffsetPager):
         """
         self.done = self._is_base_proved
 
-    def whole_window(self) -> Query:
-        """Return the query for the keys of all rows in the window."""
-        conditions = self._bounds(self._window.low)
-        return self.table.narrow().query(*conditions, orderby=self._order())
-
     def again(self, announcement: str = "") -> Pager:
         """Return a pager that reads the window again, and compares it with its keys."""
         again = _WindowAgain(self.table, self._paging, self._window, self._instants)
         again.announcement = announcement
         return again
-
-    def compare_count(self, page: Page) -> None:
-        """Compare the delivered rows with the count of the whole window."""
-        self._end.compare_count(page, self.delivered)
 
     @override
     def request(self) -> Query | Link:
@@ -319,7 +307,9 @@ class CursorPager(OffsetPager):
     def then(self) -> Pager | None:
         """Return a look for rows that are counted, but were not delivered, or None."""
         if self.table.key and self._end.fell_short(self.delivered):
-            return _ShortfallCheck(self)
+            conditions = self._bounds(self._window.low)
+            whole = self.table.narrow().query(*conditions, orderby=self._order())
+            return ShortfallCheck(self, self._end, whole, self.again)
         differ = self._counts_differ and not self._evidence.whole
         return self.again() if differ else None
 
@@ -418,54 +408,6 @@ class CursorPager(OffsetPager):
 
     def _instant(self, row: Row) -> datetime:
         return self._instants.read(row[self._replication_key])
-
-
-class _ShortfallCheck:
-    """Looks by key alone whether a window has more rows than were delivered.
-
-    Rows that left the window meanwhile are fewer now, not missing.
-    """
-
-    resizable = False
-    by_key = False
-    place = ()
-    announcement = ""
-    in_doubt = True
-
-    def __init__(self, origin: CursorPager) -> None:
-        self.table = origin.table
-        self.done = False
-        self.delivered = 0
-        self._origin = origin
-        self._has_more = False
-
-    def request(self) -> Query:
-        """Return the query for the first row behind as many as were delivered."""
-        return replace(self._origin.whole_window(), top=1, skip=self._origin.delivered, count=True)
-
-    def accept(self, page: Page) -> list[Row]:
-        """Take note of whether there is such a row; deliver none."""
-        self._has_more = bool(page.rows)
-        if not page.rows:
-            self._origin.compare_count(page)
-        self.done = True
-        return []
-
-    @property
-    def proof(self) -> Proof:
-        """An answer behind the end: there are no more rows than were delivered."""
-        return replace(self._origin.proof, by=ProvedBy.ANSWER_BEHIND)
-
-    def resize(self, size: int) -> None:
-        """Do nothing: one row is the minimum."""
-
-    def then(self) -> Pager | None:
-        """Return a pager for the window, with its keys, if it has more rows than delivered."""
-        return self._origin.again(COUNTED_MORE) if self._has_more else None
-
-    def instead(self, failed: RequestFailed) -> Pager | None:  # noqa: ARG002 - of the protocol
-        """Return None: there is no other way to look."""
-        return None
 
 
 class _WindowAgain(CursorPager):
