@@ -46,6 +46,7 @@ from tap_acumatica.reading.bookmarks import (
     TENANT,
     require_same_origin,
     require_shape,
+    tenants_in,
     warn_of_other_spellings,
 )
 from tap_acumatica.reading.prefetch import Stopped
@@ -55,6 +56,7 @@ from tap_acumatica.run.display import show_progress
 from tap_acumatica.run.partition import streams_read
 from tap_acumatica.run.run import Run
 from tap_acumatica.run.selection import (
+    require_all_tenants,
     require_readable,
     require_sensible,
     warn_of_old_decimals,
@@ -301,6 +303,8 @@ class TapAcumatica(Tap):
         self.run.interruptible = False
         warn_of_selection(plans)
         warn_of_old_decimals(plans, self.run.settings.discovery.decimals)
+        if self.config.get("emit_activate_version_messages"):
+            require_all_tenants(plans, tenants_in(self.state))
         self.run.report.plan(plans)
         self._tell_drift(plans)
         try:

@@ -82,6 +82,28 @@ def _require_readable(plan: StreamPlan, interfaces: Collection[str]) -> None:
         raise SettingsError(message)
 
 
+def require_all_tenants(plans: Iterable[StreamPlan], known: Sequence[str]) -> None:
+    """Refuse to retire the rows of tenants that a run with ACTIVATE_VERSION does not read.
+
+    Args:
+        plans: The plans of the streams to read.
+        known: The tenants of which the state holds bookmarks.
+
+    Raises:
+        SettingsError: A stream is read in full, and the state knows further tenants.
+    """
+    for plan in plans:
+        others = [tenant for tenant in known if tenant not in plan.settings.tenants]
+        if others and not plan.incremental:
+            message = (
+                f"The state knows the tenant {others[0]}, which is not in the setting tenants, and "
+                f"emit_activate_version_messages would retire its rows of {plan.name} in the "
+                "target: name all tenants of the target's tables, unset that setting, or remove "
+                "the tenant from the state if its rows may go."
+            )
+            raise SettingsError(message)
+
+
 def warn_of_selection(plans: Sequence[StreamPlan]) -> None:
     """Warn of how these streams are read where a user may not expect it."""
     appended = [plan.name for plan in plans if plan.is_inquiry and not plan.key]

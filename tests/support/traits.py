@@ -290,6 +290,8 @@ TRAITS = (
         "tenants in turn",
         stream={"dated": (False, True)},
         scene={"tenants": (("North", "South"),), "in_turn": (True,)},
+        refused="retire",
+        settings={"full_read_interval": (None, 0)},
     ),
     Trait(
         "answer of another table",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -616,20 +615,22 @@ def test_the_last_lines_are_a_sentence_for_each_tenant_that_failed(
 
 @pytest.mark.parametrize("tenants", [["Company"], ["company b"], None])
 def test_rows_of_a_tenant_that_a_run_does_not_read_are_not_retired(
-    tenants: list[str] | None, caplog: pytest.LogCaptureFixture
+    tenants: list[str] | None,
 ) -> None:
     with Sandbox(now=NOW, tenants=["Company", "Company B"]) as box:
         config = settings_for(box, TERMS, tracking_type="none", emit_activate_version_messages=True)
         both = run({**config, "tenants": ["Company", "Company B"]})
         assert both.error is None
         assert "ACTIVATE_VERSION" in both.types()
-        caplog.clear()
-        one = {"tenants": tenants} if tenants else {"url": f"{box.url}/t/Company"}
-        fewer = run({**config, **one}, state=deepcopy(both.state))
-        assert fewer.error is None
-        assert fewer.records()
-        assert "ACTIVATE_VERSION" not in fewer.types()
-        assert caplog.text.count("Nothing of PX_Objects_CS_Terms is retired") == 1
+        one = {"url": f"{box.url}/t/Company"}
+        fewer = {**config, **({"tenants": tenants} if tenants else one)}
+        refused = run(fewer, state=both.state)
+        assert "would retire its rows" in str(refused.error)
+        assert not refused.messages
+        if tenants == ["Company"]:
+            silent = {**fewer, "emit_activate_version_messages": False}
+            assert run(silent, state=both.state).error is None
+            dated = {**fewer, "tracking_type": "date"}
+            assert run(dated, state=both.state).error is None
         again = run({**config, "tenants": ["Company B", "Company"]}, state=both.state)
         assert again.error is None
-        assert "ACTIVATE_VERSION" in again.types()
