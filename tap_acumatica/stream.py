@@ -202,11 +202,13 @@ class EntityStream(Stream):
         full, and otherwise before the first message that needs it.
         """
         self._schema_messages = [*self._generate_schema_messages()]
-        content = [message.to_dict() for message in self._schema_messages]
-        code = schema_code(msgspec.json.encode(content))
-        if not self.plan.incremental or self.stream_state.get(SCHEMA) != code:
+        if self.plan.incremental:
+            content = [message.to_dict() for message in self._schema_messages]
+            code = schema_code(msgspec.json.encode(content))
+            if self.stream_state.get(SCHEMA) == code:
+                return
             self.stream_state[SCHEMA] = code
-            self._write_pending_schema()
+        self._write_pending_schema()
 
     def _write_pending_schema(self) -> None:
         for message in self._schema_messages:

@@ -225,7 +225,8 @@ def test_a_column_of_related_records_that_a_tenant_lacks_is_left_out_there(
         for request in three.log
         if "LineType" in request.query.get("$expand", "")
     }
-    assert tenants == {"B", "C"}
+    # The names of all columns would make the address too long.
+    assert tenants == ({"B", "C"} if columns else set())
 
 
 def test_related_records_of_which_a_tenant_has_no_column_are_null_there(three: Sandbox) -> None:
