@@ -228,6 +228,8 @@ class Prefetcher(Generic[Key, Item]):
         finally:
             _cancel(lineup)
             self._workers.pop(key, None)
+            if not (self._planned or self._workers):
+                self._threads.close()
 
     def drop(self, which: Callable[[Key], bool]) -> None:
         """Let these readers end after their current requests, and start no more of them."""

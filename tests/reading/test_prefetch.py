@@ -214,6 +214,16 @@ def test_a_thread_that_is_done_takes_the_next_reader_until_all_end() -> None:
     assert not used[0].is_alive()
 
 
+def test_no_thread_is_left_behind_the_last_reader() -> None:
+    readers = Readers()
+    ahead = prefetcher(readers, plan="ab")
+    for key in "ab":
+        assert list(ahead.items(key))
+    for thread in readers.threads.values():
+        thread.join(TIMEOUT)
+        assert not thread.is_alive()
+
+
 def test_a_reader_without_pages_is_at_its_end() -> None:
     assert list(prefetcher(Readers(pages=0)).items("a")) == []
 
