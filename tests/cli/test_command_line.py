@@ -381,6 +381,7 @@ def test_a_process_without_memory_says_so(megabytes: int) -> None:
         [sys.executable, "-c", limited], capture_output=True, text=True, check=False, timeout=120
     )
     assert finished.returncode == 78
-    assert finished.stderr.endswith(
+    # What measures the coverage of tests may have words of its own behind it.
+    assert finished.stderr.startswith(
         "The tap ran out of memory before it had begun: allow it more.\n"
     )

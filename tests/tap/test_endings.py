@@ -313,7 +313,7 @@ def _answers_that_contradict_all_queries(scene: Scene) -> None:
 )
 def _terminated(scene: Scene) -> None:
     scene.catalog()
-    scene.signal(signal.SIGTERM, at=9)
+    scene.signal(signal.SIGTERM, at=7)
 
 
 @ending(130, "stopped", **{**NONE_BEGUN, TERMS: "failed"})

@@ -541,7 +541,7 @@ def test_a_formula_as_replication_key_is_read_in_full_and_claims_no_window(
     first = run(config)
     assert first.error is None
     name = "GI_Formula_Dates_100_"
-    assert first.state["bookmarks"][name].keys() == {"was_read", "key", "columns"}
+    assert first.state["bookmarks"][name].keys() == {"was_read", "key", "columns", "schema"}
     assert "is read in full, since its replication key LastModifiedOn" in caplog.text
     rows = box.inquiry_rows("Formula & Dates 100%")
     assert comparable(first.records(name)) == comparable(instants(rows))
