@@ -167,6 +167,10 @@ TRAITS = (
         },
         content={"columns": (12,), "rows": (60, 200)},
         stream={"shape": (DAC,), "dated": (False,)},
+        # Rows that come while the table is read would make up for the missing ones, and a read that
+        # goes on at a key knows nothing of them (docs/reliability.md).
+        scene={"changing": (False,)},
+        run={"stop_after": (None,), "is_killed": (False,)},
         refused=UNSENT,
     ),
     Trait("count too high", server={"hides": (3, 9), "counts": (True,)}),
