@@ -50,6 +50,9 @@ PROPERTY = settings(
 UNSEEN = ({"rows missing when wide", "count of the answer"},)
 """Traits that together leave no sign that rows are missing: neither counts nor answers tell."""
 
+SEEN_ALONE = "rows missing in their place"
+"""The trait that a read sees by nothing but counts that are right."""
+
 HEALTHY = Trait("healthy", stream={"shape": (DAC,)})
 """A stream beside one that alone is odd."""
 
@@ -72,7 +75,9 @@ def stream_choices(traits: Sequence[Trait]) -> dict[str, Sequence[Any]]:
 
 def exist_together(traits: Sequence[Trait]) -> bool:
     """Whether a server may have all traits, and shows a sign of what they do."""
-    return all(stream_choices(traits).values()) and {trait.name for trait in traits} not in UNSEEN
+    names = {trait.name for trait in traits}
+    is_seen = names not in UNSEEN and (SEEN_ALONE not in names or names <= {SEEN_ALONE, "healthy"})
+    return is_seen and all(stream_choices(traits).values())
 
 
 @st.composite

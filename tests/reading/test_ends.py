@@ -230,6 +230,24 @@ def test_rows_that_only_their_keys_bring_are_an_error(
         assert not isinstance(event, PageRead) or event.reached is None
 
 
+@pytest.mark.parametrize("nulls", range(1, 9))
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("size", [10, 100])
+def test_rows_with_nulls_in_their_key_do_not_make_up_for_those_that_answers_lack(
+    size: int, nulls: int, *, links: bool
+) -> None:
+    """Behind the last row they would come, and be counted, a second time."""
+    server = Server(max_columns=3, misses=20, misses_in_place=True, nulls_last=True, links=links)
+    sim = SimulatedTable(("K", "L"), server, CLOCK, Random(1))
+    for number in range(100):
+        sim.further_columns = lambda _: {"Text": "x"}
+        sim.put((None if number < nulls else f"k{number:03}", number), CLOCK)
+    columns = {"K": edm.STRING, "L": edm.INTEGER, **COLUMNS}
+    table = Table("Rows", columns, ("K", "L"))
+    with pytest.raises(InconsistentAnswer, match="deselect large or computed columns"):
+        list(reader_of(sim, table, Paging(size)))
+
+
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("gap", [0.01, 5], ids=["within seconds", "apart"])
 @pytest.mark.parametrize("size", [10, 25])

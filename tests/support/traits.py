@@ -157,6 +157,22 @@ TRAITS = (
         stream={"shape": (DAC,)},
         refused=UNSENT,
     ),
+    Trait(
+        "rows missing in their place",
+        server={
+            "max_columns": (6, 9),
+            "misses": (1, 2, 5, 30),
+            "misses_in_place": (True,),
+            "counts": (True,),
+        },
+        content={"columns": (12,), "rows": (60, 200)},
+        stream={"shape": (DAC,), "dated": (False,)},
+        # Rows that come while the table is read would make up for the missing ones, and a read that
+        # goes on at a key knows nothing of them (docs/reliability.md).
+        scene={"changing": (False,)},
+        run={"stop_after": (None,), "is_killed": (False,)},
+        refused=UNSENT,
+    ),
     Trait("count too high", server={"hides": (3, 9), "counts": (True,)}),
     Trait("count of the answer", server={"counts_answer": (True,), "cap": (7, 25)}),
     Trait("count up to the limit", server={"counts_to": (9,), "cap": (9, 9, (5, 9))}),

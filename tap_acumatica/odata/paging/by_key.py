@@ -266,7 +266,7 @@ class _NullKeyPager(OffsetPager):
         self._origin.delivered += len(passed_over)
         # That there is none needs no proof: the look behind the last row would find it.
         self.done = self.done or not (page.rows or page.count or page.next_link)
-        return passed_over
+        return self._origin.remember_nulls(passed_over)
 
     @override
     def then(self) -> Pager | None:
@@ -301,4 +301,8 @@ class _LookBehind(_OffsetContinuation):
             elif page.rows and not self._end.counts_no_more(page, self.delivered):
                 self._origin.passed_over = self.done = True
                 return []
-        return super().accept(page)
+        found = OffsetPager.accept(self, page)
+        rows = self._origin.not_delivered(found)
+        # Counted twice, they would make up for rows that are missing.
+        self.delivered -= len(found) - len(rows)
+        return self._origin.remember_nulls(rows)
