@@ -240,7 +240,11 @@ class _OffsetContinuation(OffsetPager):
 
     @override
     def accept(self, page: Page) -> list[Row]:
-        return self._origin.remember_nulls(super().accept(page))
+        found = super().accept(page)
+        rows = self._origin.not_delivered(found)
+        # Counted twice, they would make up for rows that are missing.
+        self.delivered -= len(found) - len(rows)
+        return self._origin.remember_nulls(rows)
 
     @override
     def then(self) -> Pager | None:
@@ -301,8 +305,4 @@ class _LookBehind(_OffsetContinuation):
             elif page.rows and not self._end.counts_no_more(page, self.delivered):
                 self._origin.passed_over = self.done = True
                 return []
-        found = OffsetPager.accept(self, page)
-        rows = self._origin.not_delivered(found)
-        # Counted twice, they would make up for rows that are missing.
-        self.delivered -= len(found) - len(rows)
-        return self._origin.remember_nulls(rows)
+        return super().accept(page)
