@@ -82,7 +82,7 @@ class MetadataCache:
         """Whether the server lately said that it lacks an entity set which the metadata declare."""
         path = self._missing_path(source, entity_set)
         with suppress(OSError):
-            return path is not None and self._is_valid(path)
+            return path is not None and self._age(path) is not None
         return False
 
     def add_missing(self, source: Source, entity_set: str) -> None:
@@ -99,8 +99,10 @@ class MetadataCache:
             f"{path.stem}-{sha256(entity_set.encode()).hexdigest()[:24]}{MISSING}"
         )
 
-    def _is_valid(self, path: Path) -> bool:
-        return 0 <= time.time() - path.stat().st_mtime <= self.max_age
+    def _age(self, path: Path) -> float | None:
+        """Return the age of a file in seconds, or None if it is to be ignored."""
+        age = time.time() - path.stat().st_mtime
+        return age if 0 <= age <= self.max_age else None
 
     @staticmethod
     def _path(folder: Path, source: Source) -> Path:
@@ -111,9 +113,9 @@ class MetadataCache:
 
     def _load(self, path: Path) -> Model | None:
         try:
-            if not self._is_valid(path):
+            age = self._age(path)
+            if age is None:
                 return None
-            age = time.time() - path.stat().st_mtime
             content = path.read_bytes()
             digest, body = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
             if sha256(body).digest() != digest:
