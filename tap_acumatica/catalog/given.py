@@ -7,7 +7,7 @@ metadata, and it takes an empty key for none at all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
@@ -57,7 +57,7 @@ class _Node(msgspec.Struct):
 
 
 class _Entry(msgspec.Struct):
-    tap_stream_id: str
+    tap_stream_id: Annotated[str, msgspec.Meta(min_length=1)]
     schema: _Schema
     metadata: list[_Node] = []
     selected: bool | None = None
@@ -101,7 +101,12 @@ def settled(catalog: Mapping[str, Any]) -> dict[str, Any]:
         if entry.tap_stream_id in entries:
             message = f"The catalog has the stream {entry.tap_stream_id} twice: remove one of them."
             raise DiscoveryError(message)
-        entries[entry.tap_stream_id] = {**stream, **_facts(entry), "metadata": _metadata(stream)}
+        entries[entry.tap_stream_id] = {
+            **stream,
+            "stream": entry.tap_stream_id,
+            **_facts(entry),
+            "metadata": _metadata(stream),
+        }
     return {**catalog, "streams": list(entries.values())}
 
 

@@ -150,8 +150,15 @@ class _Scope(msgspec.Struct):
 
 
 class _Entry(msgspec.Struct):
+    replication_key: str | None = None
+    undated_rows_read_on: str | None = None
     scope: _Scope | None = None
     columns: str | None = None
+    key: list[str] | None = None
+    method: str | None = None
+    gone: bool | None = None
+    was_read: bool | None = None
+    schema: str | None = None
     generation: Generation | None = None
 
 

@@ -326,11 +326,10 @@ class RunReport:
         try:
             if now:
                 self._write(self._path)
-        except (OSError, ValueError) as error:  # a path that no system takes is a ValueError
+        except (OSError, ValueError) as error:
             self._path = None
-            reason = getattr(error, "strerror", error)
             message = (
-                f"The run report {path} cannot be written ({reason}): correct the setting "
+                f"The run report {path} cannot be written ({_reason(error)}): correct the setting "
                 "run_report, or make room."
             )
             raise SettingsError(message) from error
@@ -341,8 +340,8 @@ class RunReport:
             return
         try:
             self._write(self._path)
-        except OSError as error:
-            logger.warning("The run report could not be written in the end: %s.", error.strerror)
+        except (OSError, ValueError) as error:
+            logger.warning("The run report could not be written in the end: %s.", _reason(error))
 
     def _write(self, path: Path) -> None:
         temporary = path.with_name(f".{path.name}.{self.run}")
@@ -354,6 +353,11 @@ class RunReport:
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def _reason(error: OSError | ValueError) -> object:
+    """Return why a file cannot be written; a path that no system takes is a ValueError."""
+    return getattr(error, "strerror", error)
 
 
 def _many(count: int, word: str) -> str:

@@ -114,6 +114,7 @@ BROKEN: list[tuple[Any, str]] = [
     ({"streams": [entry(schema={"properties": {"K": None}})]}, "damaged"),
     ({"streams": [entry(schema={"properties": {"K": {"type": 5}}})]}, "type"),
     ({"streams": [{**entry(), "tap_stream_id": None}]}, "tap_stream_id"),
+    ({"streams": [{**entry(), "tap_stream_id": ""}]}, "tap_stream_id"),
     ({"streams": [entry(), entry()]}, "twice"),
 ]
 
@@ -123,6 +124,12 @@ def test_a_catalog_of_another_shape_is_refused_in_a_sentence(catalog: Any, words
     with pytest.raises(DiscoveryError, match=words) as refused:
         settled(catalog)
     assert str(refused.value).startswith("The catalog")
+
+
+@pytest.mark.parametrize("name", ["Renamed", "", None, 5])
+def test_a_stream_has_its_id_as_its_name(name: object) -> None:
+    (stream,) = settled({"streams": [entry(stream=name)]})["streams"]
+    assert stream["stream"] == "Rows"
 
 
 @pytest.mark.parametrize("shape", ["no metadata", "no root", "no columns"])

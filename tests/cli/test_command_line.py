@@ -370,6 +370,14 @@ def test_odd_inputs_end_in_a_sentence(  # noqa: PLR0913 - fixtures
     assert "Traceback" not in finished.stderr
 
 
+def test_a_report_that_discovery_cannot_write_is_a_warning(tmp_path: Path) -> None:
+    config = write_json(tmp_path / "c.json", {"run_report": "a\0b", "auth_method": "oauth"})
+    finished = run_command("--config", config, "--discover")
+    assert finished.returncode == 78
+    assert "could not be written in the end: embedded null byte" in finished.stderr
+    assert "This should not happen" not in finished.stderr
+
+
 @pytest.mark.parametrize(
     "error", ["MemoryError()", "ImportError('x.so: failed to map segment from shared object')"]
 )

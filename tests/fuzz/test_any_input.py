@@ -29,6 +29,7 @@ PORTIONS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no alarms")
 @pytest.mark.parametrize(("kind", "start"), PORTIONS)
 def test_any_input_ends_in_records_or_in_a_sentence(

@@ -163,6 +163,14 @@ def test_a_state_without_bookmarks_is_refused(state: dict[str, Any]) -> None:
         {"scope": "x"},
         {"scope": {"start_date": 5}},
         {"columns": ["OrderNbr"]},
+        {"key": ["OrderNbr", None]},
+        {"key": "OrderNbr"},
+        {"replication_key": ["LastModifiedDateTime"]},
+        {"method": {}},
+        {"schema": 1},
+        {"was_read": "yes"},
+        {"gone": "yes"},
+        {"undated_rows_read_on": 20260601},
     ],
 )
 def test_a_damaged_entry_is_refused_with_the_stream_that_it_is_of(entry: object) -> None:

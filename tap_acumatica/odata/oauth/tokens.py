@@ -45,6 +45,8 @@ RESERVE: Final = 65_536
 _TEXT_FIELDS: Final = re.compile(
     r'"(access_token|refresh_token|id_token|scope)"\s*:\s*"((?:\\.|[^"\\])*)"'
 )
+_SENDABLE: Final = re.compile(r"[^\x00-\x1f\x7f]+").fullmatch
+"""Matches what a header can hold."""
 
 
 class Token(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -80,7 +82,7 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def token_fields(body: bytes) -> Mapping[str, Any]:
-    """Return the fields of a response to a token request, without a token if there is none.
+    """Return the fields of a response to a token request; none without a token that can be sent.
 
     The refresh token is spent by then, so the tokens are found in what is no JSON, too.
     """
@@ -89,8 +91,8 @@ def token_fields(body: bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace")
         content = {name: _unquoted(value) for name, value in _TEXT_FIELDS.findall(text)}
-    has_token = isinstance(content, dict) and isinstance(content.get("access_token"), str)
-    return content if has_token and content["access_token"] else {}
+    token = content.get("access_token") if isinstance(content, dict) else None
+    return content if isinstance(token, str) and _SENDABLE(token) else {}
 
 
 def _unquoted(literal: str) -> str:

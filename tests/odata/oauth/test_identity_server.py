@@ -221,6 +221,15 @@ def test_a_token_is_found_in_a_response_that_is_no_good_json(odd: bytes) -> None
     assert (token.access_token, token.refresh_token) == ("a/bä", "next")
 
 
+@pytest.mark.parametrize("access_token", ["", "a\nb", "\r\na", "a\0", "a\x7f", 5, None])
+def test_a_token_that_no_header_can_hold_is_none(access_token: object) -> None:
+    with requests_mock.Mocker() as server:
+        server.get(DISCOVERY, status_code=404)
+        server.post(TOKEN_URL, json={"access_token": access_token})
+        with pytest.raises(RequestFailed):
+            mocked_server().refresh("r")
+
+
 def test_the_settings_say_it_before_the_site_does() -> None:
     addresses = Addresses("https://login.example/sign-in", "https://login.example/token")
     with requests_mock.Mocker() as server:
