@@ -60,7 +60,7 @@ MUTANTS = (
     Mutant(
         "the window has an upper bound",
         "odata/paging/cursor.py",
-        'yield f"{self._replication_key} lt {self.table.instant(self._window.high)}"',
+        'yield f"{self._replication_key} lt {self.table.instant(self.window.high)}"',
         'yield ""',
     ),
     Mutant(
@@ -271,8 +271,8 @@ MUTANTS = (
     Mutant(
         "the part behind the clock is read behind all slices",
         "reading/incremental.py",
-        "behind = Window(window.high, read.clock.horizon)",
-        "behind = Window(window.high, window.high)",
+        "whole = replace(window, high=read.clock.horizon)",
+        "whole = window",
         trait="changing rows",
     ),
     Mutant(
@@ -550,6 +550,30 @@ MUTANTS = (
         "if not self._unwritten and ",
         "if ",
         trait="generations",
+    ),
+    Mutant(
+        "the bookmark goes back where rows were missing",
+        "reading/incremental.py",
+        "            if page.missed and not has_gone_back:\n",
+        "            if False:\n",
+        # The oracle meets it too seldom.
+        tests="tests/reading/test_ends.py",
+    ),
+    Mutant(
+        "a window that was split is compared with its count",
+        "odata/paging/cursor.py",
+        "if proof.counted is not None:",
+        "if False:",
+        # The oracle meets it too seldom.
+        tests="tests/reading/test_slices.py",
+    ),
+    Mutant(
+        "rows that come again are not counted twice",
+        "odata/paging/by_offset.py",
+        "            self.delivered = self._delivered_below\n        self._steps = 0\n",
+        "            pass\n        self._steps = 0\n",
+        # The oracle meets it too seldom.
+        tests="tests/reading/test_ends.py",
     ),
     Mutant(
         "an answer is of the table that was asked for",

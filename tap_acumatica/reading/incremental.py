@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tap_acumatica.odata.clock import EARLIEST_EVIDENCE, MAX_SHIFT
 from tap_acumatica.odata.errors import AcumaticaError
-from tap_acumatica.odata.instants import DISPLAY_MARGIN, bookmark_text, latest, minus
+from tap_acumatica.odata.instants import DISPLAY_MARGIN, bookmark_text, minus
 from tap_acumatica.odata.log import logger
 from tap_acumatica.odata.paging.cursor import CursorPager, Window
 from tap_acumatica.odata.paging.pager import ProvedBy
@@ -19,7 +19,7 @@ from tap_acumatica.reading import prefetch
 from tap_acumatica.reading.bookmarks import Bookmark
 from tap_acumatica.reading.full_table import read_full_table
 from tap_acumatica.reading.memory import column_codes
-from tap_acumatica.reading.model import Checkpoint
+from tap_acumatica.reading.model import Checkpoint, PageRead
 from tap_acumatica.reading.pages import convert_value_errors
 from tap_acumatica.reading.slices import WindowRead, WindowSlice, WindowSplitter
 from tap_acumatica.reading.verification import verifier_for
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tap_acumatica.odata.clock import ServerClock
     from tap_acumatica.odata.paging.pager import Proof
-    from tap_acumatica.reading.model import IncrementalStart, PageRead, ReadEvent, ReadSettings
+    from tap_acumatica.reading.model import IncrementalStart, ReadEvent, ReadSettings
     from tap_acumatica.reading.pages import PageReader
     from tap_acumatica.reading.prefetch import Continuation
     from tap_acumatica.reading.slices import RemainingSlices
@@ -72,13 +72,13 @@ class IncrementalRead:
         if bookmark != self._start.bookmark:
             yield Checkpoint(bookmark)
         self._pages.stats.window = window
-        read = WindowRead(clock, verifier_for(self._pages.table, self._settings))
+        read = WindowRead(bookmark, clock, verifier_for(self._pages.table, self._settings))
         whole_window = WindowSlice(window, prefetch.MAX_PAGES)
         remaining = yield from self._read_slice(self._pages, read, whole_window, clock.horizon)
         if remaining is None:
-            yield from self._finish(bookmark, window, read)
+            yield from self._finish(window, read)
         else:
-            remaining.finish = partial(self._finish_split, bookmark, window, read)
+            remaining.finish = partial(self._finish_split, window, read)
 
     def _usable_bookmark(self, clock: ServerClock) -> Bookmark:
         """Return the bookmark, or an empty one if the settings now include other rows."""
@@ -138,13 +138,13 @@ class IncrementalRead:
         may_split = self._settings.readers > 1 and pages.paging.size and pages.table.key
         # The first reader has counted the whole window, before it was split.
         is_first = horizon is not None
-        for page in self._read_pages(pages, read, pager, may_overtake=is_first, counts=is_first):
+        for event in self._read_pages(pages, read, pager, may_overtake=is_first, counts=is_first):
             remaining = (
-                splitter.split(pager, page.rows, self._replication_key)
-                if may_split and not page.in_doubt
+                splitter.split(pager, event.rows, self._replication_key)
+                if may_split and isinstance(event, PageRead) and not event.in_doubt
                 else None
             )
-            yield page
+            yield event
             if remaining is not None:
                 yield remaining
         splitter.report(pager.delivered)
@@ -158,8 +158,11 @@ class IncrementalRead:
         *,
         may_overtake: bool = True,
         counts: bool = False,
-    ) -> Iterator[PageRead]:
+    ) -> Iterator[PageRead | Checkpoint]:
         """Follow a pager to its end, or until it has overtaken the changes to the table.
+
+        If rows come behind its end, they were missing, and others of them may not come at all: the
+        bookmark goes back to where the pager began.
 
         A table that never rests would have more rows for each request. So the part behind the clock
         ends with the first page that begins later than the newest row that was there when the part
@@ -171,7 +174,12 @@ class IncrementalRead:
         begun: datetime | None = None
         newer_rows = 0
         proof: Proof | None = None
+        before = pager.delivered
+        has_gone_back = False
         for page in pages.read(pager):
+            if page.missed and not has_gone_back:
+                has_gone_back = True
+                yield Checkpoint(read.bookmark_at(pager.window.low))
             read.verifier.add(page.rows)
             clock = read.confirm(
                 clock_check.confirmed(pages.table, pages.look, page.rows, page.seen)
@@ -201,7 +209,8 @@ class IncrementalRead:
                     if clock.proved and page.seen
                     else clock_check.newest_instant(pages.table, pages.look)
                 )
-        self._pages.stats.prove(proof or pages.proof, counts=counts)
+        proof = proof or pages.proof
+        self._pages.stats.prove(replace(proof, rows=proof.rows - before), counts=counts)
 
     def _read_in_parallel(
         self, read: WindowRead, window_slice: WindowSlice
@@ -210,22 +219,21 @@ class IncrementalRead:
         events = self._read_slice(self._pages.sibling(), read, window_slice)
         return convert_value_errors(self._pages.table.entity_set, events)
 
-    def _finish_split(
-        self, bookmark: Bookmark, window: Window, read: WindowRead
-    ) -> Iterator[ReadEvent]:
+    def _finish_split(self, window: Window, read: WindowRead) -> Iterator[ReadEvent]:
         """Read the rows that have changed while the slices were read, then finish the window."""
-        behind = Window(window.high, read.clock.horizon)
-        pager = CursorPager(self._pages.table, self._pages.paging, behind, self._settings.instants)
+        whole = replace(window, high=read.clock.horizon)
+        pager = CursorPager(self._pages.table, self._pages.paging, whole, self._settings.instants)
+        pager.begin_behind(window.high, self._pages.stats.proof)
         pages = self._read_pages(self._pages, read, pager)
         yield from convert_value_errors(self._pages.table.entity_set, pages)
-        yield from self._finish(bookmark, window, read)
+        yield from self._finish(window, read)
 
-    def _finish(self, bookmark: Bookmark, window: Window, read: WindowRead) -> Iterator[ReadEvent]:
+    def _finish(self, window: Window, read: WindowRead) -> Iterator[ReadEvent]:
         """Move the bookmark once the window has been read to its end; read the undated rows."""
         clock = read.clock
         verified = replace(window, high=clock.max_bookmark)
         read.verifier.verify_window(verified, self._settings, self._pages.source.ask)
-        bookmark = replace(bookmark, instant=latest(bookmark.instant, clock.max_bookmark))
+        bookmark = read.bookmark_at(clock.max_bookmark)
         yield Checkpoint(bookmark)
         today = clock.now.date().isoformat()
         if bookmark.undated_read_on != today:

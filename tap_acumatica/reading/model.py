@@ -82,6 +82,7 @@ class PageRead:
         seen: The server's time when it sent the page; None if it did not say.
         refused: Columns that the server refused, so that the rows lack them.
         in_doubt: Whether rows may be missing before these, which are read again.
+        missed: Whether these rows come behind the end of a read, since some were missing.
         place: The `Pager.place` behind these rows.
         full_read: What is left of a full read that ends behind these rows; None: they are not of
             one.
@@ -92,6 +93,7 @@ class PageRead:
     seen: datetime | None = None
     refused: frozenset[str] = frozenset()
     in_doubt: bool = False
+    missed: bool = False
     place: tuple[str, ...] | None = None
     full_read: FullRead | None = None
 

@@ -203,7 +203,8 @@ class PageReader:
         self.by_key = self.by_key and pager.by_key
         successor = pager.then()
         if successor:
-            yield from self.read(successor)
+            for page in self.read(successor):
+                yield replace(page, missed=True)
         else:
             self.proof = pager.proof
 

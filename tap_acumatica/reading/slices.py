@@ -9,13 +9,13 @@ turns out to hold more is cut in turn.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from tap_acumatica.odata.instants import DISPLAY_MARGIN, plus
+from tap_acumatica.odata.instants import DISPLAY_MARGIN, latest, plus
 from tap_acumatica.odata.paging.cursor import Window
 from tap_acumatica.reading.prefetch import Continuation
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.instants import InstantReader
     from tap_acumatica.odata.paging.cursor import CursorPager
     from tap_acumatica.odata.payload.page import Row
+    from tap_acumatica.reading.bookmarks import Bookmark
     from tap_acumatica.reading.model import ReadEvent
     from tap_acumatica.reading.verification import Verifier
 
@@ -63,9 +64,11 @@ class WindowRead:
     """State that the readers of a window's slices share.
 
     Attributes:
+        bookmark: The bookmark with which the read began.
         clock: The server's clock, as far as it is proved for the rows so far.
     """
 
+    bookmark: Bookmark
     clock: ServerClock
     verifier: Verifier
     _confirmed: bool = False
@@ -78,6 +81,11 @@ class WindowRead:
                 clock = min(clock, self.clock, key=lambda each: (each.max_bookmark, each.proved))
             self.clock, self._confirmed = clock, True
             return clock
+
+    def bookmark_at(self, instant: datetime | None) -> Bookmark:
+        """Return the bookmark up to an instant, but at least the one that the read began with."""
+        instant = instant and min(instant, self.clock.max_bookmark)
+        return replace(self.bookmark, instant=latest(instant, self.bookmark.instant))
 
 
 class WindowSplitter:

@@ -265,6 +265,17 @@ def test_an_error_in_a_part_comes_after_all_rows_before_it() -> None:
     assert 250 < len(delivered) < 350
 
 
+@pytest.mark.parametrize("misses", range(12, 60, 4))
+@pytest.mark.parametrize("cap", [None, 7])
+@pytest.mark.parametrize("gap", [0.015, 60.0])
+def test_a_row_that_a_part_lacks_in_its_place_is_an_error(
+    cap: int | None, misses: int, gap: float
+) -> None:
+    sim = Watched([gap] * 60, Server(cap=cap, max_columns=2, misses=misses, misses_in_place=True))
+    with pytest.raises(InconsistentAnswer, match="deselect large or computed columns"):
+        read(sim)
+
+
 @pytest.mark.parametrize("paging", [True, False])
 @pytest.mark.parametrize("style", ["absolute", "token"])
 def test_next_links_lead_through_windows_whether_they_are_split_or_not(

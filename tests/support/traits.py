@@ -166,7 +166,7 @@ TRAITS = (
             "counts": (True,),
         },
         content={"columns": (12,), "rows": (60, 200)},
-        stream={"shape": (DAC,), "dated": (False,)},
+        stream={"shape": (DAC,), "dated": (True, False)},
         # Rows that come while the table is read would make up for the missing ones, and a read that
         # goes on at a key knows nothing of them (docs/reliability.md).
         scene={"changing": (False,)},

@@ -180,6 +180,11 @@ class KeyPager:
                 self._null_keys.update(self._key(row) for row in rows if row[name] is None)
         return rows
 
+    @property
+    def nulls(self) -> int:
+        """Number of delivered rows that have a null in their key."""
+        return len(self._null_keys)
+
     def not_delivered(self, rows: list[Row]) -> list[Row]:
         """Return the rows, which have a null in their key, that were not delivered before."""
         return [row for row in rows if self._key(row) not in self._null_keys]
@@ -240,6 +245,7 @@ class _OffsetContinuation(OffsetPager):
 
     @override
     def accept(self, page: Page) -> list[Row]:
+        self._delivered_below = self._origin.nulls
         found = super().accept(page)
         rows = self._origin.not_delivered(found)
         # Counted twice, they would make up for rows that are missing.

@@ -88,6 +88,8 @@ class OffsetPager:
         """Whether the next look leaves out the overlap: one with it held nothing else."""
         self._steps = 0
         self._starts = 0
+        self._delivered_below = 0
+        """Number of delivered rows that do not come again if the read starts over."""
         self._link: Link | None = None
         self._links = NextLinks(table)
 
@@ -137,6 +139,9 @@ class OffsetPager:
         if skipped and (len(fresh) == distinct or not self._begins_in_front(page.rows)):
             self._step_back(page.rows)
             return []
+        if self._steps and len(fresh) == distinct:
+            # It reads all from the base on again, and no longer knows what it delivered of that.
+            self.delivered = self._delivered_below
         self._steps = 0
         self._looks_apart = False
         fetched, self._fetched = self._fetched, None
@@ -282,6 +287,7 @@ class OffsetPager:
                 "$orderby or $skip for it: read it at a quieter time, or with a larger page_size."
             )
             raise InconsistentAnswer(message)
+        self.delivered = self._delivered_below
         self._known.clear()
         self._tied = set()
         self._skip = self._overlap = self._steps = 0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_acumatica.odata.instants import InstantReader
-    from tap_acumatica.odata.paging.pager import Pager, Paging
+    from tap_acumatica.odata.paging.pager import Pager, Paging, Proof
     from tap_acumatica.odata.payload.page import Page, Row
     from tap_acumatica.odata.table import Table
 
@@ -66,6 +66,9 @@ class CursorPager(OffsetPager):
     Answers may lack rows in between, although they are counted. So until one has been proved, the
     count of each has to be what the count of the one before leaves. If it is not, or if an answer
     is short of its count, the answer is compared with its keys alone, and the base waits for that.
+
+    Attributes:
+        window: The window.
     """
 
     _compares_all = False
@@ -77,7 +80,7 @@ class CursorPager(OffsetPager):
         super().__init__(table, paging)
         self._paging = paging
         self._replication_key = table.replication_key or ""
-        self._window = window
+        self.window = window
         self._instants = instants
         self._base = window.low
         self._whole_second = False
@@ -119,10 +122,23 @@ class CursorPager(OffsetPager):
 
     def narrow(self, high: datetime) -> None:
         """End the window earlier, above all rows that were read."""
-        self._window = Window(self._window.low, high)
+        self.window = Window(self.window.low, high)
         # The count was that of the wider window: it is due with each page from now on.
         self._end.expect(self.delivered)
         self._rows_left = None
+
+    def begin_behind(self, base: datetime, proof: Proof | None) -> None:
+        """Begin within the window, up to where others have read it.
+
+        Args:
+            base: Where to begin.
+            proof: What has proved their parts, if any; its count is that of the whole window.
+        """
+        self._base = base
+        if proof:
+            self.delivered = self._delivered_below = proof.rows
+            if proof.counted is not None:
+                self._end.expect(proof.counted)
 
     def stop(self) -> None:
         """End behind the last answer, unless rows in front of it may not have come.
@@ -133,7 +149,7 @@ class CursorPager(OffsetPager):
 
     def again(self, announcement: str = "") -> Pager:
         """Return a pager that reads the window again, and compares it with its keys."""
-        again = _WindowAgain(self.table, self._paging, self._window, self._instants)
+        again = _WindowAgain(self.table, self._paging, self.window, self._instants)
         again.announcement = announcement
         return again
 
@@ -214,7 +230,7 @@ class CursorPager(OffsetPager):
     def _bounds(self, low: datetime | None) -> Iterator[str]:
         if low:
             yield f"{self._replication_key} ge {self.table.instant(low)}"
-        yield f"{self._replication_key} lt {self.table.instant(self._window.high)}"
+        yield f"{self._replication_key} lt {self.table.instant(self.window.high)}"
 
     @override
     def _order(self) -> tuple[str, ...]:
@@ -226,7 +242,7 @@ class CursorPager(OffsetPager):
     @override
     def _check(self, rows: list[Row]) -> None:
         low = minus(self._base) if self._base else None
-        high = self._window.high + DISPLAY_MARGIN
+        high = self.window.high + DISPLAY_MARGIN
         previous = None
         values = [row.get(self._replication_key) for row in rows]
         if rows and self._instants.in_order(values):
@@ -307,7 +323,7 @@ class CursorPager(OffsetPager):
     def then(self) -> Pager | None:
         """Return a look for rows that are counted, but were not delivered, or None."""
         if self.table.key and self._end.fell_short(self.delivered):
-            conditions = self._bounds(self._window.low)
+            conditions = self._bounds(self.window.low)
             whole = self.table.narrow().query(*conditions, orderby=self._order())
             return ShortfallCheck(self, self._end, whole, self.again)
         differ = self._counts_differ and not self._evidence.whole
@@ -360,6 +376,7 @@ class CursorPager(OffsetPager):
             self._whole_second = False
             self._skip = 0
             self._overlap = self._at_or_above(origin.values, base)
+            self._delivered_below = self.delivered - self._overlap
             if self._count is not None:
                 self._rows_left = self._count - origin.read + self._overlap
         else:
