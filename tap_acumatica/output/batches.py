@@ -11,12 +11,11 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-import zlib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from tap_acumatica.odata import deflate
 from tap_acumatica.odata.errors import OutputFailed, SettingsError
 
 if TYPE_CHECKING:
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from filelock import BaseFileLock
-
-_library: Any = zlib
-with suppress(ImportError):
-    _library = import_module("isal.isal_zlib")  # faster, where it is installed
 
 ENCODING: Final = {"format": "jsonl", "compression": "gzip"}
 """How BATCH messages describe the files."""
@@ -42,8 +37,6 @@ MAX_NAME: Final = 100
 """Characters of a stream's name that the name of a file holds."""
 LEVEL: Final = 1
 """Level of compression: the files live for one run, so time counts for more than room."""
-GZIP: Final = 16 + zlib.MAX_WBITS
-"""What tells zlib to write the format of gzip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +74,7 @@ class Batch:
         self.begun = begun
         self._path = path
         self._error: BaseException | None = None
-        self._compressor = _library.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+        self._compressor = deflate.library.compressobj(LEVEL, wbits=deflate.GZIP)
         self._file: BinaryIO | None = None
         with self._complete():
             self._file = path.open("xb")

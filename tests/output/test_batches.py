@@ -18,9 +18,9 @@ from singer_sdk.singerlib import RecordMessage, SchemaMessage, StateMessage
 from support.batches import lines_of, text_of_record, writer_into
 from support.running import captured_stdout
 
+from tap_acumatica.odata import deflate
 from tap_acumatica.odata.errors import Cause, OutputFailed, SettingsError
 from tap_acumatica.odata.payload.text_rows import TextRow
-from tap_acumatica.output import batches
 from tap_acumatica.output.batches import Batch, BatchFolder, BatchSettings, batch_folder
 from tap_acumatica.output.records import add_columns
 from tap_acumatica.output.writer import PacedStateWriter, Writer
@@ -87,7 +87,7 @@ def test_the_records_of_a_batch_are_those_of_lines_byte_for_byte(
 def test_each_library_writes_whole_files(
     library: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "_library", pytest.importorskip(library))
+    monkeypatch.setattr(deflate, "library", pytest.importorskip(library))
     rows = [{"Number": number, "Words": os.urandom(20).hex()} for number in range(20_000)]
     for start in range(0, len(rows), 500):
         writer.batch_records("Items", rows[start : start + 500])

@@ -1,23 +1,16 @@
-"""Decompression of bodies as they arrive, by isal where it is installed."""
+"""Decompression of bodies as they arrive."""
 
 from __future__ import annotations
 
-import zlib
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
+
+from tap_acumatica.odata.deflate import GZIP, library
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-_library: Any = zlib
-with suppress(ImportError):
-    from isal import isal_zlib as _library
-
-decompressobj: Callable[..., Any] = _library.decompressobj
-GzipError: type[Exception] = _library.error
-
-GZIP: Final = 31
-"""The window of gzip, with its head and checksum."""
+decompressobj: Callable[..., Any] = library.decompressobj
+GzipError: type[Exception] = library.error
 
 PART_SIZE: Final = 1_048_576
 """Bytes that are decompressed at once at most, since a few bytes may hold gigabytes."""
