@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -504,3 +505,13 @@ def test_an_error_says_where_it_is() -> None:
 
 def test_an_empty_service_has_no_entities() -> None:
     assert parse([Document().encode()]) == Model(ODataVersion.V4)
+
+
+@pytest.mark.parametrize("element", ["EntitySet", "Singleton", "EntityType", "Property"])
+def test_an_element_without_a_name_is_a_broken_payload(element: str) -> None:
+    setup = Type("PX.Objects.GL.GLSetup", (Column("AutoPost"),), singletons=("GLSetup",))
+    document = Document((ORDER, setup)).encode()
+    nameless = re.sub(rf'<{element} Name="[^"]*"', f"<{element}", document.decode())
+    assert nameless != document.decode()
+    with pytest.raises(BrokenPayload):
+        parse([nameless.encode()])

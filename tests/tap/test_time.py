@@ -171,3 +171,11 @@ def test_a_lying_cookie_does_not_prove_a_zone() -> None:
         assert output.error is None
         bookmark = output.state["bookmarks"][TERMS]["replication_key_value"]
         assert datetime.fromisoformat(bookmark) < box.clock.now(), "by the rows, not by the clock"
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_clocks_at_the_ends_of_the_calendar_end_no_run(year: int) -> None:
+    with Sandbox(now=datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC), rows=5) as box:
+        output = run(settings_for(box, TERMS))
+        assert output.error is None
+        assert len(output.records()) == len(box.rows(TERMS))

@@ -9,7 +9,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING
 
 import pytest
-from support.hostile import JSON, Call, hostile_server
+from support.hostile import JSON, Call, answer, hostile_server
 
 from tap_acumatica.odata.errors import Action, Cause, RequestFailed
 from tap_acumatica.odata.http.auth import BasicAuth
@@ -144,6 +144,21 @@ def test_a_redirect_is_read_like_any_other_response(location: bytes) -> None:
         pytest.raises(RequestFailed, match="more than 1,000,000 bytes"),
     ):
         fetch(client, request, streamed=False)
+
+
+@pytest.mark.parametrize("charset", ["idna", "punycode", "base64", "unicode_escape", "\0", "none"])
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request", "500 Internal Server Error"])
+def test_a_charset_that_is_none_ends_in_content_or_in_a_failed_request(
+    charset: str, status: str
+) -> None:
+    body = b'{"error":{"message":"\xff\\u0041"}}'
+    sent = answer(body, status, f"application/json; charset={charset}")
+    with client_of(lambda _: sent) as (client, request):
+        if status == "200 OK":
+            assert client.get(request, bytes).content == body
+        else:
+            with pytest.raises(RequestFailed):
+                client.get(request, bytes)
 
 
 def test_a_sign_out_that_trickles_is_not_waited_for() -> None:
