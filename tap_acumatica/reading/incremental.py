@@ -179,6 +179,8 @@ class IncrementalRead:
         for page in pages.read(pager):
             if page.missed and not has_gone_back:
                 has_gone_back = True
+                # It moves back by way of none only.
+                yield Checkpoint(replace(read.bookmark, instant=None))
                 yield Checkpoint(read.bookmark_at(pager.window.low))
             read.verifier.add(page.rows)
             clock = read.confirm(

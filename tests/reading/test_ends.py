@@ -27,7 +27,6 @@ from tap_acumatica.reading.reader import EntityReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import datetime
 
 CLOCK = at("2026-06-01T12:00:00")
 LEDGER = "PX_Objects_GL_GLTran"
@@ -80,8 +79,11 @@ def pages(
     return [item for item in reader if isinstance(item, PageRead)]
 
 
-def reader_of(sim: SimulatedTable, table: Table, paging: Paging) -> EntityReader:
-    start = IncrementalStart(ClockCheck(InstantReader(), zone_is_set=True), Bookmark())
+def reader_of(
+    sim: SimulatedTable, table: Table, paging: Paging, bookmark: Bookmark | None = None
+) -> EntityReader:
+    clock_check = ClockCheck(InstantReader(), zone_is_set=True)
+    start = IncrementalStart(clock_check, bookmark or Bookmark())
     return EntityReader(
         sim, table, ReadSettings(paging=paging), start if table.replication_key else None
     )
@@ -252,24 +254,28 @@ def test_rows_with_nulls_in_their_key_do_not_make_up_for_those_that_answers_lack
 @pytest.mark.parametrize("misses", [15, 40, 70])
 @pytest.mark.parametrize("cap", [None, 7])
 @pytest.mark.parametrize("gap", [0.3, 5])
+@pytest.mark.parametrize("read", [0, 10, 30])
 def test_no_bookmark_is_behind_a_row_that_was_missing_when_a_window_was_complete(
-    gap: float, cap: int | None, misses: int
+    read: int, gap: float, cap: int | None, misses: int
 ) -> None:
     server = Server(max_columns=3, misses=misses, misses_in_place=True, cap=cap)
     sim, table = table_of(server, BY_WINDOW, range(100), gap=gap)
-    missing = set(range(100))
-    bookmark: datetime | None = None
+    begun = CLOCK - timedelta(days=30)
+    missing, state = set(range(read, 100)), dict[str, Any]()
+    first = Bookmark(begun + timedelta(seconds=read * gap) if read else None)
+    first.store(state, R)
     events: list[Any] = []
     with pytest.raises(InconsistentAnswer, match="deselect large or computed columns"):
-        events.extend(reader_of(sim, table, Paging(10)))
+        events.extend(reader_of(sim, table, Paging(10), first))
     for event in events:
         if isinstance(event, Checkpoint):
-            bookmark = event.bookmark.instant
-        else:
-            bookmark = event.reached or bookmark
+            event.bookmark.store(state, R)
+        elif event.reached:
+            Bookmark(event.reached).store(state, R)
+        if isinstance(event, PageRead):
             missing.difference_update(row["K"] for row in event.rows)
-    dated = CLOCK - timedelta(days=30) + timedelta(seconds=min(missing) * gap)
-    assert bookmark is None or bookmark <= dated
+    reached = Bookmark.of(state, R).instant
+    assert reached is None or reached <= begun + timedelta(seconds=min(missing) * gap)
 
 
 # One table in about 800 shows it.
