@@ -326,7 +326,7 @@ MUTANTS = (
         "odata/paging/end_of_read.py",
         "return self.counts and self._evidence.most_counted > 0",
         "return self.counts",
-        trait="count of the answer",
+        trait="count up to the answer",
     ),
     Mutant(
         "a count that is proved leaves rows behind its answer",
