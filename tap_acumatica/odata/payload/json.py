@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -104,12 +105,21 @@ class JsonDecoder:
         """Sets of missing columns whose names were compared with those that were sent, each with
         the columns that were sent without being requested."""
         self._warned_of_surrogates = False
-        row = edm.row_type(columns, required)
-        self._envelope = _envelope_decoder(row)
+        self._required = tuple(required)
         self._text_rows = TextRows(columns, written) if written else None
-        self._row: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
-            row, strict=False, float_hook=Decimal
-        )
+
+    # Made on demand: most entities have no row that cannot pass as text, or nothing new at all.
+    @cached_property
+    def _row_type(self) -> Any:  # noqa: ANN401 - a type made at run time
+        return edm.row_type(self._columns, self._required)
+
+    @cached_property
+    def _envelope(self) -> msgspec.json.Decoder[Any]:
+        return _envelope_decoder(self._row_type)
+
+    @cached_property
+    def _row(self) -> msgspec.json.Decoder[Any]:
+        return msgspec.json.Decoder(self._row_type, strict=False, float_hook=Decimal)
 
     def page(self, body: bytes) -> Page:
         """Decode a page of an entity set.
