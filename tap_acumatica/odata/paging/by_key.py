@@ -306,7 +306,9 @@ class _LookBehind(_OffsetContinuation):
     def accept(self, page: Page) -> list[Row]:
         if self._checks_last_row and self._end.step is Step.READ:
             self._checks_last_row = False
-            if page.rows and self._origin.knows(page.rows[0]):
+            # If rows that were delivered stand behind it, it is not the last one.
+            is_last = not self._known.overlaps(page.rows[1:])
+            if page.rows and is_last and self._origin.knows(page.rows[0]):
                 self._known.remember(page.rows[:1])
             elif page.rows and not self._end.counts_no_more(page, self.delivered):
                 self._origin.passed_over = self.done = True

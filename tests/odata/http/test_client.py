@@ -953,7 +953,8 @@ def test_licence_delays_are_sat_out_and_a_declined_request_comes_again(
         waits.append(seconds)
         box.clock.advance(60)
 
-    monkeypatch.setattr("backoff._sync.time", SimpleNamespace(sleep=minute_passes))
+    clock = SimpleNamespace(sleep=minute_passes, monotonic=time.monotonic)
+    monkeypatch.setattr("backoff._sync.time", clock)
     for _ in range(4):
         tenant.get()
     assert (box.counters().delayed, waits) == (2, [])
