@@ -14,14 +14,16 @@ import signal
 import subprocess
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.batches import batch_config, unpacked
-from support.running import NOW, STATES_AT_ONCE, settings_for, write_json
+from support.running import NOW, STATES_AT_ONCE, run, settings_for, write_json
 from support.states import LINES, ORDERS, require_true_states
 
 from sandbox import Sandbox
+from tap_acumatica.reading.prefetch import Stopped
+from tap_acumatica.run.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,3 +169,24 @@ def test_a_run_that_is_stopped_at_any_moment_ends_well(
     require_true_states(site.box, messages)
     if code > 0 and any(message["type"] == "RECORD" for message in messages):
         assert messages[-1]["type"] == "STATE" or "twice" in way.name, where
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_what_stopped_readers_drop_is_in_front_of_no_bookmark(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    events = Run.events
+
+    def dropping(self: Run, *arguments: Any) -> Iterator[Any]:
+        for position, event in enumerate(events(self, *arguments)):
+            if position == number:
+                self.stop_signal = signal.SIGTERM
+            else:
+                yield event
+
+    monkeypatch.setattr(Run, "events", dropping)
+    with Sandbox(now=NOW, rows=60, tenants=("A", "B")) as box:
+        names = [ORDERS, LINES]
+        output = run(settings_for(box, *names, tenants=["A", "B"], page_size=10))
+        assert isinstance(output.error, Stopped)
+        require_true_states(box, output.messages)
