@@ -130,7 +130,8 @@ class EntityStream(Stream):
     def get_records(self, context: Context | None) -> Iterable[Record]:
         for records in self._pages(context):
             for record in records:
-                self._end_if_stopping()
+                if self._run.stopping:
+                    raise Stopped
                 yield whole(record)
 
     def _pages(self, context: Context | None) -> Iterator[list[Record]]:
@@ -170,8 +171,6 @@ class EntityStream(Stream):
         progress.generation = TenantGeneration(self.generation, tenant, progress.state)
         self._run.progress.begin(self.name, tenant)
         for event in self._run.events(self.plan, tenant):
-            # Readers that were stopped drop what they have read: this may stand behind it.
-            self._end_if_stopping()
             match event:
                 case Checkpoint():
                     progress.store(event.bookmark)
@@ -185,11 +184,6 @@ class EntityStream(Stream):
                     progress.begin_page(event)
                     self._run.progress.page(len(event.rows))
                     yield converter.convert(event.rows, event.refused)
-        self._end_if_stopping()
-
-    def _end_if_stopping(self) -> None:
-        if self._run.stopping:
-            raise Stopped
 
     @override
     def generate_child_contexts(
@@ -312,7 +306,8 @@ class EntityStream(Stream):
         """Cut a page into chunks, none of which extends beyond the next STATE message."""
         start = 0
         while start < len(records):
-            self._end_if_stopping()
+            if self._run.stopping:
+                raise Stopped
             to_state = interval - (written + start) % interval
             chunk = records[start : start + min(CHUNK_SIZE, to_state)]
             yield chunk

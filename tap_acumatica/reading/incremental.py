@@ -175,10 +175,8 @@ class IncrementalRead:
         newer_rows = 0
         proof: Proof | None = None
         before = pager.delivered
-        has_gone_back = False
         for page in pages.read(pager):
-            if page.missed and not has_gone_back:
-                has_gone_back = True
+            if page.missed:
                 # It moves back by way of none only.
                 yield Checkpoint(replace(read.bookmark, instant=None))
                 yield Checkpoint(read.bookmark_at(pager.window.low))

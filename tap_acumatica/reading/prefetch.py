@@ -142,7 +142,7 @@ class Worker(Generic[Item]):
         """Yield the reader's items in order; while waiting, call `meanwhile` now and then.
 
         Raises:
-            Stopped: `stopping` returned true while waiting.
+            Stopped: `stopping` returned true while waiting, or items were dropped.
             Exception: The reader's error, after the items before it.
         """
         while True:
@@ -153,6 +153,8 @@ class Worker(Generic[Item]):
                     raise Stopped from None
                 meanwhile()
                 continue
+            if self._cancelled.is_set():
+                raise Stopped
             if entry is None:
                 return
             if isinstance(entry, BaseException):

@@ -166,6 +166,17 @@ def test_cancelling_ends_all_readers_and_starts_no_other() -> None:
     assert readers.started == started
 
 
+def test_nothing_comes_behind_what_was_dropped() -> None:
+    readers = Readers(pages=3 * MAX_PAGES)
+    ahead = prefetcher(readers)
+    items = ahead.items("a")
+    assert next(items) == "a0"
+    readers.until(lambda: readers.fetched["a"] >= MAX_PAGES)
+    ahead.cancel()
+    with pytest.raises(Stopped):
+        next(items)
+
+
 def test_after_cancelling_nothing_is_read_ahead() -> None:
     readers = Readers()
     ahead = prefetcher(readers)
