@@ -67,11 +67,12 @@ def masking(*secrets: str) -> Masking:
 @given(secret=SECRETS)
 @example(secret="pä ss\\\"w'o/r<b>d&1")
 @example(secret="\\\\\\\\a\\")
+@example(secret='""""')
 def test_a_secret_is_masked_however_it_is_spelled(spelling: str, secret: str) -> None:
     if spelling == "Latin-1 in a URL":
         secret = secret.encode("latin-1", "replace").decode("latin-1")
     text = SPELLINGS[spelling](secret)
-    around = text.strip("\"'")
+    around = text.strip("\"'") or text
     # No part of the secret, so that what is masked must end there.
     border = next(char for char in map(chr, range(0x2460, 0x24FF)) if char not in secret)
     masked = masking(secret).masked(f"{border}{text}{border}")

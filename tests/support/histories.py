@@ -49,6 +49,7 @@ class Content:
         kinds: Types of the key's columns; empty draws them.
         restless: Whether one row changes all the time, and the others hardly do and not at once.
         renames: Whether keys of rows change without another date.
+        shrinks: Whether rows are deleted, too.
         pace: Maximum time between two requests.
     """
 
@@ -61,6 +62,7 @@ class Content:
     kinds: tuple[str, ...] = ()
     restless: bool = False
     renames: bool = False
+    shrinks: bool = True
     pace: timedelta = timedelta(seconds=3)
 
 
@@ -222,7 +224,7 @@ class History:
             case 2 | 3:
                 sim.put(existing, sim.stamp())
             case 4:
-                sim.remove(existing)
+                self._delete(existing)
             case 5 if self.late:
                 self._commit_late(random.choice([existing, existing, self._key()]))
             case 6 if self.late:
@@ -232,9 +234,13 @@ class History:
                 for key in random.sample(list(sim.rows), k=len(sim.rows) // 2):
                     sim.put(key, instant)
             case _:
-                sim.remove(existing)
+                self._delete(existing)
                 if random.random() < 0.5:
                     sim.put(existing, sim.stamp())
+
+    def _delete(self, key: Key) -> None:
+        if self.content.shrinks:
+            self.sim.remove(key)
 
     def _existing(self) -> Key:
         """Return a row's key; rows that changed recently are likelier to change again."""

@@ -299,6 +299,8 @@ class _LookBehind(_OffsetContinuation):
         self.by_key = True
         # One answer passes over nothing.
         self._checks_last_row = origin.pages > 1
+        # Known rows in a look would count as a shift, not as what was passed over.
+        self._end.read_on()
         counts = self._checks_last_row and self._end.proved
         self._end.step = Step.READ if counts else Step.LOOK
 

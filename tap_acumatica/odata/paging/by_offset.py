@@ -262,7 +262,7 @@ class OffsetPager:
 
     def _deliver_fetched(self, row: Row) -> list[Row]:
         """Continue behind a row that was fetched alone; the table has not shifted meanwhile."""
-        self._end.after_fetched_row()
+        self._end.read_on()
         self._fetched = None
         self._known.remember([row], KNOWN_ROWS)
         self._skip_to(self._position + 1)

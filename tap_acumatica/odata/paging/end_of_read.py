@@ -302,8 +302,8 @@ class EndOfRead:
             raise self._stuck()
         self.step = Step.READ if fetched else Step.LOOK
 
-    def after_fetched_row(self) -> None:
-        """Read on behind the row that was fetched alone."""
+    def read_on(self) -> None:
+        """Read on behind the last row, where nothing is in doubt."""
         self._stalls = 0
         self._nothing_at = None
         self.step = Step.READ

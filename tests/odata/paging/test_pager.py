@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tap_acumatica.odata.payload.page import Row
 
 TABLE = Table("Rows", {"K": edm.INTEGER, "V": edm.STRING}, key=("K",))
+TEXTS = Table("Texts", {"K": edm.STRING}, key=("K",))
 REFUSED = RequestFailed(Cause.QUERY_REFUSED, Action.REPHRASE, "refused")
 
 
@@ -290,6 +291,31 @@ def test_a_null_in_the_key_is_read_on_from_by_place_and_not_delivered_again() ->
     assert query(nulls).filter == "(K eq null)"
     assert delivered(nulls, Page(rows(None), 1)) == []
     assert query(following(nulls)).skip == 3, "the look behind the last row"
+
+
+def test_a_row_in_front_of_a_null_that_was_passed_over_is_delivered() -> None:
+    pager = KeyPager(TABLE, Paging(2))
+    assert delivered(pager, Page(rows(1, 2)), Page(rows(4, None))) == [1, 2, 4, None]
+    by_place = following(pager)
+    look = Page(rows(4, None))
+    assert delivered(by_place, look, Page(rows(None)), Page([]), Page(rows(None))) == []
+    nulls = following(by_place)
+    assert delivered(nulls, Page(rows(None)), Page([]), Page(rows(None))) == []
+    behind = following(nulls)
+    assert query(behind).skip == 4
+    assert delivered(behind, Page(rows(None)), Page(rows(4, None))) == []
+    again = following(behind)
+    assert again.announcement.startswith("is read again by $skip")
+    assert delivered(again, Page(rows(1, 2)), Page(rows(2, 3, 4))) == [1, 2, 3, 4]
+
+
+def test_rows_that_arrive_again_show_that_gt_does_not_follow_the_order() -> None:
+    """A deletion may hide this from the look behind the last row."""
+    pager = KeyPager(TEXTS, Paging(2))
+    pages = Page([{"K": "a"}, {"K": "c"}]), Page([{"K": "c"}, {"K": "a"}, {"K": "d"}])
+    assert delivered(pager, *pages) == ["a", "c", "d"]
+    assert pager.done
+    assert following(pager).announcement.startswith("is read again by $skip")
 
 
 def test_a_null_that_was_passed_over_is_delivered() -> None:
