@@ -85,7 +85,8 @@ class RecordSettings:
         if not self.convert_to_utc and self.instants.has_offset(value):
             return value
         wall_clock = datetime.fromisoformat(value).replace(tzinfo=None)
-        if wall_clock.time() == time():
+        is_in_utc = value[-1:] == "Z" and not self.instants.ignore_offsets
+        if wall_clock.time() == time() and not is_in_utc:
             return _in_utc(wall_clock.replace(tzinfo=UTC))
         return self.instant(value)
 
@@ -120,7 +121,7 @@ class RecordSettings:
     def date_or_instant_texts(self, values: Sequence[str]) -> Sequence[str]:
         """Return dates or instants; the same object if none changes."""
         lines = self._lines(values)
-        if "T00:00:00." not in lines and _LINES_IN_UTC.fullmatch(lines):
+        if _LINES_IN_UTC.fullmatch(lines):
             _require_moments(values)
             return values
         if "T00:00:00" not in lines and _LINES_WITH_HOURS.fullmatch(lines):
