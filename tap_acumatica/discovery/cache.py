@@ -116,16 +116,18 @@ class MetadataCache:
             age = self._age(path)
             if age is None:
                 return None
-            content = path.read_bytes()
-            digest, body = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
-            if sha256(body).digest() != digest:
-                # Damaged bytes may still decode to a model, with other types or without a column.
-                logger.warning(
-                    "The cached metadata in %s cannot be used: the file is damaged.", path
-                )
-                return None
-            if digest not in self._models:
-                self._models[digest] = msgspec.msgpack.decode(body, type=Model)
+            with path.open("rb") as file:
+                digest = file.read(DIGEST_SIZE)
+                if digest not in self._models:
+                    body = file.read()
+                    if sha256(body).digest() != digest:
+                        # Damaged bytes may still decode to a model, with other types or without a
+                        # column.
+                        logger.warning(
+                            "The cached metadata in %s cannot be used: the file is damaged.", path
+                        )
+                        return None
+                    self._models[digest] = msgspec.msgpack.decode(body, type=Model)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:  # no model is a ValueError

@@ -165,14 +165,13 @@ def test_a_file_that_is_wrong_at_one_byte_never_ends_the_run(tmp_path: Path, byt
 @given(st.data())
 def test_whatever_byte_was_changed_the_server_is_asked(data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:
-        cache = MetadataCache(Path(folder))
-        model_of(cache, SOURCE, model)
+        model_of(MetadataCache(Path(folder)), SOURCE, model)
         (file,) = Path(folder).iterdir()
         content = bytearray(file.read_bytes())
         index = data.draw(st.integers(0, len(content) - 1))
         content[index] ^= data.draw(st.integers(1, 255))
         file.write_bytes(content)
-        assert model_of(cache, SOURCE, lambda: model("B")) == model("B")
+        assert model_of(MetadataCache(Path(folder)), SOURCE, lambda: model("B")) == model("B")
 
 
 def test_what_cannot_be_put_in_its_place_leaves_nothing_behind(
