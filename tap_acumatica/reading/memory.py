@@ -7,6 +7,7 @@ written often, and a stream can have hundreds of columns.
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,10 @@ PATH_LENGTH: Final = 4
 TYPE_LENGTH: Final = 2
 SCHEMA_LENGTH: Final = 10
 CODE_LENGTH: Final = PATH_LENGTH + TYPE_LENGTH
+
+MAX_CACHED_CODES: Final = 10_000
+"""Maximum number of codes that are cached: streams have most names of columns in common, and
+tenants all of them."""
 
 
 def column_codes(columns: Mapping[str, edm.EdmType]) -> str:
@@ -67,6 +72,7 @@ def _paths(columns: Mapping[str, edm.EdmType], parent: str = "") -> Iterator[tup
         yield from _paths(edm.columns_of(schema.get("items", schema)), f"{parent}{name}/")
 
 
+@lru_cache(MAX_CACHED_CODES)
 def _hash(text: str, length: int) -> str:
     return urlsafe_b64encode(sha256(text.encode()).digest()).decode()[:length]
 

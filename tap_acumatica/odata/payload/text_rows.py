@@ -9,6 +9,7 @@ of rows (json.py), which also words the errors. Both lead to the same records.
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cached_property
 from operator import attrgetter, eq
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -75,14 +76,23 @@ class TextRows:
             for name in columns
             if name in written.dates
         ]
-        row = _row_type(columns)
-        self._decode = msgspec.json.Decoder(row).decode
-        fields = {field.encode_name: field.name for field in msgspec.structs.fields(row)}
+        self._columns = columns
+
+    # Made on demand: most streams have nothing new.
+    @cached_property
+    def _row_type(self) -> type[msgspec.Struct]:
+        return _row_type(self._columns)
+
+    @cached_property
+    def _decode(self) -> Callable[[Any], Any]:
+        return msgspec.json.Decoder(self._row_type).decode
+
+    @cached_property
+    def _values(self) -> Callable[[Any], tuple[Any, ...]]:
+        fields = {field.encode_name: field.name for field in msgspec.structs.fields(self._row_type)}
         names = [*self._kept, *(dates.name for dates in self._dates)]
         # With one name the getter would return no tuple.
-        self._values: Callable[[Any], tuple[Any, ...]] = attrgetter(
-            *(fields[name] for name in [*names, *names[:1]])
-        )
+        return attrgetter(*(fields[name] for name in [*names, *names[:1]]))
 
     def of(self, raws: Sequence[msgspec.Raw]) -> list[TextRow] | None:
         """Return the rows with these texts; None if one of them cannot pass."""
