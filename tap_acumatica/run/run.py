@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import _thread
 import os
+import signal as signals
+import sys
 import threading
 from collections import Counter
 from dataclasses import replace
 from http import HTTPStatus
-from signal import Signals
 from typing import TYPE_CHECKING, Any
 
 from tap_acumatica.catalog.absence import TenantGaps
@@ -190,7 +191,11 @@ class Run:
         """Sign out, once the request under way has ended or has had its time; then interrupt."""
         self._close(Stopped(signal))
         self._interrupting = True
-        _thread.interrupt_main(Signals(signal))
+        if sys.platform == "win32":
+            _thread.interrupt_main(signals.Signals(signal))
+        else:
+            # A real signal, since the thread may wait for a response that never comes.
+            signals.pthread_kill(threading.main_thread().ident or 0, signal)
 
     def _end(self, signal: int) -> None:
         self.close()

@@ -116,7 +116,7 @@ def stop_during_request(  # noqa: PLR0913 - when, how and by what
         requests.append(record)
         if len(requests) == at:
             arrived.set()
-            release.wait(20)
+            release.wait(120)  # longer than a process may take to end
 
     box.before_request(hold)
     config = write_json(tmp_path / "c.json", settings)
