@@ -88,3 +88,23 @@ def test_a_base_above_a_proved_clock_needs_no_known_row() -> None:
     pager.proved_from = at("2026-06-01T12:03:00")
     assert accepted(pager, 5, 6, 7, 8) == (4, False)
     assert base(pager) == "12:07:59Z"
+
+
+def test_a_row_that_changes_whenever_it_is_asked_for_is_asked_for_alone_once() -> None:
+    pager = pager_of(3).again()
+    assert len(pager.accept(Page(rows(1, 2, 4)))) == 3
+
+    def keys(second: int) -> Page:
+        return Page([*rows(1, 2), {"K": 9, R: f"2026-06-01T12:03:{second:02}Z"}, *rows(4)])
+
+    assert pager.accept(keys(10)) == []
+    request = pager.request()
+    assert isinstance(request, Query)
+    assert request.filter.endswith("K eq 9")
+    other_version = {"K": 9, R: "2026-06-01T12:03:20Z"}
+    assert pager.accept(Page([other_version])) == [other_version]
+    assert pager.delivered == 3, "in another version it may have come before"
+    assert pager.accept(keys(30)) == []
+    request = pager.request()
+    assert isinstance(request, Query)
+    assert "K eq 9" not in request.filter
