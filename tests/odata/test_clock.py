@@ -190,6 +190,16 @@ def test_a_second_with_many_rows_passes_for_each_of_them() -> None:
     assert check.round_trip_done
 
 
+def test_a_row_too_large_to_be_sent_shows_its_instant_nevertheless() -> None:
+    server = Server(max_bytes=1500, sends_oversized=False, shuffles=False)
+    sim = table_of(server, [])
+    sim.further_columns = lambda key: {"Text": "x" * (5000 if key == (0,) else 5)}
+    for number, instant in enumerate((OLD[0] - timedelta(seconds=1), OLD[0])):
+        sim.put((number,), instant)
+    table = replace(KEYLESS, columns=COLUMNS | {"Text": edm.STRING})
+    assert clock_of(check_of(), sim, table).proved
+
+
 # The proof
 
 
