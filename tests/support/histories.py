@@ -49,7 +49,7 @@ class Content:
         kinds: Types of the key's columns; empty draws them.
         restless: Whether one row changes all the time, and the others hardly do and not at once.
         renames: Whether keys of rows change without another date.
-        shrinks: Whether rows are deleted, too.
+        shrinks: Whether rows are deleted, too. If not, no bulk updates change what has grown.
         pace: Maximum time between two requests.
     """
 
@@ -229,7 +229,7 @@ class History:
                 self._commit_late(random.choice([existing, existing, self._key()]))
             case 6 if self.late:
                 self._transactions.append((len(sim.queries) + 3, self._key(), sim.stamp()))
-            case 7 if random.random() < 0.2 and not self.restless:
+            case 7 if self.content.shrinks and random.random() < 0.2 and not self.restless:
                 instant = sim.stamp()
                 for key in random.sample(list(sim.rows), k=len(sim.rows) // 2):
                     sim.put(key, instant)
