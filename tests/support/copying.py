@@ -386,7 +386,7 @@ class Copying:
                     self._require_copies(place, owed)
                 self._days[place].add(start.date().isoformat())
         if is_complete:
-            self._require_columns(catalog)
+            self._require_columns(catalog, tenants)
             is_full = run.settings.get("full_read_interval") == 0 and tenants == self._scene.tenants
             if run.has_settled and is_full:
                 self._require_equal(run, before, activated)
@@ -550,7 +550,7 @@ class Copying:
         few = {k for k, version in owed.items() if arrived[k, version] < 1 + one_in(copies, k)}
         assert not few, f"Rows of {place} have arrived too seldom: {few}"
 
-    def _require_columns(self, catalog: dict[str, Any]) -> None:
+    def _require_columns(self, catalog: dict[str, Any], tenants: Collection[Tenant]) -> None:
         """Fail if rows lack a column of the catalog, and the tap has never said so.
 
         Rows without a key are appended, so those of earlier runs stay as they were.
@@ -563,7 +563,9 @@ class Copying:
             without = [
                 row
                 for row in self.target.rows(name)
-                if row.get(SOMETIMES) is None and self._is_alive(name, row)
+                if row.get(SOMETIMES) is None
+                and row.get(TENANT) in tenants
+                and self._is_alive(name, row)
             ]
             assert not without, f"Rows without {SOMETIMES}: {without}"
 

@@ -208,13 +208,15 @@ class OffsetPager:
     def _accept_row_behind(self, page: Page) -> list[Row]:
         """Accept the row behind the last known one, or its key alone."""
         row = page.rows[0] if page.rows else None
+        has_come = row is not None
         if self._end.step is Step.FETCH and self.table.key:
+            has_come = any(map(self._has_key_of_found, page.rows))
             # In another version it may stand elsewhere by now.
             row = next((row for row in page.rows if self._is_found(row)), None)
         if self._end.step is Step.LOOK:
             self._accept_look(page)
             return []
-        self._end.after_fetch(fetched=row is not None)
+        self._end.after_fetch(fetched=has_come)
         self._fetched = row
         is_next = self._follows_known or not self._position
         return self._deliver_fetched(row) if row and is_next else []
@@ -258,6 +260,12 @@ class OffsetPager:
     def _is_found(self, row: Row) -> bool:
         return self._found is not None and (
             self._known.identity(row) == self._known.identity(self._found)
+        )
+
+    def _has_key_of_found(self, row: Row) -> bool:
+        """Whether a row is the one that was found, in this version or in another one."""
+        return self._found is not None and all(
+            row[name] == self._found[name] for name in self.table.key
         )
 
     def _deliver_fetched(self, row: Row) -> list[Row]:

@@ -293,9 +293,7 @@ class CursorPager(OffsetPager):
         if self._end.step is Step.LOOK:
             self._compare_keys(page)
             return []
-        row = next(
-            (row for row in page.rows if self._key(row) == self._key(self._found or {})), None
-        )
+        row = next(filter(self._has_key_of_found, page.rows), None)
         self._end.after_fetch(fetched=row is not None)
         self._end.step = Step.LOOK
         if row is None:

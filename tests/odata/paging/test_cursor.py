@@ -108,3 +108,20 @@ def test_a_row_that_changes_whenever_it_is_asked_for_is_asked_for_alone_once() -
     request = pager.request()
     assert isinstance(request, Query)
     assert "K eq 9" not in request.filter
+
+
+def test_a_row_that_comes_alone_in_another_version_is_not_stuck() -> None:
+    pager = pager_of(4)
+    pager.accept(Page(rows(1, 2, 3, 4)))
+    for second in range(20):
+        assert pager.accept(Page(rows(4))) == []
+        look = pager.request()
+        assert isinstance(look, Query)
+        assert look.top == 5
+        found = {"K": 9, R: f"2026-06-01T12:05:{second:02}Z"}
+        assert pager.accept(Page([*rows(4), found])) == []
+        fetch = pager.request()
+        assert isinstance(fetch, Query)
+        assert fetch.filter.endswith("K eq 9")
+        assert pager.accept(Page([{"K": 9, R: f"2026-06-01T12:06:{second:02}Z"}])) == []
+    assert pager.accept(Page([*rows(4), {"K": 9, R: "2026-06-01T12:07:00Z"}]))
