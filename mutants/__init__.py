@@ -393,6 +393,13 @@ MUTANTS = (
         trait="filters apart",
     ),
     Mutant(
+        "keys that are cut are asked for to the end of the answer",
+        "odata/paging/cursor.py",
+        "self._keys_compared += len(page.rows)",
+        "self._keys_compared = len(self._compared)",
+        tests="tests/odata/paging/test_cursor.py",
+    ),
+    Mutant(
         "a row that comes alone in another version is not stuck",
         "odata/paging/by_offset.py",
         "self._end.after_fetch(fetched=has_come)",

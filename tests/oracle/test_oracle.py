@@ -50,6 +50,8 @@ PROPERTY = settings(
 UNSEEN = (
     {"rows missing when wide", "count of the answer"},
     {"rows missing when wide", "count up to the answer"},
+    {"row above the size", "count of the answer"},
+    {"row above the size", "count up to the answer"},
 )
 """Traits that together leave no sign that rows are missing: neither counts nor answers tell."""
 

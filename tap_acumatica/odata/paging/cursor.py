@@ -109,6 +109,8 @@ class CursorPager(OffsetPager):
         """Whether the last answer held less than it counted."""
         self._compared: Sequence[Any] = ()
         """The replication keys of the last answer while it is compared with its keys."""
+        self._keys_compared = 0
+        """Number of its rows whose keys were compared before, if the keys are cut as well."""
         self._came_alone: set[Any] = set()
         """The keys of rows that an answer lacked, and that came alone."""
 
@@ -162,7 +164,7 @@ class CursorPager(OffsetPager):
         if isinstance(request, Link):
             return request
         if self._compared and self._end.step is Step.LOOK:
-            size = len(self._compared)
+            size = len(self._compared) - self._keys_compared
             return replace(request, skip=max(self._position - size, 0), top=size)
         is_compared = self._rows_left is not None and self._end.step is Step.READ
         return replace(request, count=request.count or is_compared)
@@ -318,10 +320,14 @@ class CursorPager(OffsetPager):
             self._found = lacking
             self._end.take(Step.FETCH, all_of(*self._key_conditions(lacking)))
             return
-        values, self._compared = self._compared, ()
-        self._end.step = self._next_step
-        # The keys may be cut as well, or all rows of the answer may have changed meanwhile.
         reaches_end = page.rows[-1:] == unknown[-1:] or self._known.is_last(page.rows[-1])
+        if not reaches_end:
+            self._keys_compared += len(page.rows)
+            if self._keys_compared < len(self._compared):
+                return
+        values, self._compared, self._keys_compared = self._compared, (), 0
+        self._end.step = self._next_step
+        # All rows of the answer may have changed meanwhile.
         if len(unknown) < len(page.rows) and reaches_end:
             self._evidence.whole = True
             self._counts_differ = self._may_lack = False

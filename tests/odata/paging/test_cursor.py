@@ -125,3 +125,16 @@ def test_a_row_that_comes_alone_in_another_version_is_not_stuck() -> None:
         assert fetch.filter.endswith("K eq 9")
         assert pager.accept(Page([{"K": 9, R: f"2026-06-01T12:06:{second:02}Z"}])) == []
     assert pager.accept(Page([*rows(4), {"K": 9, R: "2026-06-01T12:07:00Z"}]))
+
+
+def test_an_answer_is_compared_with_all_of_its_keys_even_if_these_are_cut() -> None:
+    pager = pager_of(4).again()
+    pager.accept(Page(rows(1, 2, 4, 5)))
+    pager.accept(Page(rows(1)))
+    keys = pager.request()
+    assert isinstance(keys, Query)
+    assert (keys.skip, keys.top, keys.orderby) == (1, 3, (R, "K"))
+    pager.accept(Page(rows(2, 3, 4)))
+    fetch = pager.request()
+    assert isinstance(fetch, Query)
+    assert fetch.filter.endswith("K eq 3")
