@@ -152,11 +152,11 @@ class ReadStats:
             self.pages += pages
             self.requests += requests
 
-    def add_retries(self, number: int) -> None:
-        """Add requests that were sent again."""
+    def add_attempts(self, number: int) -> None:
+        """Add a request that was sent so many times; none if the run was over before."""
         with self.lock:
             self.requests += number
-            self.retries += number
+            self.retries += max(number - 1, 0)
 
     def prove(self, proof: Proof, *, counts: bool = True) -> None:
         """Add the proof of a part; the weakest way to prove a part is that of the read.

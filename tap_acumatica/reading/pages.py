@@ -101,13 +101,12 @@ class EntitySource:
         return self.ask(query).content.rows[:1]
 
     def _send(self, query: Query | Link, decode: Callable[[bytes], Page]) -> Result[Page]:
-        self._stats.add(requests=1)
         try:
             result = self._source.read(query, self._subject, decode)
         except AcumaticaError as error:
-            self._stats.add_retries(error.attempts - 1)
+            self._stats.add_attempts(error.attempts)
             raise
-        self._stats.add_retries(result.retries)
+        self._stats.add_attempts(1 + result.retries)
         self._unsent.require_declared(query, result.content.rows)
         return result
 

@@ -242,7 +242,7 @@ class Client:
         try:
             result = self.retry(attempt, request.owner, count_retry)
         except AcumaticaError as error:
-            error.attempts = retries + 1
+            error.attempts = retries + (not isinstance(error, _NotSentError))
             raise
         return replace(result, retries=retries) if retries else result
 
@@ -472,7 +472,7 @@ class Client:
             raise self._reason
         if self._closed:
             message = f"The run ended before {request.subject} was read."
-            raise AcumaticaError(message)
+            raise _NotSentError(message)
 
     def _fetch(
         self, connection: Connection, request: Request, authorization: Authorization
@@ -523,6 +523,10 @@ class Client:
             except OSError as error:
                 logger.warning("Sign-out failed: %s", error)
         connection.session.close()
+
+
+class _NotSentError(AcumaticaError):
+    """A request was not sent, since the run is over."""
 
 
 class _Body:

@@ -276,8 +276,9 @@ def test_nothing_is_sent_after_the_end(box: Sandbox, tenant: Tenant) -> None:
     tenant.get()
     tenant.close()
     sent = box.counters().total
-    with pytest.raises(AcumaticaError, match="The run ended"):
+    with pytest.raises(AcumaticaError, match="The run ended") as caught:
         tenant.get()
+    assert caught.value.attempts == 0, "nothing was sent"
     assert box.counters().total == sent
 
 
