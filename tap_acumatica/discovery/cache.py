@@ -118,16 +118,15 @@ class MetadataCache:
                 return None
             with path.open("rb") as file:
                 digest = file.read(DIGEST_SIZE)
-                if digest not in self._models:
-                    body = file.read()
-                    if sha256(body).digest() != digest:
-                        # Damaged bytes may still decode to a model, with other types or without a
-                        # column.
-                        logger.warning(
-                            "The cached metadata in %s cannot be used: the file is damaged.", path
-                        )
-                        return None
-                    self._models[digest] = msgspec.msgpack.decode(body, type=Model)
+                body = None if digest in self._models else file.read()
+            if body is not None:
+                if sha256(body).digest() != digest:
+                    # Damaged bytes may still decode to a model, with other types or fewer columns.
+                    logger.warning(
+                        "The cached metadata in %s cannot be used: the file is damaged.", path
+                    )
+                    return None
+                self._models[digest] = msgspec.msgpack.decode(body, type=Model)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:  # no model is a ValueError

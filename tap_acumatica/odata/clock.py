@@ -380,8 +380,7 @@ class ClockCheck:
             f"{replication_key} le {high}",
         )
         # Without a key, any row is good that displays the instant, even one that is too large.
-        dated = _with_columns(table, *table.key, replication_key)
-        rows = fetch(replace(dated.query(condition), top=1)).content.rows
+        rows = fetch(replace(table.narrow().query(condition), top=1)).content.rows
         return rows[0] if rows else None
 
     def _is_unchanged(self, table: Table, fetch: Fetch, row: Row, source: Query) -> bool:
@@ -394,13 +393,7 @@ class ClockCheck:
 
 def _narrow(table: Table) -> Table:
     """Return the table with only the columns that identify a row and date it."""
-    if not table.key:
-        return table
-    return _with_columns(table, *table.key, table.replication_key or "")
-
-
-def _with_columns(table: Table, *names: str) -> Table:
-    return replace(table, columns={name: table.columns[name] for name in names})
+    return table.narrow() if table.key else table
 
 
 def _key_conditions(table: Table, row: Row) -> list[str]:

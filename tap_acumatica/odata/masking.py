@@ -203,21 +203,19 @@ class _Reading(NamedTuple):
 
     Attributes:
         data: The bytes.
-        starts: For each byte, where the characters that stand for it begin in the text.
+        starts: For each byte, where the characters that stand for it begin in the text; at last,
+            where the text ends.
         ends: For each byte, where they end.
-        length: Characters of the text.
     """
 
     data: bytes
     starts: array[int]
     ends: array[int]
-    length: int
 
     def span(self, start: int, end: int) -> Span:
         """Return where bytes stand in the text, with the backslashes around them."""
         first = min(self.starts[start], self.ends[start - 1] if start else 0)
-        behind = self.starts[end] if end < len(self.data) else self.length
-        return first, max(behind, self.ends[end - 1])
+        return first, max(self.starts[end], self.ends[end - 1])
 
     def read_once_more(self) -> _Reading:
         """Return the text with the spellings read that this reading has brought to light."""
@@ -234,9 +232,7 @@ class _Reading(NamedTuple):
             ends.extend([self.ends[end - 1]] * len(read))
             done = end
         data += self.data[done:]
-        return _Reading(
-            bytes(data), starts + self.starts[done:], ends + self.ends[done:], self.length
-        )
+        return _Reading(bytes(data), starts + self.starts[done:], ends + self.ends[done:])
 
 
 def _readings(text: str) -> Iterator[_Reading]:
@@ -244,7 +240,8 @@ def _readings(text: str) -> Iterator[_Reading]:
     data = text.encode("utf-8", "surrogatepass")
     ends = array("L", accumulate(byte not in _FURTHER_BYTES for byte in data))
     starts = array("L", (end - 1 for end in ends))
-    reading = _Reading(data, starts, ends, len(text))
+    starts.append(len(text))
+    reading = _Reading(data, starts, ends)
     yield reading
     for _ in range(MAX_SPELLINGS):
         further = reading.read_once_more()

@@ -71,7 +71,7 @@ class RecordSettings:
 
     def instant(self, value: str) -> str:
         """Return an instant in UTC, or with the server's offset."""
-        if value[-1:] == "Z" and not self.instants.ignore_offsets:
+        if self._is_in_utc(value):
             return value
         if not self.convert_to_utc and self.instants.has_offset(value):
             return value
@@ -85,10 +85,12 @@ class RecordSettings:
         if not self.convert_to_utc and self.instants.has_offset(value):
             return value
         wall_clock = datetime.fromisoformat(value).replace(tzinfo=None)
-        is_in_utc = value[-1:] == "Z" and not self.instants.ignore_offsets
-        if wall_clock.time() == time() and not is_in_utc:
+        if wall_clock.time() == time() and not self._is_in_utc(value):
             return _in_utc(wall_clock.replace(tzinfo=UTC))
         return self.instant(value)
+
+    def _is_in_utc(self, value: str) -> bool:
+        return value[-1:] == "Z" and not self.instants.ignore_offsets
 
     # The same for many values: those of a page mostly are of one kind, which is fast.
 

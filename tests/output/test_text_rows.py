@@ -347,6 +347,7 @@ def passing_decoder(columns: Mapping[str, edm.EdmType] = COLUMNS) -> JsonDecoder
         {"Amount": "1e5"},
         {"OrderDate": '"2026-01-01T00:00:00+02:00"'},
         {"OrderDate": '"2026-01-01T00:00:00.000Z"'},
+        {"OrderDate": '"2026-01-01T00:00:00.000\\u005a"'},
         {"CreatedDateTime": '"2026-01-01T10:20:30+02:00"'},
         {"CreatedDateTime": '"2026-01-01T10:20:30"', "OrderDate": "null"},
     ],

@@ -264,9 +264,7 @@ class OffsetPager:
 
     def _has_key_of_found(self, row: Row) -> bool:
         """Whether a row is the one that was found, in this version or in another one."""
-        return self._found is not None and all(
-            row[name] == self._found[name] for name in self.table.key
-        )
+        return self._key_conditions(row) == self._key_conditions(self._found)
 
     def _deliver_fetched(self, row: Row) -> list[Row]:
         """Continue behind a row that was fetched alone; the table has not shifted meanwhile."""

@@ -111,7 +111,7 @@ class CursorPager(OffsetPager):
         """The replication keys of the last answer while it is compared with its keys."""
         self._keys_compared = 0
         """Number of its rows whose keys were compared before, if the keys are cut as well."""
-        self._came_alone: set[Any] = set()
+        self._came_alone: set[tuple[str, ...]] = set()
         """The keys of rows that an answer lacked, and that came alone."""
 
     @property
@@ -300,21 +300,18 @@ class CursorPager(OffsetPager):
         self._end.step = Step.LOOK
         if row is None:
             return []
-        self._came_alone.add(self._key(row))
+        self._came_alone.add(self._key_conditions(row))
         self._known.add(row)
         # In another version it may have come before.
         self.delivered += self._is_found(row)
         return [row]
-
-    def _key(self, row: Row) -> tuple[Any, ...]:
-        return tuple([row.get(name) for name in self.table.key])
 
     def _compare_keys(self, page: Page) -> None:
         """Find a row that the last answer lacks, among the keys in its place."""
         last = self._instants.read(self._compared[-1])
         unknown = [row for row in page.rows if not self._known.overlaps([row])]
         # A row that changes all the time is lacking each time.
-        new = (row for row in unknown if self._key(row) not in self._came_alone)
+        new = (row for row in unknown if self._key_conditions(row) not in self._came_alone)
         lacking = next((row for row in new if self._instant(row) <= last), None)
         if lacking:
             self._found = lacking

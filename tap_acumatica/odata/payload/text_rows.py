@@ -80,16 +80,16 @@ class TextRows:
 
     # Made on demand: most streams have nothing new.
     @cached_property
-    def _row_type(self) -> type[msgspec.Struct]:
+    def _row(self) -> type[msgspec.Struct]:
         return _row_type(self._columns)
 
     @cached_property
     def _decode(self) -> Callable[[Any], Any]:
-        return msgspec.json.Decoder(self._row_type).decode
+        return msgspec.json.Decoder(self._row).decode
 
     @cached_property
     def _values(self) -> Callable[[Any], tuple[Any, ...]]:
-        fields = {field.encode_name: field.name for field in msgspec.structs.fields(self._row_type)}
+        fields = {field.encode_name: field.name for field in msgspec.structs.fields(self._row)}
         names = [*self._kept, *(dates.name for dates in self._dates)]
         # With one name the getter would return no tuple.
         return attrgetter(*(fields[name] for name in [*names, *names[:1]]))

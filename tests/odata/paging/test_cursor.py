@@ -17,6 +17,7 @@ from tap_acumatica.odata.query import Query
 from tap_acumatica.odata.table import Table
 
 if TYPE_CHECKING:
+    from tap_acumatica.odata.paging.pager import Pager
     from tap_acumatica.odata.payload.page import Row
 
 TABLE = Table("Rows", {"K": edm.INTEGER, R: edm.INSTANT}, ("K",), replication_key=R)
@@ -32,11 +33,15 @@ def pager_of(size: int) -> CursorPager:
     return CursorPager(TABLE, Paging(size, count=False), window, InstantReader())
 
 
-def base(pager: CursorPager) -> str:
-    """Return the time from which on the next request asks for rows."""
+def query(pager: Pager) -> Query:
     request = pager.request()
     assert isinstance(request, Query)
-    return request.filter.split(" and ")[0].removeprefix(f"{R} ge 2026-06-01T")
+    return request
+
+
+def base(pager: CursorPager) -> str:
+    """Return the time from which on the next request asks for rows."""
+    return query(pager).filter.split(" and ")[0].removeprefix(f"{R} ge 2026-06-01T")
 
 
 def accepted(pager: CursorPager, *minutes: int) -> tuple[int, bool]:
@@ -67,9 +72,7 @@ def test_a_base_from_which_no_known_row_comes_moves_back_to_where_it_was() -> No
     pager.accept(Page(rows(5, 6)))
     pager.accept(Page(rows(5, 6)))
     assert base(pager) == "00:00:00Z"
-    request = pager.request()
-    assert isinstance(request, Query)
-    assert request.skip == 3, "at the last known row"
+    assert query(pager).skip == 3, "at the last known row"
 
 
 def test_rows_that_twice_do_not_come_from_where_they_show_are_in_another_zone() -> None:
@@ -98,16 +101,12 @@ def test_a_row_that_changes_whenever_it_is_asked_for_is_asked_for_alone_once() -
         return Page([*rows(1, 2), {"K": 9, R: f"2026-06-01T12:03:{second:02}Z"}, *rows(4)])
 
     assert pager.accept(keys(10)) == []
-    request = pager.request()
-    assert isinstance(request, Query)
-    assert request.filter.endswith("K eq 9")
+    assert query(pager).filter.endswith("K eq 9")
     other_version = {"K": 9, R: "2026-06-01T12:03:20Z"}
     assert pager.accept(Page([other_version])) == [other_version]
     assert pager.delivered == 3, "in another version it may have come before"
     assert pager.accept(keys(30)) == []
-    request = pager.request()
-    assert isinstance(request, Query)
-    assert "K eq 9" not in request.filter
+    assert "K eq 9" not in query(pager).filter
 
 
 def test_a_row_that_comes_alone_in_another_version_is_not_stuck() -> None:
@@ -115,14 +114,10 @@ def test_a_row_that_comes_alone_in_another_version_is_not_stuck() -> None:
     pager.accept(Page(rows(1, 2, 3, 4)))
     for second in range(20):
         assert pager.accept(Page(rows(4))) == []
-        look = pager.request()
-        assert isinstance(look, Query)
-        assert look.top == 5
+        assert query(pager).top == 5
         found = {"K": 9, R: f"2026-06-01T12:05:{second:02}Z"}
         assert pager.accept(Page([*rows(4), found])) == []
-        fetch = pager.request()
-        assert isinstance(fetch, Query)
-        assert fetch.filter.endswith("K eq 9")
+        assert query(pager).filter.endswith("K eq 9")
         assert pager.accept(Page([{"K": 9, R: f"2026-06-01T12:06:{second:02}Z"}])) == []
     assert pager.accept(Page([*rows(4), {"K": 9, R: "2026-06-01T12:07:00Z"}]))
 
@@ -131,10 +126,7 @@ def test_an_answer_is_compared_with_all_of_its_keys_even_if_these_are_cut() -> N
     pager = pager_of(4).again()
     pager.accept(Page(rows(1, 2, 4, 5)))
     pager.accept(Page(rows(1)))
-    keys = pager.request()
-    assert isinstance(keys, Query)
+    keys = query(pager)
     assert (keys.skip, keys.top, keys.orderby) == (1, 3, (R, "K"))
     pager.accept(Page(rows(2, 3, 4)))
-    fetch = pager.request()
-    assert isinstance(fetch, Query)
-    assert fetch.filter.endswith("K eq 3")
+    assert query(pager).filter.endswith("K eq 3")
